@@ -1,0 +1,60 @@
+# `make study NAME=quickstart` and `make test` set everything up themselves.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+MEDZOO := $(BIN)/medzoo
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+# The first supported interpreter on the path; override with PYTHON=...
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	2>/dev/null && echo $$p && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup study search report test test-slow check lock
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
+
+setup: $(VENV)/.installed ## make .venv with the locked versions
+
+$(VENV)/.locked: requirements.lock
+	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 found." \
+	"Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 2; fi
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version); this happens once." >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked setup.cfg
+	@$(PIP) --no-build-isolation -e .
+	@touch $@
+
+# Make variables that become flags.
+SCOPE = $(if $(TASKS),--tasks $(TASKS)) $(if $(DATA),--data $(DATA)) \
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(OUT),--out $(OUT)) \
+	$(if $(filter-out 0,$(SMOKE)),--smoke) $(ARGS)
+
+study: $(VENV)/.installed ## run a study: make study NAME=optimizers [TASKS= DATA= SEEDS= WORKERS= SMOKE=1 OUT= ARGS=]
+	@test -n "$(NAME)" || { $(MEDZOO) study list; echo; \
+		echo "Say which study: make study NAME=quickstart" >&2; exit 2; }
+	@$(MEDZOO) study run $(NAME) $(if $(WORKERS),--workers $(WORKERS)) $(SCOPE)
+
+report: $(VENV)/.installed ## rebuild the tables of a study from its records: make report NAME=optimizers
+	@$(MEDZOO) study report $(NAME) $(SCOPE)
+
+test: $(VENV)/.installed ## the default test suite
+	@$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.installed ## the long tests
+	@$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/.installed ## lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy medzoo
+
+# medmnist is installed alone: its own requirements bring torch (see setup.cfg).
+lock: ## renew requirements.lock (needs uv on the path: pip install uv)
+	@uv pip compile setup.cfg --all-extras --universal --python-version 3.11 \
+		--no-emit-index-url --no-header --upgrade --quiet -o requirements.lock
+	@echo "medmnist==3.0.2" >> requirements.lock

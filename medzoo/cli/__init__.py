@@ -1,0 +1,89 @@
+"""The command line: one function a command; each imports what it needs."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from medzoo.cli.study import study_app
+
+app = typer.Typer(
+    help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(study_app, name="study")
+
+
+@app.command()
+def tasks() -> None:
+    """List the 11 tasks, and the files of each that are on disk."""
+    from medzoo.data.files import data_folder
+    from medzoo.tasks import SIZES, all_tasks
+
+    folder = data_folder()
+    print(
+        f"{'task':<15}{'kind':<20}{'classes':>7}{'channels':>9}"
+        f"{'train':>8}{'val':>7}{'test':>7}  {'licence':<13}sizes on disk"
+    )
+    for task in all_tasks().values():
+        found = [
+            str(size)
+            for size in SIZES
+            if (folder / task.file_name(size)).exists()
+        ]
+        train, val, test = (
+            task.num_images[s] for s in ("train", "val", "test")
+        )
+        print(
+            f"{task.name:<15}{task.kind:<20}{task.num_classes:>7}"
+            f"{task.channels:>9}{train:>8}{val:>7}{test:>7}  "
+            f"{task.licence:<13}{', '.join(found) or '-'}"
+        )
+    print(f"\nFiles are looked for in {folder} (set MEDZOO_DATA to change it).")
+
+
+@app.command()
+def models() -> None:
+    """List the zoo."""
+    from medzoo.models import MODELS
+
+    print(f"{'model':<12}{'width':>6}{'parameters':>12}  about")
+    for name, entry in MODELS.items():
+        print(
+            f"{name:<12}{entry.width:>6}{entry.parameters:>12,}  {entry.about}"
+        )
+        for option, default in entry.options.items():
+            print(f"{'':<12}{'':>18}    {option} = {default}")
+    print("\nParameters at the default width, 28x28x3 images, 9 classes.")
+
+
+@app.command()
+def download(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Tasks; all if left out.")
+    ] = None,
+    size: Annotated[int, typer.Option(help="28, 64, 128 or 224.")] = 28,
+) -> None:
+    """Download and verify the official files."""
+    from medzoo.data.download import download_tasks
+    from medzoo.tasks import NAMES
+
+    download_tasks(names or NAMES, size)
+
+
+def main() -> None:
+    """Runs the command line; what a user typed wrongly is one sentence."""
+    try:
+        app()
+    except (ValueError, TypeError, FileNotFoundError) as error:
+        if os.environ.get("MEDZOO_DEBUG"):
+            raise
+        print(f"Error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Data sources: files, arrays and synthetic images, all as one `Dataset`."""
+
+import functools
+
+from medzoo.data.split import Dataset, Split
+
+__all__ = ["Dataset", "Split", "load"]
+
+
+@functools.lru_cache(maxsize=2)
+def load(
+    task: str,
+    source: str = "medmnist",
+    size: int = 28,
+    max_images: int | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """Loads the three splits of a task.
+
+    The last datasets are kept, since the runs of a study ask for the same ones.
+
+    Args:
+        task: Name of the task.
+        source: `medmnist` for the official files, or `synthetic`.
+        size: Height and width of the images.
+        max_images: Keeps so many images of train, drawn by class.
+        seed: Draws those; it changes nothing otherwise.
+    """
+    if source == "synthetic":
+        from medzoo.data.synthetic import make_synthetic
+
+        dataset = make_synthetic(task, size)
+    else:
+        from medzoo.data.files import load_medmnist
+
+        dataset = load_medmnist(task, size)
+    if max_images is None:
+        return dataset
+    from dataclasses import replace
+
+    from medzoo.data.subset import take_stratified
+
+    return replace(
+        dataset, train=take_stratified(dataset.train, max_images, seed=seed)
+    )

@@ -1,0 +1,160 @@
+"""The official MedMNIST files: found, checked and loaded as a `Dataset`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.data.checksums import verify_md5
+from medzoo.data.folders import data_folder
+from medzoo.data.npz import check_arrays, map_array, read_array
+from medzoo.data.split import Dataset, Split
+from medzoo.tasks import SIZES, SPLITS, Task, get_task
+from medzoo.wording import unknown
+
+
+def load_medmnist(task: str, size: int = 28) -> Dataset:
+    """Loads the official file of a task from the data folder.
+
+    Args:
+        task: Name of the task.
+        size: Height and width of the images: 28, 64, 128 or 224. Images larger
+            than 28 are memory-mapped, not read.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If the file is damaged, is not the published one or does not
+            hold what the task's facts say.
+    """
+    require_files([task], size, download=False)
+    facts = get_task(task)
+    path = find_file(task, size)
+    try:
+        _verify(path, facts, size)
+        splits = read_npz(path, task, size)
+    except ValueError as error:
+        command = download_command([task], size)
+        raise ValueError(f"{error} Remove it and run `{command}`.") from error
+    fingerprint = f"medmnist:{task}:{size}:{facts.md5s[size]}"
+    return Dataset(task, facts.classes, **splits, fingerprint=fingerprint)
+
+
+def read_npz(path: Path, task: str, size: int = 28) -> dict[str, Split]:
+    """Reads a file in MedMNIST's layout and checks all that it holds.
+
+    Args:
+        path: An npz archive with `train_images`, `train_labels` and so on.
+        task: Name of the task whose classes, channels and split sizes it has.
+        size: Height and width of the images; above 28 they are memory-mapped.
+
+    Returns:
+        The splits `train`, `val` and `test`.
+
+    Raises:
+        ValueError: If an array is missing, damaged or not what it should be.
+    """
+    facts = get_task(task)
+    check_arrays(path, _expected_shapes(facts, size))
+    return {name: _read_split(path, facts, size, name) for name in SPLITS}
+
+
+def find_file(task: str, size: int = 28) -> Path:
+    """Returns the path that the file of a task has in the data folder.
+
+    Raises:
+        ValueError: For an unknown task or size.
+    """
+    if size not in SIZES:
+        raise ValueError(unknown("size", size, map(str, SIZES)))
+    return data_folder() / get_task(task).file_name(size)
+
+
+def find_missing(tasks: Iterable[str], size: int = 28) -> list[Path]:
+    """Returns the paths of those tasks' files that are not there."""
+    paths = [find_file(task, size) for task in tasks]
+    return [path for path in paths if not path.is_file()]
+
+
+def require_files(
+    tasks: Iterable[str], size: int = 28, *, download: bool = True
+) -> None:
+    """Makes sure that the files of the tasks are in the data folder.
+
+    Args:
+        tasks: Names of tasks.
+        size: Height and width of the images.
+        download: Whether missing files are downloaded, with a progress bar.
+
+    Raises:
+        FileNotFoundError: If files are missing (and cannot be downloaded).
+        ValueError: If a downloaded file is not the published one.
+    """
+    missing = [task for task in tasks if find_missing([task], size)]
+    if not missing:
+        return
+    if not download:
+        raise FileNotFoundError(_word_missing(missing, size))
+    # requests and rich are not needed as long as the files are there.
+    from medzoo.data.download import download_tasks
+
+    try:
+        download_tasks(missing, size)
+    except FileNotFoundError as error:
+        missing = [task for task in missing if find_missing([task], size)]
+        raise FileNotFoundError(
+            f"{error} {_word_missing(missing, size)}"
+        ) from error
+
+
+def download_command(tasks: Iterable[str], size: int = 28) -> str:
+    """Words the command that downloads the files of the tasks.
+
+    Example:
+
+    >>> download_command(["bloodmnist"], size=64)
+    'medzoo download bloodmnist --size 64'
+    """
+    command = f"medzoo download {' '.join(tasks)}"
+    return command if size == 28 else f"{command} --size {size}"
+
+
+def _word_missing(tasks: list[str], size: int) -> str:
+    names = ", ".join(f"`{task}`" for task in tasks)
+    paths = ", ".join(map(str, find_missing(tasks, size)))
+    return (
+        f"No file for task {names} of size {size}. Looked for: {paths}. "
+        f"Run `{download_command(tasks, size)}` where there is a network, set "
+        "MEDZOO_DATA to the folder that has them, or pass DATA=synthetic "
+        "(`--data synthetic`)."
+    )
+
+
+def _verify(path: Path, facts: Task, size: int) -> None:
+    try:
+        verify_md5(path, facts.md5s[size])
+    except ValueError:
+        # A fault in the content says more than another MD5.
+        check_arrays(path, _expected_shapes(facts, size))
+        raise
+
+
+def _expected_shapes(facts: Task, size: int) -> dict[str, tuple[int, ...]]:
+    image = (size, size) if facts.channels == 1 else (size, size, 3)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for split in SPLITS:
+        shapes[f"{split}_images"] = (facts.num_images[split], *image)
+        shapes[f"{split}_labels"] = (facts.num_images[split], 1)
+    return shapes
+
+
+def _read_split(path: Path, facts: Task, size: int, split: str) -> Split:
+    read_images = read_array if size == 28 else map_array
+    images = read_images(path, f"{split}_images")
+    labels = read_array(path, f"{split}_labels")[:, 0].astype(np.int32)
+    if labels.max() >= facts.num_classes:
+        raise ValueError(
+            f"Array `{split}_labels` of `{path}` must hold labels from 0 to "
+            f"{facts.num_classes - 1}. Received: values from {labels.min()} to "
+            f"{labels.max()}."
+        )
+    return Split(images if facts.channels == 3 else images[..., None], labels)

@@ -1,0 +1,50 @@
+"""Where data files lie, and where files derived from them may be kept."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def data_folder() -> Path:
+    """Returns the folder of the MedMNIST files.
+
+    `MEDZOO_DATA` names it; otherwise it is `~/.medmnist`, where the medmnist
+    package keeps its files.
+    """
+    return Path(os.environ.get("MEDZOO_DATA") or "~/.medmnist").expanduser()
+
+
+def derived_path(path: Path, ending: str) -> Path:
+    """Returns the path for a file that is made from `path`.
+
+    It lies beside `path`, or in the user's cache if that folder is read-only.
+    A folder without write permission is left alone even by root.
+
+    Args:
+        path: The file to derive from.
+        ending: What is appended to its name, such as `.verified`.
+    """
+    folder = path.resolve().parent
+    if not (folder.stat().st_mode & 0o222 and os.access(folder, os.W_OK)):
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+        key = hashlib.sha256(bytes(folder)).hexdigest()[:12]
+        folder = cache.expanduser() / "medzoo" / key
+    return folder / f"{path.name}{ending}"
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Words any fault in writing `path` as one sentence.
+
+    Raises:
+        FileNotFoundError: If the disk is full, the folder is read-only, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FileNotFoundError(
+            f"`{path}` cannot be written. Expected a folder with room and with "
+            f"write permission. Received: {error.strerror or error}."
+        ) from error

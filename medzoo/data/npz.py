@@ -1,0 +1,180 @@
+"""Arrays of an npz archive: checked by their headers, read or memory-mapped."""
+
+import contextlib
+import os
+import shutil
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Literal, NamedTuple
+
+import numpy as np
+from filelock import FileLock
+from numpy.lib import format as npy
+
+from medzoo.data.folders import derived_path, writing
+
+# What zipfile, zlib and NumPy raise when they meet damaged bytes.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    EOFError,
+    RuntimeError,
+    SyntaxError,
+    ValueError,
+)
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    is_fortran: bool
+    dtype: np.dtype
+
+
+def check_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Checks by the headers alone that an archive holds the expected arrays.
+
+    Args:
+        path: The npz archive.
+        shapes: Expected shape of each array by its name; all are `uint8`.
+
+    Raises:
+        ValueError: If the archive is truncated or damaged, or if an array is
+            missing, holds Python objects or has another shape or dtype.
+    """
+    with _open(path) as archive:
+        for name, shape in shapes.items():
+            header = _read_header(path, archive, name)
+            if header.dtype.hasobject:
+                raise ValueError(
+                    f"Array `{name}` of `{path}` holds pickled Python objects, "
+                    "which could run any code and are never loaded. Expected "
+                    f"uint8 of shape {shape}. Received: dtype={header.dtype}."
+                )
+            if header.shape != shape or header.dtype != np.uint8:
+                raise ValueError(
+                    f"Array `{name}` of `{path}` must be uint8 of shape "
+                    f"{shape}. Received: {header.dtype} of shape "
+                    f"{header.shape}."
+                )
+
+
+def read_array(path: Path, name: str) -> np.ndarray:
+    """Reads an array of the archive into memory.
+
+    Raises:
+        ValueError: If the bytes are damaged.
+    """
+    with (
+        _open(path) as archive,
+        _damage(path, name),
+        archive.open(f"{name}.npy") as member,
+    ):
+        array = npy.read_array(member, allow_pickle=False)
+        # Only at its end does zipfile compare a member with its checksum.
+        if member.read(1):
+            raise zipfile.BadZipFile("more bytes than the array has")
+        return array
+
+
+def map_array(path: Path, name: str) -> np.ndarray:
+    """Maps a `uint8` array of the archive read-only, without reading it.
+
+    An array that is stored uncompressed is mapped where it lies in the archive.
+    A compressed one is first unpacked, once, into a file of its own beside the
+    archive (in the user's cache if that folder is read-only).
+
+    Raises:
+        ValueError: If the bytes are damaged.
+        FileNotFoundError: If there is no room to unpack.
+    """
+    with _open(path) as archive:
+        member = archive.getinfo(f"{name}.npy")
+        if member.compress_type == zipfile.ZIP_STORED:
+            with _damage(path, name):
+                return _map(path, member.header_offset)
+        # With the checksum in its name, a stale file is never taken for it.
+        unpacked = derived_path(path, f".{name}.{member.CRC:08x}.npy")
+        if not unpacked.is_file():
+            with writing(unpacked), _damage(path, name):
+                _unpack(archive, member, unpacked)
+    return npy.open_memmap(unpacked, mode="r")
+
+
+def _unpack(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
+) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f"{target.name}.part")
+    with FileLock(f"{target}.lock"):
+        if target.is_file():  # Another process has unpacked it meanwhile.
+            return
+        try:
+            with archive.open(member) as source, open(part, "wb") as file:
+                shutil.copyfileobj(source, file, length=1 << 20)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _map(path: Path, header_offset: int) -> np.ndarray:
+    """Maps the uncompressed member whose header lies at that offset."""
+    with open(path, "rb") as file:
+        # 30 bytes come first, the last four of which are the lengths of the
+        # name and of the extra field that follow.
+        file.seek(header_offset + 26)
+        name_length, extra_length = struct.unpack("<HH", file.read(4))
+        file.seek(name_length + extra_length, os.SEEK_CUR)
+        shape, is_fortran, _ = _parse_header(file)
+        order: Literal["F", "C"] = "F" if is_fortran else "C"
+        return np.memmap(path, np.uint8, "r", file.tell(), shape, order)
+
+
+def _open(path: Path) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(path)
+    except _DAMAGE as error:
+        raise ValueError(
+            f"`{path}` is truncated or no npz archive ({error}). Expected a "
+            f"complete npz archive. Received: {path.stat().st_size} bytes."
+        ) from error
+
+
+@contextlib.contextmanager
+def _damage(path: Path, name: str) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ValueError(
+            f"Array `{name}` of `{path}` is damaged. Expected bytes that agree "
+            f"with the archive's checksums. Received: {error}."
+        ) from error
+
+
+def _read_header(path: Path, archive: zipfile.ZipFile, name: str) -> _Header:
+    if f"{name}.npy" not in archive.namelist():
+        received = ", ".join(archive.namelist())
+        raise ValueError(
+            f"`{path}` holds no array `{name}`. Expected one in the layout of "
+            f"MedMNIST. Received: {received or 'an empty archive'}."
+        )
+    with _damage(path, name):
+        member = archive.getinfo(f"{name}.npy")
+        # Else zipfile would seek or unpack in ways that end in an OSError.
+        if member.header_offset < 0 or member.compress_type not in _METHODS:
+            raise zipfile.BadZipFile("an entry of its table of contents")
+        with archive.open(member) as file:
+            return _parse_header(file)
+
+
+def _parse_header(file: IO[bytes]) -> _Header:
+    """Leaves `file` at the first byte of the array's data."""
+    if npy.read_magic(file) == (1, 0):
+        return _Header(*npy.read_array_header_1_0(file))
+    return _Header(*npy.read_array_header_2_0(file))

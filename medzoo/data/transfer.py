@@ -1,0 +1,182 @@
+"""One file over HTTP: resumed, retried, checked, and only then renamed."""
+
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import BinaryIO
+
+import requests
+import urllib3
+from filelock import FileLock
+from requests.adapters import HTTPAdapter
+
+from medzoo.data.checksums import md5_of, trust_md5, verify_md5
+from medzoo.data.folders import writing
+
+Progress = Callable[[int, int], None]
+
+CHUNK = 1 << 18
+# Attempts in a row that may bring (almost) nothing, and the seconds between
+# them, which double each time.
+ATTEMPTS = 4
+BACK_OFF = 0.5
+# A connection is given up if fewer bytes come in so many seconds.
+STALL_SECONDS = 30.0
+STALL_BYTES = 30_000
+_BUSY = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+
+
+def fetch(
+    url: str,
+    target: Path,
+    md5: str,
+    *,
+    on_progress: Progress | None = None,
+) -> Path:
+    """Downloads one file, unless it is already there.
+
+    What has come is kept in a `.part` file beside it, from which the next call
+    goes on. The name of the file appears only when its MD5 is right. Of several
+    processes that want the same file one downloads it, and the others wait.
+
+    Args:
+        url: Where the file is published.
+        target: Path that it gets.
+        md5: Its published MD5, 32 hexadecimal digits.
+        on_progress: As for `download_task`.
+
+    Raises:
+        FileNotFoundError: If the file cannot be downloaded or written.
+        ValueError: If the file is not the published one.
+    """
+    if not target.is_file():
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(f"{target}.lock").acquire()
+        with lock:
+            if not target.is_file():
+                _fetch(url, target, md5, on_progress or (lambda *_: None))
+    try:
+        verify_md5(target, md5)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Remove it and run the same command again."
+        ) from error
+    return target
+
+
+def _fetch(url: str, target: Path, md5: str, on_progress: Progress) -> None:
+    part = target.with_name(f"{target.name}.part")
+    _complete(url, part, on_progress)
+    received = md5_of(part)
+    if received != md5:
+        part.unlink()
+        raise ValueError(
+            f"{url} sent another file than the published one; it was removed. "
+            f"Expected: MD5 {md5}. Received: MD5 {received}. Run the same "
+            "command again, or set MEDZOO_MIRROR to another place."
+        )
+    with writing(target):
+        part.replace(target)
+    trust_md5(target, md5)
+
+
+def _complete(url: str, part: Path, on_progress: Progress) -> None:
+    """Asks again and again for the rest, as long as something comes."""
+    most = failures = 0
+    with _open_session() as session:
+        while not _request_rest(session, url, part, on_progress):
+            there = _size(part)
+            failures = 0 if there >= most + STALL_BYTES else failures + 1
+            most = max(most, there)
+            if failures == ATTEMPTS:
+                raise FileNotFoundError(
+                    f"{url} sends too little. Expected {STALL_BYTES} bytes in "
+                    f"one of {ATTEMPTS} attempts. Received: {most} bytes in "
+                    "all, which are kept. Run the same command again to go on."
+                )
+            time.sleep(BACK_OFF * 2**failures)
+
+
+def _open_session() -> requests.Session:
+    """Opens a session that repeats requests to which no answer comes."""
+    retry = urllib3.Retry(
+        total=ATTEMPTS,
+        connect=3,
+        backoff_factor=BACK_OFF,
+        status_forcelist=_BUSY,
+    )
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    session.mount("https://", HTTPAdapter(max_retries=retry))
+    session.headers["Accept-Encoding"] = "identity"
+    return session
+
+
+def _request_rest(
+    session: requests.Session, url: str, part: Path, on_progress: Progress
+) -> bool:
+    """Appends what one request brings; returns whether the file is complete."""
+    start = _size(part)
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    try:
+        response = session.get(
+            url, headers=headers, stream=True, timeout=STALL_SECONDS
+        )
+    except requests.RequestException as error:
+        raise FileNotFoundError(
+            f"{url} cannot be reached ({_reason(error)})."
+        ) from error
+    with response:
+        sent = response.headers.get("Content-Range", "")
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if sent == f"bytes */{start}":
+                return True
+            part.unlink(missing_ok=True)
+            return False
+        if not response.ok:
+            raise FileNotFoundError(
+                f"{url} answered {response.status_code} {response.reason}. "
+                "Expected the file. Set MEDZOO_MIRROR to a place that has it."
+            )
+        resumed = sent.startswith(f"bytes {start}-")
+        with writing(part), open(part, "ab" if resumed else "wb") as file:
+            return _receive(response, file, on_progress)
+
+
+def _receive(
+    response: requests.Response, file: BinaryIO, on_progress: Progress
+) -> bool:
+    """Writes the body; returns whether it came to its end."""
+    left = int(response.headers.get("Content-Length", 0))
+    total = file.tell() + left if left else 0
+    since, until_then = time.monotonic(), file.tell()
+    try:
+        while data := response.raw.read1(CHUNK):
+            file.write(data)
+            on_progress(file.tell(), total)
+            if time.monotonic() - since > STALL_SECONDS:
+                if file.tell() - until_then < STALL_BYTES:
+                    return False
+                since, until_then = time.monotonic(), file.tell()
+    except urllib3.exceptions.HTTPError:
+        return False
+    return True
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Finds the words of the fault below the layers of the libraries."""
+    fault = getattr(error.args[0], "reason", error) if error.args else error
+    return str(fault).rpartition(": ")[2]

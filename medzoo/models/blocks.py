@@ -1,0 +1,71 @@
+"""Layers that the models share."""
+
+from keras import Input, KerasTensor, layers
+
+from medzoo.models.augmentation import Augmentation
+
+
+def images_input(
+    input_shape: tuple[int, int, int], augmentation: str
+) -> tuple[KerasTensor, KerasTensor]:
+    """Opens a model: raw `uint8` images in, augmented values in [-1, 1] out.
+
+    Returns:
+        The input and what the stem works on.
+    """
+    height, width, channels = input_shape
+    if min(height, width) < 1 or channels not in (1, 3):
+        raise ValueError(
+            "`input_shape` must be (height, width, channels) with 1 or 3 "
+            f"channels. Received: input_shape={input_shape}."
+        )
+    inputs = Input(input_shape, dtype="uint8", name="images")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(inputs)
+    if augmentation != "none":
+        x = Augmentation(augmentation, name="augmentation")(x)
+    return inputs, x
+
+
+def logits_head(
+    x: KerasTensor, num_classes: int, *, dropout: float = 0.0
+) -> KerasTensor:
+    """Closes a model: features in, `float32` logits out."""
+    if dropout:
+        x = layers.Dropout(dropout, name="dropout")(x)
+    return layers.Dense(num_classes, dtype="float32", name="logits")(x)
+
+
+def residual_block(
+    x: KerasTensor, width: int, *, stride: int, activation: str, name: str
+) -> KerasTensor:
+    """Joins two 3x3 convolutions with a skip (He et al. 2016, variant v1).
+
+    The skip is the identity where shapes agree, else a 1x1 convolution after
+    average pooling, which loses no position (He et al. 2019, ResNet-D).
+    """
+    skip = x
+    if stride > 1:
+        skip = layers.AveragePooling2D(
+            stride, padding="same", name=f"{name}_skip_pool"
+        )(skip)
+    if skip.shape[-1] != width:
+        skip = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_skip")(
+            skip
+        )
+    for part, step in (("a", stride), ("b", 1)):
+        x = layers.Conv2D(
+            width,
+            3,
+            strides=step,
+            padding="same",
+            use_bias=False,
+            kernel_initializer="he_normal",
+            name=f"{name}_conv_{part}",
+        )(x)
+        x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm_{part}")(
+            x
+        )
+        if part == "a":
+            x = layers.Activation(activation, name=f"{name}_act_a")(x)
+    x = layers.Add(name=f"{name}_join")([x, skip])
+    return layers.Activation(activation, name=f"{name}_act_b")(x)

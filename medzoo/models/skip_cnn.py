@@ -1,0 +1,65 @@
+"""A small residual network for images of any size."""
+
+from keras import Model, layers
+
+from medzoo.models.blocks import images_input, logits_head, residual_block
+
+
+def build(
+    num_classes: int,
+    *,
+    input_shape: tuple[int, int, int],
+    width: int = 32,
+    activation: str = "relu",
+    augmentation: str = "none",
+    dropout: float = 0.2,
+    stages: int = 3,
+    blocks: int = 1,
+) -> Model:
+    """Builds a convolution network with skips and adaptive pooling.
+
+    A 3x3 stem of stride 2, then stages of residual blocks; each stage after the
+    first halves the resolution and doubles the channels. Global average and
+    maximum pooling make the features, so that any input size works.
+
+    Args:
+        num_classes: Number of logits.
+        input_shape: `(height, width, channels)`.
+        width: Channels of the first stage.
+        activation: Activation of the hidden layers.
+        augmentation: A preset of `medzoo.models.augmentation`.
+        dropout: Share of the features dropped in training.
+        stages: Number of resolutions after the stem.
+        blocks: Residual blocks a stage.
+
+    Returns:
+        A model from `uint8` images to logits `(batch, num_classes)`.
+
+    Example:
+
+    >>> build(2, input_shape=(28, 28, 1), width=8).output_shape
+    (None, 2)
+    """
+    inputs, x = images_input(input_shape, augmentation)
+    x = layers.Conv2D(
+        width, 3, strides=2, padding="same", use_bias=False, name="stem_conv"
+    )(x)
+    x = layers.BatchNormalization(momentum=0.9, name="stem_norm")(x)
+    x = layers.Activation(activation, name="stem_act")(x)
+    for stage in range(stages):
+        for block in range(blocks):
+            x = residual_block(
+                x,
+                width * 2**stage,
+                stride=2 if stage and not block else 1,
+                activation=activation,
+                name=f"stage{stage + 1}_block{block + 1}",
+            )
+    x = layers.Concatenate(name="features")(
+        [
+            layers.GlobalAveragePooling2D(name="average_pool")(x),
+            layers.GlobalMaxPooling2D(name="max_pool")(x),
+        ]
+    )
+    logits = logits_head(x, num_classes, dropout=dropout)
+    return Model(inputs, logits, name="skip_cnn")

@@ -1,0 +1,90 @@
+"""The table with a row a run: everything but its history."""
+
+import json
+from collections.abc import Iterable
+
+from medzoo.report.matrix import TrialResults
+from medzoo.report.tables import Cell, Table
+from medzoo.training.record import Record
+from medzoo.training.run import Run
+
+SPLITS = ("train", "val", "test")
+SCORES = (
+    "accuracy",
+    "macro_f1",
+    "balanced_accuracy",
+    "auc",
+    "cross_entropy",
+    "mcc",
+    "loss",
+)
+SECONDS = (
+    "load",
+    "build",
+    "first_step",
+    "train",
+    "check",
+    "evaluate",
+    "total",
+)
+PACKAGES = ("medzoo", "keras", "tensorflow", "jax", "numpy", "python")
+
+
+def make_runs(results: Iterable[TrialResults]) -> Table:
+    """Makes one row a run, in the order of `results`, with full precision.
+
+    A run without a record has the status `missing` and no results.
+    """
+    rows: list[dict[str, Cell]] = []
+    for trial in results:
+        for key, run in trial.runs.items():
+            record = trial.records.get(key)
+            status = "missing" if record is None else record.status
+            # A record without results, for the same columns.
+            empty = Record(run=run, run_id=run.run_id, status="failed")
+            rows.append(
+                {
+                    "trial": trial.trial.name,
+                    "run_id": run.run_id,
+                    "status": status,
+                    **_asked(run),
+                    **_scores(record or empty),
+                    **_rest(record or empty),
+                }
+            )
+    return Table(tuple(rows[0]), [list(row.values()) for row in rows])
+
+
+def _asked(run: Run) -> dict[str, Cell]:
+    fields = run.model_dump(mode="json")
+    return {**fields, "options": json.dumps(fields["options"])}
+
+
+def _scores(record: Record) -> dict[str, Cell]:
+    row: dict[str, Cell] = {}
+    for split in SPLITS[1:]:
+        scores = record.scores.get(split, {})
+        row |= {f"{split}_{name}": scores.get(name) for name in SCORES}
+        classes = record.per_class_f1.get(split, [])
+        row[f"{split}_per_class_f1"] = " ".join(map(str, classes))
+    return row
+
+
+def _rest(record: Record) -> dict[str, Cell]:
+    count, images = record.parameters, record.num_images
+    message = str((record.error or {}).get("message", ""))
+    return {
+        "best_step": record.best_step,
+        "parameters": None if count is None else count.total,
+        "parameters_trainable": None if count is None else count.trainable,
+        "built_width": record.width,
+        **{f"{part}_seconds": record.seconds.get(part) for part in SECONDS},
+        "images_per_second": record.images_per_second,
+        "peak_memory_mb": record.peak_memory_mb,
+        **{f"{split}_images": images.get(split) for split in SPLITS},
+        "device": record.device,
+        **{f"{name}_version": record.versions.get(name) for name in PACKAGES},
+        "data_fingerprint": record.data_fingerprint,
+        "started": record.started,
+        "error": " ".join(message.split()),
+    }

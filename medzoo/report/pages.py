@@ -1,0 +1,182 @@
+"""The pages of a report: what was asked, the table, what is missing."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+
+from medzoo.report.by_run import PACKAGES
+from medzoo.report.markdown import format_list, format_table
+from medzoo.report.matrix import TrialResults
+from medzoo.report.tables import Table
+from medzoo.study.spec import Study
+from medzoo.training.record import Record
+from medzoo.training.run import Run
+
+SYNTHETIC = (
+    "**Synthetic data: drawn by a program to try things out, not medical "
+    "images. The scores say nothing about medical tasks.**"
+)
+SMOKE = (
+    "**Smoke run: a tiny budget to see that everything works. "
+    "The scores mean nothing.**"
+)
+LEGEND = {
+    "summary": (
+        "Scores are of the test split, averaged over the tasks; "
+        "`harmonic_mean` is of their macro F1."
+    ),
+    "per_task": "Macro F1 on the test split.",
+}
+
+
+def make_page(
+    name: str,
+    table: Table,
+    *,
+    study: Study,
+    results: Sequence[TrialResults],
+    command: str,
+    smoke: bool,
+) -> str:
+    """Writes the page of a table in Markdown.
+
+    Args:
+        name: `summary` or `per_task`.
+        table: The table.
+        study: What was asked.
+        results: What came of it; the sources of everything that is stated.
+        command: The command that runs the study.
+        smoke: Whether the runs are those of a smoke run.
+    """
+    runs = [run for trial in results for run in trial.runs.values()]
+    parts = [
+        *[SYNTHETIC] * (study.data == "synthetic"),
+        *[SMOKE] * smoke,
+        f"# {study.name}: {name.replace('_', ' ')}",
+        format_list(_facts(study, results, runs, command)),
+        format_table(table),
+        describe_gaps(results),
+        f"{LEGEND[name]} ± is the standard deviation over seeds. "
+        "Every column is explained in [results/README.md](../README.md).",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(
+    study: Study,
+    results: Sequence[TrialResults],
+    runs: Sequence[Run],
+    command: str,
+) -> dict[str, str]:
+    records = [r for trial in results for r in trial.records.values()]
+    fixed, varying = _settings(runs, study.axis_names)
+    facts = {
+        "Question": " ".join(study.question.split()),
+        "Command": f"`{command}`",
+        "Data": ", ".join(_unique(f"{r.data}, {r.size} px" for r in runs)),
+        "Date": _date(records),
+        "Versions": _versions(records),
+        "Device": " and ".join(_unique(r.device for r in records)) or "unknown",
+        "Tasks": ", ".join(results[0].tasks),
+        "Seeds": ", ".join(map(str, results[0].seeds)),
+        "Fixed": ", ".join(f"{key} {value}" for key, value in fixed.items()),
+    }
+    if study.baseline is not None:
+        facts["Baseline"] = study.baseline.name
+    if varying:
+        facts["Following from the axes"] = ", ".join(varying)
+    return facts
+
+
+def describe_gaps(results: Iterable[TrialResults]) -> str:
+    """Says in a sentence or three how many runs are done, failed, missing.
+
+    Example:
+
+    >>> describe_gaps([])
+    'All 0 runs are done.'
+    """
+    results = list(results)
+    asked = sum(len(trial.runs) for trial in results)
+    done = sum(len(trial.done) for trial in results)
+    failed = sum(len(trial.failed) for trial in results)
+    missing = asked - done - failed
+    if done == asked:
+        return f"All {asked} runs are done."
+    parts = [f"{done} of {asked} runs are done"]
+    if failed:
+        parts.append(
+            f"{failed} failed or diverged (see [failed.md](failed.md))"
+        )
+    if missing:
+        parts.append(f"{missing} missing")
+    return (
+        f"{', '.join(parts)}. A run that is not done leaves its cells empty: "
+        "its seed is left out of means over tasks, and its trial has no "
+        "harmonic mean. Run the same command again to complete the table."
+    )
+
+
+def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
+    """Writes the page of the runs that failed or diverged."""
+    parts = [f"# {study.name}: runs that failed or diverged"]
+    for trial in results:
+        for record in trial.failed:
+            run = record.run
+            parts += [
+                f"## {trial.trial.name}, {run.task}, seed {run.seed}",
+                f"`{record.run_id}` {record.status}. {_reason(record)}",
+            ]
+            if record.error and record.error.get("traceback"):
+                # Indented, as nothing inside can end such a block early.
+                parts.append(textwrap.indent(record.error["traceback"], "    "))
+    return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+def _reason(record: Record) -> str:
+    if record.error is None:
+        return "The loss became NaN or infinite."
+    sentence = " ".join(str(record.error.get("message", "")).split())
+    return f"{record.error.get('type', 'Error')}: {sentence}"
+
+
+def _settings(
+    runs: Sequence[Run], axis_names: Sequence[str]
+) -> tuple[dict[str, str], list[str]]:
+    """Parts fields and options that are no axes: held still, or following."""
+    flat = [
+        {**run.model_dump(mode="json", exclude={"options"}), **run.options}
+        for run in runs
+    ]
+    told = {"task", "data", "size", "seed", *axis_names}
+    keys = dict.fromkeys(key for values in flat for key in values)
+    fixed, varying = {}, []
+    for key in (key for key in keys if key not in told):
+        values = _unique(str(values.get(key)) for values in flat)
+        if len(values) > 1:
+            varying.append(key)
+        elif values != ["None"]:
+            fixed[key] = values[0]
+    return fixed, varying
+
+
+def _date(records: Iterable[Record]) -> str:
+    """Tells the days of the records: they, not today, date a result."""
+    days = sorted({record.started[:10] for record in records} - {""})
+    if not days:
+        return "no records yet"
+    return f"records of {' to '.join(_unique([days[0], days[-1]]))}"
+
+
+def _versions(records: Sequence[Record]) -> str:
+    found = [
+        (name, _unique(r.versions.get(name, "") for r in records))
+        for name in PACKAGES
+    ]
+    return (
+        ", ".join(f"{n} {' and '.join(v)}" for n, v in found if v) or "unknown"
+    )
+
+
+def _unique(texts: Iterable[str]) -> list[str]:
+    """Keeps the first of each text that is not empty."""
+    return [text for text in dict.fromkeys(texts) if text]

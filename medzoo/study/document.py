@@ -1,0 +1,117 @@
+"""What may stand in a study file, before its trials have names."""
+
+import json
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from medzoo.study.source import Place, Source, describe, key_of, not_listed
+from medzoo.tasks import NAMES
+from medzoo.training.run import Run
+
+Value = str | bool | int | float
+
+
+def _check_value(value: Any) -> Any:
+    if not isinstance(value, Value):
+        raise PydanticCustomError(
+            "value", "Input should be a string, a number, true or false"
+        )
+    return value
+
+
+def _check_once(values: list[Any]) -> list[Any]:
+    if len({json.dumps(value) for value in values}) < len(values):
+        raise PydanticCustomError("once", "List should hold each value once")
+    return values
+
+
+_Value = Annotated[Any, AfterValidator(_check_value)]
+_Table = dict[str, _Value]
+_ONCE = (Field(min_length=1), AfterValidator(_check_once))
+_Grid = Annotated[
+    dict[str, Annotated[list[_Value], *_ONCE]], Field(min_length=1)
+]
+
+
+class Scope(BaseModel):
+    """What a study runs over: the part that a command line may override."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    tasks: Annotated[
+        list[str],
+        *_ONCE,
+        BeforeValidator(lambda given: list(NAMES) if given == "all" else given),
+    ] = list(NAMES)
+    seeds: Annotated[list[int], *_ONCE] = [0, 1, 2]
+    data: str = "medmnist"
+
+    def faults(self) -> list[tuple[Place, str]]:
+        """Asks `Run` about each value; returns places and sentences."""
+        found: list[tuple[Place, str]] = []
+        asked: list[tuple[str, str, list[Any]]] = [
+            ("tasks", "task", self.tasks),
+            ("seeds", "seed", self.seeds),
+            ("data", "data", [self.data]),
+        ]
+        for key, name, values in asked:
+            for value in values:
+                try:
+                    Run(**{"task": NAMES[0], name: value})
+                except ValidationError as error:
+                    sentence = describe(error.errors()[0], (key,))
+                    found.append(((key,), sentence))
+        return found
+
+
+class Document(Scope):
+    """All that may stand in a study file."""
+
+    question: str = Field(min_length=1)
+    baseline: _Table = {}
+    axes: Annotated[
+        list[_Grid],
+        BeforeValidator(
+            lambda axes: [axes] if isinstance(axes, dict) else axes
+        ),
+    ] = []
+    fixed: _Table = {}
+    trials: list[_Table] = []
+
+    @classmethod
+    def read(cls, source: Source) -> "Document":
+        """Reads the file and checks all but the values of its trials.
+
+        Raises:
+            ValueError: With a sentence for each fault.
+        """
+        try:
+            document = cls.model_validate(source.parse())
+        except ValidationError as error:
+            faults = [(e["loc"], _describe(e)) for e in error.errors()]
+            raise source.fault(*faults) from None
+        faults = document.faults()
+        if not document.axes and not document.trials:
+            sentence = (
+                "A study compares trials. Expected `[axes]` or `[[trials]]`."
+            )
+            faults.append(((), sentence))
+        if faults:
+            raise source.fault(*faults)
+        return document
+
+
+def _describe(error: ErrorDetails) -> str:
+    if error["type"] == "extra_forbidden":
+        key = key_of(error["loc"])
+        return not_listed(key, "a key of a study", Document.model_fields)
+    return describe(error, error["loc"])

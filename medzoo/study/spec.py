@@ -1,0 +1,159 @@
+"""A study: one TOML file with a question, its axes and its seeds."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import medzoo
+from medzoo.study.document import Document, Scope, Value
+from medzoo.study.source import Source, describe
+from medzoo.study.trials import Trial, make_trials
+from medzoo.wording import unknown
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file that was read and checked.
+
+    Args:
+        name: Name of the file without its ending.
+        path: Where it lies.
+        question: What the study wants to know.
+        tasks: Names of the tasks.
+        seeds: Each trial is run once a task and seed.
+        data: Data source of every run.
+        baseline: The trial that the others are compared to, if there is one.
+        trials: In the order of the file; explicit ones last.
+        axis_names: Fields and options that differ between trials, in order of
+            appearance.
+        fixed: Fields and options that are held still, an axis of one value
+            among them.
+        text: All of the file.
+    """
+
+    name: str
+    path: Path
+    question: str
+    tasks: tuple[str, ...]
+    seeds: tuple[int, ...]
+    data: str
+    baseline: Trial | None
+    trials: tuple[Trial, ...]
+    axis_names: tuple[str, ...]
+    fixed: dict[str, Value] = field(hash=False)
+    text: str
+
+    def override(
+        self,
+        *,
+        tasks: Iterable[str] | None = None,
+        seeds: Iterable[int] | None = None,
+        data: str | None = None,
+    ) -> "Study":
+        """Returns the study with other tasks, seeds or data where given.
+
+        Raises:
+            ValueError: As for the same values in the file.
+        """
+        tasks = self.tasks if tasks is None else tasks
+        given = {
+            "tasks": tasks if isinstance(tasks, str) else list(tasks),
+            "seeds": list(self.seeds if seeds is None else seeds),
+            "data": self.data if data is None else data,
+        }
+        try:
+            scope = Scope.model_validate(given)
+        except ValidationError as error:
+            sentences = [describe(e, e["loc"]) for e in error.errors()]
+            raise ValueError("\n".join(sentences)) from None
+        if faults := scope.faults():
+            raise ValueError("\n".join(sentence for _, sentence in faults))
+        return dataclasses.replace(
+            self,
+            tasks=tuple(scope.tasks),
+            seeds=tuple(scope.seeds),
+            data=scope.data,
+        )
+
+
+@dataclass(frozen=True)
+class BrokenStudy:
+    """A file of `studies/` that is no study, and the sentence that says why."""
+
+    name: str
+    path: Path
+    error: str
+
+
+def read_study(name_or_path: str | Path) -> Study:
+    """Reads a study by its name, or by the path of its file.
+
+    Args:
+        name_or_path: A file of `studies/` without its ending (in the current
+            folder, else beside the package), or a path to any TOML file.
+
+    Raises:
+        FileNotFoundError: If there is no file at that path.
+        ValueError: For an unknown name, and for a file that is no study: with
+            file, line, key and one sentence for each fault.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if not path.is_file():
+            raise FileNotFoundError(
+                "No study file there. Expected a TOML file, or the name of a "
+                f"study: {', '.join(_find_studies())}. Received: {path}."
+            )
+    else:
+        studies = _find_studies()
+        if str(name_or_path) not in studies:
+            raise ValueError(unknown("study", str(name_or_path), studies))
+        path = studies[str(name_or_path)]
+    return _make_study(_read_source(path))
+
+
+def list_studies() -> list[Study | BrokenStudy]:
+    """Reads all files of `studies/`, sorted by name; hides none of them."""
+    found: list[Study | BrokenStudy] = []
+    for name, path in _find_studies().items():
+        try:
+            found.append(read_study(path))
+        except ValueError as error:
+            found.append(BrokenStudy(name, path, str(error)))
+    return found
+
+
+def _find_studies() -> dict[str, Path]:
+    """Returns the study files by name; those of the current folder win."""
+    checkout = Path(medzoo.__file__).parents[1]
+    folders = (checkout / "studies", Path("studies"))
+    files = {p.stem: p for folder in folders for p in folder.glob("*.toml")}
+    return dict(sorted(files.items()))
+
+
+def _read_source(path: Path) -> Source:
+    try:
+        return Source(path, path.read_text(encoding="utf-8-sig"))
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not text in UTF-8.") from None
+
+
+def _make_study(source: Source) -> Study:
+    document = Document.read(source)
+    found = make_trials(source, document)
+    return Study(
+        name=source.path.stem,
+        path=source.path,
+        question=document.question,
+        tasks=tuple(document.tasks),
+        seeds=tuple(document.seeds),
+        data=document.data,
+        baseline=found.baseline,
+        trials=found.trials,
+        axis_names=found.axis_names,
+        fixed=found.fixed,
+        text=source.text,
+    )

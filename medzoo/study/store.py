@@ -1,0 +1,177 @@
+"""The store: one file a run, written so that no reader sees half of it."""
+
+import contextlib
+import json
+import os
+import re
+import uuid
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from medzoo.training.record import Record
+
+# A record opens with its status and ends with its brace, so that a scan reads
+# two short pieces of a file, and not its history.
+_HEAD = re.compile(rb'\{"status":"(\w+)",')
+_TAIL = b"}\n"
+_FINISHED = ("done", "diverged")
+
+
+class Store:
+    """Records by `run_id`, shared by all studies.
+
+    A record is `<first two digits>/<run_id>.json`; the predictions of its run
+    are the `.npz` beside it. Each appears under its name in one step, and after
+    its content is on the disk, the predictions first: whatever ends the writer,
+    a record is there as a whole or not at all. A number that is not finite is
+    stored as null.
+
+    Args:
+        folder: Where the files lie; `MEDZOO_RUNS` or `./runs` if left out.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        if folder is None:
+            folder = os.environ.get("MEDZOO_RUNS") or "runs"
+        self.folder = Path(folder)
+
+    def write(
+        self,
+        record: Record,
+        predictions: dict[str, np.ndarray] | None = None,
+    ) -> None:
+        """Writes a record, and what its run predicted.
+
+        A failed record leaves a finished one as it is.
+
+        Args:
+            record: What to write; it replaces an older record of the run.
+            predictions: Arrays by name, to be kept beside it.
+        """
+        path = self._path(record.run_id)
+        if record.status == "failed" and self.has_done(record.run_id):
+            return
+        if predictions:
+            _write_whole(
+                path.with_suffix(".npz"),
+                lambda file: np.savez_compressed(
+                    file, allow_pickle=False, **predictions
+                ),
+            )
+        # Through pydantic, which has null for NaN where `json` has NaN.
+        content = json.loads(record.model_dump_json())
+        content = {"status": record.status} | content
+        text = json.dumps(content, separators=(",", ":")) + "\n"
+        _write_whole(path, lambda file: file.write(text.encode()))
+
+    def read(self, run_id: str) -> Record | None:
+        """Reads a record; `None` if there is none.
+
+        A file that is no record is moved aside with a warning, so that its run
+        counts as missing and is executed again.
+        """
+        path = self._path(run_id)
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            _move_aside(path, error)
+            return None
+
+    def read_many(self, run_ids: Iterable[str]) -> dict[str, Record]:
+        """Reads the records that there are of `run_ids`."""
+        records = {run_id: self.read(run_id) for run_id in run_ids}
+        return {key: record for key, record in records.items() if record}
+
+    def has_done(self, run_id: str) -> bool:
+        """Says whether a run is finished: done, or diverged for good."""
+        return self.status(run_id) in _FINISHED
+
+    def status(self, run_id: str) -> str | None:
+        """Returns the status of a run, `None` if it has no record.
+
+        Reads the two ends of the file and no more; a file that does not look
+        whole is read in full, and moved aside if it is not.
+        """
+        try:
+            with open(self._path(run_id), "rb", buffering=0) as file:
+                head = _HEAD.match(file.read(32))
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - len(_TAIL)))
+                if head and file.read() == _TAIL:
+                    return head[1].decode()
+        except FileNotFoundError:
+            return None
+        record = self.read(run_id)
+        return record.status if record else None
+
+    def statuses(self) -> dict[str, str]:
+        """Returns the status of every run in the store."""
+        found = ((run_id, self.status(run_id)) for run_id in self.run_ids())
+        return {run_id: status for run_id, status in found if status}
+
+    def run_ids(self) -> Iterator[str]:
+        """Lists every run that has a record, in the order of their ids."""
+        for shard in sorted(self.folder.glob("??")):
+            for name in sorted(os.listdir(shard)):
+                if name.endswith(".json") and not name.startswith("."):
+                    yield name.removesuffix(".json")
+
+    def read_predictions(self, run_id: str) -> dict[str, np.ndarray] | None:
+        """Reads what a run predicted; `None` if that was not kept.
+
+        A file that is damaged, or that holds pickled objects, is moved aside
+        with a warning.
+        """
+        path = self._path(run_id).with_suffix(".npz")
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except FileNotFoundError:
+            return None
+        except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            _move_aside(path, error)
+            return None
+
+    def _path(self, run_id: str) -> Path:
+        return self.folder / run_id[:2] / f"{run_id}.json"
+
+
+def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Writes a file that appears under its name only once it is on the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(unfinished, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def _move_aside(path: Path, error: Exception) -> None:
+    """Renames a damaged file, and says so."""
+    aside = path.with_name(f"{path.name}.broken")
+    with contextlib.suppress(FileNotFoundError):  # Another process was faster.
+        path.rename(aside)
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    warnings.warn(
+        f"{path} is damaged ({reason}) and was moved to {aside.name}. "
+        "Its run counts as missing.",
+        stacklevel=3,
+    )

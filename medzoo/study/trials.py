@@ -1,0 +1,246 @@
+"""From the axes of a study file to its trials."""
+
+import itertools
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from medzoo.models import MODELS, get_entry
+from medzoo.study.document import Document, Value
+from medzoo.study.source import Place, Source, describe, key_of, not_listed
+from medzoo.tasks import NAMES
+from medzoo.training.run import Run
+
+FIELDS = tuple(
+    name
+    for name in Run.model_fields
+    if name not in ("task", "data", "seed", "options")
+)
+_DEFAULT_MODEL = Run.model_fields["model"].default
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice of axis values.
+
+    Args:
+        name: The name that the file gives it; else its value of the only axis,
+            such as `adam`, or of all, such as `model=mlp, width=64`.
+        values: Its value of every axis of the study, as its runs have it: a
+            `width` that the file leaves out is the model's default. An axis
+            that its model does not have is absent.
+    """
+
+    name: str
+    values: dict[str, Value] = field(hash=False)
+
+
+class Trials(NamedTuple):
+    """The trials of a study, what differs, what does not, and the baseline."""
+
+    trials: tuple[Trial, ...]
+    axis_names: tuple[str, ...]
+    fixed: dict[str, Value]
+    baseline: Trial | None
+
+
+def make_trials(source: Source, document: Document) -> Trials:
+    """Makes the trials: those of each grid in turn, then explicit ones.
+
+    Raises:
+        ValueError: For a key that the runs of a trial do not have, a wrong
+            value, trials that do not differ, or a baseline that is not one.
+    """
+    drafts = _list_drafts(document)
+    runs = [draft.make_run(source, document.fixed) for draft in drafts]
+    names = dict.fromkeys(key for draft in drafts for key in draft.values)
+    found = {name: [_value_of(run, name) for run in runs] for name in names}
+    same = {name: v[0] for name, v in found.items() if len(set(v)) == 1}
+    axis_names = tuple(name for name in names if name not in same)
+    trials = tuple(
+        _make_trial(draft, run, axis_names)
+        for draft, run in zip(drafts, runs, strict=True)
+    )
+    _require_differences(source, drafts, runs, trials)
+    baseline = _find_baseline(source, document.baseline, trials)
+    fixed = document.fixed | same
+    return Trials(trials, axis_names, fixed, baseline)
+
+
+def run_values(values: dict[str, Any]) -> dict[str, Any]:
+    """Sorts fields and options into the arguments of `Run`.
+
+    Example:
+
+    >>> run_values({"width": 8, "dropout": 0.1})
+    {'width': 8, 'options': {'dropout': 0.1}}
+    """
+    fields = {key: v for key, v in values.items() if key in FIELDS}
+    options = {key: v for key, v in values.items() if key not in FIELDS}
+    return {**fields, "options": options}
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A trial as the file has it.
+
+    Args:
+        place: Where its keys stand in the file.
+        values: Its keys, but for fixed ones and its name.
+        name: The name that the file gives it, if any.
+    """
+
+    place: Place
+    values: dict[str, Value]
+    name: str = ""
+
+    def make_run(self, source: Source, fixed: dict[str, Value]) -> Run:
+        """Makes the trial's run on the first task, which checks every value.
+
+        Raises:
+            ValueError: For a key that the run does not have, or a wrong value.
+        """
+        values = fixed | self.values
+        places: dict[str, Place] = {key: ("fixed", key) for key in fixed}
+        places |= {key: (*self.place, key) for key in self.values}
+        if faults := self._wrong_keys(fixed, places):
+            raise source.fault(*faults)
+        try:
+            return Run(task=NAMES[0], **run_values(values))
+        except ValidationError as error:
+            for e in error.errors():
+                # A rule about several fields names them in its sentence.
+                keys = [str(key) for key in e["loc"] if key in places]
+                keys += [key for key in places if f"{key}=" in e["msg"]]
+                place = places[keys[0]] if keys else self.place
+                faults.append((place, describe(e, place)))
+            raise source.fault(*faults) from None
+
+    def _wrong_keys(
+        self, fixed: dict[str, Value], places: dict[str, Place]
+    ) -> list[tuple[Place, str]]:
+        """Finds keys that stand twice, or that the runs do not have."""
+        model = (fixed | self.values).get("model", _DEFAULT_MODEL)
+        try:
+            options = get_entry(str(model)).options
+        except ValueError as error:
+            place = places["model"]
+            return [(place, f"{key_of(place)}: {error}")]
+        twice: list[tuple[Place, str]] = [
+            (
+                ("fixed", key),
+                f"`fixed.{key}` is a key of `{self.place[0]}` as well. "
+                "Expected it in one of the two.",
+            )
+            for key in fixed
+            if key in self.values
+        ]
+        return twice + [
+            (place, _explain(place, str(model)))
+            for key, place in places.items()
+            if key not in FIELDS and key not in options
+        ]
+
+
+def _explain(place: Place, model: str) -> str:
+    """Words why a key is none of the runs of `model`."""
+    key, options = str(place[-1]), list(get_entry(model).options)
+    above = {"task": "tasks", "seed": "seeds"}.get(key, key)
+    if above in Document.model_fields:
+        return (
+            f"{key_of(place)} is not a field of a run. "
+            f"`{above}` belongs above the first table of the file."
+        )
+    if any(key in entry.options for entry in MODELS.values()):
+        return (
+            f"{key_of(place)} is not an option of `{model}`. Expected one of: "
+            f"{', '.join(options)}. Give each model its own `[[axes]]` or "
+            "`[[trials]]`."
+        )
+    return not_listed(key_of(place), "a field of a run", [*FIELDS, *options])
+
+
+def _list_drafts(document: Document) -> list[_Draft]:
+    grids = [
+        _Draft(("axes", index), dict(zip(grid, values, strict=True)))
+        for index, grid in enumerate(document.axes)
+        for values in itertools.product(*grid.values())
+    ]
+    explicit = [
+        _Draft(
+            ("trials", index),
+            {key: value for key, value in table.items() if key != "name"},
+            str(table.get("name", "")),
+        )
+        for index, table in enumerate(document.trials)
+    ]
+    return grids + explicit
+
+
+def _value_of(run: Run, key: str) -> Value | None:
+    return getattr(run, key) if key in FIELDS else run.options.get(key)
+
+
+def _make_trial(draft: _Draft, run: Run, axis_names: tuple[str, ...]) -> Trial:
+    found = {key: _value_of(run, key) for key in axis_names}
+    values = {key: value for key, value in found.items() if value is not None}
+    if len(axis_names) == 1:
+        name = str(values.get(axis_names[0], "none"))
+    else:
+        shown = values or draft.values
+        name = ", ".join(f"{key}={value}" for key, value in shown.items())
+    return Trial(draft.name or name or "default", values)
+
+
+def _require_differences(
+    source: Source,
+    drafts: list[_Draft],
+    runs: list[Run],
+    trials: tuple[Trial, ...],
+) -> None:
+    """Refuses two trials that train alike, or that are called alike."""
+    called: dict[str, Run] = {}
+    names: dict[Run, str] = {}
+    for draft, run, trial in zip(drafts, runs, trials, strict=True):
+        if run in names:
+            sentence = f"`{trial.name}` is the same trial as `{names[run]}`."
+        elif trial.name in called:
+            sentence = f"Two trials are called `{trial.name}`."
+        else:
+            called[trial.name], names[run] = run, trial.name
+            continue
+        raise source.fault(
+            (draft.place, f"{sentence} Expected trials that differ.")
+        )
+
+
+def _find_baseline(
+    source: Source,
+    wanted: dict[str, Value],
+    trials: tuple[Trial, ...],
+) -> Trial | None:
+    """Finds the one trial that has the wanted values, or the wanted name."""
+    if not wanted:
+        return None
+    known = dict.fromkeys(key for trial in trials for key in trial.values)
+    faults: list[tuple[Place, str]] = []
+    for key in wanted.keys() - {"name", *known}:
+        place = ("baseline", key)
+        what = "an axis of this study"
+        faults.append((place, not_listed(key_of(place), what, known)))
+    found = [
+        trial
+        for trial in trials
+        if wanted.items() <= {"name": trial.name, **trial.values}.items()
+    ]
+    if len(found) != 1 and not faults:
+        sentence = (
+            f"`baseline` picks {len(found)} of the {len(trials)} trials. "
+            f"Expected exactly one of: {'; '.join(t.name for t in trials)}. "
+            f"Received: baseline={wanted!r}."
+        )
+        faults.append((("baseline",), sentence))
+    if faults:
+        raise source.fault(*faults)
+    return found[0]

@@ -1,0 +1,187 @@
+"""The training loop: steps, checks on val, best weights, and an early end."""
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.data.batches import batch_indices
+from medzoo.data.split import Dataset
+from medzoo.training.evaluate import evaluate, predict_logits
+from medzoo.training.optimizers import learning_rate_at
+from medzoo.training.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+Entry = dict[str, float | None]
+
+
+def count_steps(run: Run, num_images: int) -> int:
+    """Returns the steps of a run over `num_images` images of train."""
+    if run.steps is not None:
+        return run.steps
+    batch_size = min(run.batch_size, num_images)
+    return math.ceil((run.epochs or 1) * num_images / batch_size)
+
+
+def check_steps(run: Run, num_images: int) -> list[int]:
+    """Returns the steps after which val is looked at: once an epoch.
+
+    A budget in `steps` is looked at 20 times even where it is less than 20
+    epochs, so that early stopping and the best weights have a choice.
+
+    Example:
+
+    >>> run = Run(task="breastmnist", epochs=2, batch_size=128)
+    >>> check_steps(run, num_images=546)
+    [5, 9]
+    """
+    num_steps = count_steps(run, num_images)
+    num_checks = run.epochs or max(
+        20, math.ceil(num_steps * run.batch_size / num_images)
+    )
+    ends = np.linspace(0, num_steps, min(num_checks, num_steps) + 1)[1:]
+    return [math.ceil(round(end, 6)) for end in ends]
+
+
+class Trainer:
+    """Trains a compiled model on one dataset.
+
+    It can stop after any check and go on later with the same numbers, since
+    the order of images and the learning rate depend on the step alone.
+
+    Args:
+        model: Compiled with the loss and the optimizer of the run.
+        data: Only `train` and `val` are touched.
+        run: Budget, batch size, schedule and seed.
+
+    Attributes:
+        step: Steps done.
+        history: One entry a check on val.
+        best_step: Step of the weights to evaluate.
+        diverged: Whether the loss became NaN or infinite.
+        finished: Whether the budget is spent or the run ended early.
+        seconds: `first_step` (with tracing), `train` (the other steps) and
+            `check` (looks at val).
+    """
+
+    def __init__(self, model: "keras.Model", data: Dataset, run: Run) -> None:
+        self.model = model
+        self.data = data
+        self.run = run
+        self.step = 0
+        self.history: list[Entry] = []
+        self.best_step = 0
+        self.diverged = False
+        self.finished = False
+        self.seconds = {"first_step": 0.0, "train": 0.0, "check": 0.0}
+        self.num_steps = count_steps(run, len(data.train))
+        self._checks = check_steps(run, len(data.train))
+        self._best_rank = (-math.inf, -math.inf)
+        self._best_weights = model.get_weights()
+        self._checks_without_gain = 0
+
+    def train(
+        self,
+        until: int | None = None,
+        on_check: Callable[[Entry], None] | None = None,
+    ) -> None:
+        """Trains up to the first check at or after step `until`.
+
+        Args:
+            until: Steps of the whole training to reach; all if `None`.
+            on_check: Called with each new entry of the history.
+        """
+        batches = batch_indices(
+            len(self.data.train),
+            self.run.batch_size,
+            seed=self.run.seed,
+            start=self.step,
+        )
+        for check in [step for step in self._checks if step > self.step]:
+            if self.finished or (until is not None and self.step >= until):
+                return
+            self.model.reset_metrics()
+            while self.step < check:
+                loss = self._train_step(next(batches))
+            entry = self._check(loss)
+            self.history.append(entry)
+            if on_check is not None:
+                on_check(entry)
+            self.finished = self.diverged or self.step >= self.num_steps
+            self._choose(entry)
+
+    def restore_best(self) -> None:
+        """Gives the model the weights of the best check on val."""
+        self.model.set_weights(self._best_weights)
+
+    def images_per_second(self) -> float | None:
+        """Returns the speed of training after the first step."""
+        batch_size = min(self.run.batch_size, len(self.data.train))
+        seconds = self.seconds["train"]
+        return (self.step - 1) * batch_size / seconds if seconds else None
+
+    def _train_step(self, indices: np.ndarray) -> float:
+        """Does one step and returns the mean loss since the last check."""
+        train = self.data.train
+        started = time.perf_counter()
+        self.model.optimizer.learning_rate = self._learning_rate()
+        loss = self.model.train_on_batch(
+            train.images[indices], train.labels[indices]
+        )
+        taken = time.perf_counter() - started
+        self.seconds["train" if self.step else "first_step"] += taken
+        self.step += 1
+        return float(loss)
+
+    def _learning_rate(self) -> float:
+        return learning_rate_at(
+            self.step,
+            self.num_steps,
+            peak=self.run.learning_rate or 0.0,
+            schedule=self.run.schedule,
+            warmup=self.run.warmup,
+        )
+
+    def _check(self, loss: float) -> Entry:
+        """Looks at val."""
+        started = time.perf_counter()
+        rate = float(self.model.optimizer.learning_rate)
+        images = min(self.run.batch_size, len(self.data.train)) * self.step
+        entry: Entry = {
+            "step": self.step,
+            "epoch": images / len(self.data.train),
+            "learning_rate": rate,
+            "loss": loss,
+        }
+        logits = predict_logits(self.model, self.data.val.images)
+        self.diverged = not (math.isfinite(loss) and np.isfinite(logits).all())
+        if not self.diverged:
+            found, _ = evaluate(
+                self.data.val,
+                logits,
+                loss=self.model.loss,
+                output=self.run.output,
+            )
+            for name in ("loss", "macro_f1", "accuracy"):
+                entry[f"val_{name}"] = found[name]
+        self.seconds["check"] += time.perf_counter() - started
+        return entry
+
+    def _choose(self, entry: Entry) -> None:
+        """Keeps the best weights, and ends a run that gains nothing more."""
+        if self.diverged:
+            return
+        rank = (entry["val_macro_f1"] or 0.0, -(entry["val_loss"] or 0.0))
+        if self.run.keep == "last" or rank > self._best_rank:
+            self._best_rank, self.best_step = rank, self.step
+            self._best_weights = self.model.get_weights()
+        gained = self.best_step == self.step
+        self._checks_without_gain = (
+            0 if gained else self._checks_without_gain + 1
+        )
+        if self.run.patience is not None:
+            self.finished |= self._checks_without_gain >= self.run.patience

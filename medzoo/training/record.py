@@ -1,0 +1,64 @@
+"""A record: what came out of a run."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from medzoo.training.run import Run
+
+
+class Parameters(BaseModel):
+    """Counts of weights; `total` includes frozen ones and statistics."""
+
+    total: int
+    trainable: int
+
+
+class Record(BaseModel):
+    """The stored result of one run.
+
+    Args:
+        run: The run itself.
+        run_id: Its id, as a key for people and files.
+        status: `done`; `diverged` if the loss became NaN or infinite; `failed`
+            if an error ended it.
+        scores: By split (`val`, `test`), then by score (`macro_f1`, ...).
+        per_class_f1: By split, one value a class.
+        history: One entry a check on val: `step`, `epoch`, `loss`, `val_loss`,
+            `val_macro_f1`, `val_accuracy`, `learning_rate`.
+        best_step: Step whose weights were evaluated.
+        parameters: Total and trainable weights.
+        width: Width that the model was built with.
+        seconds: By part: `build`, `first_step`, `train`, `evaluate`, `total`.
+        images_per_second: Of training, after the first step.
+        peak_memory_mb: Largest resident memory of the process so far.
+        num_images: By split.
+        device: What it ran on, such as `cpu`.
+        versions: By package.
+        data_fingerprint: Identifies the images, labels and splits used.
+        classes: Names of the classes.
+        started: Time of the start, ISO 8601, UTC.
+        error: For a failed run: `{"type", "message", "traceback"}`.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    run: Run
+    run_id: str
+    status: Literal["done", "diverged", "failed"]
+    scores: dict[str, dict[str, float | None]] = {}
+    per_class_f1: dict[str, list[float]] = {}
+    history: list[dict[str, float | None]] = []
+    best_step: int | None = None
+    parameters: Parameters | None = None
+    width: int | None = None
+    seconds: dict[str, float] = {}
+    images_per_second: float | None = None
+    peak_memory_mb: float | None = None
+    num_images: dict[str, int] = {}
+    device: str = ""
+    versions: dict[str, str] = {}
+    data_fingerprint: str = ""
+    classes: list[str] = []
+    started: str = ""
+    error: dict[str, Any] | None = None

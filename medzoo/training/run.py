@@ -1,0 +1,187 @@
+"""A run: all that decides the outcome of one training, and nothing else."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from medzoo.models import get_entry
+from medzoo.tasks import NAMES, SIZES, get_task
+from medzoo.training.choices import (
+    ACTIVATIONS,
+    AUGMENTATIONS,
+    LOSSES,
+    OPTIMIZERS,
+    SCHEDULES,
+)
+from medzoo.wording import unknown
+
+# Part of every run_id. Raise it when the same run would train differently.
+RUN_VERSION = 1
+_TABLES: dict[str, Any] = {
+    "activation": ACTIVATIONS,
+    "augmentation": AUGMENTATIONS,
+    "loss": LOSSES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
+
+
+class Run(BaseModel):
+    """One training, flat, typed, immutable and hashable.
+
+    Values that are left out and depend on other fields (`width`,
+    `learning_rate`, `weight_decay`) are filled in at once, so that two runs
+    that train alike are equal.
+
+    Args:
+        task: Name of one of the 11 tasks.
+        data: Data source: `medmnist` (the official files) or `synthetic`.
+        size: Height and width of the images: 28, 64, 128 or 224.
+        max_images: At most so many images of train, drawn by class with `seed`.
+        model: A name of the zoo.
+        width: The model's size dial; its default in the zoo if left out.
+        options: Options that only this model has, such as `dropout`.
+        activation: Activation of the hidden layers.
+        output: What turns logits into probabilities: `softmax` or `sigmoid`.
+        augmentation: A preset of augmentation layers.
+        loss: What training minimises.
+        loss_weight: Weight of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
+        optimizer: Name of an optimizer.
+        learning_rate: Peak learning rate; the optimizer's default if left out.
+        weight_decay: Decoupled weight decay; the optimizer's default if left
+            out.
+        schedule: Course of the learning rate: `constant`, `cosine` or `step`.
+        warmup: Share of the steps over which the learning rate rises from 0.
+        batch_size: Images a step; all of train if it has fewer.
+        epochs: Budget in passes over train.
+        steps: Budget in steps instead of `epochs`.
+        patience: Ends training after so many checks on val without a better
+            macro F1; never if left out.
+        keep: Which weights are evaluated: of the `best` check on val by macro
+            F1 (ties: the lower loss), or the `last`.
+        seed: Seeds weights, order of images, dropout and augmentation.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    task: str
+    data: str = "medmnist"
+    size: int = 28
+    max_images: int | None = Field(None, ge=1)
+    model: str = "skip_cnn"
+    width: int | None = Field(None, ge=1)
+    options: Mapping[str, str | bool | int | float] = {}
+    activation: str = "relu"
+    output: Literal["softmax", "sigmoid"] = "softmax"
+    augmentation: str = "none"
+    loss: str = "soft_f1"
+    loss_weight: float = Field(0.5, ge=0, le=1)
+    optimizer: str = "adam"
+    learning_rate: float | None = Field(None, gt=0)
+    weight_decay: float | None = Field(None, ge=0)
+    schedule: str = "constant"
+    warmup: float = Field(0.0, ge=0, lt=1)
+    batch_size: int = Field(128, ge=1)
+    epochs: int | None = Field(None, ge=1)
+    steps: int | None = Field(None, ge=1)
+    patience: int | None = Field(None, ge=1)
+    keep: Literal["best", "last"] = "best"
+    seed: int = Field(0, ge=0, lt=2**32)
+
+    @field_validator("task")
+    @classmethod
+    def _check_task(cls, value: str) -> str:
+        if value not in NAMES:
+            get_task(value)  # Raises the sentence that fits.
+        return value
+
+    @field_validator("data")
+    @classmethod
+    def _check_data(cls, value: str) -> str:
+        if value not in ("medmnist", "synthetic"):
+            raise ValueError(unknown("data", value, ("medmnist", "synthetic")))
+        return value
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, value: int) -> int:
+        if value not in SIZES:
+            raise ValueError(unknown("size", value, map(str, SIZES)))
+        return value
+
+    @field_validator(*_TABLES)
+    @classmethod
+    def _check_name(cls, value: str, info: Any) -> str:
+        table = _TABLES[info.field_name]
+        if value not in table:
+            raise ValueError(unknown(info.field_name, value, table))
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        """Writes out what follows from other fields."""
+        if not isinstance(values, Mapping):
+            return values
+        filled = dict(values)
+        name = filled.get("optimizer", cls.model_fields["optimizer"].default)
+        if name in OPTIMIZERS:
+            choice = OPTIMIZERS[name]
+            if filled.get("learning_rate") is None:
+                filled["learning_rate"] = choice.learning_rate
+            if filled.get("weight_decay") is None:
+                filled["weight_decay"] = choice.weight_decay
+        if filled.get("epochs") is None and filled.get("steps") is None:
+            filled["epochs"] = 20
+        entry = get_entry(
+            filled.get("model", cls.model_fields["model"].default)
+        )
+        if filled.get("width") is None:
+            filled["width"] = entry.width
+        options = dict(filled.get("options") or {})
+        for option in options:
+            if option not in entry.options:
+                raise ValueError(unknown("option", option, entry.options))
+        filled["options"] = dict(sorted({**entry.options, **options}.items()))
+        return filled
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> "Run":
+        if self.epochs is not None and self.steps is not None:
+            raise ValueError(
+                "A run has one budget. Expected `epochs` or `steps`, not both. "
+                f"Received: epochs={self.epochs}, steps={self.steps}."
+            )
+        return self
+
+    @functools.cached_property
+    def run_id(self) -> str:
+        """Hash of the canonical content: 16 hexadecimal digits.
+
+        Fields that hold their default are left out, so that a field added later
+        (whose default trains as before) changes no run_id.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps([RUN_VERSION, content], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return int(self.run_id, 16)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self.run_id == other.run_id

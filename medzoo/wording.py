@@ -1,0 +1,27 @@
+"""Sentences for what was typed wrongly."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def unknown(what: str, received: object, expected: Iterable[str]) -> str:
+    """Words the error for a name that is not in a table.
+
+    Args:
+        what: The kind of name in the field's word, such as `optimizer`.
+        received: What was given instead.
+        expected: The names of the table, in its order.
+
+    Example:
+
+    >>> print(unknown("model", "cnn", ["mlp", "skip_cnn"]))
+    Unknown model `cnn`. Expected one of: mlp, skip_cnn. Received: model='cnn'.
+    Did you mean `skip_cnn`?
+    """
+    names = list(expected)
+    close = difflib.get_close_matches(str(received), names, n=1)
+    hint = f" Did you mean `{close[0]}`?" if close else ""
+    return (
+        f"Unknown {what} `{received}`. Expected one of: {', '.join(names)}. "
+        f"Received: {what}={received!r}.{hint}"
+    )

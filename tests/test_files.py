@@ -1,0 +1,223 @@
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from medzoo.data import transfer
+from medzoo.data.checksums import trust_md5, verify_md5
+from medzoo.data.files import (
+    data_folder,
+    find_missing,
+    load_medmnist,
+    read_npz,
+    require_files,
+)
+from medzoo.tasks import get_task
+
+SHARED = Path(__file__).parents[2] / "shared/data/medmnist"
+OFFICIAL = Path(os.environ.get("MEDZOO_DATA") or SHARED)
+BREAST = get_task("breastmnist")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("MEDZOO_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def make_arrays(size: int = 28) -> dict[str, np.ndarray]:
+    """Makes arrays in the layout of breastmnist."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, count in BREAST.num_images.items():
+        shape = (count, size, size)
+        arrays[f"{split}_images"] = rng.integers(0, 9, shape, dtype=np.uint8)
+        arrays[f"{split}_labels"] = rng.integers(0, 2, (count, 1), np.uint8)
+    return arrays
+
+
+def save_as_official(folder: Path, save, size: int = 28) -> Path:
+    """Saves such arrays and a stamp that says they are the official file."""
+    path = folder / BREAST.file_name(size)
+    save(path, **make_arrays(size))
+    trust_md5(path, BREAST.md5s[size])
+    return path
+
+
+@pytest.mark.parametrize("task", ["breastmnist", "retinamnist"])
+def test_official_files_load_as_numpy_reads_them(task, monkeypatch, tmp_path):
+    path = OFFICIAL / f"{task}.npz"
+    if not path.is_file():
+        pytest.skip(f"needs the official file {path}")
+    monkeypatch.setenv("MEDZOO_DATA", str(OFFICIAL))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    dataset = load_medmnist(task)
+    facts = get_task(task)
+    assert dataset.fingerprint == f"medmnist:{task}:28:{facts.md5s[28]}"
+    assert dataset.input_shape == (28, 28, facts.channels)
+    assert dataset.classes == facts.classes
+    with np.load(path) as arrays:
+        for split in ("train", "val", "test"):
+            images = getattr(dataset, split).images
+            labels = getattr(dataset, split).labels
+            assert images.dtype == np.uint8
+            assert labels.dtype == np.int32
+            np.testing.assert_array_equal(
+                images.squeeze(), arrays[f"{split}_images"]
+            )
+            np.testing.assert_array_equal(
+                labels, arrays[f"{split}_labels"].squeeze()
+            )
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_larger_images_are_mapped(folder, save):
+    save_as_official(folder, save, size=64)
+    dataset = load_medmnist("breastmnist", 64)
+    arrays = make_arrays(64)
+    assert isinstance(dataset.train.images, np.memmap)
+    assert dataset.input_shape == (64, 64, 1)
+    np.testing.assert_array_equal(
+        dataset.test.images[..., 0], arrays["test_images"]
+    )
+
+
+def test_a_file_with_another_md5_is_refused_with_the_way_out(folder):
+    path = folder / "breastmnist.npz"
+    np.savez(path, **make_arrays())
+    received = hashlib.md5(path.read_bytes()).hexdigest()
+    with pytest.raises(ValueError, match="not the published file") as error:
+        load_medmnist("breastmnist")
+    assert str(error.value) == (
+        f"`{path}` is not the published file, or is damaged. Expected: MD5 "
+        f"{BREAST.md5s[28]}. Received: MD5 {received}. Remove it and run "
+        "`medzoo download breastmnist`."
+    )
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip_a_bit_of_the_images(path):
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1
+    path.write_bytes(content)
+
+
+def pickle_labels(path):
+    labels = np.array([[{}]] * 78, dtype=object)
+    np.savez(path, **make_arrays() | {"val_labels": labels})
+
+
+def drop_an_image(path):
+    arrays = make_arrays()
+    np.savez(path, **arrays | {"val_images": arrays["val_images"][1:]})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (truncate, "breastmnist.npz` is truncated or no npz archive"),
+        (flip_a_bit_of_the_images, "not the published file, or is damaged"),
+        (pickle_labels, "Array `val_labels` of .* pickled Python objects"),
+        (drop_an_image, r"Array `val_images` of .* shape \(78, 28, 28\)"),
+    ],
+)
+def test_the_most_telling_fault_is_named(folder, spoil, sentence):
+    path = save_as_official(folder, np.savez)
+    spoil(path)
+    with pytest.raises(ValueError, match=sentence) as error:
+        load_medmnist("breastmnist")
+    assert str(error.value).endswith("run `medzoo download breastmnist`.")
+
+
+def test_damage_after_the_stamp_is_still_found(folder):
+    path = save_as_official(folder, np.savez)
+    flip_a_bit_of_the_images(path)
+    trust_md5(path, BREAST.md5s[28])
+    with pytest.raises(ValueError, match="Array `train_images` .* is damaged"):
+        load_medmnist("breastmnist")
+
+
+def test_labels_outside_the_classes_are_refused(tmp_path):
+    arrays = make_arrays()
+    arrays["test_labels"][3] = 255
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(
+        ValueError, match="labels from 0 to 1. .* from 0 to 255"
+    ):
+        read_npz(tmp_path / "x.npz", "breastmnist")
+
+
+def test_a_stamp_spares_the_second_check(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"right")
+    md5 = hashlib.md5(b"right").hexdigest()
+    verify_md5(path, md5)
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_bytes(b"wrong")
+    os.utime(path, ns=times)
+    verify_md5(path, md5)  # Not read: same size, same time.
+    os.utime(path, ns=(times[0], times[1] + 1))
+    with pytest.raises(ValueError, match=f"Expected: MD5 {md5}. Received: "):
+        verify_md5(path, md5)
+
+
+def test_a_read_only_folder_is_stamped_in_the_cache(folder, tmp_path):
+    path = folder / "x"
+    path.write_bytes(b"right")
+    folder.chmod(0o555)
+    verify_md5(path, hashlib.md5(b"right").hexdigest())
+    assert list(folder.iterdir()) == [path]
+    assert len(list(tmp_path.glob("cache/medzoo/*/x.verified"))) == 1
+    folder.chmod(0o755)
+
+
+def test_the_data_folder_is_that_of_medmnist_unless_named(monkeypatch):
+    monkeypatch.setenv("MEDZOO_DATA", "~/images")
+    assert data_folder() == Path.home() / "images"
+    monkeypatch.delenv("MEDZOO_DATA")
+    assert data_folder() == Path.home() / ".medmnist"
+
+
+def test_missing_files_are_listed(folder):
+    save_as_official(folder, np.savez)
+    assert find_missing(["breastmnist", "octmnist"], 28) == [
+        folder / "octmnist.npz"
+    ]
+    assert find_missing(["breastmnist"], 64) == [folder / "breastmnist_64.npz"]
+
+
+def test_a_missing_file_is_one_sentence_with_the_ways_out(folder):
+    with pytest.raises(FileNotFoundError) as error:
+        load_medmnist("bloodmnist", 64)
+    assert str(error.value) == (
+        "No file for task `bloodmnist` of size 64. Looked for: "
+        f"{folder}/bloodmnist_64.npz. Run `medzoo download bloodmnist --size "
+        "64` where there is a network, set MEDZOO_DATA to the folder that has "
+        "them, or pass DATA=synthetic (`--data synthetic`)."
+    )
+
+
+def test_without_network_nothing_is_substituted(folder, monkeypatch):
+    monkeypatch.setattr(transfer, "BACK_OFF", 0.001)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    # Port 9 of the loopback: nobody listens.
+    monkeypatch.setenv("MEDZOO_MIRROR", "http://127.0.0.1:9")
+    with pytest.raises(FileNotFoundError) as error:
+        require_files(["breastmnist", "octmnist"], 28)
+    assert "octmnist.npz. Run `medzoo download breastmnist octmnist`" in str(
+        error.value
+    )
+    assert "DATA=synthetic" in str(error.value)
+    assert not list(folder.glob("*.npz"))
+
+
+def test_an_unknown_size_is_refused():
+    with pytest.raises(ValueError, match="Unknown size `32`. .* 28, 64, 128"):
+        load_medmnist("breastmnist", 32)

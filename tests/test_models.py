@@ -1,0 +1,126 @@
+"""One harness over the zoo: a model is tested by being in the table."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from medzoo.models import MODELS, build_model
+from medzoo.models.augmentation import AUGMENTATIONS, Augmentation
+from medzoo.training import choices
+
+SHAPES = [(28, 28, 1), (28, 28, 3), (33, 40, 3)]
+
+
+def build(name, *, shape=(28, 28, 3), num_classes=3, **options):
+    return build_model(
+        name, num_classes, input_shape=shape, width=8, **options
+    )
+
+
+def images(shape, num_images=6, seed=0):
+    generator = np.random.default_rng(seed)
+    return generator.integers(0, 256, (num_images, *shape), dtype="uint8")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", MODELS)
+def test_raw_images_become_finite_float32_logits(name, shape):
+    logits = build(name, shape=shape)(images(shape))
+    assert logits.shape == (6, 3)
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_trainable_weight_changes_in_training(name):
+    keras.utils.set_random_seed(0)
+    model = build(name, dropout=0.0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss)
+    before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    model.train_on_batch(images((28, 28, 3), 16), np.arange(16) % 3)
+    for weight, value in zip(model.trainable_weights, before, strict=True):
+        assert not np.array_equal(weight, value), weight.path
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_seed_decides_every_weight(name):
+    def weights(seed):
+        keras.utils.set_random_seed(seed)
+        return build(name).get_weights()
+
+    first, again, other = weights(1), weights(1), weights(2)
+    assert all(map(np.array_equal, first, again))
+    assert not all(map(np.array_equal, first, other))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_saved_model_predicts_the_same(name, tmp_path):
+    model = build(name, augmentation="standard")
+    path = tmp_path / "model.keras"
+    model.save(path)
+    batch = images((28, 28, 3))
+    loaded = keras.saving.load_model(path, safe_mode=True)
+    np.testing.assert_array_equal(model(batch), loaded(batch))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_table_states_the_parameters(name):
+    entry = MODELS[name]
+    model = build_model(name, 9, input_shape=(28, 28, 3))
+    assert model.count_params() == entry.parameters
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_width_is_a_size_dial(name):
+    counts = [
+        build_model(
+            name, 9, input_shape=(28, 28, 3), width=width
+        ).count_params()
+        for width in (8, 16, 32)
+    ]
+    assert counts == sorted(set(counts))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_options_are_those_of_the_table(name):
+    with pytest.raises(ValueError, match=f"Unknown {name} option `depht`"):
+        build(name, depht=3)
+
+
+def test_an_unknown_model_is_one_sentence():
+    with pytest.raises(ValueError) as error:
+        build("resnet")
+    assert str(error.value).startswith(
+        "Unknown model `resnet`. Expected one of: mlp, skip_cnn"
+    )
+    assert "Received: model='resnet'." in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 2), (0, 28, 1)])
+def test_a_wrong_input_shape_is_one_sentence(shape):
+    with pytest.raises(ValueError, match="`input_shape` must be"):
+        build("mlp", shape=shape)
+
+
+def test_every_activation_is_one_of_keras():
+    for name in choices.ACTIVATIONS:
+        assert callable(keras.activations.get(name))
+
+
+def test_augmentations_are_those_a_run_may_name():
+    assert tuple(AUGMENTATIONS) == choices.AUGMENTATIONS
+
+
+@pytest.mark.parametrize("name", [n for n in AUGMENTATIONS if n != "none"])
+def test_augmentation_changes_images_in_training_only(name):
+    inputs = keras.Input((28, 28, 1), dtype="uint8")
+    x = keras.layers.Rescaling(1.0)(inputs)
+    model = keras.Model(inputs, Augmentation(name)(x))
+    batch = images((28, 28, 1))
+    np.testing.assert_array_equal(model(batch), batch)
+    moved = ops.convert_to_numpy(model(batch, training=True))
+    assert not np.array_equal(moved, batch)
+    assert moved.min() >= 0
+    assert moved.max() <= 255

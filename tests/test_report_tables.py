@@ -1,0 +1,173 @@
+import csv
+import io
+
+import numpy as np
+import pytest
+from report_records import find_run, make_record, make_records, make_study
+
+from medzoo.report.aggregate import (
+    harmonic_mean_over_tasks,
+    mean_over_tasks,
+    over_seeds,
+)
+from medzoo.report.by_run import make_runs
+from medzoo.report.by_trial import make_per_task, make_summary, rank
+from medzoo.report.markdown import format_table
+from medzoo.report.matrix import gather
+from medzoo.report.tables import Table, to_csv
+from medzoo.study.expand import expand
+
+NAN = float("nan")
+
+
+def results_of(study, records):
+    return rank(gather(expand(study), records))
+
+
+def rows_of(table):
+    return list(csv.DictReader(io.StringIO(to_csv(table))))
+
+
+def summary_of(study, records):
+    return rows_of(make_summary(results_of(study, records), study.axis_names))
+
+
+def per_task_of(study, records):
+    return rows_of(make_per_task(results_of(study, records), study.axis_names))
+
+
+def test_matrix_has_a_row_a_seed_and_a_column_a_task():
+    study = make_study(["adam"])
+    (trial,) = gather(expand(study), make_records(study))
+    np.testing.assert_array_equal(
+        trial.matrix("macro_f1"), [[0.75, 0.25], [0.5, 0.5]]
+    )
+    np.testing.assert_array_equal(trial.matrix("auc"), np.full((2, 2), NAN))
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged"])
+def test_failed_runs_have_no_score_even_if_their_record_has(status):
+    study = make_study(["adam"])
+    run = find_run(study, "adam")
+    records = make_records(study)
+    records[run.run_id] = records[run.run_id].model_copy(
+        update={"status": status}
+    )
+    (trial,) = gather(expand(study), records)
+    np.testing.assert_array_equal(
+        trial.matrix("macro_f1"), [[NAN, 0.25], [0.5, 0.5]]
+    )
+    assert (len(trial.done), len(trial.failed)) == (3, 1)
+
+
+def test_deviation_is_that_of_a_sample_and_one_seed_has_none():
+    assert over_seeds(np.array([1.0, 3.0])) == (2.0, pytest.approx(2**0.5))
+    mean, std = over_seeds(np.array([1.0, NAN]))
+    assert mean == 1.0
+    assert np.isnan(std)
+
+
+def test_a_seed_with_a_missing_task_is_left_out_of_means_over_tasks():
+    assert mean_over_tasks(np.array([[0.2, 0.4], [0.9, NAN]])).mean == (
+        pytest.approx(0.3)
+    )
+
+
+def test_harmonic_mean_is_taken_by_seed_before_the_seeds_are_averaged():
+    found = harmonic_mean_over_tasks(np.array([[0.75, 0.25], [0.5, 0.5]]))
+    assert found.mean == pytest.approx((0.375 + 0.5) / 2)
+
+
+def test_harmonic_mean_is_zero_with_a_zero_and_empty_with_a_missing_task():
+    assert harmonic_mean_over_tasks(np.array([[0.0, 0.5]])).mean == 0
+    for missing in ([[NAN, 0.5]], [[0.5, 0.5], [0.5, NAN]]):
+        assert np.isnan(harmonic_mean_over_tasks(np.array(missing)).mean)
+
+
+def test_best_trial_comes_first():
+    study = make_study()
+    names = [row["optimizer"] for row in summary_of(study, make_records(study))]
+    assert names == ["lion", "adam", "sgd"]
+
+
+def test_equal_trials_keep_the_order_of_the_study_and_empty_ones_come_last():
+    study = make_study(["sgd", "adam", "lion", "nadam"])
+    same = [[0.5, 0.5], [0.5, 0.5]]
+    some, none = [[0.9, 0.9], [0.9, None]], [[None, None], [None, None]]
+    scores = {"sgd": none, "adam": same, "lion": some, "nadam": same}
+    rows = summary_of(study, make_records(study, scores))
+    found = [row["optimizer"] for row in rows]
+    assert found == ["adam", "nadam", "lion", "sgd"]
+
+
+def test_missing_runs_are_empty_cells_and_zero_is_zero():
+    study = make_study(["adam"])
+    scores = {"adam": [[None, 0.0], [None, 0.0]]}
+    (row,) = per_task_of(study, make_records(study, scores))
+    assert row == {
+        "optimizer": "adam",
+        "runs_done": "2",
+        "breastmnist": "",
+        "breastmnist_std": "",
+        "retinamnist": "0.0",
+        "retinamnist_std": "0.0",
+        "harmonic_mean": "",
+        "harmonic_mean_std": "",
+    }
+    (row,) = summary_of(study, make_records(study, scores))
+    assert (row["macro_f1"], row["harmonic_mean"]) == ("", "")
+
+
+def test_a_study_without_any_record_has_empty_cells():
+    study = make_study()
+    rows = summary_of(study, {})
+    assert [row["runs_done"] for row in rows] == ["0", "0", "0"]
+    assert {row["parameters"] + row["train_seconds"] for row in rows} == {""}
+
+
+def test_an_axis_named_as_a_score_gets_a_column_of_its_own():
+    study = make_study(["cross_entropy", "soft_f1"], axis="loss")
+    records = {run.run_id: make_record(run, 0.5) for _, run in expand(study)}
+    row = summary_of(study, records)[0]
+    assert (row["axis_loss"], row["loss"]) == ("cross_entropy", "0.5")
+    assert "loss" in per_task_of(study, records)[0]
+
+
+def test_a_trial_is_named_where_its_values_do_not_tell_it():
+    study = make_study(["adam"])
+    (trial,) = study.trials
+    named = make_study(
+        ["adam"],
+        trials=(type(trial)("the usual", trial.values),),
+        baseline=None,
+    )
+    assert "trial" not in summary_of(study, {})[0]
+    assert summary_of(named, {})[0]["trial"] == "the usual"
+    without_axes = make_study(["adam"], axis_names=())
+    assert summary_of(without_axes, {})[0]["trial"] == "adam"
+
+
+def test_runs_have_a_row_each_with_full_precision_and_their_error():
+    study = make_study(["adam"])
+    scores = {"adam": [[1 / 3, 0.25], [0.5, None]]}
+    records = make_records(study, scores)
+    broken = find_run(study, "adam", seed=1)
+    error = {"type": "ValueError", "message": "Too\nwide, by 3."}
+    records[broken.run_id] = make_record(broken, status="failed", error=error)
+    rows = rows_of(make_runs(results_of(study, records)))
+    statuses = [row["status"] for row in rows]
+    assert statuses == ["done", "done", "failed", "missing"]
+    assert float(rows[0]["test_macro_f1"]) == 1 / 3
+    assert rows[0]["run_id"] == find_run(study, "adam").run_id
+    assert rows[0]["options"] == '{"dropout": 0.0}'
+    assert rows[2]["error"] == "Too wide, by 3."
+    assert rows[3]["test_macro_f1"] == rows[3]["parameters"] == ""
+
+
+def test_a_bar_or_a_line_break_in_a_name_does_not_break_a_row():
+    table = Table(("a|b", "n"), [["x|y\nz", 1]])
+    assert format_table(table).splitlines() == [
+        "| a\\|b   |   n |",
+        "| :----- | --: |",
+        "| x\\|y z |   1 |",
+    ]

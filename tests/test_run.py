@@ -1,0 +1,73 @@
+"""Runs: what they accept, and which of them are the same."""
+
+import pytest
+from pydantic import ValidationError
+
+from medzoo.training.choices import OPTIMIZERS
+from medzoo.training.run import Run
+
+
+def test_written_out_defaults_make_the_same_run():
+    plain = Run(task="breastmnist")
+    written = Run(
+        task="breastmnist",
+        width=32,
+        learning_rate=1e-3,
+        epochs=20,
+        options={"dropout": 0.2},
+    )
+    assert plain == written
+    assert plain.run_id == written.run_id
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"learning_rate": 2e-3},
+        {"options": {"dropout": 0.3}},
+        {"data": "synthetic"},
+        {"steps": 20},
+    ],
+)
+def test_whatever_decides_the_outcome_changes_the_id(change):
+    assert Run(task="breastmnist").run_id != Run(task="breastmnist", **change).run_id
+
+
+def test_the_id_survives_a_round_trip():
+    run = Run(task="retinamnist", optimizer="lion", options={"blocks": 2})
+    assert Run.model_validate_json(run.model_dump_json()).run_id == run.run_id
+
+
+def test_ids_never_change_unnoticed():
+    """A changed id orphans every stored record: raise RUN_VERSION knowingly."""
+    assert Run(task="breastmnist").run_id == "ed6fddf2e2995307"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizer_brings_its_own_learning_rate(name):
+    run = Run(task="breastmnist", optimizer=name)
+    assert run.learning_rate == OPTIMIZERS[name].learning_rate
+
+
+def test_seed_zero_is_a_seed():
+    assert Run(task="breastmnist", seed=0).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"task": "brestmnist"}, "Did you mean `breastmnist`?"),
+        ({"task": "chestmnist"}, "several labels per image"),
+        ({"optimizer": "adm"}, "Unknown optimizer `adm`. Expected one of: sgd"),
+        ({"model": "resnet"}, "Unknown model `resnet`"),
+        ({"options": {"dropuot": 1}}, "Did you mean `dropout`?"),
+        ({"epochs": 3, "steps": 3}, "A run has one budget."),
+        ({"learning_rate": -1}, "greater than 0"),
+        ({"epoch": 3}, "epoch"),
+    ],
+)
+def test_a_wrong_field_says_what_was_expected(fields, sentence):
+    with pytest.raises(ValidationError) as error:
+        Run(**{"task": "breastmnist", **fields})
+    assert sentence in str(error.value)

@@ -1,0 +1,128 @@
+"""The house: imports point down, light commands stay light, torch stays out."""
+
+import ast
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import medzoo
+from medzoo.models import MODELS
+from medzoo.tasks import NAMES
+
+PACKAGE = Path(medzoo.__file__).parent
+ROOT = PACKAGE.parent
+# What each room may import from medzoo besides itself (DESIGN: layers).
+ROOMS = {
+    "wording": set(),
+    "tasks": {"wording"},
+    "scores": {"wording"},
+    "losses": {"wording"},
+    "metrics": {"wording"},
+    "data": {"tasks", "wording"},
+    "models": {"wording"},
+    "training": {
+        "tasks", "scores", "losses", "metrics", "data", "models", "wording",
+    },
+    "study": {"tasks", "models", "training", "wording"},
+    "report": {"tasks", "scores", "training", "study", "wording"},
+}  # fmt: skip
+# Backends, and what costs as much to import.
+HEAVY = ("keras", "tensorflow", "jax", "torch")
+
+
+def imported(path):
+    """Yields every `medzoo.x...` that a file imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "medzoo":
+                yield from (f"medzoo.{alias.name}" for alias in node.names)
+            elif node.module.startswith("medzoo."):
+                yield node.module
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+            yield from (n for n in names if n.startswith("medzoo."))
+
+
+def room_of(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_down_only(room):
+    for path in PACKAGE.rglob("*.py"):
+        if room_of(path) == room:
+            rooms = {name.split(".")[1] for name in imported(path)}
+            assert rooms <= ROOMS[room] | {room}, path
+
+
+def test_every_room_has_its_layer():
+    rooms = {room_of(path) for path in PACKAGE.rglob("*.py")}
+    assert rooms == {*ROOMS, "cli", "__init__", "__main__"}
+
+
+def test_reports_read_runs_and_records_and_never_train():
+    for path in (PACKAGE / "report").glob("*.py"):
+        for name in imported(path):
+            if name.startswith("medzoo.training"):
+                allowed = ("run", "record", "choices")
+                assert name.split(".")[2] in allowed, path
+
+
+def test_every_model_file_is_in_the_table():
+    files = {path.stem for path in (PACKAGE / "models").glob("*.py")}
+    assert files == {*MODELS, "__init__", "blocks", "augmentation"}
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=str)
+def test_files_and_functions_stay_small(path):
+    text = path.read_text()
+    assert text.count("\n") <= 260
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body
+            if ast.get_docstring(node) is not None:
+                body = body[1:]
+            if body:
+                lines = body[-1].end_lineno - body[0].lineno + 1
+                assert lines <= 45, node.name
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["tasks"],
+        ["models"],
+        ["study", "list"],
+        ["study", "plan", "quickstart"],
+        ["study", "status", "quickstart"],
+        ["study", "report", "quickstart", "--smoke", "--out", "{tmp}"],
+    ],
+    ids=" ".join,
+)
+def test_light_commands_import_no_backend(command, tmp_path):
+    code = (
+        "import sys\n"
+        "from medzoo.cli import main\n"
+        "try:\n    main()\nfinally:\n"
+        f"    print([n for n in {HEAVY} if n in sys.modules], file=sys.stderr)"
+    )
+    arguments = [part.replace("{tmp}", str(tmp_path)) for part in command]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_facts_of_the_tasks_need_no_torch():
+    assert len(NAMES) == 11
+    assert importlib.util.find_spec("torch") is None
+    assert "torch" not in (ROOT / "requirements.lock").read_text()
+
+
