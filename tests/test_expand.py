@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from itertools import groupby
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -69,7 +70,7 @@ def test_runs_have_the_values_of_their_trial(axes):
 def make_study(axes, tasks, seeds):
     """Takes a shipped study and gives it other trials."""
     document = Document(question="?", axes=axes)
-    found = make_trials(Source("x.toml", ""), document)
+    found = make_trials(Source(Path("x.toml"), ""), document)
     return dataclasses.replace(
         read_study("quickstart"),
         tasks=tuple(tasks),
@@ -103,14 +104,13 @@ def test_every_shipped_study_opens_with_what_it_asks_runs_and_writes(name):
     assert f"{len(expand(study))} runs" in comment
 
 
-def test_every_study_file_is_one_of_the_five():
-    assert {study.name: len(study.trials) for study in STUDIES} == {
-        "activations": 10,
-        "learning_rates": 5,
-        "optimizers": 9,
-        "parameter_counts": 10,
-        "quickstart": 3,
-    }
+def test_the_first_studies_have_the_trials_that_they_promise():
+    found = {study.name: len(study.trials) for study in STUDIES}
+    assert found["activations"] == 5 * 2
+    assert found["learning_rates"] == 5
+    assert found["optimizers"] == 9
+    assert found["parameter_counts"] == 5 + 5
+    assert found["quickstart"] == 3
 
 
 def test_each_seed_is_finished_before_the_next_and_each_task_within_it():

@@ -13,9 +13,7 @@ SHAPES = [(28, 28, 1), (28, 28, 3), (33, 40, 3)]
 
 
 def build(name, *, shape=(28, 28, 3), num_classes=3, **options):
-    return build_model(
-        name, num_classes, input_shape=shape, width=8, **options
-    )
+    return build_model(name, num_classes, input_shape=shape, width=8, **options)
 
 
 def images(shape, num_images=6, seed=0):
@@ -90,7 +88,7 @@ def test_options_are_those_of_the_table(name):
 
 
 def test_an_unknown_model_is_one_sentence():
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(ValueError, match="Unknown model") as error:
         build("resnet")
     assert str(error.value).startswith(
         "Unknown model `resnet`. Expected one of: mlp, skip_cnn"

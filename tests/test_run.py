@@ -31,7 +31,10 @@ def test_written_out_defaults_make_the_same_run():
     ],
 )
 def test_whatever_decides_the_outcome_changes_the_id(change):
-    assert Run(task="breastmnist").run_id != Run(task="breastmnist", **change).run_id
+    assert (
+        Run(task="breastmnist").run_id
+        != Run(task="breastmnist", **change).run_id
+    )
 
 
 def test_the_id_survives_a_round_trip():

@@ -124,5 +124,3 @@ def test_facts_of_the_tasks_need_no_torch():
     assert len(NAMES) == 11
     assert importlib.util.find_spec("torch") is None
     assert "torch" not in (ROOT / "requirements.lock").read_text()
-
-

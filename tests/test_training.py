@@ -47,7 +47,9 @@ def test_every_image_is_seen_once_before_any_is_seen_again(
 ):
     batches = batch_indices(num_images, batch_size, seed=0)
     size = min(num_images, batch_size)
-    seen = np.concatenate([next(batches) for _ in range(3 * num_images // size)])
+    seen = np.concatenate(
+        [next(batches) for _ in range(3 * num_images // size)]
+    )
     for start in range(0, len(seen) - num_images + 1, num_images):
         assert sorted(seen[start : start + num_images]) == [*range(num_images)]
 
@@ -143,7 +145,9 @@ def test_stopping_and_going_on_changes_nothing():
 
 def test_the_best_weights_by_val_are_evaluated():
     record, _ = execute(Run(**{**SMALL, "epochs": 6}))
-    best = max(record.history, key=lambda e: (e["val_macro_f1"], -e["val_loss"]))
+    best = max(
+        record.history, key=lambda e: (e["val_macro_f1"], -e["val_loss"])
+    )
     assert record.best_step == best["step"]
     assert record.scores["val"]["macro_f1"] == best["val_macro_f1"]
 

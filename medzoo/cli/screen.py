@@ -15,8 +15,9 @@ from rich.progress import (
 
 from medzoo.report.write import Report, write_report
 from medzoo.study.expand import Planned, expand
+from medzoo.study.job import Job
 from medzoo.study.plan import make_plan
-from medzoo.study.runner import default_workers, execute_runs
+from medzoo.study.runner import default_workers, execute_jobs
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.training.record import Record
@@ -108,8 +109,8 @@ def _execute(
             if fail_fast and record.status == "failed":
                 raise Stopped
 
-        execute_runs(
-            missing,
+        execute_jobs(
+            map(Job, missing),
             store,
             workers=workers,
             timeout=timeout,

@@ -1,6 +1,5 @@
 """The commands of `medzoo study`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -89,7 +88,7 @@ def run(
         workers=workers,
         timeout=run_timeout,
         fail_fast=fail_fast,
-        command=_command(),
+        command=_command(name, tasks, data, seeds, smoke),
     )
     raise typer.Exit(code)
 
@@ -124,7 +123,13 @@ def report(
     from medzoo.study.store import Store
 
     study = _read(name, tasks, data, seeds)
-    found = write_report(study, Store(), out, command=_command(), smoke=smoke)
+    found = write_report(
+        study,
+        Store(),
+        out,
+        command=_command(name, tasks, data, seeds, smoke),
+        smoke=smoke,
+    )
     print(found.markdown)
     print("\n".join(f"Wrote {path}" for path in found.paths))
 
@@ -136,7 +141,7 @@ def _read(
     from medzoo.study.spec import read_study
 
     return read_study(name).override(
-        tasks=tasks.split(",") if tasks else None,
+        tasks=tasks.split(",") if tasks not in (None, "all") else tasks,
         seeds=_integers("seeds", seeds) if seeds else None,
         data=data,
     )
@@ -152,5 +157,15 @@ def _integers(what: str, text: str) -> list[int]:
         ) from None
 
 
-def _command() -> str:
-    return " ".join(["medzoo", *sys.argv[1:]])
+def _command(
+    name: str,
+    tasks: str | None,
+    data: str | None,
+    seeds: str | None,
+    smoke: bool,
+) -> str:
+    """Writes the command that repeats a study, as its report shows it."""
+    given = {"TASKS": tasks, "DATA": data, "SEEDS": seeds}
+    given["SMOKE"] = "1" if smoke else None
+    variables = [f"{key}={value}" for key, value in given.items() if value]
+    return " ".join(["make", "study", f"NAME={name}", *variables])

@@ -110,8 +110,20 @@ class Document(Scope):
         return document
 
 
+def misplaced(place: Place) -> str | None:
+    """Words the error for a key of the study that stands inside a table."""
+    key = str(place[-1])
+    above = {"task": "tasks", "seed": "seeds"}.get(key, key)
+    if len(place) == 1 or above not in Document.model_fields:
+        return None
+    return (
+        f"{key_of(place)} is not a field of a run. "
+        f"`{above}` belongs above the first table of the file."
+    )
+
+
 def _describe(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         key = key_of(error["loc"])
         return not_listed(key, "a key of a study", Document.model_fields)
-    return describe(error, error["loc"])
+    return misplaced(error["loc"]) or describe(error, error["loc"])

@@ -35,7 +35,7 @@ class Pace(NamedTuple):
 
 
 # Right to a factor of ten or so.
-ROUGH = Pace(pixel=1e-6, rest=5.0)
+ROUGH = Pace(pixel=6e-7, rest=3.0)
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _count(number: int, what: str) -> str:
 def _duration(seconds: float) -> str:
     """Rounds to what an estimate is good for.
 
-    >>> [_duration(hours * 3600) for hours in (0.01, 0.2, 2.5, 77.9)]
+    >>> [_duration(hours * 3600) for hours in (0.005, 0.2, 2.5, 77.9)]
     ['under 1 min', '12 min', '2 h 30 min', '78 h']
     """
     minutes = round(seconds / 60)

@@ -4,11 +4,12 @@ import multiprocessing
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, TimeoutError, wait
+from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
 from pathlib import Path
 
-from pebble import ProcessExpired, ProcessFuture, ProcessPool
+from pebble import ProcessExpired, ProcessPool
 
+from medzoo.study.job import Job
 from medzoo.study.store import Store
 from medzoo.study.worker import failed_record, run_one, start_worker
 from medzoo.training.record import Record
@@ -25,8 +26,8 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def execute_runs(
-    runs: Iterable[Run],
+def execute_jobs(
+    jobs: Iterable[Job],
     store: Store,
     *,
     workers: int,
@@ -41,7 +42,7 @@ def execute_runs(
     every record written until then stays.
 
     Args:
-        runs: What to execute, in this order.
+        jobs: What to execute, in this order.
         store: Where the records go.
         workers: Processes at a time.
         threads: Threads a worker.
@@ -59,11 +60,11 @@ def execute_runs(
         ) as pool,
     ):
         try:
-            for run, future in _finished(pool, runs, workers, timeout):
+            for job, future in _finished(pool, jobs, workers, timeout):
                 try:
                     record, predictions = future.result()
                 except (TimeoutError, ProcessExpired) as error:
-                    record = _lost(run, error, Path(logs), timeout)
+                    record = _lost(job.run, error, Path(logs), timeout)
                     predictions = {}
                 store.write(record, predictions)
                 on_record(record)
@@ -74,21 +75,21 @@ def execute_runs(
 
 
 def _finished(
-    pool: ProcessPool, runs: Iterable[Run], workers: int, timeout: float | None
-) -> Iterator[tuple[Run, ProcessFuture]]:
+    pool: ProcessPool, jobs: Iterable[Job], workers: int, timeout: float | None
+) -> Iterator[tuple[Job, Future]]:
     """Keeps the workers busy and yields what is finished."""
-    waiting = iter(runs)
-    running: dict[ProcessFuture, Run] = {}
+    waiting = iter(jobs)
+    running: dict[Future, Job] = {}
     while True:
-        for run in waiting:
-            future = pool.schedule(run_one, args=[run], timeout=timeout)
-            running[future] = run
+        for job in waiting:
+            future: Future = pool.schedule(run_one, args=[job], timeout=timeout)
+            running[future] = job
             if len(running) > workers:
                 break
         if not running:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future  # type: ignore[index, misc]
+            yield running.pop(future), future
 
 
 def _lost(

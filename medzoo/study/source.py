@@ -43,6 +43,7 @@ def describe(error: ErrorDetails, place: Place) -> str:
     if error["type"] == "value_error":
         return f"{key}: {error['ctx']['error']}"
     text = error["msg"].replace(" after validation", "")
+    text = text.replace("a valid dictionary", "a table")
     text = re.sub(r"^\w+ should", f"{key} must", text)
     name = key.strip("`").rpartition(".")[2]
     return f"{text}. Received: {name}={error['input']!r}."

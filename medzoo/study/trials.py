@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from medzoo.models import MODELS, get_entry
-from medzoo.study.document import Document, Value
+from medzoo.study.document import Document, Value, misplaced
 from medzoo.study.source import Place, Source, describe, key_of, not_listed
 from medzoo.tasks import NAMES
 from medzoo.training.run import Run
@@ -146,12 +146,8 @@ class _Draft:
 def _explain(place: Place, model: str) -> str:
     """Words why a key is none of the runs of `model`."""
     key, options = str(place[-1]), list(get_entry(model).options)
-    above = {"task": "tasks", "seed": "seeds"}.get(key, key)
-    if above in Document.model_fields:
-        return (
-            f"{key_of(place)} is not a field of a run. "
-            f"`{above}` belongs above the first table of the file."
-        )
+    if sentence := misplaced(place):
+        return sentence
     if any(key in entry.options for entry in MODELS.values()):
         return (
             f"{key_of(place)} is not an option of `{model}`. Expected one of: "
@@ -200,7 +196,7 @@ def _require_differences(
     trials: tuple[Trial, ...],
 ) -> None:
     """Refuses two trials that train alike, or that are called alike."""
-    called: dict[str, Run] = {}
+    called: set[str] = set()
     names: dict[Run, str] = {}
     for draft, run, trial in zip(drafts, runs, trials, strict=True):
         if run in names:
@@ -208,7 +204,8 @@ def _require_differences(
         elif trial.name in called:
             sentence = f"Two trials are called `{trial.name}`."
         else:
-            called[trial.name], names[run] = run, trial.name
+            called.add(trial.name)
+            names[run] = trial.name
             continue
         raise source.fault(
             (draft.place, f"{sentence} Expected trials that differ.")
@@ -224,23 +221,23 @@ def _find_baseline(
     if not wanted:
         return None
     known = dict.fromkeys(key for trial in trials for key in trial.values)
-    faults: list[tuple[Place, str]] = []
-    for key in wanted.keys() - {"name", *known}:
-        place = ("baseline", key)
+    unknown: list[Place] = [
+        ("baseline", key) for key in wanted if key not in {"name", *known}
+    ]
+    if unknown:
         what = "an axis of this study"
-        faults.append((place, not_listed(key_of(place), what, known)))
+        faults = [(p, not_listed(key_of(p), what, known)) for p in unknown]
+        raise source.fault(*faults)
     found = [
         trial
         for trial in trials
         if wanted.items() <= {"name": trial.name, **trial.values}.items()
     ]
-    if len(found) != 1 and not faults:
+    if len(found) != 1:
         sentence = (
             f"`baseline` picks {len(found)} of the {len(trials)} trials. "
             f"Expected exactly one of: {'; '.join(t.name for t in trials)}. "
             f"Received: baseline={wanted!r}."
         )
-        faults.append((("baseline",), sentence))
-    if faults:
-        raise source.fault(*faults)
+        raise source.fault((("baseline",), sentence))
     return found[0]

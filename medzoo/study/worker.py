@@ -9,6 +9,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
+from medzoo.study.job import Job
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -41,17 +42,17 @@ def set_threads(threads: int) -> None:
     )
 
 
-def run_one(run: Run) -> tuple[Record, dict]:
-    """Executes a run; whatever it raises becomes a failed record."""
+def run_one(job: Job) -> tuple[Record, dict]:
+    """Executes a job; whatever it raises becomes a failed record."""
     from medzoo.training.execute import execute
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        return execute(run)
+        return execute(job.run)
     except Exception as error:  # noqa: BLE001 - the one place: a failed record
         return (
             failed_record(
-                run,
+                job.run,
                 kind=type(error).__name__,
                 message=str(error),
                 trace=traceback.format_exc(),

@@ -140,7 +140,7 @@ class Run(BaseModel):
             return values
         filled = dict(values)
         name = filled.get("optimizer", cls.model_fields["optimizer"].default)
-        if name in OPTIMIZERS:
+        if isinstance(name, str) and name in OPTIMIZERS:
             choice = OPTIMIZERS[name]
             if filled.get("learning_rate") is None:
                 filled["learning_rate"] = choice.learning_rate
@@ -154,9 +154,15 @@ class Run(BaseModel):
         if filled.get("width") is None:
             filled["width"] = entry.width
         options = dict(filled.get("options") or {})
-        for option in options:
+        for option, value in options.items():
             if option not in entry.options:
                 raise ValueError(unknown("option", option, entry.options))
+            kind = type(entry.options[option])
+            if type(value) not in ((int, float) if kind is float else (kind,)):
+                raise ValueError(
+                    f"Option `{option}` must be of type {kind.__name__}. "
+                    f"Received: {option}={value!r}."
+                )
         filled["options"] = dict(sorted({**entry.options, **options}.items()))
         return filled
 

@@ -1,0 +1,240 @@
+"""The store: whole records or none, whatever happens to the writer."""
+
+import math
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+
+import numpy as np
+import pytest
+
+from medzoo.study.store import Store
+from medzoo.training.record import Record
+from medzoo.training.run import Run
+
+RUN = Run(task="breastmnist")
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "runs")
+
+
+def make_record(status="done", run=RUN, **values):
+    return Record(run=run, run_id=run.run_id, status=status, **values)
+
+
+def path_of(store, ending=".json"):
+    return store.folder / RUN.run_id[:2] / (RUN.run_id + ending)
+
+
+def test_what_is_written_is_read(store):
+    record = make_record(
+        scores={"test": {"macro_f1": 0.75, "auc": None}},
+        history=[{"step": 1.0, "loss": 0.1 + 0.2}],
+        seconds={"total": 1.5},
+    )
+    predictions = {
+        "test": np.array([[0.25, 0.75]], "float32"),
+        "test_labels": np.array([1], "int32"),
+    }
+    store.write(record, predictions)
+    assert store.read(RUN.run_id) == record
+    assert store.read_many([RUN.run_id, "0" * 16]) == {RUN.run_id: record}
+    found = store.read_predictions(RUN.run_id)
+    assert found.keys() == predictions.keys()
+    for name, array in predictions.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+    assert sorted(p.name for p in path_of(store).parent.iterdir()) == [
+        f"{RUN.run_id}.json",
+        f"{RUN.run_id}.npz",
+    ]
+
+
+def test_an_empty_store_has_nothing(store):
+    assert store.read(RUN.run_id) is None
+    assert store.read_predictions(RUN.run_id) is None
+    assert store.status(RUN.run_id) is None
+    assert store.statuses() == {}
+    assert not store.has_done(RUN.run_id)
+    assert not store.folder.exists()
+
+
+def test_the_folder_is_given_or_told_by_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "there"))
+    assert Store().folder == tmp_path / "there"
+    assert Store("here").folder.name == "here"
+    monkeypatch.delenv("MEDZOO_RUNS")
+    assert str(Store().folder) == "runs"
+
+
+def test_done_and_diverged_are_finished_and_failed_is_not(store):
+    runs = [Run(task="breastmnist", seed=seed) for seed in range(3)]
+    statuses = ("done", "diverged", "failed")
+    for run, status in zip(runs, statuses, strict=True):
+        store.write(make_record(status, run))
+    finished = [store.has_done(run.run_id) for run in runs]
+    assert finished == [True, True, False]
+    assert store.statuses() == {
+        run.run_id: status for run, status in zip(runs, statuses, strict=True)
+    }
+    assert sorted(run.run_id for run in runs) == list(store.run_ids())
+
+
+@pytest.mark.parametrize("finished", ["done", "diverged"])
+def test_a_failure_never_replaces_a_finished_record(store, finished):
+    store.write(make_record("failed", error={"message": "first"}))
+    store.write(make_record(finished), {"test": np.ones(2)})
+    store.write(make_record("failed"), {"test": np.zeros(2)})
+    assert store.read(RUN.run_id).status == finished
+    assert store.read_predictions(RUN.run_id)["test"].tolist() == [1, 1]
+
+
+def test_a_number_that_is_not_finite_is_stored_as_null(store):
+    scores = {"val": {"loss": math.nan, "auc": math.inf}}
+    store.write(make_record("diverged", scores=scores))
+    found = store.read(RUN.run_id)
+    assert found.scores == {"val": {"loss": None, "auc": None}}
+    assert "NaN" not in path_of(store).read_text()
+
+
+GARBAGE = {
+    "empty": b"",
+    "a brace": b"{",
+    "zeros": bytes(4096),
+    "not text": b"\xff\xfe",
+    "not a record": b'{"status":"done","run_id":"x"}\n',
+}
+
+
+@pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_is_moved_aside_and_its_run_is_missing(store, content):
+    store.write(make_record())
+    path_of(store).write_bytes(content)
+    with pytest.warns(
+        UserWarning, match=r"json is damaged .* moved to .*broken"
+    ):
+        assert store.read(RUN.run_id) is None
+    assert not store.has_done(RUN.run_id)
+    assert path_of(store, ".json.broken").read_bytes() == content
+    assert store.statuses() == {}
+    store.write(make_record())
+    assert store.has_done(RUN.run_id)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_scan_notices_a_truncated_record(store, share):
+    store.write(make_record(history=[{"step": 1.0}] * 100))
+    whole = path_of(store).read_bytes()
+    path_of(store).write_bytes(whole[: int(len(whole) * share)])
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert store.statuses() == {}
+
+
+def test_a_record_that_a_person_has_reformatted_is_still_one(store):
+    record = make_record()
+    store.write(record)
+    path_of(store).write_text(record.model_dump_json(indent=2))
+    assert store.statuses() == {RUN.run_id: "done"}
+
+
+def test_damaged_predictions_are_moved_aside(store):
+    store.write(make_record(), {"test": np.arange(1000)})
+    path = path_of(store, ".npz")
+    whole = path.read_bytes()
+    array = zipfile.ZipFile(path).read("test.npy")
+    for content in (b"", b"PK", whole[:100], whole[:-1], b"garbage", array):
+        path.write_bytes(content)
+        with pytest.warns(UserWarning, match="npz is damaged"):
+            assert store.read_predictions(RUN.run_id) is None
+        assert path_of(store, ".npz.broken").read_bytes() == content
+    assert store.has_done(RUN.run_id)
+
+
+def test_pickled_predictions_are_neither_written_nor_read(store):
+    objects = np.array([{}], dtype=object)
+    with pytest.raises(ValueError, match="pickle"):
+        store.write(make_record(), {"test": objects})
+    assert list(path_of(store).parent.iterdir()) == []
+    np.savez(path_of(store, ".npz"), test=objects)
+    with pytest.warns(UserWarning, match="npz is damaged"):
+        assert store.read_predictions(RUN.run_id) is None
+
+
+def test_unfinished_files_of_a_killed_writer_are_no_records(store):
+    store.write(make_record())
+    shutil.copy(path_of(store), path_of(store).with_name(".x.json.1.tmp"))
+    assert list(store.run_ids()) == [RUN.run_id]
+
+
+WRITER = """
+import itertools, sys
+import numpy as np
+from medzoo.study.store import Store
+from medzoo.training.record import Record
+from medzoo.training.run import Run
+
+store = Store(sys.argv[1])
+for number in itertools.count():
+    run = Run(task="breastmnist", seed=number % 3)
+    history = [{"step": float(number)}] * 5_000
+    store.write(
+        Record(run=run, run_id=run.run_id, status="done", history=history),
+        {"test": np.full(50_000, number)},
+    )
+    print(number, flush=True)
+"""
+
+
+def test_a_killed_writer_leaves_whole_records_only(store):
+    chance = random.Random(0)
+    for _ in range(5):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, store.folder], stdout=subprocess.PIPE
+        )
+        for _ in range(chance.randint(1, 4)):
+            writer.stdout.readline()
+        time.sleep(chance.uniform(0, 0.03))
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        writer.stdout.close()
+        records = store.read_many(store.run_ids())
+        assert records
+        for run_id, record in records.items():
+            assert len({entry["step"] for entry in record.history}) == 1
+            assert len(record.history) == 5_000
+            found = store.read_predictions(run_id)["test"]
+            # A newer file of predictions may stand beside the older record.
+            assert found.min() == found.max() >= record.history[0]["step"]
+
+
+def test_a_reader_beside_a_writer_sees_whole_records_only(store):
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, store.folder], stdout=subprocess.PIPE
+    )
+    writer.stdout.readline()
+    for _ in range(30):
+        for record in store.read_many(store.run_ids()).values():
+            assert len(record.history) == 5_000
+    writer.kill()
+    writer.wait()
+    writer.stdout.close()
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_records_are_scanned_in_five_seconds(store):
+    store.write(make_record(history=[{"step": 1.0, "loss": 0.5}] * 20))
+    content = path_of(store).read_bytes()
+    for number in range(100_000):
+        run_id = f"{number * 2654435761 % 2**32:08x}{number:08x}"
+        path = store.folder / run_id[:2] / f"{run_id}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    started = time.perf_counter()
+    assert len(store.statuses()) == 100_001
+    assert time.perf_counter() - started < 5
