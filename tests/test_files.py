@@ -86,6 +86,17 @@ def test_larger_images_are_mapped(folder, save):
     )
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_many_small_images_are_mapped_as_well(folder, save, monkeypatch):
+    save_as_official(folder, save)
+    read = load_medmnist("breastmnist")
+    assert not isinstance(read.train.images, np.memmap)
+    monkeypatch.setattr("medzoo.data.files.MAP_ABOVE", 1000)
+    mapped = load_medmnist("breastmnist")
+    assert isinstance(mapped.train.images, np.memmap)
+    np.testing.assert_array_equal(mapped.train.images, read.train.images)
+
+
 def test_a_file_with_another_md5_is_refused_with_the_way_out(folder):
     path = folder / "breastmnist.npz"
     np.savez(path, **make_arrays())

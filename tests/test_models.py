@@ -81,6 +81,16 @@ def test_width_is_a_size_dial(name):
     assert counts == sorted(set(counts))
 
 
+def test_the_mlps_of_the_pathmnist_study_have_its_parameters():
+    sizes = {"": 1_370_121, "1024-512-512-256-128": 3_362_313}
+    for hidden, expected in sizes.items():
+        model = build_model("mlp", 9, input_shape=(28, 28, 3), hidden=hidden)
+        assert model.count_params() == expected
+    for hidden in ("a-b", "64-0"):
+        with pytest.raises(ValueError, match="`hidden` must be units"):
+            build("mlp", hidden=hidden)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_options_are_those_of_the_table(name):
     with pytest.raises(ValueError, match=f"Unknown {name} option `depht`"):

@@ -59,13 +59,13 @@ def test_a_fresh_study_is_all_left(study, store):
     plan = make_plan(study, store)
     assert (plan.num_runs, plan.left) == (12, 12)
     assert (plan.done, plan.failed, plan.diverged) == (0, 0, 0)
-    # 5 s a run, and 1 us for each of 101 x 100 x 28 x 28 pixels.
-    assert plan.seconds_left == pytest.approx(12 * (5 + 7.9184))
+    # 3 s a run, and 0.6 us for each of 101 x 100 x 28 x 28 pixels.
+    assert plan.seconds_left == pytest.approx(12 * (3 + 4.75104))
     assert plan.text() == (
         "small: Which?\n"
         "3 trials x 2 tasks x 2 seeds = 12 runs on medmnist data\n"
         "0 done, 0 failed, 0 diverged, 12 left\n"
-        "Time left with one worker: 3 min "
+        "Time left with one worker: 2 min "
         "(estimated: 12 runs by a rough rule from the pixels)"
     )
 

@@ -73,7 +73,7 @@ def test_reports_read_runs_and_records_and_never_train():
 
 def test_every_model_file_is_in_the_table():
     files = {path.stem for path in (PACKAGE / "models").glob("*.py")}
-    assert files == {*MODELS, "__init__", "blocks", "augmentation"}
+    assert files == {*MODELS, "__init__", "blocks", "augmentation", "sizes"}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=str)

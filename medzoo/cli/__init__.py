@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from medzoo.cli.study import study_app
+from medzoo.cli.study import Format, Name, Seeds, Tasks, read, study_app
 
 app = typer.Typer(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
@@ -72,6 +72,27 @@ def download(
     from medzoo.tasks import NAMES
 
     download_tasks(names or NAMES, size)
+
+
+@app.command()
+def compare(
+    name: Name,
+    tasks: Tasks = None,
+    seeds: Seeds = None,
+    format: Format = "md",
+) -> None:
+    """Set the best trial of a study beside published figures, by task."""
+    from medzoo.report.formats import FORMATS
+    from medzoo.report.matrix import read_results
+    from medzoo.report.published import set_beside
+    from medzoo.report.stats import summarise
+    from medzoo.study.store import Store
+
+    study = read(name, tasks, "medmnist", seeds)
+    store = Store()
+    results = read_results(study, store)
+    table = set_beside(results, study, summarise(results, store))
+    print(FORMATS[format](table))
 
 
 def main() -> None:

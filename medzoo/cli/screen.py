@@ -14,12 +14,14 @@ from rich.progress import (
 )
 
 from medzoo.report.write import Report, write_report
-from medzoo.study.expand import Planned, expand
+from medzoo.study.contests import list_units, name_runs
 from medzoo.study.job import Job
+from medzoo.study.means import Means
 from medzoo.study.plan import make_plan
-from medzoo.study.runner import default_workers, execute_jobs
+from medzoo.study.runner import execute_jobs
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
+from medzoo.study.tuning import next_jobs
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -34,9 +36,7 @@ def run_on_screen(
     *,
     command: str,
     smoke: bool = False,
-    workers: int | None = None,
-    timeout: float | None = None,
-    fail_fast: bool = False,
+    means: Means,
 ) -> int:
     """Runs what is missing, then writes and prints the tables.
 
@@ -45,33 +45,31 @@ def run_on_screen(
     """
     store = Store()
     console = Console(stderr=True, highlight=False)
-    planned = expand(study, smoke=smoke)
     console.print(make_plan(study, store, smoke=smoke).text())
-    missing = find_missing_runs(planned, store)
-    if missing:
-        _require_data(study, missing)
-    workers = min(workers or default_workers(), max(1, len(missing)))
+    rounds = _Rounds(study, store, means, smoke)
+    jobs = rounds.next()
+    if means.shard:
+        number, parts = means.shard
+        what = "choices" if study.tuned else "runs"
+        console.print(
+            f"Shard {number} of {parts}: {len(rounds.units)} {what}, "
+            f"{len(jobs)} runs left{' for now' * (study.tuned is not None)}."
+        )
     interrupted = False
     try:
-        _execute(planned, missing, store, console, workers, timeout, fail_fast)
+        if jobs and not _execute(rounds, jobs, console, means):
+            console.print(f"{means.hours:g} hours are over.")
+            interrupted = True
     except KeyboardInterrupt:
         interrupted = True
     except Stopped:
         console.print("Stopped at the first failed run.")
     report = write_report(study, store, out, command=command, smoke=smoke)
-    return _close(report, console, interrupted)
+    return _close(report, rounds.candidates_failed(), console, interrupted)
 
 
-def find_missing_runs(planned: tuple[Planned, ...], store: Store) -> list[Run]:
-    """Returns the runs without a finished record, each once.
-
-    Failed runs are missing too: calling a study again tries them again.
-    """
-    runs = dict.fromkeys(item.run for item in planned)
-    return [run for run in runs if not store.has_done(run.run_id)]
-
-
-def _require_data(study: Study, runs: list[Run]) -> None:
+def require_data(study: Study, runs: list[Run]) -> None:
+    """Verifies the files that runs need before anything trains."""
     if study.data == "medmnist":
         from medzoo.data.files import require_files
 
@@ -80,18 +78,43 @@ def _require_data(study: Study, runs: list[Run]) -> None:
             require_files([task for task in study.tasks if task in names], size)
 
 
+class _Rounds:
+    """What is executed at once, before the next candidates can be cut."""
+
+    def __init__(
+        self, study: Study, store: Store, means: Means, smoke: bool
+    ) -> None:
+        self.study = study
+        self.store = store
+        self.smoke = smoke
+        self.units = set(means.choose(list_units(study, smoke=smoke)))
+        self.names = name_runs(study, smoke=smoke)
+        self.tried: list[Job] = []
+
+    def next(self) -> list[Job]:
+        """Lists the jobs of the next round, and makes sure of their files."""
+        jobs = next_jobs(
+            self.study,
+            self.store,
+            smoke=self.smoke,
+            units=self.units,
+            tried=self.tried,
+        )
+        require_data(self.study, [job.run for job in jobs])
+        self.tried += jobs
+        return jobs
+
+    def candidates_failed(self) -> int:
+        """Counts candidates that failed in these rounds."""
+        ids = {job.run.run_id for job in self.tried if not job.read_test}
+        return sum(self.store.status(run_id) == "failed" for run_id in ids)
+
+
 def _execute(
-    planned: tuple[Planned, ...],
-    missing: list[Run],
-    store: Store,
-    console: Console,
-    workers: int,
-    timeout: float | None,
-    fail_fast: bool,
-) -> None:
-    runs = {item.run: item for item in planned}
-    done = len(runs) - len(missing)
-    with Progress(
+    rounds: _Rounds, jobs: list[Job], console: Console, means: Means
+) -> bool:
+    """Executes round after round; `False` if there was not enough time."""
+    columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -99,29 +122,51 @@ def _execute(
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        console=console,
-    ) as progress:
-        bar = progress.add_task("", total=len(runs), completed=done)
+    )
+    with (
+        means.open_executor(len(jobs)) as executor,
+        Progress(*columns, console=console) as progress,
+    ):
+        bar = progress.add_task("", total=0)
 
         def on_record(record: Record) -> None:
             progress.advance(bar)
-            progress.console.print(_line(runs[record.run], record))
-            if fail_fast and record.status == "failed":
+            progress.console.print(_line(rounds.names[record.run], record))
+            if means.fail_fast and record.status == "failed":
                 raise Stopped
 
-        execute_jobs(
-            map(Job, missing),
-            store,
-            workers=workers,
-            timeout=timeout,
-            on_record=on_record,
-        )
+        def on_retry(record: Record) -> None:
+            line = _line(rounds.names[record.run], record)
+            progress.console.print(f"{line} It is tried again.")
+
+        while jobs:
+            what = "" if jobs[0].read_test else "tuning"
+            total = len(rounds.tried)
+            progress.update(bar, description=what, total=total)
+            if not execute_jobs(
+                jobs,
+                rounds.store,
+                executor=executor,
+                retries=means.retries,
+                deadline=means.deadline,
+                on_record=on_record,
+                on_retry=on_retry,
+            ):
+                return False
+            jobs = rounds.next()
+    return True
 
 
-def _line(item: Planned, record: Record) -> str:
+def _line(name: str, record: Record) -> str:
     """Words one finished run; only scores on val are shown on the way."""
-    where = f"{item.trial.name}, {record.run.task}, seed {record.run.seed}"
-    if record.status == "done":
+    where = f"{name}, {record.run.task}, seed {record.run.seed}"
+    if record.status == "pruned":
+        entry = record.history[-1]
+        return (
+            f"{where}: val macro F1 {entry['val_macro_f1'] or 0:.3f} "
+            f"at step {entry['step']:.0f}"
+        )
+    if record.status in ("done", "trained"):
         found = record.scores["val"]["macro_f1"]
         seconds = record.seconds["total"]
         return f"{where}: val macro F1 {found:.3f} in {seconds:.1f} s"
@@ -131,8 +176,10 @@ def _line(item: Planned, record: Record) -> str:
     return f"{where}: failed, {error.get('type')}: {error.get('message')}"
 
 
-def _close(report: Report, console: Console, interrupted: bool) -> int:
-    print(report.markdown)
+def _close(
+    report: Report, candidates_failed: int, console: Console, interrupted: bool
+) -> int:
+    print(f"{report.markdown}\n\n{report.verdict}\n")
     sys.stdout.flush()
     for path in report.paths:
         console.print(f"Wrote {path}", soft_wrap=True)
@@ -147,5 +194,9 @@ def _close(report: Report, console: Console, interrupted: bool) -> int:
             f"{report.runs_failed} runs failed; their errors are in failed.md. "
             "Run the same command again to retry them."
         )
-        return 1
-    return 0
+    if candidates_failed:
+        console.print(
+            f"{candidates_failed} candidate runs failed and were not chosen. "
+            "Run the same command again to retry them."
+        )
+    return 1 if report.runs_failed or candidates_failed else 0

@@ -1,7 +1,8 @@
 """The commands of `medzoo study`."""
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -27,6 +28,10 @@ Seeds = Annotated[
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="Two steps a run, to see it work.")
 ]
+Format = Annotated[
+    Literal["csv", "md", "latex", "html"],
+    typer.Option(help="Format of the table that is printed."),
+]
 Out = Annotated[Path, typer.Option(help="Folder for tables and figures.")]
 
 
@@ -49,13 +54,18 @@ def plan(
     data: Data = None,
     seeds: Seeds = None,
     smoke: Smoke = False,
+    time: Annotated[
+        bool, typer.Option("--time", help="Measure a few steps of each kind.")
+    ] = False,
 ) -> None:
     """Print what a study would run, what is done, and the time for the rest."""
     from medzoo.study.plan import make_plan
     from medzoo.study.store import Store
 
-    study = _read(name, tasks, data, seeds)
+    study = read(name, tasks, data, seeds)
     print(make_plan(study, Store(), smoke=smoke).text())
+    if time:
+        _print_costs(study, smoke)
 
 
 @study_app.command()
@@ -64,30 +74,64 @@ def run(
     tasks: Tasks = None,
     data: Data = None,
     seeds: Seeds = None,
+    smoke: Smoke = False,
+    out: Out = Path("results"),
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; one a core.")
     ] = None,
-    smoke: Smoke = False,
-    out: Out = Path("results"),
-    fail_fast: Annotated[
-        bool, typer.Option("--fail-fast", help="Stop at the first failed run.")
-    ] = False,
+    workers_per_gpu: Annotated[
+        int,
+        typer.Option(
+            min=1, envvar="WORKERS_PER_GPU", help="Processes that share a GPU."
+        ),
+    ] = 1,
+    executor: Annotated[
+        Literal["local", "ray"],
+        typer.Option(help="This machine, or a Ray cluster."),
+    ] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="Of the Ray cluster, such as auto.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Only part i of n of the runs: i/n.")
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Further tries of a run that fails.")
+    ] = 1,
     run_timeout: Annotated[
         float | None,
         typer.Option(min=1, help="End a run after so many seconds."),
     ] = None,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Start no run after so many hours."),
+    ] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="Stop at the first failed run.")
+    ] = False,
 ) -> None:
     """Run what is missing of a study, and write its tables."""
     from medzoo.cli.screen import run_on_screen
+    from medzoo.study.means import Means
+    from medzoo.study.shard import Shard
 
-    study = _read(name, tasks, data, seeds)
+    study = read(name, tasks, data, seeds)
+    means = Means(
+        workers=workers,
+        workers_per_gpu=workers_per_gpu,
+        executor=executor,
+        address=address,
+        shard=Shard.parse(shard) if shard else None,
+        retries=retries,
+        timeout=run_timeout,
+        hours=max_hours,
+        fail_fast=fail_fast,
+    )
     code = run_on_screen(
         study,
         out,
         smoke=smoke,
-        workers=workers,
-        timeout=run_timeout,
-        fail_fast=fail_fast,
+        means=means,
         command=_command(name, tasks, data, seeds, smoke),
     )
     raise typer.Exit(code)
@@ -105,7 +149,7 @@ def status(
     from medzoo.study.plan import make_plan
     from medzoo.study.store import Store
 
-    study = _read(name, tasks, data, seeds)
+    study = read(name, tasks, data, seeds)
     print(make_plan(study, Store(), smoke=smoke).status())
 
 
@@ -117,12 +161,14 @@ def report(
     seeds: Seeds = None,
     smoke: Smoke = False,
     out: Out = Path("results"),
+    format: Format = "md",
 ) -> None:
     """Rebuild the tables and figures of a study from its records alone."""
+    from medzoo.report.formats import FORMATS
     from medzoo.report.write import write_report
     from medzoo.study.store import Store
 
-    study = _read(name, tasks, data, seeds)
+    study = read(name, tasks, data, seeds)
     found = write_report(
         study,
         Store(),
@@ -130,11 +176,39 @@ def report(
         command=_command(name, tasks, data, seeds, smoke),
         smoke=smoke,
     )
-    print(found.markdown)
-    print("\n".join(f"Wrote {path}" for path in found.paths))
+    print(FORMATS[format](found.summary))
+    for path in found.paths:
+        print(f"Wrote {path}", file=sys.stderr)
 
 
-def _read(
+@study_app.command()
+def merge(
+    folders: Annotated[list[Path], typer.Argument(help="Stores to read.")],
+) -> None:
+    """Join stores of records into the one of MEDZOO_RUNS (else ./runs)."""
+    from medzoo.study.merge import merge_stores
+    from medzoo.study.store import Store
+
+    store = Store()
+    print(f"Merged into {store.folder}: {merge_stores(folders, store)}")
+
+
+def _print_costs(study: "Study", smoke: bool) -> None:
+    """Measures each kind of run and prints hours and megabytes by trial."""
+    from medzoo.cli.screen import require_data
+    from medzoo.study.contests import plan_all
+    from medzoo.study.local import default_workers
+    from medzoo.study.timing import measure_kinds, word_costs
+
+    planned = plan_all(study, smoke=smoke)
+    require_data(study, [item.run for item in planned])
+    workers = default_workers()
+    paces = measure_kinds((item.run for item in planned), workers=workers)
+    print(f"\nMeasured, with {workers} workers:")
+    print(word_costs(planned, paces, workers=workers))
+
+
+def read(
     name: str, tasks: str | None, data: str | None, seeds: str | None
 ) -> "Study":
     """Reads a study and applies what the flags say."""

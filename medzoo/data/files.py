@@ -1,5 +1,6 @@
 """The official MedMNIST files: found, checked and loaded as a `Dataset`."""
 
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,14 +13,18 @@ from medzoo.data.split import Dataset, Split
 from medzoo.tasks import SIZES, SPLITS, Task, get_task
 from medzoo.wording import unknown
 
+# Bytes above which images of size 28 are mapped as well: all processes of a
+# machine then share one copy, of which only what is used need be in memory.
+MAP_ABOVE = 2**24
+
 
 def load_medmnist(task: str, size: int = 28) -> Dataset:
     """Loads the official file of a task from the data folder.
 
     Args:
         task: Name of the task.
-        size: Height and width of the images: 28, 64, 128 or 224. Images larger
-            than 28 are memory-mapped, not read.
+        size: Height and width of the images: 28, 64, 128 or 224. Large arrays
+            are memory-mapped, so that processes share one copy.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -45,7 +50,8 @@ def read_npz(path: Path, task: str, size: int = 28) -> dict[str, Split]:
     Args:
         path: An npz archive with `train_images`, `train_labels` and so on.
         task: Name of the task whose classes, channels and split sizes it has.
-        size: Height and width of the images; above 28 they are memory-mapped.
+        size: Height and width of the images. Above 28, and in arrays of more
+            than `MAP_ABOVE` bytes, they are memory-mapped.
 
     Returns:
         The splits `train`, `val` and `test`.
@@ -78,7 +84,7 @@ def find_missing(tasks: Iterable[str], size: int = 28) -> list[Path]:
 def require_files(
     tasks: Iterable[str], size: int = 28, *, download: bool = True
 ) -> None:
-    """Makes sure that the files of the tasks are in the data folder.
+    """Makes sure that the published files are in the data folder.
 
     Args:
         tasks: Names of tasks.
@@ -87,23 +93,14 @@ def require_files(
 
     Raises:
         FileNotFoundError: If files are missing (and cannot be downloaded).
-        ValueError: If a downloaded file is not the published one.
+        ValueError: If a file is damaged or not the published one.
     """
+    tasks = list(tasks)
     missing = [task for task in tasks if find_missing([task], size)]
-    if not missing:
-        return
-    if not download:
-        raise FileNotFoundError(_word_missing(missing, size))
-    # requests and rich are not needed as long as the files are there.
-    from medzoo.data.download import download_tasks
-
-    try:
-        download_tasks(missing, size)
-    except FileNotFoundError as error:
-        missing = [task for task in missing if find_missing([task], size)]
-        raise FileNotFoundError(
-            f"{error} {_word_missing(missing, size)}"
-        ) from error
+    if missing:
+        _download(missing, size, download)
+    for task in tasks:
+        _verify(find_file(task, size), get_task(task), size)
 
 
 def download_command(tasks: Iterable[str], size: int = 28) -> str:
@@ -116,6 +113,21 @@ def download_command(tasks: Iterable[str], size: int = 28) -> str:
     """
     command = f"medzoo download {' '.join(tasks)}"
     return command if size == 28 else f"{command} --size {size}"
+
+
+def _download(missing: list[str], size: int, download: bool) -> None:
+    if not download:
+        raise FileNotFoundError(_word_missing(missing, size))
+    # requests and rich are not needed as long as the files are there.
+    from medzoo.data.download import download_tasks
+
+    try:
+        download_tasks(missing, size)
+    except FileNotFoundError as error:
+        missing = [task for task in missing if find_missing([task], size)]
+        raise FileNotFoundError(
+            f"{error} {_word_missing(missing, size)}"
+        ) from error
 
 
 def _word_missing(tasks: list[str], size: int) -> str:
@@ -148,8 +160,10 @@ def _expected_shapes(facts: Task, size: int) -> dict[str, tuple[int, ...]]:
 
 
 def _read_split(path: Path, facts: Task, size: int, split: str) -> Split:
-    read_images = read_array if size == 28 else map_array
-    images = read_images(path, f"{split}_images")
+    name = f"{split}_images"
+    num_bytes = math.prod(_expected_shapes(facts, size)[name])
+    is_large = size > 28 or num_bytes > MAP_ABOVE
+    images = (map_array if is_large else read_array)(path, name)
     labels = read_array(path, f"{split}_labels")[:, 0].astype(np.int32)
     if labels.max() >= facts.num_classes:
         raise ValueError(

@@ -18,7 +18,7 @@ class Split:
     labels: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.images)
 
 
 @dataclass(frozen=True)

@@ -34,10 +34,10 @@ class Entry:
 # The builder of `x` is the function `build` of `medzoo/models/x.py`.
 MODELS: dict[str, Entry] = {
     "mlp": Entry(
-        "flatten, three hidden layers (width, width/2, width/4)",
+        "flatten, three hidden layers: width, width/2, width/4",
         width=512,
         parameters=1_370_121,
-        options={"dropout": 0.0},
+        options={"dropout": 0.0, "hidden": ""},
     ),
     "skip_cnn": Entry(
         "residual stages joined by skips, adaptive pooling, dropout",

@@ -13,6 +13,7 @@ def build(
     activation: str = "relu",
     augmentation: str = "none",
     dropout: float = 0.0,
+    hidden: str = "",
 ) -> Model:
     """Builds a flattened multi-layer perceptron.
 
@@ -24,9 +25,14 @@ def build(
         activation: Activation of the hidden layers.
         augmentation: A preset of `medzoo.models.augmentation`.
         dropout: Share of the last features dropped in training.
+        hidden: Units of the hidden layers in place of those that `width` gives,
+            such as `1024-512-512-256-128`.
 
     Returns:
         A model from `uint8` images to logits `(batch, num_classes)`.
+
+    Raises:
+        ValueError: If `hidden` is not numbers joined by `-`.
 
     Example:
 
@@ -35,9 +41,24 @@ def build(
     """
     inputs, x = images_input(input_shape, augmentation)
     x = layers.Flatten(name="flatten")(x)
-    for index, units in enumerate((width, width // 2, width // 4), start=1):
-        x = layers.Dense(
-            max(1, units), activation=activation, name=f"hidden_{index}"
-        )(x)
+    for index, units in enumerate(_hidden_units(width, hidden), start=1):
+        x = layers.Dense(units, activation=activation, name=f"hidden_{index}")(
+            x
+        )
     logits = logits_head(x, num_classes, dropout=dropout)
     return Model(inputs, logits, name="mlp")
+
+
+def _hidden_units(width: int, hidden: str) -> list[int]:
+    if not hidden:
+        return [max(1, width // divisor) for divisor in (1, 2, 4)]
+    try:
+        units = [int(part) for part in hidden.split("-")]
+    except ValueError:
+        units = [0]
+    if min(units) < 1:
+        raise ValueError(
+            "`hidden` must be units of layers joined by `-`, such as "
+            f"512-256-128. Received: hidden={hidden!r}."
+        )
+    return units

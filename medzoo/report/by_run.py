@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from medzoo.report.matrix import TrialResults
 from medzoo.report.tables import Cell, Table
+from medzoo.tasks import NAMES
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -35,28 +36,35 @@ def make_runs(results: Iterable[TrialResults]) -> Table:
 
     A run without a record has the status `missing` and no results.
     """
-    rows: list[dict[str, Cell]] = []
-    for trial in results:
-        for key, run in trial.runs.items():
-            record = trial.records.get(key)
-            status = "missing" if record is None else record.status
-            # A record without results, for the same columns.
-            empty = Record(run=run, run_id=run.run_id, status="failed")
-            rows.append(
-                {
-                    "trial": trial.trial.name,
-                    "run_id": run.run_id,
-                    "status": status,
-                    **_asked(run),
-                    **_scores(record or empty),
-                    **_rest(record or empty),
-                }
-            )
-    return Table(tuple(rows[0]), [list(row.values()) for row in rows])
+    rows = [
+        _make_row(trial.trial.name, run, trial.records.get(key))
+        for trial in results
+        for key, run in trial.runs.items()
+    ]
+    # There may be no row: no tuned value is chosen yet.
+    columns = tuple(_make_row("", Run.model_validate({"task": NAMES[0]}), None))
+    return Table(columns, [list(row.values()) for row in rows])
+
+
+def _make_row(trial: str, run: Run, record: Record | None) -> dict[str, Cell]:
+    # A record without results, for the same columns.
+    empty = Record(run=run, run_id=run.run_id, status="failed")
+    return {
+        "trial": trial,
+        "run_id": run.run_id,
+        "status": "missing" if record is None else record.status,
+        **_asked(run),
+        **_scores(record or empty),
+        **_rest(record or empty),
+    }
 
 
 def _asked(run: Run) -> dict[str, Cell]:
-    fields = run.model_dump(mode="json")
+    """Lists what was asked; `parameters` is the name of what was built."""
+    fields = {
+        "parameters_asked" if name == "parameters" else name: value
+        for name, value in run.model_dump(mode="json").items()
+    }
     return {**fields, "options": json.dumps(fields["options"])}
 
 

@@ -3,24 +3,20 @@
 import math
 from collections.abc import Iterable, Sequence
 
-from medzoo.report.aggregate import (
-    harmonic_mean_over_tasks,
-    mean_over_tasks,
-    over_seeds,
-)
+from medzoo.report.aggregate import harmonic_mean_over_tasks, mean_over_tasks
 from medzoo.report.matrix import TrialResults
+from medzoo.report.stats import StudyStatistics, TrialStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.training.record import Record
 
 SCORES = (
-    "macro_f1",
     "balanced_accuracy",
     "accuracy",
     "auc",
     "loss",
     "cross_entropy",
 )
-COSTS = ("parameters", "train_seconds")
+COSTS = ("parameters", "train_seconds", "images_per_second")
 
 
 def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
@@ -38,17 +34,22 @@ def _badness(trial: TrialResults) -> list[float]:
 
 
 def make_summary(
-    results: Sequence[TrialResults], axis_names: Sequence[str]
+    results: Sequence[TrialResults],
+    axis_names: Sequence[str],
+    statistics: StudyStatistics,
 ) -> Table:
     """Makes the table of scores on test, averaged over tasks, and of costs.
 
     Args:
         results: The trials in the order of the rows.
         axis_names: Axes whose values say which trial a row is.
+        statistics: Of the trials.
     """
+    compared = statistics.baseline is not None
     rows: list[list[Cell]] = [
         [
-            harmonic_mean_over_tasks(trial.matrix("macro_f1")),
+            *_place(statistics, trial.trial.name),
+            *_compare(statistics.trials[trial.trial.name]) * compared,
             *(mean_over_tasks(trial.matrix(score)) for score in SCORES),
             *_costs(trial.done),
             len(trial.done),
@@ -56,36 +57,60 @@ def make_summary(
         ]
         for trial in results
     ]
-    columns = ("harmonic_mean", *SCORES, *COSTS, "runs_done", "runs_failed")
+    columns = (
+        *("best", "harmonic_mean", "macro_f1"),
+        *("difference", "p_holm") * compared,
+        *SCORES,
+        *COSTS,
+        *("runs_done", "runs_failed"),
+    )
     return _lead(Table(columns, rows), results, axis_names)
 
 
+def _place(statistics: StudyStatistics, name: str) -> list[Cell]:
+    """Says where a trial stands, and its two first scores."""
+    trial = statistics.trials[name]
+    words = {True: "tied", False: "worse", None: None}
+    place = "best" if name == statistics.best else words[trial.tied_with_best]
+    return [place, trial.harmonic_mean, trial.macro_f1]
+
+
+def _compare(trial: TrialStatistics) -> list[Cell]:
+    """Returns the difference to the baseline and its corrected p-value."""
+    found = trial.difference
+    return [found, None if found is None else found.p_holm]
+
+
 def make_per_task(
-    results: Sequence[TrialResults], axis_names: Sequence[str]
+    results: Sequence[TrialResults],
+    axis_names: Sequence[str],
+    statistics: StudyStatistics,
 ) -> Table:
     """Makes the table of macro F1 on test by task.
 
     Args:
         results: The trials in the order of the rows.
         axis_names: Axes whose values say which trial a row is.
+        statistics: Of the trials.
     """
     rows: list[list[Cell]] = []
     for trial in results:
-        scores = trial.matrix("macro_f1")
-        by_task = [over_seeds(column) for column in scores.T]
-        harmonic_mean = harmonic_mean_over_tasks(scores)
-        rows.append([len(trial.done), *by_task, harmonic_mean])
+        found = statistics.trials[trial.trial.name]
+        by_task = [found.by_task[task] for task in trial.tasks]
+        rows.append([len(trial.done), *by_task, found.harmonic_mean])
     columns = ("runs_done", *results[0].tasks, "harmonic_mean")
     return _lead(Table(columns, rows), results, axis_names)
 
 
 def _costs(done: Sequence[Record]) -> list[Cell]:
-    """Averages total parameters and seconds of training over finished runs."""
+    """Averages parameters, seconds of training and speed over done runs."""
     totals = [r.parameters.total for r in done if r.parameters is not None]
     seconds = [r.seconds["train"] for r in done if "train" in r.seconds]
+    speeds = [r.images_per_second for r in done if r.images_per_second]
     return [
         round(sum(totals) / len(totals)) if totals else None,
         round(sum(seconds) / len(seconds), 3) if seconds else None,
+        round(sum(speeds) / len(speeds), 1) if speeds else None,
     ]
 
 
@@ -95,8 +120,10 @@ def _lead(
     """Puts the values of the axes before each row, so far as they tell it.
 
     An axis with the name of a column is called `axis_loss` beside `loss`. The
-    trial's name comes first if it says more than the values do.
+    trial's name comes first if it says more than the values do; the values that
+    were chosen for each task come last.
     """
+    tuned = results[0].tuned if results else ()
     trials = [trial.trial for trial in results]
     named = not axis_names or any(
         str(value) not in trial.name
@@ -105,16 +132,27 @@ def _lead(
     )
     leads: list[list[Cell]] = [
         [
-            *[trial.name] * named,
-            *(_text(trial.values.get(axis)) for axis in axis_names),
+            *[trial.trial.name] * named,
+            *(_text(trial.trial.values.get(axis)) for axis in axis_names),
+            *(_choices(trial, key) for key in tuned),
         ]
-        for trial in trials
+        for trial in results
     ]
     axes = (f"axis_{a}" if a in table.columns else a for a in axis_names)
+    keys = (f"tuned_{k}" if k in table.columns else k for k in tuned)
     return Table(
-        ("trial",) * named + (*axes, *table.columns),
+        ("trial",) * named + (*axes, *keys, *table.columns),
         [lead + row for lead, row in zip(leads, table.rows, strict=True)],
     )
+
+
+def _choices(trial: TrialResults, key: str) -> str | None:
+    """Tells the chosen value of each task."""
+    found = {}
+    for (_, task), run in trial.runs.items():
+        found[task] = run.options.get(key, getattr(run, key, None))
+    told = ", ".join(f"{task} {value}" for task, value in found.items())
+    return told or None
 
 
 def _text(value: object) -> str | None:

@@ -4,9 +4,16 @@ import textwrap
 from collections.abc import Sequence
 
 from medzoo.report.aggregate import Spread
+from medzoo.report.compare import Difference
+from medzoo.report.intervals import Estimate
 from medzoo.report.tables import Cell, Table, is_empty
 
-_FORMATS = {"parameters": "{:,}", "train_seconds": "{:.1f}"}
+_FORMATS = {
+    "parameters": "{:,}",
+    "train_seconds": "{:.1f}",
+    "images_per_second": "{:,.0f}",
+    "p_holm": "{:.3f}",
+}
 
 
 def format_table(table: Table) -> str:
@@ -15,12 +22,15 @@ def format_table(table: Table) -> str:
     Example:
 
     >>> print(format_table(Table(("model", "auc"), [["mlp", Spread(0.5, 0)]])))
-    | model |           auc |
-    | :---- | ------------: |
-    | mlp   | 0.500 ± 0.000 |
+    | model |   auc |
+    | :---- | ----: |
+    | mlp   | 0.500 |
     """
     texts = [
-        [escape(name), *(_format(name, row[i]) for row in table.rows)]
+        [
+            escape(name),
+            *(escape(format_cell(name, row[i])) for row in table.rows),
+        ]
         for i, name in enumerate(table.columns)
     ]
     words = [
@@ -41,15 +51,20 @@ def _align(texts: Sequence[str], words: bool) -> list[str]:
     return [padded[0], f":{dashes}" if words else f"{dashes}:", *padded[1:]]
 
 
-def _format(name: str, cell: Cell) -> str:
+def format_cell(name: str, cell: Cell) -> str:
+    """Words one cell of the column `name`; no format has escaped it yet."""
     if is_empty(cell):
         return ""
     if isinstance(cell, Spread):
-        # A single seed has no deviation.
-        std = "" if cell.std != cell.std else f" ± {cell.std:.3f}"
-        return f"{cell.mean:.3f}{std}"
-    if isinstance(cell, str):
-        return escape(cell)
+        return f"{cell.mean:.3f}"
+    if isinstance(cell, Estimate):
+        half = cell.half_width
+        return f"{cell.mean:.3f}{'' if half is None else f' ± {half:.3f}'}"
+    if isinstance(cell, Difference):
+        interval = ""
+        if cell.low is not None and cell.high is not None:
+            interval = f" ({cell.low:+.3f} to {cell.high:+.3f})"
+        return f"{cell.estimate:+.3f}{interval}"
     return _FORMATS.get(name, "{}").format(cell)
 
 

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medzoo.study.expand import Planned
+from medzoo.study.expand import Planned, expand
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
 from medzoo.study.trials import Trial
+from medzoo.study.tuning import plan_runs
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -19,8 +22,9 @@ class TrialResults:
         trial: The trial.
         seeds: Rows of its score matrices.
         tasks: Columns of its score matrices.
-        runs: By seed and task.
+        runs: By seed and task; absent where tuned values are not chosen yet.
         records: By seed and task, of the runs that have one.
+        tuned: Fields and options that were chosen on val for each task.
     """
 
     trial: Trial
@@ -28,6 +32,12 @@ class TrialResults:
     tasks: tuple[str, ...]
     runs: dict[tuple[int, str], Run] = field(default_factory=dict)
     records: dict[tuple[int, str], Record] = field(default_factory=dict)
+    tuned: tuple[str, ...] = ()
+
+    @property
+    def num_asked(self) -> int:
+        """Number of runs that make the trial complete."""
+        return len(self.seeds) * len(self.tasks)
 
     @property
     def done(self) -> list[Record]:
@@ -37,7 +47,11 @@ class TrialResults:
     @property
     def failed(self) -> list[Record]:
         """Records of the runs that failed or diverged."""
-        return [r for r in self.records.values() if r.status != "done"]
+        return [
+            record
+            for record in self.records.values()
+            if record.status in ("failed", "diverged")
+        ]
 
     def matrix(self, score: str, split: str = "test") -> np.ndarray:
         """Lays out one score of every run.
@@ -60,24 +74,54 @@ class TrialResults:
         return values
 
 
+def read_results(
+    study: Study, store: Store, *, smoke: bool = False
+) -> list[TrialResults]:
+    """Reads the records of a study, in the order of its trials.
+
+    Args:
+        study: What was asked.
+        store: Where the records are.
+        smoke: Whether to read those of a smoke run.
+    """
+    planned = plan_runs(study, store, smoke=smoke)
+    return gather(
+        planned,
+        store.read_many(item.run.run_id for item in planned),
+        cells=expand(study, smoke=smoke),
+        tuned=study.tuned.values if study.tuned else (),
+    )
+
+
 def gather(
-    planned: Iterable[Planned], records: Mapping[str, Record]
+    planned: Iterable[Planned],
+    records: Mapping[str, Record],
+    *,
+    cells: Iterable[Planned] | None = None,
+    tuned: Iterable[str] = (),
 ) -> list[TrialResults]:
     """Sorts records into the trials that asked for their runs.
 
     Args:
         planned: Every run of a study beside its trial.
         records: By `run_id`; those of other studies are left aside.
+        cells: The same before values were tuned, so that trials, seeds and
+            tasks without a choice have their empty cells.
+        tuned: Fields and options that were chosen on val.
 
     Returns:
         One entry a trial, in the order of the study.
     """
     planned = list(planned)
-    seeds = tuple(dict.fromkeys(item.run.seed for item in planned))
-    tasks = tuple(dict.fromkeys(item.run.task for item in planned))
-    trials: dict[str, TrialResults] = {}
-    for trial, run in ((item.trial, item.run) for item in planned):
-        found = trials.setdefault(trial.name, TrialResults(trial, seeds, tasks))
+    cells = planned if cells is None else list(cells)
+    seeds = tuple(dict.fromkeys(item.run.seed for item in cells))
+    tasks = tuple(dict.fromkeys(item.run.task for item in cells))
+    trials = {
+        trial.name: TrialResults(trial, seeds, tasks, tuned=tuple(tuned))
+        for trial, _ in cells
+    }
+    for trial, run in planned:
+        found = trials[trial.name]
         found.runs[run.seed, run.task] = run
         if run.run_id in records:
             found.records[run.seed, run.task] = records[run.run_id]

@@ -7,6 +7,7 @@ from medzoo.report.by_run import PACKAGES
 from medzoo.report.markdown import format_list, format_table
 from medzoo.report.matrix import TrialResults
 from medzoo.report.tables import Table
+from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
 from medzoo.training.record import Record
 from medzoo.training.run import Run
@@ -26,6 +27,10 @@ LEGEND = {
     ),
     "per_task": "Macro F1 on the test split.",
 }
+INTERVALS = (
+    "± is half the width of a 95 % interval over seeds and test images (over "
+    "test images alone if there is one seed)."
+)
 
 
 def make_page(
@@ -34,6 +39,7 @@ def make_page(
     *,
     study: Study,
     results: Sequence[TrialResults],
+    verdict: str,
     command: str,
     smoke: bool,
 ) -> str:
@@ -44,31 +50,32 @@ def make_page(
         table: The table.
         study: What was asked.
         results: What came of it; the sources of everything that is stated.
+        verdict: What may be concluded, from the numbers and tests alone.
         command: The command that runs the study.
         smoke: Whether the runs are those of a smoke run.
     """
-    runs = [run for trial in results for run in trial.runs.values()]
     parts = [
         *[SYNTHETIC] * (study.data == "synthetic"),
         *[SMOKE] * smoke,
         f"# {study.name}: {name.replace('_', ' ')}",
-        format_list(_facts(study, results, runs, command)),
+        textwrap.fill(verdict, width=80, break_on_hyphens=False),
+        format_list(list_facts(study, results, command)),
         format_table(table),
         describe_gaps(results),
-        f"{LEGEND[name]} ± is the standard deviation over seeds. "
+        f"{LEGEND[name]} {INTERVALS} "
         "Every column is explained in [results/README.md](../README.md).",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(
-    study: Study,
-    results: Sequence[TrialResults],
-    runs: Sequence[Run],
-    command: str,
+def list_facts(
+    study: Study, results: Sequence[TrialResults], command: str
 ) -> dict[str, str]:
+    """Lists what a reader must know beside the numbers, each with its name."""
+    runs = [run for trial in results for run in trial.runs.values()]
     records = [r for trial in results for r in trial.records.values()]
-    fixed, varying = _settings(runs, study.axis_names)
+    tuned = study.tuned.values if study.tuned else {}
+    fixed, varying = _settings(runs, [*study.axis_names, *tuned])
     facts = {
         "Question": " ".join(study.question.split()),
         "Command": f"`{command}`",
@@ -80,11 +87,26 @@ def _facts(
         "Seeds": ", ".join(map(str, results[0].seeds)),
         "Fixed": ", ".join(f"{key} {value}" for key, value in fixed.items()),
     }
+    if study.tuned:
+        facts["Tuned on val"] = _describe_tuning(study, study.tuned)
     if study.baseline is not None:
         facts["Baseline"] = study.baseline.name
     if varying:
         facts["Following from the axes"] = ", ".join(varying)
     return facts
+
+
+def _describe_tuning(study: Study, tuned: Tuned) -> str:
+    values = "; ".join(
+        f"{key} of {', '.join(map(str, values))}"
+        for key, values in tuned.values.items()
+    )
+    seeds = ", ".join(map(str, study.tune_seeds))
+    pruned = f", pruned by {tuned.prune}" if tuned.prune else ""
+    return (
+        f"{values}, for each trial and task, by mean macro F1 on val over "
+        f"seeds {seeds}{pruned}"
+    )
 
 
 def describe_gaps(results: Iterable[TrialResults]) -> str:
@@ -96,7 +118,7 @@ def describe_gaps(results: Iterable[TrialResults]) -> str:
     'All 0 runs are done.'
     """
     results = list(results)
-    asked = sum(len(trial.runs) for trial in results)
+    asked = sum(trial.num_asked for trial in results)
     done = sum(len(trial.done) for trial in results)
     failed = sum(len(trial.failed) for trial in results)
     missing = asked - done - failed
@@ -124,7 +146,8 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
             run = record.run
             parts += [
                 f"## {trial.trial.name}, {run.task}, seed {run.seed}",
-                f"`{record.run_id}` {record.status}. {_reason(record)}",
+                f"`{record.run_id}` {record.status}. "
+                f"{describe_failure(record)}",
             ]
             if record.error and record.error.get("traceback"):
                 # Indented, as nothing inside can end such a block early.
@@ -132,7 +155,8 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-def _reason(record: Record) -> str:
+def describe_failure(record: Record) -> str:
+    """Says in a line why a run failed or diverged."""
     if record.error is None:
         return "The loss became NaN or infinite."
     sentence = " ".join(str(record.error.get("message", "")).split())
@@ -154,7 +178,7 @@ def _settings(
         values = _unique(str(values.get(key)) for values in flat)
         if len(values) > 1:
             varying.append(key)
-        elif values != ["None"]:
+        elif values and values != ["None"]:
             fixed[key] = values[0]
     return fixed, varying
 

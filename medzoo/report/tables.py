@@ -6,8 +6,16 @@ import math
 from dataclasses import dataclass
 
 from medzoo.report.aggregate import Spread
+from medzoo.report.compare import Difference
+from medzoo.report.intervals import Estimate
 
-Cell = str | bool | int | float | Spread | None
+Cell = str | bool | int | float | Spread | Estimate | Difference | None
+# What a cell of several numbers adds to its column's name in CSV.
+_ENDINGS: dict[type, tuple[str, ...]] = {
+    Spread: ("_std",),
+    Estimate: ("_std", "_low", "_high"),
+    Difference: ("_low", "_high"),
+}
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,7 @@ def is_empty(cell: Cell) -> bool:
 
 
 def csv_columns(table: Table) -> list[str]:
-    """Names the columns of the CSV: those of a spread are `x` and `x_std`.
+    """Names the columns of the CSV, several for a cell of several numbers.
 
     Example:
 
@@ -39,23 +47,42 @@ def csv_columns(table: Table) -> list[str]:
     """
     names = []
     for index, name in enumerate(table.columns):
-        names.append(name)
-        if any(isinstance(row[index], Spread) for row in table.rows):
-            names.append(f"{name}_std")
+        endings = _endings([row[index] for row in table.rows])
+        names += [name, *(f"{name}{ending}" for ending in endings)]
     return names
 
 
+def _endings(cells: list[Cell]) -> tuple[str, ...]:
+    """Returns what the cells of one column have beside their first number."""
+    return max((_ENDINGS.get(type(c), ()) for c in cells), key=len, default=())
+
+
 def to_csv(table: Table) -> str:
-    """Writes a table as CSV: a spread as two columns, unknown as empty."""
+    """Writes a table as CSV; what is unknown is empty."""
+    endings = [
+        _endings([row[index] for row in table.rows])
+        for index in range(len(table.columns))
+    ]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(csv_columns(table))
     for row in table.rows:
-        writer.writerow([text for cell in row for text in _texts(cell)])
+        cells = zip(row, endings, strict=True)
+        writer.writerow([t for pair in cells for t in _texts(*pair)])
     return out.getvalue()
 
 
-def _texts(cell: Cell) -> list[str]:
-    if isinstance(cell, Spread):
-        return ["" if math.isnan(x) else str(round(x, 6)) for x in cell]
-    return ["" if is_empty(cell) else str(cell)]
+def _texts(cell: Cell, endings: tuple[str, ...]) -> list[str]:
+    """Writes a cell and the numbers that its column has beside the first."""
+    if isinstance(cell, Spread | Estimate):
+        first = cell.mean
+    elif isinstance(cell, Difference):
+        first = cell.estimate
+    else:
+        text = "" if is_empty(cell) else str(cell)
+        return [text] + [""] * len(endings)
+    rest = (getattr(cell, ending[1:], None) for ending in endings)
+    return [
+        "" if value is None or math.isnan(value) else str(round(value, 6))
+        for value in (first, *rest)
+    ]

@@ -6,14 +6,19 @@ from pathlib import Path
 
 from medzoo.report.by_run import make_runs
 from medzoo.report.by_trial import make_per_task, make_summary, rank
-from medzoo.report.figures import draw_macro_f1, render
+from medzoo.report.figures import KINDS, NAMES, make_figures
+from medzoo.report.html import make_html
+from medzoo.report.index import make_index
 from medzoo.report.markdown import format_table
-from medzoo.report.matrix import TrialResults, gather
+from medzoo.report.matrix import TrialResults, read_results
 from medzoo.report.pages import list_failures, make_page
-from medzoo.report.tables import to_csv
-from medzoo.study.expand import expand
+from medzoo.report.stats import StudyStatistics, summarise
+from medzoo.report.tables import Table, to_csv
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
+
+# Files that a report has only if there is something to show.
+_OPTIONAL = {"failed.md", *(f"{n}.{kind}" for n in NAMES for kind in KINDS)}
 
 
 @dataclass(frozen=True)
@@ -22,17 +27,24 @@ class Report:
 
     Args:
         paths: The files, in the order in which a reader wants them.
-        markdown: The summary table as text, without its page.
+        summary: The table of trials.
+        verdict: What may be concluded, in one to three sentences.
         runs_done: Runs with scores.
         runs_failed: Runs that failed or diverged.
         runs_missing: Runs without a record.
     """
 
     paths: tuple[Path, ...]
-    markdown: str
+    summary: Table
+    verdict: str
     runs_done: int
     runs_failed: int
     runs_missing: int
+
+    @property
+    def markdown(self) -> str:
+        """The table of trials as Markdown, without its page."""
+        return format_table(self.summary)
 
 
 def write_report(
@@ -55,35 +67,56 @@ def write_report(
         command: The command that runs the study, as the pages show it.
         smoke: Whether to report the runs of a smoke run.
     """
-    planned = expand(study, smoke=smoke)
-    records = store.read_many(item.run.run_id for item in planned)
-    results = rank(gather(planned, records))
+    results = rank(read_results(study, store, smoke=smoke))
     folder = out / (f"{study.name}_smoke" if smoke else study.name)
     folder.mkdir(parents=True, exist_ok=True)
-    contents = _make_files(study, results, command=command, smoke=smoke)
+    baseline = study.baseline.name if study.baseline else None
+    statistics = summarise(results, store, baseline)
+    summary = make_summary(results, study.axis_names, statistics)
+    contents = _make_texts(
+        study, results, statistics, command=command, smoke=smoke
+    )
+    page = make_html(
+        study,
+        results,
+        store,
+        statistics,
+        summary=summary,
+        command=command,
+        smoke=smoke,
+    )
+    contents["report.html"] = page.encode()
+    contents |= make_figures(study, results, store, statistics, folder)
     for name, content in contents.items():
         _replace(folder / name, content)
-    if "failed.md" not in contents:
-        (folder / "failed.md").unlink(missing_ok=True)
+    for name in _OPTIONAL - set(contents):
+        (folder / name).unlink(missing_ok=True)
+    _replace(out / "index.html", make_index(out).encode())
     done = sum(len(trial.done) for trial in results)
     failed = sum(len(trial.failed) for trial in results)
     return Report(
         paths=tuple(folder / name for name in contents),
-        markdown=format_table(make_summary(results, study.axis_names)),
+        summary=summary,
+        verdict=statistics.verdict,
         runs_done=done,
         runs_failed=failed,
-        runs_missing=len(planned) - done - failed,
+        runs_missing=sum(trial.num_asked for trial in results) - done - failed,
     )
 
 
-def _make_files(
-    study: Study, results: list[TrialResults], *, command: str, smoke: bool
+def _make_texts(
+    study: Study,
+    results: list[TrialResults],
+    statistics: StudyStatistics,
+    *,
+    command: str,
+    smoke: bool,
 ) -> dict[str, bytes]:
-    """Makes the content of every file by its name."""
+    """Makes the content of the tables and of their pages by name."""
     texts = {}
     tables = {
-        "summary": make_summary(results, study.axis_names),
-        "per_task": make_per_task(results, study.axis_names),
+        "summary": make_summary(results, study.axis_names, statistics),
+        "per_task": make_per_task(results, study.axis_names, statistics),
     }
     for name, table in tables.items():
         texts[f"{name}.md"] = make_page(
@@ -91,6 +124,7 @@ def _make_files(
             table,
             study=study,
             results=results,
+            verdict=statistics.verdict,
             command=command,
             smoke=smoke,
         )
@@ -98,12 +132,7 @@ def _make_files(
     texts["runs.csv"] = to_csv(make_runs(results))
     if any(trial.failed for trial in results):
         texts["failed.md"] = list_failures(study, results)
-    figure = draw_macro_f1(study, results)
-    images = {
-        f"macro_f1_by_task.{kind}": render(figure, kind)
-        for kind in ("png", "svg")
-    }
-    return {name: text.encode() for name, text in texts.items()} | images
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def _replace(path: Path, content: bytes) -> None:

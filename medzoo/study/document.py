@@ -1,7 +1,8 @@
 """What may stand in a study file, before its trials have names."""
 
+import itertools
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -73,6 +74,34 @@ class Scope(BaseModel):
         return found
 
 
+class Tuned(BaseModel):
+    """The table `[tuned]`: lists of values, one a key, and how to choose."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, Annotated[list[_Value], *_ONCE]]
+
+    tune_seeds: Annotated[list[int], *_ONCE] | None = None
+    prune: Literal["halving"] | None = None
+
+    @property
+    def values(self) -> dict[str, list[Value]]:
+        """The lists that the candidates are the product of."""
+        return self.__pydantic_extra__
+
+    def candidates(self) -> list[dict[str, Value]]:
+        """Lists the candidates; the last key changes first.
+
+        Example:
+
+        >>> Tuned(width=[8, 16], warmup=[0.0]).candidates()
+        [{'width': 8, 'warmup': 0.0}, {'width': 16, 'warmup': 0.0}]
+        """
+        return [
+            dict(zip(self.values, values, strict=True))
+            for values in itertools.product(*self.values.values())
+        ]
+
+
 class Document(Scope):
     """All that may stand in a study file."""
 
@@ -86,6 +115,7 @@ class Document(Scope):
     ] = []
     fixed: _Table = {}
     trials: list[_Table] = []
+    tuned: Tuned | None = None
 
     @classmethod
     def read(cls, source: Source) -> "Document":
@@ -105,9 +135,28 @@ class Document(Scope):
                 "A study compares trials. Expected `[axes]` or `[[trials]]`."
             )
             faults.append(((), sentence))
+        faults += document._tuned_faults()
         if faults:
             raise source.fault(*faults)
         return document
+
+    def _tuned_faults(self) -> list[tuple[Place, str]]:
+        if self.tuned is None:
+            return []
+        place: Place = ("tuned", "tune_seeds")
+        found = [
+            (place, sentence.replace("`seeds`", key_of(place)))
+            for _, sentence in Scope(
+                seeds=self.tuned.tune_seeds or [0]
+            ).faults()
+        ]
+        if not self.tuned.values:
+            sentence = (
+                "`tuned` has nothing to choose from. Expected a list of values "
+                "for a field of a run."
+            )
+            found.append((("tuned",), sentence))
+        return found
 
 
 def misplaced(place: Place) -> str | None:

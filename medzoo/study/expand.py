@@ -1,13 +1,20 @@
 """From a study to its runs."""
 
+import functools
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from medzoo.study.document import Value
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial, run_values
 from medzoo.training.run import Run
 
 SMOKE_STEPS = 2
 SMOKE_IMAGES = 64
+
+
+# The tuned values of each trial, by its name, and task.
+Choices = Mapping[tuple[str, str], dict[str, Value]]
 
 
 class Planned(NamedTuple):
@@ -17,7 +24,9 @@ class Planned(NamedTuple):
     run: Run
 
 
-def expand(study: Study, *, smoke: bool = False) -> tuple[Planned, ...]:
+def expand(
+    study: Study, *, smoke: bool = False, choices: Choices | None = None
+) -> tuple[Planned, ...]:
     """Lists every run of a study, in the order in which they are executed.
 
     Seeds change last, so that a third of the way through three seeds the table
@@ -29,6 +38,9 @@ def expand(study: Study, *, smoke: bool = False) -> tuple[Planned, ...]:
         smoke: Only shows that all of it works: two steps over 64 images, and
             the first seed alone. Trials that differ in their budget are then
             the same run.
+        choices: What was chosen for `[tuned]`; a trial that is not among them
+            is left out for that task. Without, tuned values have the defaults
+            of a run: this lists every cell of the tables.
 
     Example:
 
@@ -37,18 +49,40 @@ def expand(study: Study, *, smoke: bool = False) -> tuple[Planned, ...]:
     >>> [(trial.name, run.seed) for trial, run in expand(study)][:4]
     [('sgd', 0), ('adam', 0), ('adamw', 0), ('sgd', 1)]
     """
+    if study.tuned is None or choices is None:
+        return _expand_cells(study, smoke)
     return tuple(
-        Planned(trial, _make_run(study, trial, task, seed, smoke))
-        for seed in (study.seeds[:1] if smoke else study.seeds)
-        for task in study.tasks
-        for trial in study.trials
+        Planned(trial, _make_run(study, trial, values, task, seed, smoke))
+        for seed, task, trial in _list_cells(study, smoke)
+        if (values := choices.get((trial.name, task))) is not None
     )
 
 
+# A study is expanded for its plan, its execution and its report.
+@functools.lru_cache(maxsize=4)
+def _expand_cells(study: Study, smoke: bool) -> tuple[Planned, ...]:
+    return tuple(
+        Planned(trial, _make_run(study, trial, {}, task, seed, smoke))
+        for seed, task, trial in _list_cells(study, smoke)
+    )
+
+
+def _list_cells(study: Study, smoke: bool) -> Iterator[tuple[int, str, Trial]]:
+    for seed in study.seeds[:1] if smoke else study.seeds:
+        for task in study.tasks:
+            for trial in study.trials:
+                yield seed, task, trial
+
+
 def _make_run(
-    study: Study, trial: Trial, task: str, seed: int, smoke: bool
+    study: Study,
+    trial: Trial,
+    tuned: dict[str, Value],
+    task: str,
+    seed: int,
+    smoke: bool,
 ) -> Run:
-    values = run_values(study.fixed | trial.values)
+    values = run_values(study.fixed | trial.values | tuned)
     if smoke:
         values |= {"steps": SMOKE_STEPS, "max_images": SMOKE_IMAGES}
         values.pop("epochs", None)

@@ -1,7 +1,10 @@
-"""What is handed to an executor: a run, and how far to take it."""
+"""What an executor takes and gives: a run to execute, and its record."""
 
 from typing import NamedTuple
 
+import numpy as np
+
+from medzoo.training.record import Record
 from medzoo.training.run import Run
 
 
@@ -10,14 +13,35 @@ class Job(NamedTuple):
 
     Args:
         run: What to execute.
-        until: Stop at the first check on val at or after this step, and keep
-            the state of the training so that a later job goes on from there;
-            train to the end if `None`.
+        until: Stop at the first check on val at or after this share of the
+            budget, 0 to 1, and keep the state of the training so that a later
+            job goes on from there; train to the end if `None`.
         read_test: Score test. `False` leaves its labels untouched: the
             candidates of `[tuned]` are compared on val before any test label
             is read.
     """
 
     run: Run
-    until: int | None = None
+    until: float | None = None
     read_test: bool = True
+
+    def is_answered_by(self, status: str | None) -> bool:
+        """Says whether a record of that status leaves nothing to do."""
+        finished = status in ("done", "diverged")
+        return finished or (status == "trained" and not self.read_test)
+
+
+class Outcome(NamedTuple):
+    """What came of a job.
+
+    Args:
+        job: What was executed.
+        record: Its record, failed if an error ended it.
+        predictions: Arrays by name, to be kept beside the record.
+        again: Whether a failed job may be tried again.
+    """
+
+    job: Job
+    record: Record
+    predictions: dict[str, np.ndarray]
+    again: bool = True

@@ -1,41 +1,17 @@
 """What a study would run, how much is there, and how long the rest takes."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
-from itertools import chain, islice
-from statistics import median
-from typing import NamedTuple
 
+from medzoo.study.contests import make_contests, plan_all
+from medzoo.study.estimates import MIN_STEPS, Estimates, read_some
 from medzoo.study.expand import expand
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.tasks import get_task
-from medzoo.training.fit import count_steps
-from medzoo.training.record import Record
-from medzoo.training.run import Run
+from medzoo.study.tuning import choose
 
-# Records that are read for their pace.
-MAX_RECORDS = 300
-# A shorter run, such as one of `--smoke`, says little of a longer one's pace.
-MIN_STEPS = 10
-# Images of train of a synthetic task before one has been run: 400 to 800.
-SYNTHETIC_IMAGES = 600
-
-
-class Pace(NamedTuple):
-    """How long runs take.
-
-    Args:
-        pixel: Seconds a step, for each pixel of its batch (of one channel).
-        rest: Seconds for all but the steps: loading, tracing, evaluation.
-    """
-
-    pixel: float
-    rest: float
-
-
-# Right to a factor of ten or so.
-ROUGH = Pace(pixel=6e-7, rest=3.0)
+# Nothing of such a run is left to be trained.
+_TRAINED = ("done", "diverged", "trained")
 
 
 @dataclass(frozen=True)
@@ -51,6 +27,10 @@ class Plan:
         failed: Runs that an error ended; they are left to be tried again.
         seconds_left: Estimate for what is left, one run after another.
         sources: What the estimate is made from, and for how many runs each.
+        num_candidates: Runs that `[tuned]` compares.
+        num_at_most: All runs that are trained, winners and candidates.
+        contests: Choices to be made: trials times tasks.
+        choices: Choices that are made.
     """
 
     study: Study
@@ -61,6 +41,10 @@ class Plan:
     failed: int
     seconds_left: float
     sources: dict[str, int]
+    num_candidates: int = 0
+    num_at_most: int = 0
+    contests: int = 0
+    choices: int = 0
 
     @property
     def left(self) -> int:
@@ -75,7 +59,18 @@ class Plan:
             f"{_count(trials, 'trial')} x {_count(tasks, 'task')} x "
             f"{_count(self.num_seeds, 'seed')} = "
             f"{_count(self.num_runs, 'run')} on {self.study.data} data\n"
-            f"{self.status()}"
+            f"{self._tuning()}{self.status()}"
+        )
+
+    def _tuning(self) -> str:
+        tuned = self.study.tuned
+        if tuned is None:
+            return ""
+        pruned = f" (pruned by {tuned.prune})" if tuned.prune else ""
+        return (
+            f"Tuned on val: {', '.join(tuned.values)}; "
+            f"{_count(self.num_candidates, 'candidate run')}{pruned}, with "
+            f"those of the winners at most {_count(self.num_at_most, 'run')}\n"
         )
 
     def status(self) -> str:
@@ -84,6 +79,9 @@ class Plan:
             f"{self.done} done, {self.failed} failed, "
             f"{self.diverged} diverged, {self.left} left"
         )
+        if self.contests:
+            made = f"{self.choices} of {_count(self.contests, 'choice')} made"
+            counts = f"{made}, {counts}"
         if not self.left:
             return counts
         sources = "; ".join(
@@ -92,6 +90,7 @@ class Plan:
         )
         return (
             f"{counts}\nTime left with one worker: "
+            f"{'at most ' * (self.choices < self.contests)}"
             f"{_duration(self.seconds_left)} (estimated: {sources})"
         )
 
@@ -104,97 +103,40 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> Plan:
         store: What is there, from this study and others.
         smoke: As for `expand`.
     """
-    runs = [item.run for item in expand(study, smoke=smoke)]
+    cells = expand(study, smoke=smoke)
+    choices = choose(study, store, smoke=smoke)
+    final = [item.run for item in expand(study, smoke=smoke, choices=choices)]
+    runs = [item.run for item in plan_all(study, smoke=smoke, choices=choices)]
     status = {run: store.status(run.run_id) for run in dict.fromkeys(runs)}
-    counts = Counter(status[run] for run in runs)
-    left = [run for run, s in status.items() if s not in ("done", "diverged")]
-    done = [run.run_id for run, s in status.items() if s == "done"]
-    records = _read_some(store, done) if left else []
-    estimates = _Estimates(records, least_steps=2 if smoke else MIN_STEPS)
+    counts = Counter(status[run] for run in final)
+    left = [run for run, s in status.items() if s not in _TRAINED]
+    done = [run.run_id for run, s in status.items() if s in _TRAINED]
+    records = read_some(store, done) if left else []
+    estimates = Estimates(records, least_steps=2 if smoke else MIN_STEPS)
     found = [estimates.of(run) for run in left]
     return Plan(
         study=study,
-        num_seeds=len({run.seed for run in runs}),
-        num_runs=len(runs),
+        num_seeds=len({item.run.seed for item in cells}),
+        num_runs=len(cells),
         done=counts["done"],
         diverged=counts["diverged"],
         failed=counts["failed"],
         seconds_left=sum(seconds for seconds, _ in found),
         sources=dict(Counter(source for _, source in found)),
+        **_count_tuning(study, smoke),
+        choices=len(choices),
     )
 
 
-def _read_some(store: Store, first: list[str]) -> list[Record]:
-    run_ids = dict.fromkeys(chain(first[:MAX_RECORDS], store.run_ids()))
-    return list(store.read_many(islice(run_ids, MAX_RECORDS)).values())
-
-
-class _Estimates:
-    """Expects of runs what the records of similar ones took."""
-
-    def __init__(self, records: list[Record], *, least_steps: int) -> None:
-        paces: dict[tuple, list[Pace]] = defaultdict(list)
-        self._num_images: dict[tuple[str, str], int] = {}
-        for record in records:
-            run = record.run
-            if record.status != "done" or _steps_of(record) < least_steps:
-                continue
-            for key in _keys(run):
-                paces[key].append(_measure(record))
-            if run.max_images is None:
-                num_images = record.num_images["train"]
-                self._num_images[run.data, run.task] = num_images
-        self._paces = {
-            key: Pace(*map(median, zip(*found, strict=True)))
-            for key, found in paces.items()
-        }
-
-    def of(self, run: Run) -> tuple[float, str]:
-        """Returns the seconds of a run, and what says so."""
-        alike, same_model = _keys(run)
-        if alike in self._paces:
-            source = "runs of the same model, width and task"
-        elif same_model in self._paces:
-            source = "runs of the same model"
-        else:
-            source = "a rough rule from the pixels"
-        pace = self._paces.get(alike, self._paces.get(same_model, ROUGH))
-        num_images = self._count_images(run)
-        steps = count_steps(run, num_images)
-        pixels = _pixels(run, num_images)
-        return pace.rest + pace.pixel * pixels * steps, source
-
-    def _count_images(self, run: Run) -> int:
-        known = self._num_images.get((run.data, run.task))
-        if known is None and run.data == "synthetic":
-            known = SYNTHETIC_IMAGES
-        if known is None:
-            known = get_task(run.task).num_images["train"]
-        return known if run.max_images is None else min(known, run.max_images)
-
-
-def _keys(run: Run) -> tuple[tuple, tuple]:
-    return (run.model, run.width, run.task), (run.model,)
-
-
-def _steps_of(record: Record) -> int:
-    return int(record.history[-1]["step"] or 0) if record.history else 0
-
-
-def _pixels(run: Run, num_images: int) -> int:
-    """Counts the pixels of one batch."""
-    return min(run.batch_size, num_images) * run.size**2
-
-
-def _measure(record: Record) -> Pace:
-    """Takes the pace of a record; `train` leaves out the slow first step."""
-    seconds = record.seconds
-    training = seconds["train"] + seconds.get("check", 0.0)
-    pixels = _pixels(record.run, record.num_images["train"])
-    return Pace(
-        training / (_steps_of(record) - 1) / pixels,
-        seconds["total"] - training,
-    )
+def _count_tuning(study: Study, smoke: bool) -> dict[str, int]:
+    contests = make_contests(study, smoke=smoke)
+    candidates = {r for c in contests for runs in c.runs for r in runs}
+    everything = {item.run for item in plan_all(study, smoke=smoke)}
+    return {
+        "num_candidates": len(candidates),
+        "num_at_most": len(everything),
+        "contests": len(contests),
+    }
 
 
 def _count(number: int, what: str) -> str:

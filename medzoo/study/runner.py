@@ -1,115 +1,220 @@
-"""Executes the missing runs of a study in worker processes."""
+"""Executes the jobs of a study: who does what, how often, and until when."""
 
-import multiprocessing
-import os
-import tempfile
+import contextlib
+import math
+import signal
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, TimeoutError, wait
-from pathlib import Path
+from types import FrameType
+from typing import Protocol
 
-from pebble import ProcessExpired, ProcessPool
-
-from medzoo.study.job import Job
+from medzoo.study.job import Job, Outcome
+from medzoo.study.leases import Leases
+from medzoo.study.order import Queue
 from medzoo.study.store import Store
-from medzoo.study.worker import failed_record, run_one, start_worker
 from medzoo.training.record import Record
-from medzoo.training.run import Run
 
-# A process leaks about 10 MB a run in TensorFlow, whatever is cleared.
-RUNS_A_WORKER = 20
+# Seconds after which limits, signals and leases are looked at again.
+TICK = 0.2
+# Seconds between two looks at the runs that other processes execute.
+LOOK_ELSEWHERE = 1.0
 
 
-def default_workers() -> int:
-    """Returns one worker a core: each run uses one thread, everywhere alike."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+class Place(Protocol):
+    """Where one more job can be executed."""
+
+    @property
+    def known(self) -> Iterable[str]:
+        """Graphs that were traced there, the last used first."""
+
+    def start(self, job: Job, store: Store) -> None:
+        """Hands a job over."""
+
+
+class Executor(Protocol):
+    """Executes jobs at many places at once, on one machine or on many."""
+
+    def idle(self) -> Place | None:
+        """Returns a place for one more job, `None` if all are taken."""
+
+    def is_busy(self) -> bool:
+        """Says whether any job is being executed."""
+
+    def graphs(self) -> set[str]:
+        """Lists the graphs that were traced at any place."""
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Waits until a job has ended, at most so long."""
+
+    def stop(self) -> None:
+        """Ends all jobs at once."""
 
 
 def execute_jobs(
     jobs: Iterable[Job],
     store: Store,
     *,
-    workers: int,
-    threads: int = 1,
-    timeout: float | None = None,
+    executor: Executor,
+    retries: int = 1,
+    deadline: float | None = None,
     on_record: Callable[[Record], None],
-) -> None:
-    """Executes runs and writes each record as soon as it is there.
+    on_retry: Callable[[Record], None] = lambda record: None,
+) -> bool:
+    """Executes jobs and writes each record as soon as it is there.
 
-    A run that raises, dies or hangs becomes a failed record, and the others go
-    on. On `KeyboardInterrupt` the workers are stopped and it is raised again;
-    every record written until then stays.
+    A run that raises, dies or hangs is tried again at the end, then becomes a
+    failed record; the others go on. Runs that another process executes on the
+    same store are waited for and not repeated. On Ctrl-C (or SIGTERM) the jobs
+    are ended and `KeyboardInterrupt` is raised, after the records that are
+    finished were written; a second one raises it at once.
 
     Args:
-        jobs: What to execute, in this order.
-        store: Where the records go.
-        workers: Processes at a time.
-        threads: Threads a worker.
-        timeout: Seconds after which a run is ended; never if `None`.
-        on_record: Called with each record once it is written.
+        jobs: What to execute, each run once.
+        store: Where the records go. Only this process writes them.
+        executor: Does the work; it is stopped by whatever ends this function
+            early, and can be used again after it.
+        retries: How often a failed job is tried again.
+        deadline: Value of `time.monotonic()` after which no job is started.
+        on_record: Called with each record that is in the store, in the order in
+            which runs end.
+        on_retry: Called with the failed record, which is not stored, of each
+            job that is tried again.
+
+    Returns:
+        Whether all jobs were executed; `False` if the deadline came first.
+
+    Raises:
+        FileNotFoundError: If the store cannot be written.
+        KeyboardInterrupt: After Ctrl-C.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="medzoo-") as logs,
-        ProcessPool(
-            max_workers=workers,
-            max_tasks=RUNS_A_WORKER,
-            initializer=start_worker,
-            initargs=[Path(logs), threads, os.getpid()],
-            context=multiprocessing.get_context("spawn"),
-        ) as pool,
-    ):
-        try:
-            for job, future in _finished(pool, jobs, workers, timeout):
-                try:
-                    record, predictions = future.result()
-                except (TimeoutError, ProcessExpired) as error:
-                    record = _lost(job.run, error, Path(logs), timeout)
-                    predictions = {}
-                store.write(record, predictions)
-                on_record(record)
-        except BaseException:
-            pool.stop()
-            pool.join()
-            raise
-
-
-def _finished(
-    pool: ProcessPool, jobs: Iterable[Job], workers: int, timeout: float | None
-) -> Iterator[tuple[Job, Future]]:
-    """Keeps the workers busy and yields what is finished."""
-    waiting = iter(jobs)
-    running: dict[Future, Job] = {}
-    while True:
-        for job in waiting:
-            future: Future = pool.schedule(run_one, args=[job], timeout=timeout)
-            running[future] = job
-            if len(running) > workers:
-                break
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            yield running.pop(future), future
-
-
-def _lost(
-    run: Run,
-    error: TimeoutError | ProcessExpired,
-    logs: Path,
-    timeout: float | None,
-) -> Record:
-    """Makes the record of a run whose worker is gone."""
-    if isinstance(error, TimeoutError):
-        message = f"The run took longer than {timeout:g} seconds and was ended."
-        return failed_record(run, kind="TimeoutError", message=message)
-    log = logs / f"{error.pid}.log"
-    lines = log.read_text(errors="replace") if log.exists() else ""
-    return failed_record(
-        run,
-        kind="ProcessExpired",
-        message=(
-            f"The worker process died with exit code {error.exitcode}. "
-            "Did the machine run out of memory?"
-        ),
-        trace="\n".join(lines.splitlines()[-20:]),
+    execution = _Execution(
+        store, executor, retries, deadline, on_record, on_retry, Queue(jobs)
     )
+    try:
+        with _interrupts() as interrupted:
+            return execution.run(interrupted)
+    except BaseException:
+        executor.stop()
+        raise
+    finally:
+        execution.leases.release_all()
+
+
+class _Execution:
+    """The state of one call of `execute_jobs`."""
+
+    def __init__(
+        self,
+        store: Store,
+        executor: Executor,
+        retries: int,
+        deadline: float | None,
+        on_record: Callable[[Record], None],
+        on_retry: Callable[[Record], None],
+        queue: Queue,
+    ) -> None:
+        self.store = store
+        self.executor = executor
+        self.retries = retries
+        self.deadline = math.inf if deadline is None else deadline
+        self.on_record = on_record
+        self.on_retry = on_retry
+        self.queue = queue
+        self.leases = Leases(store.folder / "leases")
+        self.attempts: Counter[Job] = Counter()
+        # Jobs that other processes execute, and the records that were there
+        # when that was noticed.
+        self.elsewhere: list[Job] = []
+        self.seen: dict[Job, Record | None] = {}
+        self.looked = time.monotonic()
+
+    def run(self, interrupted: threading.Event) -> bool:
+        while True:
+            self._start_jobs()
+            is_left = bool(self.queue or self.elsewhere)
+            if not self.executor.is_busy() and (not is_left or self._is_late()):
+                return not is_left
+            outcomes = self.executor.wait(TICK)
+            if not interrupted.is_set():
+                self._start_jobs()  # No place waits for the disk.
+            for outcome in outcomes:
+                self._finish(outcome)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+            self.leases.refresh()
+            self._look_elsewhere()
+
+    def _is_late(self) -> bool:
+        return time.monotonic() >= self.deadline
+
+    def _start_jobs(self) -> None:
+        """Gives every idle place the job that costs it the least."""
+        while self.queue and not self._is_late():
+            place = self.executor.idle()
+            if place is None:
+                return
+            job = self.queue.take(place.known, self.executor.graphs())
+            if not self.leases.claim(job.run.run_id):
+                self.elsewhere.append(job)
+                if job not in self.seen:
+                    self.seen[job] = self.store.read(job.run.run_id)
+            elif record := self._find_answer(job):
+                self.leases.release(job.run.run_id)
+                self.on_record(record)
+            else:
+                place.start(job, self.store)
+
+    def _find_answer(self, job: Job) -> Record | None:
+        """Returns the record that another process has written meanwhile."""
+        status = self.store.status(job.run.run_id)
+        if job.is_answered_by(status):
+            return self.store.read(job.run.run_id)
+        if status == "failed" and job in self.seen:
+            record = self.store.read(job.run.run_id)
+            return None if record == self.seen[job] else record
+        return None
+
+    def _finish(self, outcome: Outcome) -> None:
+        job, record, predictions, again = outcome
+        self.attempts[job] += 1
+        again = again and self.attempts[job] <= self.retries
+        if record.status == "failed" and again:
+            self.leases.release(record.run_id)
+            self.queue.put(job)
+            self.on_retry(record)
+            return
+        self.store.write(record, predictions)
+        self.leases.release(record.run_id)
+        self.on_record(record)
+
+    def _look_elsewhere(self) -> None:
+        """Lets the runs of other processes wait again: they may be free."""
+        if time.monotonic() - self.looked >= LOOK_ELSEWHERE:
+            self.looked = time.monotonic()
+            for job in self.elsewhere:
+                self.queue.put(job)
+            self.elsewhere.clear()
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Takes note of the first Ctrl-C or SIGTERM; the second one interrupts."""
+    interrupted = threading.Event()
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        interrupted.set()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted  # Signals arrive elsewhere.
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    old = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import medzoo
-from medzoo.study.document import Document, Scope, Value
+from medzoo.study.document import Document, Scope, Tuned, Value
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
 from medzoo.wording import unknown
@@ -32,6 +32,7 @@ class Study:
         fixed: Fields and options that are held still, an axis of one value
             among them.
         text: All of the file.
+        tuned: What is chosen on val for each trial and task, if anything.
     """
 
     name: str
@@ -45,6 +46,14 @@ class Study:
     axis_names: tuple[str, ...]
     fixed: dict[str, Value] = field(hash=False)
     text: str
+    tuned: Tuned | None = field(default=None, hash=False)
+
+    @property
+    def tune_seeds(self) -> tuple[int, ...]:
+        """Seeds of the candidates: those of the study if it names no others."""
+        if self.tuned is None or self.tuned.tune_seeds is None:
+            return self.seeds
+        return tuple(self.tuned.tune_seeds)
 
     def override(
         self,
@@ -156,4 +165,5 @@ def _make_study(source: Source) -> Study:
         axis_names=found.axis_names,
         fixed=found.fixed,
         text=source.text,
+        tuned=document.tuned,
     )

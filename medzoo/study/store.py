@@ -32,7 +32,8 @@ class Store:
     are the `.npz` beside it. Each appears under its name in one step, and after
     its content is on the disk, the predictions first: whatever ends the writer,
     a record is there as a whole or not at all. A number that is not finite is
-    stored as null.
+    stored as null. A training that was stopped on the way lies in `.state.npz`
+    until its run is finished.
 
     Args:
         folder: Where the files lie; `MEDZOO_RUNS` or `./runs` if left out.
@@ -50,27 +51,33 @@ class Store:
     ) -> None:
         """Writes a record, and what its run predicted.
 
-        A failed record leaves a finished one as it is.
+        An unfinished record leaves a finished one as it is.
 
         Args:
             record: What to write; it replaces an older record of the run.
             predictions: Arrays by name, to be kept beside it.
         """
         path = self._path(record.run_id)
-        if record.status == "failed" and self.has_done(record.run_id):
+        finished = record.status in _FINISHED
+        if not finished and self.has_done(record.run_id):
             return
         if predictions:
-            _write_whole(
-                path.with_suffix(".npz"),
-                lambda file: np.savez_compressed(
-                    file, allow_pickle=False, **predictions
-                ),
-            )
+            _write_arrays(path.with_suffix(".npz"), predictions)
         # Through pydantic, which has null for NaN where `json` has NaN.
         content = json.loads(record.model_dump_json())
         content = {"status": record.status} | content
         text = json.dumps(content, separators=(",", ":")) + "\n"
-        _write_whole(path, lambda file: file.write(text.encode()))
+        _write_bytes(path, text.encode())
+        if finished or record.status == "trained":
+            path.with_suffix(".state.npz").unlink(missing_ok=True)
+
+    def copy(self, run_id: str, source: "Store") -> None:
+        """Copies all that another store has of a run, its record at last."""
+        for ending in (".state.npz", ".npz", ".json"):
+            theirs = source._path(run_id).with_suffix(ending)
+            with contextlib.suppress(FileNotFoundError):
+                content = theirs.read_bytes()
+                _write_bytes(self._path(run_id).with_suffix(ending), content)
 
     def read(self, run_id: str) -> Record | None:
         """Reads a record; `None` if there is none.
@@ -137,42 +144,84 @@ class Store:
         A file that is damaged, or that holds pickled objects, is moved aside
         with a warning.
         """
-        path = self._path(run_id).with_suffix(".npz")
-        try:
-            # NumPy leaves a damaged file open if it has opened it itself.
-            with (
-                open(path, "rb") as file,
-                np.load(file, allow_pickle=False) as arrays,
-            ):
-                return dict(arrays)
-        except FileNotFoundError:
-            return None
-        except _DAMAGE as error:
-            _move_aside(path, error)
-            return None
+        return _read_arrays(self._path(run_id).with_suffix(".npz"))
+
+    def write_state(self, run_id: str, state: dict[str, np.ndarray]) -> None:
+        """Writes a training that was stopped on the way."""
+        path = self._path(run_id).with_suffix(".state.npz")
+        _write_arrays(path, state)
+
+    def read_state(self, run_id: str) -> dict[str, np.ndarray] | None:
+        """Reads a training that was stopped on the way, `None` without one."""
+        return _read_arrays(self._path(run_id).with_suffix(".state.npz"))
 
     def _path(self, run_id: str) -> Path:
         return self.folder / run_id[:2] / f"{run_id}.json"
 
 
+def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    def write(file: BinaryIO) -> None:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
+
+    _write_whole(path, write)
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
+    try:
+        # NumPy leaves a damaged file open if it has opened it itself.
+        with (
+            open(path, "rb") as file,
+            np.load(file, allow_pickle=False) as arrays,
+        ):
+            return dict(arrays)
+    except FileNotFoundError:
+        return None
+    except _DAMAGE as error:
+        _move_aside(path, error)
+        return None
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    _write_whole(path, lambda file: file.write(content))
+
+
 def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a file that appears under its name only once it is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        with open(unfinished, "xb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    for folder in (path.parent, path.parent.parent):
-        handle = os.open(folder, os.O_RDONLY)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            os.fsync(handle)
+            with open(unfinished, "xb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
         finally:
-            os.close(handle)
+            unfinished.unlink(missing_ok=True)
+        for folder in (path.parent, path.parent.parent):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Words any fault in writing a file of the store as one sentence.
+
+    Raises:
+        FileNotFoundError: If the disk is full, the folder is read-only, ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FileNotFoundError(
+            f"`{path}` cannot be written. Expected a store with room and with "
+            f"write permission. Received: {error.strerror or error}. Make "
+            "room, or set MEDZOO_RUNS to another folder, and run the same "
+            "command again: all records that were written are kept."
+        ) from error
 
 
 def _move_aside(path: Path, error: Exception) -> None:

@@ -1,23 +1,18 @@
 """From the axes of a study file to its trials."""
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from medzoo.models import MODELS, get_entry
-from medzoo.study.document import Document, Value, misplaced
+from medzoo.study.document import Document, Value
+from medzoo.study.keys import FIELDS, wrong_keys
 from medzoo.study.source import Place, Source, describe, key_of, not_listed
 from medzoo.tasks import NAMES
 from medzoo.training.run import Run
-
-FIELDS = tuple(
-    name
-    for name in Run.model_fields
-    if name not in ("task", "data", "seed", "options")
-)
-_DEFAULT_MODEL = Run.model_fields["model"].default
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,9 @@ def make_trials(source: Source, document: Document) -> Trials:
     """
     drafts = _list_drafts(document)
     runs = [draft.make_run(source, document.fixed) for draft in drafts]
+    for tuned in document.tuned.candidates() if document.tuned else []:
+        for draft in drafts:
+            draft.make_run(source, document.fixed, tuned)
     names = dict.fromkeys(key for draft in drafts for key in draft.values)
     found = {name: [_value_of(run, name) for run in runs] for name in names}
     same = {name: v[0] for name, v in found.items() if len(set(v)) == 1}
@@ -95,16 +93,29 @@ class _Draft:
     values: dict[str, Value]
     name: str = ""
 
-    def make_run(self, source: Source, fixed: dict[str, Value]) -> Run:
+    def make_run(
+        self,
+        source: Source,
+        fixed: dict[str, Value],
+        tuned: Mapping[str, Value] = MappingProxyType({}),
+    ) -> Run:
         """Makes the trial's run on the first task, which checks every value.
 
         Raises:
             ValueError: For a key that the run does not have, or a wrong value.
         """
-        values = fixed | self.values
-        places: dict[str, Place] = {key: ("fixed", key) for key in fixed}
-        places |= {key: (*self.place, key) for key in self.values}
-        if faults := self._wrong_keys(fixed, places):
+        tables: dict[Place, Mapping[str, Value]] = {
+            ("fixed",): fixed,
+            ("tuned",): tuned,
+            self.place: self.values,
+        }
+        values = {k: v for table in tables.values() for k, v in table.items()}
+        places: dict[str, Place] = {
+            key: (*place, key)
+            for place, table in tables.items()
+            for key in table
+        }
+        if faults := wrong_keys(tables, values, places):
             raise source.fault(*faults)
         try:
             return Run(task=NAMES[0], **run_values(values))
@@ -116,45 +127,6 @@ class _Draft:
                 place = places[keys[0]] if keys else self.place
                 faults.append((place, describe(e, place)))
             raise source.fault(*faults) from None
-
-    def _wrong_keys(
-        self, fixed: dict[str, Value], places: dict[str, Place]
-    ) -> list[tuple[Place, str]]:
-        """Finds keys that stand twice, or that the runs do not have."""
-        model = (fixed | self.values).get("model", _DEFAULT_MODEL)
-        try:
-            options = get_entry(str(model)).options
-        except ValueError as error:
-            place = places["model"]
-            return [(place, f"{key_of(place)}: {error}")]
-        twice: list[tuple[Place, str]] = [
-            (
-                ("fixed", key),
-                f"`fixed.{key}` is a key of `{self.place[0]}` as well. "
-                "Expected it in one of the two.",
-            )
-            for key in fixed
-            if key in self.values
-        ]
-        return twice + [
-            (place, _explain(place, str(model)))
-            for key, place in places.items()
-            if key not in FIELDS and key not in options
-        ]
-
-
-def _explain(place: Place, model: str) -> str:
-    """Words why a key is none of the runs of `model`."""
-    key, options = str(place[-1]), list(get_entry(model).options)
-    if sentence := misplaced(place):
-        return sentence
-    if any(key in entry.options for entry in MODELS.values()):
-        return (
-            f"{key_of(place)} is not an option of `{model}`. Expected one of: "
-            f"{', '.join(options)}. Give each model its own `[[axes]]` or "
-            "`[[trials]]`."
-        )
-    return not_listed(key_of(place), "a field of a run", [*FIELDS, *options])
 
 
 def _list_drafts(document: Document) -> list[_Draft]:

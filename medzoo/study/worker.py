@@ -1,5 +1,7 @@
 """What happens inside a worker process: one run after the other."""
 
+import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -7,11 +9,36 @@ import threading
 import time
 import traceback
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from medzoo.study.job import Job
+from medzoo.study.store import Store
 from medzoo.training.record import Record
 from medzoo.training.run import Run
+
+
+def serve(
+    channel: Connection, logs: Path, threads: int, parent: int, gpu: str | None
+) -> None:
+    """Executes the jobs that arrive, until the other end of the pipe closes.
+
+    Args:
+        channel: Brings pairs of a job and its store, and takes what `run_one`
+            returns for them.
+        logs: As for `start_worker`.
+        threads: As for `start_worker`.
+        parent: As for `start_worker`.
+        gpu: The only device that the process sees; all of them if `None`.
+    """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    start_worker(logs, threads, parent)
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            job, store = channel.recv()
+            os.truncate(sys.stdout.fileno(), 0)  # A log tells of one run.
+            channel.send(run_one(job, store))
 
 
 def start_worker(logs: Path, threads: int, parent: int) -> None:
@@ -27,28 +54,36 @@ def start_worker(logs: Path, threads: int, parent: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_watch_parent, args=[parent], daemon=True).start()
-    log = os.open(logs / f"{os.getpid()}.log", os.O_CREAT | os.O_WRONLY)
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
+    log = os.open(logs / f"{os.getpid()}.log", flags)
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())
+    faulthandler.enable()  # A crash in native code says where it was.
     set_threads(threads)
 
 
 def set_threads(threads: int) -> None:
-    """Sets the threads of a backend that is not imported yet."""
+    """Sets the threads of a backend that is not imported yet.
+
+    On a GPU it also takes memory as it needs it, so that several workers fit on
+    one device (`TF_FORCE_GPU_ALLOW_GROWTH`, `XLA_PYTHON_CLIENT_PREALLOCATE`).
+    """
     os.environ.update(
         OMP_NUM_THREADS=str(threads),
         TF_NUM_INTRAOP_THREADS=str(threads),
         TF_NUM_INTEROP_THREADS="1",
+        TF_FORCE_GPU_ALLOW_GROWTH="true",
+        XLA_PYTHON_CLIENT_PREALLOCATE="false",
     )
 
 
-def run_one(job: Job) -> tuple[Record, dict]:
+def run_one(job: Job, store: Store) -> tuple[Record, dict]:
     """Executes a job; whatever it raises becomes a failed record."""
-    from medzoo.training.execute import execute
+    from medzoo.study.advance import advance
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        return execute(job.run)
+        return advance(job, store)
     except Exception as error:  # noqa: BLE001 - the one place: a failed record
         return (
             failed_record(

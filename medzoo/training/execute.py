@@ -1,6 +1,7 @@
 """From a run to its record: build, train, choose on val, read test once."""
 
 import importlib.metadata
+import math
 import platform
 import resource
 import sys
@@ -12,10 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo import data as sources
-from medzoo.data.split import Dataset
-from medzoo.training.evaluate import evaluate, predict_logits
-from medzoo.training.fit import Entry, Trainer
-from medzoo.training.prepare import name_device, prepare_model
+from medzoo.data.split import Dataset, Split
+from medzoo.training.evaluate import (
+    evaluate,
+    predict_logits,
+    to_probabilities,
+)
+from medzoo.training.fit import Entry, State, Trainer
+from medzoo.training.prepare import (
+    find_width,
+    make_loss,
+    name_device,
+    prepare_model,
+)
 from medzoo.training.record import Parameters, Record
 from medzoo.training.run import Run
 
@@ -26,56 +36,143 @@ Predictions = dict[str, np.ndarray]
 
 
 def execute(
-    run: Run, *, on_check: Callable[[Entry], None] | None = None
+    run: Run,
+    *,
+    until: float | None = None,
+    read_test: bool = True,
+    state: State | None = None,
+    on_stop: Callable[[State], None] | None = None,
+    on_check: Callable[[Entry], None] | None = None,
 ) -> tuple[Record, Predictions]:
     """Trains and evaluates one run.
 
     Args:
         run: What to train.
+        until: Stops at the first check on val at or after this share of the
+            budget, 0 to 1; the record is then `pruned`.
+        read_test: Whether to read the labels of test. If not, the record is
+            `trained`, and `complete` has what is needed to make it `done`.
+        state: Where an earlier call stopped; the training goes on from there,
+            unless it is of other data or versions.
+        on_stop: Called with the state of a training that is stopped.
         on_check: Called with each new entry of the history.
 
     Returns:
         The record, and the probabilities and labels of val and test under the
-        names `val`, `val_labels`, `test`, `test_labels`.
+        names `val`, `val_labels`, `test`, `test_labels`; where test is not
+        read, its probabilities and `test_logits`.
     """
-    started = datetime.now(UTC)
-    clock = time.perf_counter()
+    started = time.perf_counter()
     data = load_data(run)
     loaded = time.perf_counter()
     model = prepare_model(run, data)
     built = time.perf_counter()
     trainer = Trainer(model, data, run)
-    trainer.train(on_check=on_check)
-    record = Record(
+    record = _describe(run, model, data)
+    if state is not None:
+        _go_on(trainer, record, state)
+    stop = None if until is None else math.ceil(until * trainer.num_steps)
+    trainer.train(stop, on_check)
+    record.history = trainer.history
+    record.best_step = trainer.best_step
+    record.images_per_second = trainer.images_per_second()
+    trained = time.perf_counter()
+    predictions: Predictions = {}
+    if trainer.diverged:
+        record.status = "diverged"
+    elif trainer.finished:
+        record.status = "done" if read_test else "trained"
+        trainer.restore_best()
+        predictions = _predict(record, model, data, read_test)
+    ended = time.perf_counter()
+    _add_seconds(
+        record,
+        {"load": loaded - started, "build": built - loaded}
+        | trainer.seconds
+        | {"evaluate": ended - trained, "total": ended - started},
+    )
+    if record.status == "pruned" and on_stop is not None:
+        about = {"record": np.array(record.model_dump_json())}
+        on_stop(trainer.state() | about)
+    return record, predictions
+
+
+def complete(
+    record: Record, predictions: Predictions
+) -> tuple[Record, Predictions]:
+    """Reads the labels of test for a run that was trained without them.
+
+    Args:
+        record: A record that is `trained`; it is left as it is.
+        predictions: What came with it.
+
+    Returns:
+        The record and the predictions that `execute` had given, had it read
+        test at once.
+
+    Raises:
+        ValueError: If the data are others than those of the training.
+    """
+    started = time.perf_counter()
+    data = load_data(record.run)
+    if data.fingerprint != record.data_fingerprint:
+        raise ValueError(
+            f"The data of `{record.run.task}` have changed since the run was "
+            f"trained. Expected fingerprint {record.data_fingerprint}. "
+            f"Received: {data.fingerprint}."
+        )
+    record = record.model_copy(deep=True, update={"status": "done"})
+    kept = {k: v for k, v in predictions.items() if k.startswith("val")}
+    loss = make_loss(record.run, data)
+    scored = _score(
+        record, "test", data.test, predictions["test_logits"], loss=loss
+    )
+    seconds = time.perf_counter() - started
+    _add_seconds(record, {"evaluate": seconds, "total": seconds})
+    return record, kept | scored
+
+
+def _describe(run: Run, model: "keras.Model", data: Dataset) -> Record:
+    """Starts the record of a run: all that is known before it is trained."""
+    return Record(
         run=run,
         run_id=run.run_id,
-        status="diverged" if trainer.diverged else "done",
-        history=trainer.history,
-        best_step=trainer.best_step,
+        status="pruned",
         parameters=count_parameters(model),
-        width=run.width,
-        images_per_second=trainer.images_per_second(),
+        width=find_width(run, data),
         num_images={s: len(getattr(data, s)) for s in ("train", "val", "test")},
         device=name_device(),
         versions=list_versions(),
         data_fingerprint=data.fingerprint,
         classes=list(data.classes),
-        started=started.isoformat(timespec="seconds"),
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    read = time.perf_counter()
-    predictions: Predictions = {}
-    if not trainer.diverged:
-        trainer.restore_best()
-        predictions = _score(record, model, data)
-    record.seconds = {
-        "load": loaded - clock,
-        "build": built - loaded,
-        **trainer.seconds,
-        "evaluate": time.perf_counter() - read,
-        "total": time.perf_counter() - clock,
+
+
+def _go_on(trainer: Trainer, record: Record, state: State) -> None:
+    """Resumes a training, unless the same numbers could not come out of it."""
+    earlier = Record.model_validate_json(str(state["record"]))
+    alike = earlier.versions == record.versions
+    if alike and earlier.data_fingerprint == record.data_fingerprint:
+        trainer.resume(state)
+        record.started = earlier.started
+        record.seconds = earlier.seconds
+
+
+def _add_seconds(record: Record, seconds: dict[str, float]) -> None:
+    record.seconds |= {
+        part: record.seconds.get(part, 0.0) + value
+        for part, value in seconds.items()
     }
     record.peak_memory_mb = peak_memory_mb()
-    return record, predictions
+
+
+def require_data(run: Run) -> None:
+    """Finds the files of a run on this machine, or downloads them."""
+    if run.data == "medmnist":
+        from medzoo.data.files import require_files
+
+        require_files([run.task], run.size)
 
 
 def load_data(run: Run) -> Dataset:
@@ -84,20 +181,37 @@ def load_data(run: Run) -> Dataset:
     return sources.load(run.task, run.data, run.size, run.max_images, seed)
 
 
-def _score(record: Record, model: "keras.Model", data: Dataset) -> Predictions:
+def _predict(
+    record: Record, model: "keras.Model", data: Dataset, read_test: bool
+) -> Predictions:
     """Fills in the scores of val and, read here for the first time, test."""
-    predictions: Predictions = {}
-    for name in ("val", "test"):
-        split = getattr(data, name)
-        logits = predict_logits(model, split.images)
-        found, probabilities = evaluate(
-            split, logits, loss=model.loss, output=record.run.output
+    loss = model.loss
+    logits = predict_logits(model, data.val.images)
+    predictions = _score(record, "val", data.val, logits, loss=loss)
+    logits = predict_logits(model, data.test.images)
+    if read_test:
+        return predictions | _score(
+            record, "test", data.test, logits, loss=loss
         )
-        record.scores[name] = found
-        record.per_class_f1[name] = per_class(probabilities, split.labels)
-        predictions[name] = probabilities
-        predictions[f"{name}_labels"] = split.labels
-    return predictions
+    probabilities = to_probabilities(logits, record.run.output)
+    return predictions | {"test": probabilities, "test_logits": logits}
+
+
+def _score(
+    record: Record,
+    name: str,
+    split: Split,
+    logits: np.ndarray,
+    *,
+    loss: "keras.losses.Loss",
+) -> Predictions:
+    """Fills in the scores of one split."""
+    found, probabilities = evaluate(
+        split, logits, loss=loss, output=record.run.output
+    )
+    record.scores[name] = found
+    record.per_class_f1[name] = per_class(probabilities, split.labels)
+    return {name: probabilities, f"{name}_labels": split.labels}
 
 
 def per_class(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:

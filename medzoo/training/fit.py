@@ -1,5 +1,6 @@
 """The training loop: steps, checks on val, best weights, and an early end."""
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
     import keras
 
 Entry = dict[str, float | None]
+State = dict[str, np.ndarray]
+
+# What a trainer knows besides the values of variables.
+_PROGRESS = (
+    "step",
+    "history",
+    "best_step",
+    "diverged",
+    "finished",
+    "_best_rank",
+    "_checks_without_gain",
+)
 
 
 def count_steps(run: Run, num_images: int) -> int:
@@ -50,8 +63,10 @@ def check_steps(run: Run, num_images: int) -> list[int]:
 class Trainer:
     """Trains a compiled model on one dataset.
 
-    It can stop after any check and go on later with the same numbers, since
-    the order of images and the learning rate depend on the step alone.
+    It can stop after any check and go on later with the same numbers, in this
+    process or from its `state` in another: the order of images and the learning
+    rate depend on the step alone, and the seeds of dropout and augmentation are
+    variables of the model.
 
     Args:
         model: Compiled with the loss and the optimizer of the run.
@@ -80,9 +95,11 @@ class Trainer:
         self.seconds = {"first_step": 0.0, "train": 0.0, "check": 0.0}
         self.num_steps = count_steps(run, len(data.train))
         self._checks = check_steps(run, len(data.train))
-        self._best_rank = (-math.inf, -math.inf)
+        self._best_rank: tuple[float, ...] = (-math.inf, -math.inf)
         self._best_weights = model.get_weights()
         self._checks_without_gain = 0
+        self._steps_timed = 0
+        self._traced = False
 
     def train(
         self,
@@ -118,11 +135,43 @@ class Trainer:
         """Gives the model the weights of the best check on val."""
         self.model.set_weights(self._best_weights)
 
+    def state(self) -> State:
+        """Copies all that the rest of the training depends on."""
+        groups = {
+            group: [variable.numpy() for variable in variables]
+            for group, variables in self._variables().items()
+        }
+        groups["best"] = self._best_weights
+        arrays = {
+            f"{group}_{index}": np.array(value)
+            for group, values in groups.items()
+            for index, value in enumerate(values)
+        }
+        progress = {name: getattr(self, name) for name in _PROGRESS}
+        return arrays | {"progress": np.array(json.dumps(progress))}
+
+    def resume(self, state: State) -> None:
+        """Goes on where the trainer of the same run was that gave `state`."""
+        for group, variables in self._variables().items():
+            for index, variable in enumerate(variables):
+                variable.assign(state[f"{group}_{index}"])
+        self._best_weights = [
+            state[f"best_{index}"] for index in range(len(self._best_weights))
+        ]
+        vars(self).update(json.loads(str(state["progress"])))
+        self._best_rank = tuple(self._best_rank)
+
     def images_per_second(self) -> float | None:
         """Returns the speed of training after the first step."""
         batch_size = min(self.run.batch_size, len(self.data.train))
         seconds = self.seconds["train"]
-        return (self.step - 1) * batch_size / seconds if seconds else None
+        return self._steps_timed * batch_size / seconds if seconds else None
+
+    def _variables(self) -> "dict[str, list[keras.Variable]]":
+        return {
+            "model": self.model.variables,
+            "optimizer": self.model.optimizer.variables,
+        }
 
     def _train_step(self, indices: np.ndarray) -> float:
         """Does one step and returns the mean loss since the last check."""
@@ -133,7 +182,9 @@ class Trainer:
             train.images[indices], train.labels[indices]
         )
         taken = time.perf_counter() - started
-        self.seconds["train" if self.step else "first_step"] += taken
+        self.seconds["train" if self._traced else "first_step"] += taken
+        self._steps_timed += self._traced
+        self._traced = True
         self.step += 1
         return float(loss)
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from medzoo.data.split import Dataset
 from medzoo.models import build_model
+from medzoo.models.sizes import solve_width
+from medzoo.tasks import get_task
 from medzoo.training.optimizers import build_optimizer
 from medzoo.training.run import Run
 
@@ -36,8 +38,28 @@ _OUTSIDE_THE_GRAPH = {
     "keep",
     "seed",
 }
-_MAX_TRACED = 4
+# Graphs that a process keeps.
+MAX_TRACED = 4
 _traced: "OrderedDict[str, keras.Model]" = OrderedDict()
+
+
+def graph_key(run: Run) -> str:
+    """Names the graph of a run, without its data and without a backend.
+
+    Runs with equal keys are worth executing one after the other. Whether they
+    do share a graph is decided by `prepare_model`, which has seen the data.
+
+    Example:
+
+    >>> runs = [Run(task="breastmnist", learning_rate=r) for r in (0.1, 0.01)]
+    >>> graph_key(runs[0]) == graph_key(runs[1])
+    True
+    """
+    task = get_task(run.task)
+    num_images = run.max_images or task.num_images["train"]
+    batch_size = min(run.batch_size, num_images)
+    shapes = (batch_size, run.size, task.channels, task.num_classes)
+    return repr((run.model_dump(exclude=_OUTSIDE_THE_GRAPH), shapes))
 
 
 def prepare_model(run: Run, data: Dataset) -> "keras.Model":
@@ -48,13 +70,14 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     """
     import keras
 
-    weights = class_shares(data) if run.loss == "weighted_soft_f1" else None
+    weights = _class_weights(run, data)
+    width = find_width(run, data)
     graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, data.num_classes)
     key = repr((graph, shapes, weights))
     keras.utils.set_random_seed(run.seed)
-    model = _build(run, data)
+    model = _build(run, data, width)
     optimizer = build_optimizer(run)
     optimizer.build(model.trainable_variables)
     if key in _traced:
@@ -62,10 +85,49 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
         _copy_values(model.variables, _traced[key].variables)
         _copy_values(optimizer.variables, _traced[key].optimizer.variables)
         return _traced[key]
-    if len(_traced) >= _MAX_TRACED:
+    if len(_traced) >= MAX_TRACED:
         _traced.popitem(last=False)
-    _traced[key] = _compile(model, optimizer, run, weights)
+    model.compile(
+        optimizer=optimizer,
+        loss=make_loss(run, data),
+        # XLA makes convolutions slower on a CPU and faster on a GPU.
+        jit_compile=name_device() != "cpu",
+    )
+    _traced[key] = model
     return model
+
+
+def make_loss(run: Run, data: Dataset) -> "keras.losses.Loss":
+    """Makes the loss of a run, with the classes' shares where it takes them."""
+    from medzoo.losses import build_loss
+
+    return build_loss(
+        run.loss,
+        output=run.output,
+        weight=run.loss_weight,
+        class_weights=_class_weights(run, data),
+    )
+
+
+def find_width(run: Run, data: Dataset) -> int:
+    """Returns the width of a run, solved for where it gives `parameters`.
+
+    Raises:
+        ValueError: If no width comes within 5 % of `parameters`.
+    """
+    if run.width is not None:
+        return run.width
+    return solve_width(
+        run.model,
+        data.num_classes,
+        input_shape=data.input_shape,
+        parameters=run.parameters or 0,
+        **run.options,
+    )
+
+
+def _class_weights(run: Run, data: Dataset) -> list[float] | None:
+    return class_shares(data) if run.loss == "weighted_soft_f1" else None
 
 
 def class_shares(data: Dataset) -> list[float]:
@@ -83,38 +145,16 @@ def name_device() -> str:
     return next((kind for kind in ("tpu", "gpu") if kind in kinds), "cpu")
 
 
-def _build(run: Run, data: Dataset) -> "keras.Model":
+def _build(run: Run, data: Dataset, width: int) -> "keras.Model":
     return build_model(
         run.model,
         data.num_classes,
         input_shape=data.input_shape,
-        width=run.width,
+        width=width,
         activation=run.activation,
         augmentation=run.augmentation,
         **run.options,
     )
-
-
-def _compile(
-    model: "keras.Model",
-    optimizer: "keras.Optimizer",
-    run: Run,
-    class_weights: list[float] | None,
-) -> "keras.Model":
-    from medzoo.losses import build_loss
-
-    model.compile(
-        optimizer=optimizer,
-        loss=build_loss(
-            run.loss,
-            output=run.output,
-            weight=run.loss_weight,
-            class_weights=class_weights,
-        ),
-        # XLA makes convolutions slower on a CPU and faster on a GPU.
-        jit_compile=name_device() != "cpu",
-    )
-    return model
 
 
 def _copy_values(

@@ -21,7 +21,9 @@ class Record(BaseModel):
         run: The run itself.
         run_id: Its id, as a key for people and files.
         status: `done`; `diverged` if the loss became NaN or infinite; `failed`
-            if an error ended it.
+            if an error ended it; `trained` if all but the labels of test was
+            read; `pruned` if it was stopped on the way. The last two are
+            candidates of `[tuned]`, and neither done nor failed.
         scores: By split (`val`, `test`), then by score (`macro_f1`, ...).
         per_class_f1: By split, one value a class.
         history: One entry a check on val: `step`, `epoch`, `loss`, `val_loss`,
@@ -45,7 +47,7 @@ class Record(BaseModel):
 
     run: Run
     run_id: str
-    status: Literal["done", "diverged", "failed"]
+    status: Literal["done", "diverged", "failed", "trained", "pruned"]
     scores: dict[str, dict[str, float | None]] = {}
     per_class_f1: dict[str, list[float]] = {}
     history: list[dict[str, float | None]] = []

@@ -50,6 +50,8 @@ class Run(BaseModel):
         max_images: At most so many images of train, drawn by class with `seed`.
         model: A name of the zoo.
         width: The model's size dial; its default in the zoo if left out.
+        parameters: Trainable parameters instead of `width`, which is solved for
+            each task so that they are met within 5 %.
         options: Options that only this model has, such as `dropout`.
         activation: Activation of the hidden layers.
         output: What turns logits into probabilities: `softmax` or `sigmoid`.
@@ -85,6 +87,7 @@ class Run(BaseModel):
     max_images: int | None = Field(None, ge=1)
     model: str = "skip_cnn"
     width: int | None = Field(None, ge=1)
+    parameters: int | None = Field(None, ge=1)
     options: Mapping[str, str | bool | int | float] = {}
     activation: str = "relu"
     output: Literal["softmax", "sigmoid"] = "softmax"
@@ -151,7 +154,7 @@ class Run(BaseModel):
         entry = get_entry(
             filled.get("model", cls.model_fields["model"].default)
         )
-        if filled.get("width") is None:
+        if filled.get("width") is None and filled.get("parameters") is None:
             filled["width"] = entry.width
         options = dict(filled.get("options") or {})
         for option, value in options.items():
@@ -167,11 +170,17 @@ class Run(BaseModel):
         return filled
 
     @model_validator(mode="after")
-    def _check_budget(self) -> "Run":
+    def _check_pairs(self) -> "Run":
         if self.epochs is not None and self.steps is not None:
             raise ValueError(
                 "A run has one budget. Expected `epochs` or `steps`, not both. "
                 f"Received: epochs={self.epochs}, steps={self.steps}."
+            )
+        if self.width is not None and self.parameters is not None:
+            raise ValueError(
+                "A model has one size. Expected `width` or `parameters`, not "
+                f"both. Received: width={self.width}, "
+                f"parameters={self.parameters}."
             )
         return self
 
@@ -179,10 +188,16 @@ class Run(BaseModel):
     def run_id(self) -> str:
         """Hash of the canonical content: 16 hexadecimal digits.
 
-        Fields that hold their default are left out, so that a field added later
-        (whose default trains as before) changes no run_id.
+        Fields and options that hold their default are left out, so that one
+        added later (whose default trains as before) changes no run_id.
         """
         content = self.model_dump(mode="json", exclude_defaults=True)
+        defaults = get_entry(self.model).options
+        content["options"] = {
+            option: value
+            for option, value in self.options.items()
+            if value != defaults[option]
+        }
         text = json.dumps([RUN_VERSION, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

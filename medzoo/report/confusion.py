@@ -1,0 +1,51 @@
+"""What was taken for what: confusion counts of a trial from predictions."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from medzoo.report.matrix import TrialResults
+from medzoo.scores import confusion_matrix
+from medzoo.study.store import Store
+
+
+class Confusion(NamedTuple):
+    """Counts of one trial on the test split of one task, over its seeds.
+
+    Args:
+        task: Name of the task.
+        classes: Names of the classes.
+        counts: Images by class (row) and predicted class (column), summed
+            over the seeds; shape `(num_classes, num_classes)`.
+        f1: F1 of each class by seed, shape `(num_seeds, num_classes)`.
+    """
+
+    task: str
+    classes: list[str]
+    counts: np.ndarray
+    f1: np.ndarray
+
+
+def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
+    """Counts the confusions of each task with predictions that were kept.
+
+    Args:
+        trial: The trial; only its finished runs count.
+        store: Where the predictions are.
+    """
+    found = []
+    for task in trial.tasks:
+        done = [r for r in trial.done if r.run.task == task]
+        kept = [(r, store.read_predictions(r.run_id)) for r in done]
+        counts = [
+            confusion_matrix(
+                p["test_labels"], p["test"].argmax(axis=1), len(r.classes)
+            )
+            for r, p in kept
+            if p is not None and "test" in p
+        ]
+        if counts:
+            f1 = np.array([r.per_class_f1["test"] for r in done])
+            classes = done[0].classes
+            found.append(Confusion(task, classes, np.sum(counts, axis=0), f1))
+    return found

@@ -1,0 +1,131 @@
+"""The figures of a study: which ones it has, and their files."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.report.confusion import count_confusions
+from medzoo.report.figures.classes import draw_classes
+from medzoo.report.figures.costs import differing_costs, draw_costs
+from medzoo.report.figures.critical_difference import (
+    FEWEST_TASKS,
+    draw_critical_difference,
+)
+from medzoo.report.figures.curves import draw_learning_curves
+from medzoo.report.figures.heat_map import draw_heat_map
+from medzoo.report.figures.macro_f1 import draw_macro_f1
+from medzoo.report.figures.style import render
+from medzoo.report.grid import make_grid
+from medzoo.report.matrix import TrialResults
+from medzoo.report.stats import StudyStatistics
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = ("png", "svg")
+# All that there may be, so that one that is no longer drawn can be removed.
+NAMES = (
+    "macro_f1_by_task",
+    "heat_map",
+    "costs",
+    "learning_curves",
+    "classes_of_best",
+    "critical_difference",
+)
+
+
+def make_figures(
+    study: Study,
+    results: Sequence[TrialResults],
+    store: Store,
+    statistics: StudyStatistics,
+    folder: Path,
+) -> dict[str, bytes]:
+    """Makes the files of the figures that make sense for a study.
+
+    A figure whose records, code and drawing library are those of the file in
+    `folder` is that file again: drawing costs seconds, reading does not.
+
+    Args:
+        study: What was asked.
+        results: The trials, the best first.
+        store: Where the predictions are.
+        statistics: Of the trials.
+        folder: Where the files of the last report lie.
+
+    Returns:
+        The content of each file by its name.
+    """
+    key = _make_key(study, results, statistics)
+    files = {}
+    for name, draw in _choose(study, results, store, statistics).items():
+        old = [_read(folder / f"{name}.{kind}", key) for kind in KINDS]
+        if None in old:
+            figure = draw()
+            old = [render(figure, kind, key) for kind in KINDS]
+        for kind, content in zip(KINDS, old, strict=True):
+            files[f"{name}.{kind}"] = content or b""
+    return files
+
+
+def _choose(
+    study: Study,
+    results: Sequence[TrialResults],
+    store: Store,
+    statistics: StudyStatistics,
+) -> dict[str, "Callable[[], Figure]"]:
+    """Picks what makes sense, by name; nothing is drawn yet."""
+    bind = functools.partial
+    figures: dict[str, Callable[[], Figure]] = {}
+    figures["macro_f1_by_task"] = bind(
+        draw_macro_f1, study, results, statistics
+    )
+    scored = any(trial.done for trial in results)
+    grid = make_grid(study, results, statistics)
+    if grid is not None and not np.isnan(grid.values).all():
+        figures["heat_map"] = bind(draw_heat_map, study, grid)
+    if scored and differing_costs(results):
+        figures["costs"] = bind(draw_costs, study, results, statistics)
+    if any(record.history for trial in results for record in trial.done):
+        figures["learning_curves"] = bind(draw_learning_curves, study, results)
+    if confusions := count_confusions(results[0], store):
+        best = results[0]
+        figures["classes_of_best"] = bind(draw_classes, study, best, confusions)
+    ranks = statistics.friedman
+    if ranks is not None and ranks.num_tasks >= FEWEST_TASKS:
+        figures["critical_difference"] = bind(
+            draw_critical_difference, study, ranks
+        )
+    return figures
+
+
+def _make_key(
+    study: Study,
+    results: Sequence[TrialResults],
+    statistics: StudyStatistics,
+) -> str:
+    """Hashes all that decides how the figures of a study look."""
+    digest = hashlib.sha256(version("matplotlib").encode())
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(repr((study, statistics)).encode())
+    for trial in results:
+        for key, record in sorted(trial.records.items()):
+            text = record.model_dump_json()
+            digest.update(f"{trial.trial.name} {key} {text}".encode())
+    return f"medzoo {digest.hexdigest()}"
+
+
+def _read(path: Path, key: str) -> bytes | None:
+    """Reads a figure if it was drawn from the same; the key is in its head."""
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    return content if key.encode() in content[:4096] else None

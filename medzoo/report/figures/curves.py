@@ -1,0 +1,149 @@
+"""Learning curves: macro F1 and loss on val against epochs."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from medzoo.report.figures.style import (
+    COLOURS,
+    GRID,
+    add_legend,
+    add_panel,
+    add_titles,
+    make_figure,
+    shorten,
+)
+from medzoo.report.matrix import TrialResults
+from medzoo.study.spec import Study
+from medzoo.training.record import Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MEASURES = {"val_macro_f1": "macro F1 on val", "val_loss": "loss on val"}
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)))
+# More curves in a panel are not told apart.
+_MOST_TRIALS = len(COLOURS)
+_MOST_COLUMNS = 4
+# Inches.
+_PANEL, _TALL, _LEFT, _TOP, _TITLE, _NAMES = 2.4, 1.6, 0.65, 0.65, 0.3, 0.35
+
+
+class Curve(NamedTuple):
+    """One measure of several seeds against epochs; NaN where unknown."""
+
+    epochs: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def over_seeds(records: Sequence[Record], measure: str) -> Curve:
+    """Averages a measure over seeds, at each check that any of them has made.
+
+    Args:
+        records: Of the seeds of one trial on one task.
+        measure: A key of their histories, such as `val_loss`.
+
+    Returns:
+        Each of shape `(num_checks,)`: epochs, mean, lowest and highest seed.
+    """
+    found: dict[float, list[float]] = {}
+    for record in records:
+        for entry in record.history:
+            value, epoch = entry.get(measure), entry.get("epoch")
+            if value is not None and epoch is not None:
+                found.setdefault(epoch, []).append(value)
+    epochs = sorted(found)
+    statistics = [
+        (np.mean(found[e]), min(found[e]), max(found[e])) for e in epochs
+    ]
+    columns = np.array(statistics, dtype="float64").reshape(-1, 3).T
+    return Curve(np.array(epochs), *columns)
+
+
+def pick_trials(
+    study: Study, results: Sequence[TrialResults]
+) -> list[TrialResults]:
+    """Picks the best trials and the baseline, as many as an eye can follow."""
+    picked = list(results[:_MOST_TRIALS])
+    for trial in results[_MOST_TRIALS:]:
+        if trial.trial == study.baseline:
+            picked[-1] = trial
+    return picked
+
+
+def draw_learning_curves(
+    study: Study, results: Sequence[TrialResults]
+) -> "Figure":
+    """Draws a column of two panels a task, a line a trial, a band its seeds.
+
+    Args:
+        study: Gives the name and the baseline.
+        results: The trials, the best first.
+    """
+    tasks = results[0].tasks
+    shown = pick_trials(study, results)
+    columns = min(_MOST_COLUMNS, len(tasks))
+    block = _TITLE + 2 * (_TALL + 0.15) + _NAMES
+    blocks = math.ceil(len(tasks) / columns)
+    names = max(3, columns)
+    figure = make_figure(
+        max(6.5, _LEFT + columns * (_PANEL + 0.5)),
+        _TOP + blocks * block + 0.1 + 0.2 * math.ceil(len(shown) / names),
+    )
+    for index, task in enumerate(tasks):
+        row, column = divmod(index, columns)
+        x = _LEFT + column * (_PANEL + 0.5)
+        for line, (measure, name) in enumerate(MEASURES.items()):
+            y = _TOP + row * block + _TITLE + line * (_TALL + 0.15)
+            axis = add_panel(figure, x, y, _PANEL, _TALL)
+            _draw_panel(axis, shown, task, measure)
+            if column == 0:
+                axis.set_ylabel(name, fontsize=9)
+            if line == 0:
+                axis.set_title(task, fontsize=10)
+                axis.tick_params(labelbottom=False)
+            else:
+                axis.set_xlabel("epoch", fontsize=9)
+    synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
+    which = f"the best {len(shown)} of {len(results)} trials"
+    if len(shown) == len(results):
+        which = "best trial first"
+    add_titles(
+        figure,
+        f"{study.name}: learning curves{synthetic}",
+        f"{which}; line: mean over seeds, band: lowest to highest seed",
+    )
+    add_legend(figure, figure.axes[0], names)
+    return figure
+
+
+def _draw_panel(
+    axis: "Axes", shown: Sequence[TrialResults], task: str, measure: str
+) -> None:
+    for index, trial in enumerate(shown):
+        records = [r for r in trial.records.values() if r.run.task == task]
+        curve = over_seeds(records, measure)
+        colour = COLOURS[index]
+        name = shorten(trial.trial.name, 32)
+        axis.plot(
+            curve.epochs,
+            curve.mean,
+            lw=1.4,
+            label=name,
+            color=colour,
+            ls=_DASHES[index % 3],
+        )
+        axis.fill_between(
+            curve.epochs,
+            curve.low,
+            curve.high,
+            color=colour,
+            alpha=0.12,
+            linewidth=0,
+        )
+    axis.grid(color=GRID, linewidth=0.8)

@@ -1,0 +1,113 @@
+"""Macro F1 by task: a panel a task, a row a trial."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.report.bars import OVERALL, Bar, describe_bars, make_bars
+from medzoo.report.figures.style import (
+    BASELINE,
+    GRID,
+    MEAN,
+    SEED,
+    add_legend,
+    add_panel,
+    add_titles,
+    make_figure,
+    shorten,
+    text_width,
+    widen,
+)
+from medzoo.report.matrix import TrialResults
+from medzoo.report.stats import StudyStatistics
+from medzoo.study.spec import Study
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Inches.
+_PANEL, _ROW, _GAP, _TITLE, _TOP, _BOTTOM = 2.1, 0.2, 0.2, 0.65, 0.5, 0.35
+_COLUMNS = 4
+_LONGEST_NAME = 44
+_SMALLEST_SPAN = 0.05
+
+
+def draw_macro_f1(
+    study: Study,
+    results: Sequence[TrialResults],
+    statistics: StudyStatistics,
+) -> "Figure":
+    """Draws macro F1 on test with its bars.
+
+    Args:
+        study: Gives the name and the baseline.
+        results: The trials in the order of the rows, the best first.
+        statistics: Their estimates.
+    """
+    trials = [trial.trial for trial in results]
+    baseline = trials.index(study.baseline) if study.baseline else None
+    bars = [make_bars(trial, statistics) for trial in results]
+    names = [shorten(trial.name, _LONGEST_NAME) for trial in trials]
+    columns = min(_COLUMNS, len(bars[0]))
+    left, tall = 0.25 + text_width(names), _ROW * (len(names) + 0.5)
+    rows = math.ceil(len(bars[0]) / columns)
+    figure = make_figure(
+        max(5.0, left + columns * (_PANEL + _GAP)),
+        _TOP + rows * (_TITLE + tall) + _BOTTOM,
+    )
+    for index, key in enumerate(bars[0]):
+        row, column = divmod(index, columns)
+        x = left + column * (_PANEL + _GAP)
+        y = _TOP + row * (_TITLE + tall) + _TITLE / 2
+        axis = add_panel(figure, x, y, _PANEL, tall)
+        axis.set_ylim(len(names) - 0.25, -0.75)
+        axis.set_yticks(range(len(names)), [] if column else names)
+        _draw_panel(axis, [trial[key] for trial in bars], baseline)
+        weight = "bold" if key == OVERALL else "normal"
+        axis.set_title(key, fontsize=10, weight=weight)
+    synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
+    add_titles(
+        figure,
+        f"{study.name}: macro F1 on the test split{synthetic}",
+        f"best trial first; each panel has its own scale; "
+        f"bar: {describe_bars(statistics)}",
+    )
+    add_legend(figure, figure.axes[0], 4)
+    return figure
+
+
+def _draw_panel(
+    axis: "Axes", bars: Sequence[Bar], baseline: int | None
+) -> None:
+    """Draws one score, a row a trial."""
+    from matplotlib.ticker import MaxNLocator
+
+    rows = np.arange(len(bars))
+    means = np.array([bar.mean for bar in bars])
+    seeds = np.stack([bar.values for bar in bars])
+    axis.hlines(
+        rows,
+        [bar.low for bar in bars],
+        [bar.high for bar in bars],
+        color=MEAN,
+        alpha=0.4,
+        linewidth=3,
+    )
+    at = np.repeat(rows, seeds.shape[1])
+    axis.plot(seeds.ravel(), at, "o", color=SEED, ms=3, mew=0, label="a seed")
+    axis.plot(means, rows, "D", color=MEAN, ms=5, label="mean over seeds")
+    if baseline is not None:
+        mean = means[baseline]
+        axis.plot(mean, baseline, "D", color=BASELINE, ms=5, label="baseline")
+        axis.axvline(mean, color=BASELINE, linewidth=0.8, zorder=1)
+    if len(empty := rows[np.isnan(means)]):
+        edge = np.full(len(empty), 0.03)
+        across = axis.get_yaxis_transform()
+        marks = axis.plot(edge, empty, "x", color=SEED, ms=4, transform=across)
+        marks[0].set_label("runs are missing or failed")
+    axis.set_xlim(*widen(*axis.get_xlim(), _SMALLEST_SPAN))
+    axis.xaxis.set_major_locator(MaxNLocator(4))
+    axis.grid(color=GRID, linewidth=0.8)

@@ -1,0 +1,131 @@
+"""The page of a study: one HTML file that opens from disk, without network."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from medzoo.report.bars import describe_bars, make_bars
+from medzoo.report.embed import make_data
+from medzoo.report.matrix import TrialResults
+from medzoo.report.pages import (
+    INTERVALS,
+    SMOKE,
+    SYNTHETIC,
+    describe_gaps,
+    list_facts,
+)
+from medzoo.report.stats import StudyStatistics
+from medzoo.report.tables import Table
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
+
+# Facts that the page shows in places of their own.
+_ELSEWHERE = ("Question", "Command")
+_PAGES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).with_name("page")),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    keep_trailing_newline=True,
+)
+
+
+def make_html(
+    study: Study,
+    results: Sequence[TrialResults],
+    store: Store,
+    statistics: StudyStatistics,
+    *,
+    summary: Table,
+    command: str,
+    smoke: bool = False,
+) -> str:
+    """Makes the page of a study.
+
+    Whatever a study, a record or an error says is text on the page and never
+    part of its code: templates escape it, scripts only set texts.
+
+    Args:
+        study: What was asked.
+        results: The trials, the best first.
+        store: Where the predictions are.
+        statistics: Of the trials.
+        summary: The table of trials.
+        command: The command that runs the study.
+        smoke: Whether the runs are those of a smoke run.
+    """
+    facts = list_facts(study, results, command)
+    warnings = [SYNTHETIC] * (study.data == "synthetic") + [SMOKE] * smoke
+    return render(
+        "page.html",
+        title=study.name,
+        study=study,
+        entry=dump(_make_entry(study, results, statistics, facts["Date"])),
+        warnings=[warning.strip("*") for warning in warnings],
+        verdict=statistics.verdict,
+        gaps=_plain_words(describe_gaps(results)),
+        legend=f"Tied: cannot be told from the best. {INTERVALS}",
+        bar=describe_bars(statistics),
+        score=next(iter(make_bars(results[0], statistics))),
+        axes=[*study.axis_names, "", ""],
+        best=results[0].trial.name,
+        command=command,
+        facts={k: v for k, v in facts.items() if k not in _ELSEWHERE},
+        fingerprints=_list_fingerprints(results),
+        data=Markup(
+            dump(make_data(study, results, summary, store, statistics))
+        ),  # noqa: S704
+    )
+
+
+def render(name: str, **values: Any) -> str:
+    """Renders a template of `medzoo/report/page`."""
+    return _PAGES.get_template(name).render(values)
+
+
+def dump(value: Any) -> str:
+    r"""Writes JSON that may stand inside a script: no `<` can end it.
+
+    Example:
+
+    >>> dump("</script>")
+    '"\\u003c/script>"'
+    """
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for character in "<\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _make_entry(
+    study: Study,
+    results: Sequence[TrialResults],
+    statistics: StudyStatistics,
+    days: str,
+) -> dict[str, Any]:
+    """Makes what the list of all studies says of this one."""
+    warning = "Synthetic data. " * (study.data == "synthetic")
+    return {
+        "name": study.name,
+        "question": " ".join(study.question.split()),
+        "verdict": warning + statistics.verdict,
+        "done": sum(len(trial.done) for trial in results),
+        "asked": sum(len(trial.runs) for trial in results),
+        "days": days.removeprefix("records of "),
+    }
+
+
+def _list_fingerprints(
+    results: Sequence[TrialResults],
+) -> list[tuple[str, str]]:
+    """Lists each task with each fingerprint of its data, once."""
+    records = [r for trial in results for r in trial.records.values()]
+    pairs = {(r.run.task, r.data_fingerprint) for r in records}
+    return sorted(pair for pair in pairs if pair[1])
+
+
+def _plain_words(text: str) -> str:
+    return text.replace("[failed.md](failed.md)", "below")

@@ -1,0 +1,231 @@
+// Small charts in SVG: dots by row, curves, a scatter plot, a matrix.
+
+const SVG = "http://www.w3.org/2000/svg";
+const DASHES = ["", "7 3", "2 3"];
+const tip = () => document.getElementById("tip");
+
+function draw(parent, name, attributes = {}, text) {
+  const node = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes))
+    if (value !== undefined) node.setAttribute(key, value);
+  if (text !== undefined) node.textContent = text;
+  return parent.appendChild(node);
+}
+
+function explain(node, text) {
+  node.onpointermove = (event) => {
+    const box = tip();
+    box.textContent = typeof text === "function" ? text(event) : text;
+    box.style.display = "block";
+    const left = Math.min(event.clientX + 14, innerWidth - box.offsetWidth - 4);
+    box.style.left = `${left}px`;
+    box.style.top = `${Math.max(4, event.clientY - 34)}px`;
+  };
+  node.onpointerleave = () => (tip().style.display = "none");
+}
+
+function linearTicks(low, high, count = 6) {
+  const raw = (high - low) / count;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].find((s) => s * power >= raw) * power;
+  const ticks = [];
+  for (let i = Math.ceil(low / step); i * step <= high + 1e-9 * step; i++)
+    ticks.push(Number((i * step).toPrecision(12)));
+  return ticks;
+}
+
+function logTicks(low, high) {
+  if (high / low < 4) return linearTicks(low, high);
+  const ticks = [];
+  const steps = high / low > 200 ? [1] : [1, 2, 5];
+  for (let p = Math.floor(Math.log10(low)); p <= Math.log10(high); p++)
+    for (const s of steps) {
+      const tick = Number((s * 10 ** p).toPrecision(3));
+      if (tick >= low && tick <= high) ticks.push(tick);
+    }
+  return ticks;
+}
+
+// Limits around values with some air, and at least `least` apart.
+function limits(values, { log = false, least = 0 } = {}) {
+  const known = values.filter((v) => Number.isFinite(v) && (!log || v > 0));
+  if (!known.length) return log ? [1, 10] : [0, 1];
+  let low = known.reduce((a, b) => Math.min(a, b));
+  let high = known.reduce((a, b) => Math.max(a, b));
+  if (log) return [low / 1.15, high * 1.3];
+  const air = Math.max(0.06 * (high - low), (least - (high - low)) / 2, 1e-9);
+  return [low - air, high + air];
+}
+
+function makeScale([low, high], [from, to], log) {
+  const f = log ? Math.log : (v) => v;
+  const share = (v) => (f(v) - f(low)) / (f(high) - f(low));
+  return (v) => from + share(v) * (to - from);
+}
+
+const short = (v) =>
+  Math.abs(v) >= 1000
+    ? Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(v)
+    : String(v);
+
+// An empty chart: axes, grid, names of both; returns where things go.
+function makeFrame(parent, options) {
+  const { x, y, xName, yName, label, log, rows } = options;
+  const { width = 560, height = 300, left = 56 } = options;
+  const [top, right, bottom] = [10, 14, 42];
+  const svg = draw(parent, "svg", {
+    viewBox: `0 0 ${width} ${height}`, width, height,
+    role: "img", "aria-label": label,
+  });
+  const atX = makeScale(x, [left, width - right], log);
+  const atY = rows
+    ? (i) => top + (i + 0.5) * ((height - top - bottom) / rows.length)
+    : makeScale(y, [height - bottom, top]);
+  for (const tick of log ? logTicks(...x) : linearTicks(...x)) {
+    const line = { x1: atX(tick), x2: atX(tick), y1: top, y2: height - bottom };
+    draw(svg, "line", { class: "grid", ...line });
+    const place = { x: atX(tick), y: height - bottom + 16 };
+    draw(svg, "text", { ...place, "text-anchor": "middle" }, short(tick));
+  }
+  for (const [i, tick] of (rows ?? linearTicks(...y)).entries()) {
+    const at = rows ? atY(i) : atY(tick);
+    draw(svg, "line", {
+      class: "grid", x1: left, x2: width - right, y1: at, y2: at,
+    });
+    const place = { x: left - 7, y: at + 4, "text-anchor": "end" };
+    draw(svg, "text", place, rows ? tick : short(tick));
+  }
+  const middle = (left + width - right) / 2;
+  const under = { x: middle, y: height - 6, "text-anchor": "middle" };
+  draw(svg, "text", { ...under, class: "quiet" }, xName);
+  if (yName) {
+    const turn = `rotate(-90 13 ${(top + height - bottom) / 2})`;
+    const beside = { x: 13, y: (top + height - bottom) / 2, transform: turn };
+    draw(svg, "text",
+      { ...beside, "text-anchor": "middle", class: "quiet" }, yName);
+  }
+  return { svg, atX, atY };
+}
+
+// rows: {name, values, mean, low, high, colour}; a row each, a dot a value.
+function drawDots(parent, rows, { xName, line }) {
+  const ends = rows.flatMap((r) => [...r.values, r.low, r.high, r.mean]);
+  const longest = Math.max(...rows.map((r) => r.name.length));
+  const cut = (s) => (s.length > 44 ? `${s.slice(0, 43)}…` : s);
+  const { svg, atX, atY } = makeFrame(parent, {
+    x: limits(ends.filter((v) => v !== null), { least: 0.05 }),
+    rows: rows.map((r) => cut(r.name)), xName, label: xName,
+    width: 1000, left: 24 + 6.6 * Math.min(44, longest),
+    height: 56 + 24 * rows.length,
+  });
+  if (Number.isFinite(line)) {
+    const at = { x1: atX(line), x2: atX(line), y1: 10 };
+    at.y2 = 14 + 24 * rows.length;
+    draw(svg, "line", { ...at, stroke: "var(--c1)", "stroke-dasharray": "4 3" });
+  }
+  rows.forEach((row, i) => {
+    const group = draw(svg, "g");
+    const y = atY(i);
+    if (row.low !== null && row.high !== null)
+      draw(group, "line", {
+        x1: atX(row.low), x2: atX(row.high), y1: y, y2: y,
+        stroke: row.colour, "stroke-width": 3, "stroke-linecap": "round",
+        opacity: 0.55,
+      });
+    for (const value of row.values.filter((v) => v !== null))
+      draw(group, "circle", { cx: atX(value), cy: y, r: 2.6, class: "quiet" });
+    if (row.mean !== null)
+      draw(group, "circle", { cx: atX(row.mean), cy: y, r: 5.5, fill: row.colour });
+    explain(group, row.tip);
+  });
+}
+
+// series: {name, colour, dash, x, y, low, high}; low and high may be missing.
+function drawCurves(parent, series, { xName, yName, width, height }) {
+  const flat = (key) => series.flatMap((s) => s[key] ?? []);
+  const ys = [...flat("y"), ...flat("low"), ...flat("high")];
+  const known = ys.filter((v) => v !== null);
+  const { svg, atX, atY } = makeFrame(parent, {
+    x: limits(flat("x")), y: limits(known, { least: 0.02 }),
+    xName, yName, label: `${yName} against ${xName}`, width, height,
+  });
+  const path = (x, y) => {
+    let pen = "M";
+    return x.map((v, i) => {
+      if (y[i] === null) return (pen = "M"), "";
+      const point = `${pen}${atX(v).toFixed(1)} ${atY(y[i]).toFixed(1)}`;
+      pen = "L";
+      return point;
+    }).join("");
+  };
+  for (const s of series.filter((s) => s.low)) {
+    const there = s.x.map((_, i) => i).filter((i) => s.low[i] !== null);
+    const back = [...there].reverse();
+    const x = [...there, ...back].map((i) => s.x[i]);
+    const y = [...there.map((i) => s.high[i]), ...back.map((i) => s.low[i])];
+    if (there.length)
+      draw(svg, "path", { d: `${path(x, y)}Z`, fill: s.colour, opacity: 0.13 });
+  }
+  for (const s of series) {
+    const line = { d: path(s.x, s.y), fill: "none", stroke: s.colour };
+    draw(svg, "path", { ...line, "stroke-width": 2, "stroke-dasharray": s.dash });
+    const wide = { ...line, "stroke-width": 12, opacity: 0 };
+    explain(draw(svg, "path", wide), (event) => {
+      const at = new DOMPoint(event.clientX, event.clientY)
+        .matrixTransform(svg.getScreenCTM().inverse()).x;
+      const far = (i) => Math.abs(atX(s.x[i]) - at);
+      const i = s.x.map((_, k) => k).reduce((a, b) => (far(b) < far(a) ? b : a));
+      return `${s.name}\n${xName} ${format(s.x[i])}: ${format(s.y[i])}`;
+    });
+  }
+}
+
+// points: {name, x, y, low, high, colour, front}.
+function drawScatter(parent, points, { xName, yName }) {
+  const ys = points.flatMap((p) => [p.y, p.low, p.high]);
+  const { svg, atX, atY } = makeFrame(parent, {
+    x: limits(points.map((p) => p.x), { log: true }),
+    y: limits(ys.filter((v) => v !== null), { least: 0.05 }),
+    log: true, xName, yName, label: `${yName} against ${xName}`,
+    width: 1000, height: 380,
+  });
+  const front = points.filter((p) => p.front).sort((a, b) => a.x - b.x);
+  const steps = front.map((p, i) =>
+    `${i ? `H${atX(p.x)}V` : `M${atX(p.x)} `}${atY(p.y)}`);
+  const line = { d: steps.join(""), fill: "none", stroke: "var(--quiet)" };
+  draw(svg, "path", { ...line, "stroke-dasharray": "5 4" });
+  for (const p of points) {
+    const [x, y] = [atX(p.x), atY(p.y)];
+    const group = draw(svg, "g");
+    if (p.low !== null && p.high !== null)
+      draw(group, "line", {
+        x1: x, x2: x, y1: atY(p.low), y2: atY(p.high),
+        stroke: p.colour, opacity: 0.4, "stroke-width": 2,
+      });
+    draw(group, "circle", { cx: x, cy: y, r: 6, fill: p.colour });
+    if (p.front)
+      draw(svg, "text", { x: x + 10, y: y - 8, class: "label" }, p.name);
+    explain(group, p.tip);
+  }
+}
+
+// A table of numbers from 0 to `most` as shades of blue, and what each says.
+function drawMatrix(parent, rows, columns, values, { least = 0, most = 1, tell }) {
+  const table = make(parent, "table", { class: "matrix" });
+  const head = make(make(table, "thead"), "tr");
+  for (const name of ["", ...columns]) make(head, "th", { text: name });
+  const body = make(table, "tbody");
+  rows.forEach((name, r) => {
+    const line = make(body, "tr");
+    make(line, "th", { text: name, class: "words", scope: "row" });
+    columns.forEach((_, c) => {
+      const value = values[r][c];
+      const cell = make(line, "td", { text: value ? format(value, 2) : "" });
+      if (value === null) return;
+      const share = Math.round((100 * (value - least)) / (most - least || 1));
+      cell.style.background =
+        `color-mix(in oklab, var(--c0) ${0.75 * share}%, var(--panel))`;
+      explain(cell, tell(r, c));
+    });
+  });
+}

@@ -1,0 +1,134 @@
+"""What others published, set beside the best trial of a study."""
+
+import csv
+import functools
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from medzoo.report.aggregate import Spread, over_seeds
+from medzoo.report.by_trial import rank
+from medzoo.report.matrix import TrialResults
+from medzoo.report.stats import StudyStatistics
+from medzoo.report.tables import Cell, Table
+from medzoo.scores import harmonic_mean
+from medzoo.study.spec import Study
+from medzoo.tasks import NAMES
+
+SCORES = ("macro_f1", "auc", "accuracy")
+ALL = "all"  # Stands where a figure is of all 11 tasks together.
+
+
+class Published(NamedTuple):
+    """One published figure, of the test split.
+
+    Args:
+        system: Who, or what, reached it.
+        task: Name of a task, or `all`.
+        score: `macro_f1`, `auc`, `accuracy` or `harmonic_mean`.
+        value: From 0 to 1.
+        source: Where it is published.
+    """
+
+    system: str
+    task: str
+    score: str
+    value: float
+    source: str
+
+
+@functools.cache
+def read_published() -> tuple[Published, ...]:
+    """Reads the published figures, in the order of `published.csv`.
+
+    Example:
+
+    >>> read_published()[0].task
+    'pathmnist'
+    """
+    path = Path(__file__).with_name("published.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Published(system, task, score, float(value), source)
+            for system, task, score, value, source in csv.reader(file)
+            if value != "value"
+        )
+
+
+def set_beside(
+    results: Iterable[TrialResults],
+    study: Study,
+    statistics: StudyStatistics,
+) -> Table:
+    """Sets the best trial of a study beside published figures, task by task.
+
+    The best trial was chosen among its siblings on the very test split, as a
+    leaderboard does, so its row is a little too good.
+
+    Args:
+        results: The trials in any order; at least one.
+        study: Gives the name and the number of trials.
+        statistics: Of the trials.
+
+    Returns:
+        For each score a row for the study and one for each system that has a
+        figure for any of its tasks, with a column a task. `harmonic_mean` is
+        that of the macro F1 of these tasks: as published where they are all
+        11, else taken from the row, and empty where the row has gaps.
+    """
+    best = rank(results)[0]
+    rows: list[list[Cell]] = []
+    for score in SCORES:
+        found = _find(score, best.tasks)
+        if found:
+            rows.append(_make_our_row(score, best, study, statistics))
+            rows += (_make_row(score, row, best.tasks) for row in found)
+    columns = ("score", "system", *best.tasks, "harmonic_mean", "source")
+    return Table(columns, rows)
+
+
+def _find(score: str, tasks: Sequence[str]) -> list[dict[str, Published]]:
+    """Lists for each system what it has of a score, by task."""
+    systems: dict[str, dict[str, Published]] = {}
+    for figure in read_published():
+        if figure.score == score and figure.task in tasks:
+            systems.setdefault(figure.system, {})[figure.task] = figure
+        whole = figure.score == "harmonic_mean" and score == "macro_f1"
+        if whole and set(tasks) == set(NAMES):
+            systems.setdefault(figure.system, {})[ALL] = figure
+    return list(systems.values())
+
+
+def _make_our_row(
+    score: str,
+    best: TrialResults,
+    study: Study,
+    statistics: StudyStatistics,
+) -> list[Cell]:
+    cells: list[Cell] = [*map(over_seeds, best.matrix(score).T), None]
+    if score == "macro_f1":
+        found = statistics.trials[best.trial.name]
+        cells = [*(found.by_task[t] for t in best.tasks), found.harmonic_mean]
+    return [
+        score,
+        f"{study.name}: {best.trial.name}",
+        *cells,
+        f"here, seeds: {len(best.seeds)}, best of {len(study.trials)}",
+    ]
+
+
+def _make_row(
+    score: str, figures: dict[str, Published], tasks: Sequence[str]
+) -> list[Cell]:
+    values = [figures[t].value if t in figures else None for t in tasks]
+    mean = harmonic_mean(values) if score == "macro_f1" else None
+    if ALL in figures:
+        mean = figures[ALL].value
+    any_figure = next(iter(figures.values()))
+    sources = dict.fromkeys(figure.source for figure in figures.values())
+    # Published figures have no deviation over seeds that is known here.
+    cells = (
+        None if v is None else Spread(v, math.nan) for v in (*values, mean)
+    )
+    return [score, any_figure.system, *cells, "; ".join(sources)]

@@ -1,0 +1,69 @@
+"""How a study is executed: by whom, for how long, how stubbornly."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from medzoo.study.runner import Executor
+from medzoo.study.shard import Shard, take_shard
+from medzoo.training.run import Run
+
+
+@dataclass(frozen=True)
+class Means:
+    """All that a person may choose about an execution; no result depends on it.
+
+    Args:
+        workers: Runs at a time on this machine; one a core, or
+            `workers_per_gpu` a GPU, if `None`.
+        workers_per_gpu: Workers that share a GPU.
+        executor: `local`, or `ray` for the machines of a Ray cluster.
+        address: Of the Ray cluster, such as `auto`; Ray finds or starts one if
+            `None`.
+        shard: The part of the study to execute; all of it if `None`.
+        retries: How often a run that raises, dies or hangs is tried again.
+        timeout: Seconds after which a run is ended; never if `None`.
+        hours: Hours after which no run is started; never if `None`.
+        fail_fast: Whether the first failed run ends the study.
+    """
+
+    workers: int | None = None
+    workers_per_gpu: int = 1
+    executor: str = "local"
+    address: str | None = None
+    shard: Shard | None = None
+    retries: int = 1
+    timeout: float | None = None
+    hours: float | None = None
+    fail_fast: bool = False
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def deadline(self) -> float | None:
+        """Value of `time.monotonic()` after which no run is started."""
+        return None if self.hours is None else self.started + 3600 * self.hours
+
+    def choose(self, runs: Sequence[Run]) -> list[Run]:
+        """Returns the runs of the shard, of all runs of a study."""
+        return take_shard(runs, self.shard) if self.shard else list(runs)
+
+    def open_executor(self, num_jobs: int) -> AbstractContextManager[Executor]:
+        """Makes the executor for so many jobs.
+
+        Raises:
+            ValueError: For an unknown executor, or for Ray without its package.
+        """
+        if self.executor == "ray":
+            from medzoo.study.ray_executor import RayExecutor
+
+            gpus = 1 / self.workers_per_gpu
+            return RayExecutor(
+                self.address, gpus_a_run=gpus, timeout=self.timeout
+            )
+        from medzoo.study.local import LocalExecutor, default_workers
+
+        workers = self.workers or default_workers(self.workers_per_gpu)
+        return LocalExecutor(
+            min(workers, max(1, num_jobs)), timeout=self.timeout
+        )

@@ -1,0 +1,143 @@
+"""One worker process, as the process that started it sees it."""
+
+import contextlib
+import multiprocessing
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+from medzoo.study.job import Job, Outcome
+from medzoo.study.store import Store
+from medzoo.study.worker import failed_record, serve
+from medzoo.training.prepare import MAX_TRACED, graph_key
+
+# Lines of what a process printed that are kept when it dies.
+LOG_LINES = 20
+_SPAWN = multiprocessing.get_context("spawn")
+
+
+class Setup(NamedTuple):
+    """What a worker process is started with; see `serve`."""
+
+    logs: Path
+    threads: int
+    parent: int
+    gpu: str | None
+
+
+class Worker:
+    """A process that executes jobs, one after the other.
+
+    Args:
+        setup: What it is started with.
+
+    Attributes:
+        is_busy: Whether it has a job.
+        job: The one that it has, or had last.
+        known: Graphs that it has traced, the last used first.
+        runs: How many it was given.
+    """
+
+    job: Job
+
+    def __init__(self, setup: Setup) -> None:
+        self.is_busy = False
+        self.known: deque[str] = deque(maxlen=MAX_TRACED)
+        self.runs = 0
+        self._setup = setup
+        self._started = 0.0
+        self._channel, theirs = _SPAWN.Pipe()
+        self._process = _SPAWN.Process(
+            target=serve, args=(theirs, *setup), daemon=True
+        )
+        with _interrupts_held():
+            self._process.start()
+        theirs.close()
+
+    def start(self, job: Job, store: Store) -> None:
+        """Hands a job over."""
+        self.job, self.is_busy = job, True
+        self._started = time.monotonic()
+        self.runs += 1
+        key = graph_key(job.run)
+        if key in self.known:
+            self.known.remove(key)
+        self.known.appendleft(key)
+        with contextlib.suppress(BrokenPipeError):  # `finish` will see it dead.
+            self._channel.send((job, store))
+
+    def is_alive(self) -> bool:
+        """Says whether the process is there."""
+        return self._process.is_alive()
+
+    def ends(self) -> tuple:
+        """Returns what becomes ready when the job ends, or the process."""
+        return self._channel, self._process.sentinel
+
+    def seconds(self) -> float:
+        """Returns how long the job has taken."""
+        return time.monotonic() - self._started
+
+    def memory(self) -> float:
+        """Returns the bytes that the process has for itself alone."""
+        try:
+            info = psutil.Process(self._process.pid).memory_info()
+        except psutil.NoSuchProcess:
+            return 0.0
+        # Mapped files of data belong to all workers, and go when need be.
+        return info.rss - getattr(info, "shared", 0)
+
+    def finish(self) -> Outcome:
+        """Takes what the job gave; a failed record if the process has died."""
+        try:
+            if not self._channel.poll():
+                raise EOFError
+            record, predictions = self._channel.recv()
+        except (EOFError, OSError):
+            self._process.join(5)
+            return self.give_up(
+                "ProcessExpired",
+                "The worker process died with exit code "
+                f"{self._process.exitcode}. Did the machine run out of memory?",
+            )
+        self.is_busy = False
+        return Outcome(self.job, record, predictions)
+
+    def give_up(self, kind: str, message: str) -> Outcome:
+        """Ends the process and makes the failed record of its job."""
+        self.end()
+        record = failed_record(
+            self.job.run, kind=kind, message=message, trace=self._log()
+        )
+        return Outcome(self.job, record, {})
+
+    def retire(self) -> None:
+        """Lets an idle process end by itself."""
+        self._channel.close()
+
+    def end(self) -> None:
+        """Ends the process at once; it holds nothing that could be lost."""
+        self._process.kill()
+        self._process.join()
+        self._channel.close()
+        self.is_busy = False
+
+    def _log(self) -> str:
+        log = self._setup.logs / f"{self._process.pid}.log"
+        text = log.read_text(errors="replace") if log.exists() else ""
+        return "\n".join(text.splitlines()[-LOG_LINES:])
+
+
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Starts processes that Ctrl-C does not reach, not even as they start."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)

@@ -1,0 +1,136 @@
+"""What a study costs before it starts: a few steps of each kind of run."""
+
+import multiprocessing
+import os
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pebble import ProcessPool
+
+from medzoo.study.expand import Planned
+from medzoo.study.worker import start_worker
+from medzoo.training.fit import Trainer, check_steps, count_steps
+from medzoo.training.run import Run
+
+STEPS = 9
+# Megabytes of a record, most of it history.
+RECORD_MB = 0.005
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Measured seconds of one kind of run.
+
+    Args:
+        start: Building and tracing, paid once a worker and kind.
+        step: One step of training.
+        check: One look at val.
+        evaluate: Scores of val and test at the end.
+        num_images: Images of train.
+        megabytes: Size of the stored probabilities.
+    """
+
+    start: float
+    step: float
+    check: float
+    evaluate: float
+    num_images: int
+    megabytes: float
+
+    def seconds(self, run: Run) -> float:
+        """Returns the seconds of a run without its start."""
+        steps = count_steps(run, self.num_images)
+        checks = len(check_steps(run, self.num_images))
+        return steps * self.step + checks * self.check + self.evaluate
+
+
+def measure(run: Run) -> Pace:
+    """Trains a few steps of a run, in the process that calls it."""
+    from medzoo.training.execute import load_data
+    from medzoo.training.prepare import prepare_model
+
+    values = run.model_dump() | {
+        "epochs": None,
+        "steps": STEPS,
+        "patience": None,
+    }
+    short = Run(**values)
+    data = load_data(run)
+    trainer = Trainer(prepare_model(short, data), data, short)
+    trainer.train(until=1)
+    first = dict(trainer.seconds)
+    trainer.train()
+    found = trainer.seconds
+    check = (found["check"] - first["check"]) / (STEPS - 1)
+    num_evaluated = len(data.val) + len(data.test)
+    return Pace(
+        start=first["first_step"] + first["check"] - check,
+        step=found["train"] / (STEPS - 1),
+        check=check,
+        evaluate=check * num_evaluated / len(data.val),
+        num_images=len(data.train),
+        megabytes=num_evaluated * (data.num_classes + 1) * 4 / 2**20,
+    )
+
+
+def kind_of(run: Run) -> str:
+    """Names what makes runs take equally long a step."""
+    other = {"seed", "learning_rate", "epochs", "steps", "patience", "keep"}
+    return run.model_dump_json(exclude=other)
+
+
+def measure_kinds(runs: Iterable[Run], *, workers: int) -> dict[str, Pace]:
+    """Measures each kind of run once, in as many processes as a study uses.
+
+    They share caches and memory as they do in the study, which a measurement
+    of one process alone would not show.
+    """
+    kinds = {kind_of(run): run for run in runs}
+    with (
+        tempfile.TemporaryDirectory(prefix="medzoo-") as logs,
+        ProcessPool(
+            max_workers=workers,
+            initializer=start_worker,
+            initargs=[Path(logs), 1, os.getpid()],
+            context=multiprocessing.get_context("spawn"),
+        ) as pool,
+    ):
+        paces = list(pool.map(measure, kinds.values()).result())
+    return dict(zip(kinds, paces, strict=True))
+
+
+def word_costs(
+    planned: Iterable[Planned],
+    paces: dict[str, Pace],
+    *,
+    workers: int,
+) -> str:
+    """Writes a table of runs, hours and megabytes: by trial, and in all.
+
+    Hours are those of the whole study divided among its workers.
+    """
+    sums: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+    started: set[str] = set()
+    for trial, run in planned:
+        kind = kind_of(run)
+        pace = paces[kind]
+        seconds = pace.seconds(run)
+        if kind not in started:
+            started.add(kind)
+            seconds += pace.start * workers
+        for name in (trial.name, "in all"):
+            row = sums[name]
+            row[0] += 1
+            row[1] += seconds / workers / 3600
+            row[2] += pace.megabytes + RECORD_MB
+    total = sums.pop("in all", [0, 0.0, 0.0])
+    width = max(map(len, [*sums, "in all"]))
+    lines = [f"{'trial':<{width}}  runs     hours   disk MB"]
+    for name, (runs, hours, megabytes) in {**sums, "in all": total}.items():
+        lines.append(
+            f"{name:<{width}}  {runs:>4}  {hours:>8.3f}  {megabytes:>8.1f}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""Studies with curves and predictions, drawn by a seeded generator."""
+
+import numpy as np
+from report_records import make_record, make_study
+
+from medzoo.report.by_trial import rank
+from medzoo.report.matrix import gather
+from medzoo.report.stats import summarise
+from medzoo.scores import per_class_f1, score
+from medzoo.study.expand import expand
+from medzoo.study.store import Store
+from medzoo.study.trials import Trial
+from medzoo.tasks import get_task
+
+
+def make_widths(count, **changes):
+    """Makes a study of `count` trials of other widths; the second is the
+    baseline."""
+    trials = tuple(
+        Trial(f"width {8 + index}", {"width": 8 + index})
+        for index in range(count)
+    )
+    values = {"trials": trials, "axis_names": ("width",)}
+    return make_study(**values | {"baseline": trials[1]} | changes)
+
+
+def make_drawn(study, *, num_images=40, num_checks=6):
+    """Draws records and predictions of every run; later trials are worse."""
+    random = np.random.default_rng(0)
+    names = [trial.name for trial in study.trials]
+    records, predictions = {}, {}
+    for trial, run in expand(study):
+        index = names.index(trial.name)
+        classes = get_task(run.task).classes
+        drawn = _draw(random, len(classes), num_images, index)
+        f1 = per_class_f1(drawn["test"], drawn["test_labels"])
+        scores = score(drawn["test"], drawn["test_labels"], len(classes))
+        scores["loss"] = None
+        predictions[run.run_id] = drawn
+        records[run.run_id] = make_record(
+            run,
+            scores={"val": scores, "test": scores},
+            per_class_f1={"val": f1.tolist(), "test": f1.tolist()},
+            classes=list(classes),
+            history=_make_history(random, num_checks, scores["macro_f1"]),
+            seconds={"train": 10.0 + index + random.random()},
+            data_fingerprint=f"drawn:{run.task}",
+        )
+    return records, predictions
+
+
+def report_on(study, folder, records=None, predictions=None):
+    """Returns ranked results, a store of predictions, and statistics."""
+    if records is None:
+        records, predictions = make_drawn(study)
+    store = Store(folder)
+    for run_id, arrays in (predictions or {}).items():
+        store.write(records[run_id], arrays)
+    results = rank(gather(expand(study), records))
+    baseline = study.baseline.name if study.baseline else None
+    return results, store, summarise(results, store, baseline)
+
+
+def _draw(random, num_classes, num_images, index):
+    """Draws probabilities that are right the less often, the later."""
+    labels = random.integers(num_classes, size=num_images, dtype="int32")
+    labels[:num_classes] = range(num_classes)
+    logits = random.normal(size=(num_images, num_classes))
+    logits[np.arange(num_images), labels] += 2.5 - 0.15 * index
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    arrays = {"val": shares.astype("float32"), "val_labels": labels}
+    return arrays | {"test": arrays["val"], "test_labels": labels}
+
+
+def _make_history(random, num_checks, last):
+    return [
+        {
+            "step": 10.0 * check,
+            "epoch": float(check),
+            "learning_rate": 1e-3,
+            "loss": 1 / check,
+            "val_loss": 1.2 / check + 0.02 * random.random(),
+            "val_macro_f1": last * (1 - 0.8**check) + 0.02 * random.random(),
+            "val_accuracy": None,
+        }
+        for check in range(1, num_checks + 1)
+    ]

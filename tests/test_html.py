@@ -1,0 +1,281 @@
+"""The page, in a real browser where there is one."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+from browser import CHROMIUM, Browser
+from page_records import make_drawn, make_widths, report_on
+from report_records import make_record
+
+from medzoo.report.by_trial import make_summary
+from medzoo.report.html import make_html
+from medzoo.report.index import make_index
+from medzoo.study.expand import expand
+from medzoo.study.trials import Trial
+from medzoo.tasks import NAMES
+
+ATTACK = "</script><script>document.title = 'attacked'</script><b>&amp;"
+ROWS = "[...document.querySelectorAll('#{} tbody tr')]"
+
+
+def make_page(study, found, **options):
+    results, store, statistics = found
+    return make_html(
+        study,
+        results,
+        store,
+        statistics,
+        summary=make_summary(results, study.axis_names, statistics),
+        **{"command": "make study NAME=toy", **options},
+    )
+
+
+def embedded(page):
+    """Reads the data of a page as a browser would."""
+    text = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1]
+    return json.loads(text)
+
+
+@pytest.fixture(scope="module")
+def study():
+    return make_widths(4)
+
+
+@pytest.fixture(scope="module")
+def page(study, tmp_path_factory):
+    """The path of a page whose best trial has a failed run beside it."""
+    folder = tmp_path_factory.mktemp("page")
+    records, predictions = make_drawn(study)
+    run = next(r for t, r in expand(study) if t.name == "width 11")
+    error = {"type": "ValueError", "message": "Boom.", "traceback": "line 7"}
+    records[run.run_id] = make_record(run, status="failed", error=error)
+    found = report_on(study, folder / "runs", records, predictions)
+    path = folder / "toy" / "report.html"
+    path.parent.mkdir()
+    path.write_text(make_page(study, found), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed (Debian: chromium)")
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def opened(browser, page):
+    browser.open(page)
+    return browser
+
+
+def column(browser, table, index):
+    """Reads the texts of a column."""
+    return browser.run(
+        ROWS.format(table) + f".map(r => r.cells[{index}].textContent)"
+    )
+
+
+def sort(browser, table, index):
+    """Clicks on the name of a column."""
+    browser.run(
+        f"document.querySelectorAll('#{table} th button')[{index}].click()"
+    )
+
+
+def filter_by(browser, table, text):
+    """Types a text into the filter of a table."""
+    browser.run(
+        f"(() => {{ const box = document.querySelector('#{table} input');"
+        f"box.value = {json.dumps(text)};"
+        "box.dispatchEvent(new Event('input')); })()"
+    )
+
+
+def test_page_needs_no_network(page):
+    text = page.read_text()
+    assert not re.findall(r"(?:src|href)=[\"']?(?:https?:)?//", text)
+    assert "default-src 'none'" in text
+
+
+def test_page_holds_what_was_asked_and_what_came_of_it(study, page):
+    text = page.read_text()
+    data = embedded(text)
+    assert "make study NAME=toy" in text
+    assert "keras 3.15.0" in text
+    assert "drawn:breastmnist" in text
+    assert len(data["runs"]["rows"]) == len(expand(study))
+    assert data["failures"][0]["message"] == "ValueError: Boom."
+    assert data["failures"][0]["traceback"] == "line 7"
+    assert len(data["histories"]) == len(expand(study)) - 1
+
+
+def test_same_records_give_the_same_page(tmp_path):
+    study = make_widths(2, tasks=NAMES[:1])
+    found = report_on(study, tmp_path)
+    assert make_page(study, found) == make_page(study, found)
+
+
+def test_page_opens_without_complaint(opened):
+    opened.run("1")
+    assert opened.complaints == []
+    assert opened.run("document.querySelectorAll('svg').length") == 4
+
+
+def test_table_of_trials_sorts_both_ways(opened):
+    sort(opened, "trials", 0)
+    assert column(opened, "trials", 0) == ["8", "9", "10", "11"]
+    sort(opened, "trials", 0)
+    assert column(opened, "trials", 0) == ["11", "10", "9", "8"]
+
+
+def test_empty_cells_come_last_in_both_directions(opened):
+    for _ in range(2):
+        sort(opened, "runs", 5)
+        assert column(opened, "runs", 5)[-1] == ""
+
+
+def test_numbers_sort_as_numbers(opened):
+    sort(opened, "runs", 9)
+    seconds = [float(text) for text in column(opened, "runs", 9) if text]
+    assert seconds == sorted(seconds, reverse=True)
+
+
+def test_table_of_runs_filters_by_words(opened, study):
+    filter_by(opened, "runs", "retinamnist done")
+    assert set(column(opened, "runs", 1)) == {"retinamnist"}
+    filter_by(opened, "runs", "FAILED")
+    assert column(opened, "runs", 3) == ["failed"]
+    filter_by(opened, "runs", "no such run")
+    assert column(opened, "runs", 0) == []
+    filter_by(opened, "runs", "")
+    assert len(column(opened, "runs", 0)) == len(expand(study))
+
+
+def test_a_click_on_a_run_shows_its_curve(opened):
+    opened.run(ROWS.format("runs") + "[0].click()")
+    assert opened.run("document.querySelector('#run').open")
+    assert opened.run("document.querySelectorAll('#run svg path').length") == 6
+    title = opened.run("document.querySelector('#run-title').textContent")
+    assert title == "width 8, breastmnist, seed 0"
+    opened.run("document.querySelector('#close').click()")
+    assert not opened.run("document.querySelector('#run').open")
+    assert opened.complaints == []
+
+
+def test_a_click_on_a_failed_run_shows_its_error(opened):
+    filter_by(opened, "runs", "failed")
+    opened.run(ROWS.format("runs") + "[0].click()")
+    shown = opened.run("document.querySelector('#run pre').textContent")
+    assert shown == "line 7"
+
+
+def test_a_click_hides_a_trial_from_the_curves(opened):
+    count = "document.querySelectorAll('#curves svg path').length"
+    before = opened.run(count)
+    opened.run("document.querySelector('#curves .legend button').click()")
+    # A band, a line and what the pointer feels, in each of two charts.
+    assert opened.run(count) == before - 6
+
+
+def test_button_changes_between_light_and_dark(opened):
+    colour = "getComputedStyle(document.body).backgroundColor"
+    before = opened.run(colour)
+    opened.run("document.querySelector('#theme').click()")
+    assert opened.run(colour) != before
+    opened.run("document.querySelector('#theme').click()")
+    assert opened.run(colour) == before
+
+
+def make_attack(folder):
+    """Makes a page of a study all of whose texts are scripts."""
+    trials = tuple(
+        Trial(f"{ATTACK}{width}", {"width": width}) for width in (8, 9)
+    )
+    study = make_widths(
+        2,
+        trials=trials,
+        baseline=trials[1],
+        question=ATTACK,
+        text=ATTACK,
+        tasks=NAMES[:1],
+    )
+    records, predictions = make_drawn(study)
+    run = expand(study)[0].run
+    error = {"type": ATTACK, "message": ATTACK, "traceback": ATTACK}
+    records[run.run_id] = make_record(run, status="failed", error=error)
+    found = report_on(study, folder / "runs", records, predictions)
+    return make_page(study, found, command=ATTACK), study
+
+
+def test_texts_never_end_the_data(tmp_path):
+    text, study = make_attack(tmp_path)
+    assert ATTACK not in text
+    assert "<script>document" not in text
+    names = {trial["name"] for trial in embedded(text)["trials"]}
+    assert names == {trial.name for trial in study.trials}
+
+
+def test_texts_never_run(browser, tmp_path):
+    path = tmp_path / "attack" / "report.html"
+    path.parent.mkdir()
+    path.write_text(make_attack(tmp_path)[0], encoding="utf-8")
+    (tmp_path / "index.html").write_text(make_index(tmp_path))
+    for file in (path, tmp_path / "index.html"):
+        browser.open(file)
+        assert browser.run("document.title") != "attacked"
+        assert browser.run("document.querySelectorAll('b').length") == 0
+        assert browser.complaints == []
+    browser.open(path)
+    browser.run(ROWS.format("runs") + "[0].click()")
+    assert ATTACK in browser.run("document.querySelector('#run').textContent")
+    assert browser.run("document.title") != "attacked"
+
+
+def test_list_of_studies_leads_to_their_pages(browser, page):
+    index = page.parents[1] / "index.html"
+    index.write_text(make_index(page.parents[1]), encoding="utf-8")
+    browser.open(index)
+    assert browser.run("document.querySelector('td a').href") == page.as_uri()
+    assert "Which optimizer" in browser.run("document.body.textContent")
+    assert browser.complaints == []
+
+
+def test_a_thousand_runs_open_fast_and_stay_small(browser, tmp_path):
+    study = make_widths(31, tasks=NAMES, seeds=(0, 1, 2))
+    records = {}
+    history = [
+        {
+            "epoch": check + 0.0666,
+            "loss": 1 / (1 + check),
+            "val_loss": 1.234567 / (1 + check),
+            "val_macro_f1": check / 31.4159,
+        }
+        for check in range(30)
+    ]
+    for _, run in expand(study):
+        value = 0.5 + run.width / 100 + run.seed / 1000
+        records[run.run_id] = make_record(run, value, history=history)
+    assert len(records) > 1000
+    found = report_on(study, tmp_path / "runs", records)
+    path = tmp_path / "report.html"
+    path.write_text(make_page(study, found), encoding="utf-8")
+    assert path.stat().st_size < 10_000_000
+    started = time.perf_counter()
+    browser.open(path)
+    assert browser.run("document.querySelectorAll('svg').length") >= 4
+    assert time.perf_counter() - started < 2
+    assert len(column(browser, "runs", 0)) == 300
+    assert browser.complaints == []
+
+
+def test_package_holds_the_parts_of_the_page():
+    root = Path(__file__).parents[1]
+    parts = {p.suffix for p in (root / "medzoo/report/page").iterdir()}
+    declared = (root / "setup.cfg").read_text()
+    assert all(f"**/*{suffix}" in declared for suffix in parts)

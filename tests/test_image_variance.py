@@ -1,0 +1,165 @@
+"""The bootstrap over test images, and where it is kept."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from report_records import find_run, make_record, make_records, make_study
+from sklearn.metrics import f1_score
+
+from medzoo.report.image_variance import (
+    NUM_REPLICATES,
+    bootstrap_macro_f1,
+    read_replicates,
+    replicate_matrix,
+)
+from medzoo.report.matrix import gather
+from medzoo.scores import macro_f1
+from medzoo.study.expand import expand
+from medzoo.study.store import Store
+
+
+def predict(labels, seed=0, skill=1.0, num_classes=3):
+    luck = np.random.default_rng(seed).normal(size=(len(labels), num_classes))
+    exponentials = np.exp(skill * np.eye(num_classes)[labels] + luck)
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def draw_labels(seed=0, num_images=200):
+    random = np.random.default_rng(seed)
+    return random.choice(3, size=num_images, p=[0.6, 0.25, 0.15])
+
+
+def make_stored(tmp_path, *, status="done"):
+    """Stores the run of one trial with its predictions."""
+    labels = draw_labels()
+    probabilities = predict(labels).astype("float32")
+    run = find_run(make_study(), "adam")
+    score = macro_f1(probabilities, labels)
+    record = make_record(run, score, status=status)
+    store = Store(tmp_path)
+    predictions = {"test": probabilities, "test_labels": labels}
+    store.write(record, predictions)
+    return store, record, predictions
+
+
+def test_the_variance_is_that_of_other_test_splits():
+    scores, variances = [], []
+    for seed in range(600):
+        labels = draw_labels(seed)
+        probabilities = predict(labels, seed + 10_000)
+        scores.append(macro_f1(probabilities, labels))
+        replicates = bootstrap_macro_f1(
+            probabilities, labels, num_replicates=60
+        )
+        variances.append(replicates.var(ddof=1))
+    assert np.mean(variances) == pytest.approx(np.var(scores), rel=0.15)
+
+
+def test_replicates_scatter_around_the_score():
+    labels = draw_labels(num_images=2_000)
+    probabilities = predict(labels)
+    replicates = bootstrap_macro_f1(probabilities, labels)
+    expected = f1_score(labels, probabilities.argmax(axis=1), average="macro")
+    assert replicates.shape == (NUM_REPLICATES,)
+    assert replicates.mean() == pytest.approx(expected, abs=0.003)
+    assert_array_equal(replicates, bootstrap_macro_f1(probabilities, labels))
+
+
+def test_a_smaller_test_split_has_a_larger_variance():
+    small, large = (draw_labels(num_images=n) for n in (156, 15_600))
+    widths = [
+        bootstrap_macro_f1(predict(labels), labels).std()
+        for labels in (small, large)
+    ]
+    assert widths[0] / widths[1] == pytest.approx(10, rel=0.3)
+
+
+def test_perfect_predictions_have_no_variance():
+    labels = draw_labels()
+    assert_array_equal(bootstrap_macro_f1(np.eye(3)[labels], labels), 1)
+
+
+def test_runs_on_the_same_images_are_scored_on_the_same_draws():
+    labels = draw_labels()
+    one, other = predict(labels, 1), predict(labels, 1)
+    other[:5] = other[:5, ::-1]
+    paired = bootstrap_macro_f1(one, labels), bootstrap_macro_f1(other, labels)
+    assert np.corrcoef(*paired)[0, 1] > 0.9
+    turned = labels[::-1]
+    strange = bootstrap_macro_f1(one[::-1], turned)
+    assert abs(np.corrcoef(paired[0], strange)[0, 1]) < 0.2
+
+
+def test_unlabelled_images_change_nothing():
+    labels = draw_labels()
+    probabilities = predict(labels)
+    more = np.insert(labels, 7, -1)
+    assert_array_equal(
+        bootstrap_macro_f1(np.insert(probabilities, 7, 1 / 3, axis=0), more),
+        bootstrap_macro_f1(probabilities, labels),
+    )
+
+
+def test_a_class_without_images_scores_0_as_in_the_published_score():
+    labels = np.array([0, 0, 1, 1])
+    replicates = bootstrap_macro_f1(np.eye(3)[labels], labels)
+    assert replicates.max() == pytest.approx(2 / 3)
+
+
+def test_the_bootstrap_is_kept_beside_the_record(tmp_path):
+    store, record, predictions = make_stored(tmp_path)
+    found = read_replicates(store, record)
+    labels = predictions["test_labels"]
+    assert_array_equal(found, bootstrap_macro_f1(predictions["test"], labels))
+    next(tmp_path.rglob(f"{record.run_id}.npz")).unlink()
+    assert_array_equal(read_replicates(store, record), found)
+    names = {path.name for path in tmp_path.rglob("*.*")}
+    assert names == {f"{record.run_id}.json", f"{record.run_id}.boot.npy"}
+    assert list(store.run_ids()) == [record.run_id]
+
+
+def test_a_run_that_was_executed_again_gets_a_new_bootstrap(tmp_path):
+    store, record, predictions = make_stored(tmp_path)
+    old = read_replicates(store, record)
+    labels = predictions["test_labels"]
+    better = predict(labels, 3, skill=3)
+    score = macro_f1(better, labels)
+    record = make_record(record.run, score)
+    store.write(record, {"test": better, "test_labels": labels})
+    new = read_replicates(store, record)
+    assert new.mean() > old.mean() + 0.1
+    assert_array_equal(new, bootstrap_macro_f1(better, labels))
+
+
+@pytest.mark.parametrize("content", [b"", b"not an array", b"\x93NUMPY"])
+def test_a_damaged_bootstrap_is_made_anew(tmp_path, content):
+    store, record, _ = make_stored(tmp_path)
+    found = read_replicates(store, record)
+    next(tmp_path.rglob("*.boot.npy")).write_bytes(content)
+    assert_array_equal(read_replicates(store, record), found)
+
+
+def test_predictions_of_another_score_are_not_used(tmp_path):
+    store, record, _ = make_stored(tmp_path)
+    assert read_replicates(store, make_record(record.run, 0.123)) is None
+    assert not list(tmp_path.rglob("*.boot.npy"))
+
+
+def test_a_run_without_predictions_has_no_bootstrap(tmp_path):
+    store, record, _ = make_stored(tmp_path, status="diverged")
+    assert read_replicates(store, record) is None
+    other = make_record(find_run(make_study(), "sgd"), 0.5)
+    assert read_replicates(store, other) is None
+
+
+def test_the_matrix_has_the_runs_where_the_scores_are(tmp_path):
+    study = make_study()
+    store, record, predictions = make_stored(tmp_path)
+    records = make_records(study) | {record.run_id: record}
+    adam = gather(expand(study), records)[0]
+    matrix = replicate_matrix(adam, store)
+    assert matrix.shape == (NUM_REPLICATES, 2, 2)
+    known = ~np.isnan(matrix[0])
+    assert_array_equal(known, [[True, False], [False, False]])
+    score = adam.matrix("macro_f1")[0, 0]
+    assert_allclose(matrix[:, 0, 0].mean(), score, atol=0.01)

@@ -1,0 +1,161 @@
+"""Leases: one holder at any time, and none for ever."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from medzoo.study.leases import STALE_AFTER, UNWRITTEN_AFTER, Leases
+
+
+@pytest.fixture
+def leases(tmp_path):
+    return Leases(tmp_path / "leases")
+
+
+def path_of(leases):
+    return leases.folder / "run.lease"
+
+
+def write(leases, silence=0.0, **changes):
+    """Writes a lease as another process would have done."""
+    lease = {"host": os.uname().nodename, "pid": os.getpid(), "token": "theirs"}
+    lease |= {"started": time.time()} | changes
+    leases.folder.mkdir(exist_ok=True)
+    path_of(leases).write_text(json.dumps(lease))
+    age(leases, silence)
+
+
+def age(leases, silence):
+    then = time.time() - silence
+    os.utime(path_of(leases), (then, then))
+
+
+def dead_process():
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_a_claim_excludes_others_until_it_is_released(leases):
+    others = Leases(leases.folder)
+    assert leases.claim("run")
+    assert not others.claim("run")
+    assert others.claim("another run")
+    leases.release("run")
+    assert others.claim("run")
+
+
+def test_a_lease_says_who_holds_it_since_when(leases):
+    assert leases.claim("run")
+    lease = json.loads(path_of(leases).read_text())
+    assert lease["host"] == os.uname().nodename
+    assert lease["pid"] == os.getpid()
+    assert abs(lease["started"] - time.time()) < 60
+
+
+def test_the_lease_of_a_dead_process_is_taken_over_at_once(leases):
+    write(leases, pid=dead_process())
+    assert leases.claim("run")
+    assert json.loads(path_of(leases).read_text())["pid"] == os.getpid()
+    assert not Leases(leases.folder).claim("run")
+
+
+def test_a_killed_process_that_nobody_buried_is_dead(leases):
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1)
+    write(leases, pid=process.pid)
+    assert not leases.claim("run")
+    process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while not leases.claim("run"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.communicate()
+
+
+def test_a_later_process_with_the_same_number_is_another_one(leases):
+    write(leases, started=time.time() - 10**7)
+    assert leases.claim("run")
+
+
+def test_another_host_is_given_time_to_show_life(leases):
+    write(leases, host="elsewhere", pid=1, silence=STALE_AFTER / 2)
+    assert not leases.claim("run")
+    age(leases, STALE_AFTER + 1)
+    assert leases.claim("run")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}'])
+def test_an_unwritten_lease_is_soon_taken_over(leases, content):
+    write(leases)
+    path_of(leases).write_text(content)
+    assert not leases.claim("run")
+    age(leases, UNWRITTEN_AFTER + 1)
+    assert leases.claim("run")
+
+
+def test_a_sign_of_life_keeps_a_lease(leases, monkeypatch):
+    monkeypatch.setattr("medzoo.study.leases.HEARTBEAT", 0.0)
+    assert leases.claim("run")
+    age(leases, 1000)
+    leases.refresh()
+    assert time.time() - path_of(leases).stat().st_mtime < 60
+
+
+def test_a_lease_that_was_taken_over_is_not_released_by_its_old_holder(leases):
+    assert leases.claim("run")
+    write(leases, host="elsewhere")
+    leases.release("run")
+    assert path_of(leases).exists()
+
+
+def test_one_of_many_takes_a_stale_lease_over(tmp_path):
+    for _ in range(20):
+        many = [Leases(tmp_path / "leases") for _ in range(8)]
+        write(many[0], pid=dead_process())
+        claims, barrier = [], threading.Barrier(8)
+
+        def claim(leases, barrier=barrier, claims=claims):
+            barrier.wait()
+            claims.append(leases.claim("run"))
+
+        threads = [threading.Thread(target=claim, args=[x]) for x in many]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(claims) == 1
+        path_of(many[0]).unlink()
+
+
+CLAIMER = """
+import sys, time
+from pathlib import Path
+from medzoo.study.leases import Leases
+
+leases = Leases(Path(sys.argv[1]))
+while time.time() < float(sys.argv[2]):
+    pass
+print(sum(leases.claim(str(number)) for number in range(500)))
+"""
+
+
+def test_processes_that_claim_at_the_same_time_share_the_runs(tmp_path):
+    start = str(time.time() + 3)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIMER, tmp_path / "leases", start],
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(3)
+    ]
+    counts = [int(process.communicate()[0]) for process in processes]
+    # The leases of one that has ended are stale, and may be taken over again.
+    assert sum(counts) >= 500
+    lease_files = list((tmp_path / "leases").glob("*.lease"))
+    assert len(lease_files) == 500

@@ -1,0 +1,127 @@
+import csv
+import io
+import shutil
+import subprocess
+
+import pytest
+from report_records import SCORES, TASKS, make_records, make_study
+
+from medzoo.report.formats import FORMATS
+from medzoo.report.intervals import Estimate
+from medzoo.report.latex import to_latex
+from medzoo.report.markdown import format_table
+from medzoo.report.matrix import gather
+from medzoo.report.published import read_published, set_beside
+from medzoo.report.stats import summarise
+from medzoo.report.tables import Table
+from medzoo.scores import harmonic_mean
+from medzoo.study.expand import expand
+from medzoo.study.store import Store
+from medzoo.tasks import NAMES
+
+HALF = Estimate(0.5, low=0.25, high=0.75, half_width=0.25)
+AWKWARD = Table(
+    ("a_name", "score", "parameters"),
+    [[r"50 % of $x_1^2$ & \~{b} <#>", HALF, 1234567]],
+)
+
+
+def compare(study, folder, scores=SCORES):
+    results = gather(expand(study), make_records(study, scores))
+    return set_beside(results, study, summarise(results, Store(folder)))
+
+
+def rows_of(table, score):
+    return {
+        row[1]: dict(zip(table.columns, row, strict=True))
+        for row in table.rows
+        if row[0] == score
+    }
+
+
+def test_published_figures_are_of_known_tasks_and_scores():
+    for figure in read_published():
+        assert figure.task in (*NAMES, "all")
+        assert figure.score in ("macro_f1", "auc", "accuracy", "harmonic_mean")
+        assert 0 < figure.value < 1
+        assert figure.system
+        assert figure.source
+    keys = [figure[:3] for figure in read_published()]
+    assert len(keys) == len(set(keys))
+
+
+def test_published_harmonic_mean_follows_from_its_tasks():
+    system = "ACCV, shared ConvNeXt-Tiny"
+    values = {f.task: f.value for f in read_published() if f.system == system}
+    whole = values.pop("all")
+    assert harmonic_mean(values.values()) == pytest.approx(whole, abs=5e-4)
+
+
+def test_best_trial_stands_first_beside_published_figures(tmp_path):
+    table = compare(make_study(), tmp_path)
+    rows = rows_of(table, "macro_f1")
+    ours, *others = rows.values()
+    assert ours["system"] == "toy: lion"
+    assert [ours[task].mean for task in TASKS] == [0.75, 0.5]
+    assert ours["harmonic_mean"].mean == pytest.approx(0.6)
+    published = rows["ikteng, 11 small CNNs"]
+    assert [published[task].mean for task in TASKS] == [0.712, 0.33]
+    expected = 2 / (1 / 0.712 + 1 / 0.33)
+    assert published["harmonic_mean"].mean == pytest.approx(expected)
+    assert len(others) == 5
+
+
+def test_gaps_stay_empty(tmp_path):
+    row = rows_of(compare(make_study(), tmp_path), "accuracy")
+    assert row["ResNet-18 28 px"]["harmonic_mean"] is None
+    study = make_study(tasks=("pathmnist", "retinamnist"))
+    row = rows_of(compare(study, tmp_path), "macro_f1")["majority class"]
+    assert row["pathmnist"] is None
+    assert row["harmonic_mean"] is None
+
+
+def test_whole_competition_is_compared_only_on_all_tasks(tmp_path):
+    study = make_study(["adam"], tasks=NAMES, baseline=None)
+    scores = {"adam": [[0.5] * 11, [0.5] * 11]}
+    row = rows_of(compare(study, tmp_path, scores), "macro_f1")
+    paper = row["Gavril et al., shared ConvNeXt-Tiny 64 px"]
+    assert paper["harmonic_mean"].mean == 0.73294
+    assert "Gavril" not in format_table(compare(make_study(), tmp_path))
+
+
+def test_all_formats_hold_the_same_numbers(tmp_path):
+    table = compare(make_study(), tmp_path)
+    for write in FORMATS.values():
+        assert "0.712" in write(table)
+    found = list(csv.DictReader(io.StringIO(FORMATS["csv"](table))))
+    assert float(found[0]["breastmnist"]) == 0.75
+
+
+def test_html_takes_texts_as_texts():
+    assert "&lt;#&gt;" in FORMATS["html"](AWKWARD)
+
+
+def test_latex_compiles(tmp_path):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed (Debian: texlive-latex-base)")
+    text = (
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n"
+        f"{to_latex(AWKWARD)}\n\\end{{document}}\n"
+    )
+    (tmp_path / "table.tex").write_text(text)
+    subprocess.run(
+        ["pdflatex", "-halt-on-error", "table.tex"],
+        cwd=tmp_path,
+        check=True,
+        timeout=60,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def test_latex_escapes_what_it_would_read_as_commands():
+    cells = to_latex(AWKWARD).splitlines()[4]
+    assert cells == (
+        r"50 \% of \$x\_1\textasciicircum{}2\$ \& \textbackslash{}"
+        r"\textasciitilde{}\{b\} \textless{}\#\textgreater{} & "
+        r"0.500 $\pm$ 0.250 & 1,234,567 \\"
+    )

@@ -1,0 +1,278 @@
+"""The runner: every run once, whatever its neighbours do."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import psutil
+import pytest
+from pretended import Pretended, make_runs
+
+from medzoo.study.job import Job
+from medzoo.study.leases import Leases
+from medzoo.study.local import LocalExecutor, default_workers, list_gpus
+from medzoo.study.order import Queue
+from medzoo.study.runner import execute_jobs
+from medzoo.training.prepare import graph_key
+from medzoo.training.run import Run
+
+
+@pytest.fixture
+def pretended(tmp_path, monkeypatch):
+    return Pretended(tmp_path, monkeypatch.setenv)
+
+
+def test_every_run_is_executed_once(pretended):
+    runs = make_runs(12)
+    records = pretended.execute(runs)
+    assert {record.run for record in records} == set(runs)
+    assert pretended.counts() == {run.run_id: 1 for run in runs}
+    statuses = pretended.store.statuses()
+    assert statuses == {run.run_id: "done" for run in runs}
+    assert not list(pretended.store.folder.glob("leases/*.lease"))
+
+
+def test_each_fault_ends_as_it_should_while_its_neighbours_finish(pretended):
+    runs = make_runs(16)
+    pretended.go_wrong(
+        seed_1="raise", seed_3="nan", seed_5="hang", seed_7="eat",
+        seed_9="exit", seed_11="segfault", seed_13="raise once",
+    )  # fmt: skip
+    tried_again = []
+    records = pretended.execute(
+        runs,
+        timeout=3,
+        memory=2**30,
+        on_retry=lambda record: tried_again.append(record.run.seed),
+    )
+    found = {record.run.seed: record for record in records}
+    assert sorted(found) == list(range(16))
+    failed = {s: r.error for s, r in found.items() if r.status == "failed"}
+    assert sorted(failed) == [1, 5, 7, 9, 11]
+    assert found[3].status == "diverged"
+    assert failed[1]["type"] == "RuntimeError"
+    assert "go_wrong" in failed[1]["traceback"]
+    assert "longer than 3 seconds" in failed[5]["message"]
+    assert "more than 1.0 GB" in failed[7]["message"]
+    assert "exit code 0" in failed[9]["message"]
+    assert failed[9]["traceback"] == "the last words"
+    assert f"exit code -{signal.SIGSEGV:d}" in failed[11]["message"]
+    assert "Segmentation fault" in failed[11]["traceback"]
+    # What failed was tried twice, and only that.
+    counts = pretended.counts()
+    for run in runs:
+        tries = 2 if run.seed in (*failed, 13) else 1
+        assert counts[run.run_id] == tries, run.seed
+    assert sorted(tried_again) == [1, 5, 7, 9, 11, 13]
+
+
+def test_without_retries_a_run_fails_at_once(pretended):
+    pretended.go_wrong(seed_0="raise")
+    runs = make_runs(2)
+    records = pretended.execute(runs, retries=0)
+    assert sorted(record.status for record in records) == ["done", "failed"]
+    assert pretended.counts()[runs[0].run_id] == 1
+
+
+def test_a_failed_run_is_tried_again_by_the_next_call(pretended):
+    pretended.go_wrong(seed_0="raise")
+    runs = make_runs(1)
+    pretended.execute(runs)
+    pretended.go_wrong()
+    assert [r.status for r in pretended.execute(runs)] == ["done"]
+
+
+def test_workers_are_replaced_after_some_runs(pretended, monkeypatch):
+    monkeypatch.setattr("medzoo.study.local.RUNS_A_WORKER", 3)
+    pretended.execute(make_runs(7), workers=1)
+    processes = pretended.processes()
+    assert [processes.count(p) for p in dict.fromkeys(processes)] == [3, 3, 1]
+
+
+def test_workers_that_keep_much_memory_are_replaced(pretended):
+    pretended.execute(make_runs(3), workers=1, memory=2**31)
+    assert len(set(pretended.processes())) == 1
+    # A Python with NumPy keeps more than half of these 40 MB for itself.
+    others = make_runs(3, task="retinamnist")
+    pretended.execute(others, workers=1, memory=40 * 2**20, retries=0)
+    assert len(set(pretended.processes())) == 1 + 3
+
+
+def test_an_idle_worker_that_is_killed_is_replaced(pretended):
+    killed = []
+
+    def kill(record):
+        pid = pretended.processes()[0]
+        if not killed:
+            killed.append(pid)
+            os.kill(pid, signal.SIGKILL)
+
+    runs = make_runs(4)
+    pretended.execute(runs, workers=1, on_record=kill)
+    assert set(pretended.store.statuses().values()) == {"done"}
+
+
+def test_an_error_of_the_caller_ends_the_workers(pretended):
+    def stop(record):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        pretended.execute(make_runs(8), on_record=stop)
+    assert not any(psutil.pid_exists(p) for p in pretended.processes())
+    assert len(pretended.store.statuses()) == 1
+    assert not list(pretended.store.folder.glob("leases/*.lease"))
+
+
+def test_after_the_deadline_nothing_is_started(pretended):
+    runs = make_runs(3)
+    with LocalExecutor(1) as executor:
+        in_time = execute_jobs(
+            map(Job, runs),
+            pretended.store,
+            executor=executor,
+            deadline=time.monotonic(),
+            on_record=print,
+        )
+    assert not in_time
+    assert not pretended.counts()
+
+
+def test_a_run_of_another_process_is_waited_for_and_not_repeated(pretended):
+    runs = make_runs(3)
+    theirs = Leases(pretended.store.folder / "leases")
+    # Another process holds the first run, finishes it later and lets it go.
+    assert theirs.claim(runs[0].run_id)
+
+    def finish():
+        time.sleep(1.5)
+        executed = pretended.store.read(runs[1].run_id)
+        record = executed.model_copy(
+            update={"run": runs[0], "run_id": runs[0].run_id}
+        )
+        pretended.store.write(record)
+        theirs.release(runs[0].run_id)
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    records = pretended.execute(runs)
+    thread.join()
+    assert [record.run.seed for record in records][-1] == 0
+    assert pretended.counts() == {run.run_id: 1 for run in runs[1:]}
+
+
+SCRIPT = """
+import sys
+from pretended import make_runs
+from medzoo.study.job import Job
+from medzoo.study.local import LocalExecutor
+from medzoo.study.runner import execute_jobs
+from medzoo.study.store import Store
+
+if __name__ == "__main__":
+    with LocalExecutor(2) as executor:
+        execute_jobs(
+            map(Job, make_runs(int(sys.argv[1]))),
+            Store(),
+            executor=executor,
+            on_record=lambda record: print(record.run.seed, flush=True),
+        )
+"""
+
+
+def start(pretended, count, **environment):
+    script = pretended.executions.with_name("script.py")
+    script.write_text(SCRIPT)
+    path = f"{os.environ['PYTHONPATH']}:{os.path.dirname(__file__)}"
+    return subprocess.Popen(
+        [sys.executable, str(script), str(count)],
+        env=os.environ | {"PYTHONPATH": path} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_two_processes_share_a_store_and_repeat_nothing(pretended):
+    processes = [start(pretended, 20) for _ in range(2)]
+    for process in processes:
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+        # Each hears of all runs, its own and those of the other.
+        assert sorted(map(int, output.split())) == list(range(20))
+    assert set(pretended.counts().values()) == {1}
+    assert len(pretended.counts()) == 20
+
+
+def test_nobody_outlives_a_killed_driver(pretended):
+    process = start(pretended, 20, SECONDS="60")
+    deadline = time.monotonic() + 30
+    while len(pretended.processes()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    process.kill()
+    process.communicate()
+    _, alive = psutil.wait_procs(children, timeout=3)
+    assert not alive
+    # Its leases are taken over at once.
+    again = start(pretended, 20)
+    output, errors = again.communicate(timeout=60)
+    assert again.returncode == 0, errors
+    assert len(output.split()) == 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_keeps_what_is_done_and_leaves_nobody(pretended, number):
+    process = start(pretended, 60, SECONDS="0.2")
+    process.stdout.readline()
+    children = psutil.Process(process.pid).children(recursive=True)
+    os.killpg(process.pid, number)
+    _, errors = process.communicate(timeout=20)
+    assert "KeyboardInterrupt" in errors
+    assert errors.count("Traceback") == 1  # None of a worker.
+    _, alive = psutil.wait_procs(children, timeout=3)
+    assert not alive
+    assert 1 <= len(pretended.store.statuses()) < 60
+    assert not list(pretended.store.folder.glob("leases/*.lease"))
+
+
+def test_equal_graphs_follow_each_other_on_one_worker():
+    runs = [
+        Run(task="breastmnist", optimizer=optimizer, seed=seed)
+        for seed in range(3)
+        for optimizer in ("sgd", "adam", "lion")
+    ]
+    queue = Queue(map(Job, runs))
+    known = {"a": [], "b": []}
+    taken = {"a": [], "b": []}
+    for worker in "abababaab":
+        others = {key for keys in known.values() for key in keys}
+        run = queue.take(known[worker], others).run
+        known[worker] = [graph_key(run), *known[worker]]
+        taken[worker].append(run.optimizer)
+    assert taken["a"] == ["sgd"] * 3 + ["lion"] * 2
+    assert taken["b"] == ["adam"] * 3 + ["lion"]
+    assert not queue
+
+
+@pytest.mark.parametrize(
+    ("text", "gpus", "workers"),
+    [("", [], None), ("-1", [], None), ("0,3", ["0", "3"], 4)],
+)
+def test_gpus_are_those_that_the_environment_names(
+    monkeypatch, text, gpus, workers
+):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", text)
+    assert list_gpus() == gpus
+    cores = len(os.sched_getaffinity(0))
+    assert default_workers(2) == (workers or cores)
+
+
+def test_each_worker_is_bound_to_a_gpu_in_turn(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+    with LocalExecutor(4) as executor:
+        assert [s.gpu for s in executor._setups] == ["5", "7", "5", "7"]

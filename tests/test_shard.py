@@ -1,0 +1,148 @@
+"""Studies in parts, and stores that are joined."""
+
+import json
+
+import numpy as np
+import pytest
+
+from medzoo.study.estimates import rough_seconds
+from medzoo.study.expand import expand
+from medzoo.study.merge import merge_stores
+from medzoo.study.shard import Shard, take_shard
+from medzoo.study.spec import read_study
+from medzoo.study.store import Store
+from medzoo.training.record import Record
+from medzoo.training.run import Run
+
+RUN = Run(task="breastmnist")
+
+
+def all_runs(name="optimizers"):
+    study = read_study(name)
+    return list(dict.fromkeys(item.run for item in expand(study)))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7, 64])
+def test_shards_are_disjoint_and_complete(parts):
+    runs = all_runs()
+    shards = [take_shard(runs, Shard(i + 1, parts)) for i in range(parts)]
+    assert sorted(r.run_id for s in shards for r in s) == sorted(
+        run.run_id for run in runs
+    )
+    # Each keeps the order of the study, and is the same every time.
+    for number, shard in enumerate(shards, 1):
+        assert shard == [run for run in runs if run in set(shard)]
+        assert shard == take_shard(runs, Shard(number, parts))
+
+
+@pytest.mark.parametrize("parts", [2, 7])
+def test_shards_cost_the_same(parts):
+    runs = all_runs()
+    loads = [
+        sum(map(rough_seconds, take_shard(runs, Shard(i + 1, parts))))
+        for i in range(parts)
+    ]
+    longest = max(map(rough_seconds, runs))
+    assert max(loads) - min(loads) <= longest
+    assert max(loads) < 1.1 * sum(loads) / parts
+
+
+def test_more_shards_than_runs_leave_some_empty():
+    shards = [take_shard([RUN], Shard(i + 1, 3)) for i in range(3)]
+    assert sorted(map(len, shards)) == [0, 0, 1]
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "-1/2", "1/0"])
+def test_a_wrong_shard_is_one_sentence(text):
+    with pytest.raises(ValueError, match=f"Received: shard='{text}'"):
+        Shard.parse(text)
+
+
+def write(store, status="done", value=0.5, started="2026-01-01", run=RUN):
+    scores = {"test": {"macro_f1": value}} if status == "done" else {}
+    record = Record(
+        run=run,
+        run_id=run.run_id,
+        status=status,
+        scores=scores,
+        started=started,
+        seconds={"total": value},
+    )
+    store.write(record, {"test": np.full(3, value)} if scores else None)
+    return record
+
+
+@pytest.fixture
+def stores(tmp_path):
+    return [Store(tmp_path / name) for name in ("ours", "a", "b")]
+
+
+def test_merged_shards_are_the_whole_study(stores):
+    ours, *parts = stores
+    runs = all_runs()[:20]
+    for number, store in enumerate(parts, 1):
+        for run in take_shard(runs, Shard(number, 2)):
+            write(store, run=run, value=run.learning_rate)
+    merged = merge_stores([part.folder for part in parts], ours)
+    assert merged.counts == {"new": 20}
+    assert not merged.conflicts
+    for run in runs:
+        assert ours.read(run.run_id).run == run
+        found = ours.read_predictions(run.run_id)["test"]
+        assert found.tolist() == [run.learning_rate] * 3
+    again = merge_stores([part.folder for part in parts], ours)
+    assert again.counts == {"kept": 20}
+
+
+@pytest.mark.parametrize("there", ["done", "diverged", "failed"])
+def test_a_finished_run_is_better_than_a_failed_one(stores, there):
+    ours, theirs, _ = stores
+    write(ours, "failed", started="2026-02-02")
+    kept = write(theirs, there, started="2026-03-03")
+    assert merge_stores([theirs.folder], ours).counts == {"replaced": 1}
+    assert ours.read(RUN.run_id).started == kept.started
+    write(theirs, "failed", started="2026-04-04")
+    if there != "failed":
+        merge_stores([theirs.folder], ours)
+        assert ours.read(RUN.run_id).status == there
+
+
+@pytest.mark.parametrize(("date", "winner"), [("2025", 0.5), ("2027", 0.25)])
+def test_of_two_different_results_the_later_wins_and_both_are_named(
+    stores, date, winner
+):
+    ours, theirs, _ = stores
+    write(ours)
+    write(theirs, value=0.25, started=date)
+    (conflict,) = merge_stores([theirs.folder], ours).conflicts
+    assert ours.read(RUN.run_id).scores["test"]["macro_f1"] == winner
+    for part in (RUN.run_id, str(ours.folder), str(theirs.folder), date):
+        assert part in conflict
+
+
+def test_other_times_for_the_same_result_are_no_conflict(stores):
+    ours, theirs, _ = stores
+    record = write(ours)
+    other = {"seconds": {"total": 9.0}, "started": "2027", "device": "gpu"}
+    theirs.write(record.model_copy(update=other))
+    merged = merge_stores([theirs.folder], ours)
+    assert merged.counts == {"kept": 1}
+    assert not merged.conflicts
+
+
+def test_a_damaged_record_is_not_merged(stores):
+    ours, theirs, _ = stores
+    write(theirs)
+    path = theirs.folder / RUN.run_id[:2] / f"{RUN.run_id}.json"
+    path.write_text(json.dumps({"status": "done"}))
+    with pytest.warns(UserWarning, match="is damaged"):
+        merge_stores([theirs.folder], ours)
+    assert not ours.statuses()
+
+
+def test_a_folder_that_is_not_there_is_named_before_anything_is_merged(stores):
+    ours, theirs, nowhere = stores
+    write(theirs)
+    with pytest.raises(FileNotFoundError, match=str(nowhere.folder)):
+        merge_stores([theirs.folder, nowhere.folder], ours)
+    assert not ours.statuses()
