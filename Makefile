@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study search report test test-slow check lock
+.PHONY: help setup study report test test-slow chaos bench check lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -48,6 +48,12 @@ test: $(VENV)/.installed ## the default test suite
 test-slow: $(VENV)/.installed ## the long tests
 	@$(BIN)/python -m pytest -m slow
 
+chaos: $(VENV)/.installed ## kill drivers and workers at random, and look what is left
+	@$(BIN)/python -m pytest -m slow tests/test_chaos.py
+
+bench: $(VENV)/.installed ## every benchmark, against named alternatives (writes results/benchmarks)
+	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
 check: $(VENV)/.installed ## lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -55,6 +61,7 @@ check: $(VENV)/.installed ## lint and types
 
 # medmnist is installed alone: its own requirements bring torch (see setup.cfg).
 lock: ## renew requirements.lock (needs uv on the path: pip install uv)
-	@uv pip compile setup.cfg --all-extras --universal --python-version 3.11 \
-		--no-emit-index-url --no-header --upgrade --quiet -o requirements.lock
+	@uv pip compile setup.cfg --extra dev --extra search --universal \
+		--python-version 3.11 --no-emit-index-url --no-header --quiet \
+		-o requirements.lock
 	@echo "medmnist==3.0.2" >> requirements.lock

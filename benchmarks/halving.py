@@ -3,8 +3,8 @@
     python benchmarks/halving.py --tasks breastmnist,retinamnist \
         --seeds 0,1,2 --epochs 20
 
-Every candidate of `halving.toml` is trained to its end, once, and its test labels
-are not read. A training that is stopped and resumed has the same history (a
+Every candidate of `halving.toml` is trained to its end, once, and its test
+labels are not read. A training that is stopped and resumed has the same history (a
 test holds that), so the cuts of halving are replayed from these histories: both
 ways to choose are compared on the same trainings. Runs lie in MEDZOO_RUNS, and
 the same command goes on where it was interrupted.
@@ -112,8 +112,8 @@ def write_page(study: Study, store: Store) -> str:
         "- Halving: all candidates to a quarter of the budget, the better half "
         "to a half, the better half of those to the end\n\n"
         + "\n".join([HEADER, *rows])
-        + "\n\nA choice is made for each trial, task and seed, or for all seeds "
-        "together. By chance the winners would be the same in "
+        + "\n\nA choice is made for each trial, task and seed, or for all "
+        "seeds together. By chance the winners would be the same in "
         f"{1 / len(tuned['learning_rate']):.0%} of the choices. Macro F1 is on "
         "val, of the best check.\n"
     )

@@ -8,7 +8,8 @@ from medzoo.report.bars import costs_of, describe_bars, make_bars
 from medzoo.report.confusion import count_confusions
 from medzoo.report.figures import make_figures
 from medzoo.report.figures.costs import find_pareto_front
-from medzoo.report.figures.curves import over_seeds, pick_trials
+from medzoo.report.figures.curves import over_seeds
+from medzoo.report.figures.style import pick_trials
 from medzoo.report.grid import make_grid
 from medzoo.report.write import write_report
 from medzoo.study.expand import expand
@@ -165,12 +166,12 @@ def record_with_history(points):
     return make_record(run, 0.5, history=history)
 
 
-def test_baseline_is_always_among_the_curves(tmp_path):
+def test_baseline_is_always_among_the_picked(tmp_path):
     study = make_widths(9, tasks=NAMES[:1], seeds=(0,))
     results, *_ = report_on(study, tmp_path, {}, {})
     worst = results[-1].trial
     study = make_widths(9, tasks=NAMES[:1], seeds=(0,), baseline=worst)
-    shown = [trial.trial for trial in pick_trials(study, results)]
+    shown = [trial.trial for trial in pick_trials(study, results, 6)]
     assert shown == [*[trial.trial for trial in results[:5]], worst]
 
 

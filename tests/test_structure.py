@@ -98,6 +98,7 @@ def test_files_and_functions_stay_small(path):
         ["study", "list"],
         ["study", "plan", "quickstart"],
         ["study", "status", "quickstart"],
+        ["compare", "quickstart"],
         ["study", "report", "quickstart", "--smoke", "--out", "{tmp}"],
     ],
     ids=" ".join,

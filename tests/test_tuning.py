@@ -1,7 +1,12 @@
 """Tuned values: chosen on val, and test is read for the winner alone."""
 
 import dataclasses
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -469,3 +474,36 @@ def test_pages_say_how_many_images_a_task_was_cut_to(tmp_path, store):
     plain = dataclasses.replace(study, tuned=None)
     facts = list_facts(plain, read_results(plain, store), "make")
     assert "max_images 64" in facts["Fixed"]
+
+
+def start_study(folder, runs):
+    """Runs the study of this file as a person would, in its own processes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "medzoo", "study", "run", "x.toml"],
+        cwd=folder,
+        env={**os.environ, "MEDZOO_RUNS": str(folder / runs)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_killed_study_goes_on_with_its_cuts_and_states(halving, tmp_path):
+    """Through worker processes: the records are those of an uncut study."""
+    whole = Store(tmp_path / "whole")
+    carry_out(read_study(tmp_path / "x.toml"), whole, run_one)
+    process = start_study(tmp_path, "killed")
+    deadline = time.monotonic() + 200
+    while not list(tmp_path.glob("killed/*/*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    store = Store(tmp_path / "killed")
+    assert "done" not in store.statuses().values()
+    assert start_study(tmp_path, "killed").wait(300) == 0
+    assert store.statuses() == whole.statuses()
+    for run_id in whole.run_ids():
+        found, expected = store.read(run_id), whole.read(run_id)
+        assert results(found) == results(expected)

@@ -133,7 +133,8 @@ def _draw_panel(
     _name_ticks(axis)
     axis.set_xlabel(COSTS[cost], fontsize=9)
     axis.grid(color=GRID, linewidth=0.8)
-    place_labels(axis, x, y, [t.trial.name for t in results], first=front)
+    names = [trial.trial.name for trial in results]
+    place_labels(axis, x, y, names, first=front)
 
 
 def _name_ticks(axis: "Axes") -> None:

@@ -12,7 +12,9 @@ from medzoo.report.figures.style import (
     add_legend,
     add_panel,
     add_titles,
+    describe_picked,
     make_figure,
+    pick_trials,
     shorten,
 )
 from medzoo.report.matrix import TrialResults
@@ -65,17 +67,6 @@ def over_seeds(records: Sequence[Record], measure: str) -> Curve:
     return Curve(np.array(epochs), *columns)
 
 
-def pick_trials(
-    study: Study, results: Sequence[TrialResults]
-) -> list[TrialResults]:
-    """Picks the best trials and the baseline, as many as an eye can follow."""
-    picked = list(results[:_MOST_TRIALS])
-    for trial in results[_MOST_TRIALS:]:
-        if trial.trial == study.baseline:
-            picked[-1] = trial
-    return picked
-
-
 def draw_learning_curves(
     study: Study, results: Sequence[TrialResults]
 ) -> "Figure":
@@ -86,7 +77,7 @@ def draw_learning_curves(
         results: The trials, the best first.
     """
     tasks = results[0].tasks
-    shown = pick_trials(study, results)
+    shown = pick_trials(study, results, _MOST_TRIALS)
     columns = min(_MOST_COLUMNS, len(tasks))
     block = _TITLE + 2 * (_TALL + 0.15) + _NAMES
     blocks = math.ceil(len(tasks) / columns)
@@ -110,13 +101,11 @@ def draw_learning_curves(
             else:
                 axis.set_xlabel("epoch", fontsize=9)
     synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
-    which = f"the best {len(shown)} of {len(results)} trials"
-    if len(shown) == len(results):
-        which = "best trial first"
     add_titles(
         figure,
         f"{study.name}: learning curves{synthetic}",
-        f"{which}; line: mean over seeds, band: lowest to highest seed",
+        f"{describe_picked(shown, results)}; line: mean over seeds, "
+        "band: lowest to highest seed",
     )
     add_legend(figure, figure.axes[0], names)
     return figure

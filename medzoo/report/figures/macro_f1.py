@@ -15,7 +15,9 @@ from medzoo.report.figures.style import (
     add_legend,
     add_panel,
     add_titles,
+    describe_picked,
     make_figure,
+    pick_trials,
     shorten,
     text_width,
     widen,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 _PANEL, _ROW, _GAP, _TITLE, _TOP, _BOTTOM = 2.1, 0.2, 0.2, 0.65, 0.5, 0.35
 _COLUMNS = 4
 _LONGEST_NAME = 44
+_MOST_TRIALS = 40
 _SMALLEST_SPAN = 0.05
 
 
@@ -47,9 +50,10 @@ def draw_macro_f1(
         results: The trials in the order of the rows, the best first.
         statistics: Their estimates.
     """
-    trials = [trial.trial for trial in results]
+    shown = pick_trials(study, results, _MOST_TRIALS)
+    trials = [trial.trial for trial in shown]
     baseline = trials.index(study.baseline) if study.baseline else None
-    bars = [make_bars(trial, statistics) for trial in results]
+    bars = [make_bars(trial, statistics) for trial in shown]
     names = [shorten(trial.name, _LONGEST_NAME) for trial in trials]
     columns = min(_COLUMNS, len(bars[0]))
     left, tall = 0.25 + text_width(names), _ROW * (len(names) + 0.5)
@@ -72,7 +76,7 @@ def draw_macro_f1(
     add_titles(
         figure,
         f"{study.name}: macro F1 on the test split{synthetic}",
-        f"best trial first; each panel has its own scale; "
+        f"{describe_picked(shown, results)}; each panel has its own scale; "
         f"bar: {describe_bars(statistics)}",
     )
     add_legend(figure, figure.axes[0], 4)

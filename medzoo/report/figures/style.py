@@ -5,6 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from medzoo.report.matrix import TrialResults
+from medzoo.study.spec import Study
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -67,6 +70,32 @@ def add_legend(figure: "Figure", axis: "Axes", columns: int) -> None:
         fontsize=9,
         handletextpad=0.4,
     )
+
+
+def pick_trials(
+    study: Study, results: Sequence[TrialResults], most: int
+) -> list[TrialResults]:
+    """Picks the best trials, and the baseline in place of the last of them.
+
+    Args:
+        study: Gives the baseline.
+        results: The trials, the best first.
+        most: How many an eye can follow.
+    """
+    picked = list(results[:most])
+    for trial in results[most:]:
+        if trial.trial == study.baseline:
+            picked[-1] = trial
+    return picked
+
+
+def describe_picked(
+    shown: Sequence[TrialResults], results: Sequence[TrialResults]
+) -> str:
+    """Says which of the trials are shown."""
+    if len(shown) == len(results):
+        return "best trial first"
+    return f"{len(shown)} of {len(results)} trials, the best first"
 
 
 def plain(text: str) -> str:
