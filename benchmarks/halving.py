@@ -4,8 +4,8 @@
         --seeds 0,1,2 --epochs 20
 
 Every candidate of `halving.toml` is trained to its end, once, and its test
-labels are not read. A training that is stopped and resumed has the same history (a
-test holds that), so the cuts of halving are replayed from these histories: both
+labels are not read. A training that is stopped and resumed has the same history
+(a test holds that), so the cuts of halving are replayed from histories: both
 ways to choose are compared on the same trainings. Runs lie in MEDZOO_RUNS, and
 the same command goes on where it was interrupted.
 """

@@ -145,8 +145,8 @@ def test_no_image_is_in_two_splits_or_twice_in_one(task):
 @pytest.mark.parametrize(
     ("task", "digest"),
     [
-        ("breastmnist", "74fd90c5561daab3"),
-        ("retinamnist", "f752c24cf977c9db"),
+        ("breastmnist", "56465c4992b1dbf6"),
+        ("retinamnist", "1f52f8ce19acd74a"),
     ],
 )
 def test_bytes_are_the_same_on_every_platform(task, digest):
@@ -199,16 +199,20 @@ def test_colour_alone_does_not_give_the_class(task):
 @all_tasks
 def test_the_nearest_mean_image_is_weak(task):
     dataset = make_synthetic(task)
-    assert score_of(NearestCentroid(), dataset) < 0.75
+    assert score_of(NearestCentroid(), dataset) < chance(dataset) + 0.15
 
 
 def check_orders(dataset, *, widths, clearly):
-    """Chance < mlp < skip_cnn < 1, by `clearly` or more."""
+    """Linear is weak; then come mlp and skip_cnn, each by `clearly`."""
     scores = {
         name: model_score(name, dataset, width=widths[name], epochs=15)
         for name in ("mlp", "skip_cnn")
     }
-    assert scores["mlp"] > chance(dataset) + clearly, scores
+    scores["linear"] = score_of(LogisticRegression(max_iter=2000), dataset)
+    scores["chance"] = chance(dataset)
+    assert scores["linear"] < scores["chance"] + 0.2, scores
+    assert scores["mlp"] > scores["linear"] + clearly, scores
+    assert scores["mlp"] > scores["chance"] + clearly, scores
     assert scores["skip_cnn"] > scores["mlp"] + clearly, scores
     assert scores["skip_cnn"] < 0.98, scores
 
@@ -220,7 +224,7 @@ def test_untrained_models_are_at_chance(task):
     assert score < chance(dataset) + 0.1
 
 
-@pytest.mark.parametrize("task", ["breastmnist", "retinamnist"])
+@pytest.mark.parametrize("task", ["retinamnist", "organsmnist"])
 def test_the_cnn_learns_more_than_the_mlp(task):
     dataset = make_synthetic(task)
     check_orders(dataset, widths={"mlp": 128, "skip_cnn": 12}, clearly=0.05)
