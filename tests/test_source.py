@@ -41,7 +41,7 @@ def read_with(*changes):
 
 
 # What is written, what it is written instead of, and the whole sentence.
-LISTED = ", ".join([*FIELDS, "dropout"])
+LISTED = ", ".join([*FIELDS, "dropout", "hidden"])
 TASKS = ", ".join(NAMES)
 FAULTS = {
     "an unknown axis": (
@@ -60,7 +60,8 @@ FAULTS = {
         "epochs = 2",
         "stages = 2",
         "x.toml, line 12: `fixed.stages` is not an option of `mlp`. Expected "
-        "one of: dropout. Give each model its own `[[axes]]` or `[[trials]]`.",
+        "one of: dropout, hidden. Give each model its own `[[axes]]` or "
+        "`[[trials]]`.",
     ),
     "a key of the study in a table": (
         "epochs = 2",
@@ -79,7 +80,7 @@ FAULTS = {
         "seed =",
         "x.toml, line 4: `seed` is not a key of a study. Did you mean `seeds`? "
         "Expected one of: tasks, seeds, data, question, baseline, axes, fixed, "
-        "trials.",
+        "trials, tuned.",
     ),
     "no question": (
         'question = "Which?"',

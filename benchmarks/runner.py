@@ -1,0 +1,184 @@
+"""What medzoo's runner takes, beside a Keras loop and KerasTuner's grid search.
+
+    python benchmarks/runner.py [--data synthetic] [--epochs 20] [--images 20000]
+
+The 24 runs of `runner.toml`, each way in processes of their own, one after the
+other: wall time, CPU time and peak memory of all processes of each. Then one
+run on many images, for which training is nearly everything.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+import psutil
+
+from medzoo.study.local import default_workers
+from medzoo.study.store import Store
+
+HERE = Path(__file__).parent
+OUT = HERE.parent / "results" / "benchmarks"
+NUM_RUNS = 24
+
+
+class Cost(NamedTuple):
+    """What a command took.
+
+    Args:
+        wall: Seconds.
+        cpu: Seconds of all cores, in all its processes.
+        memory: Peak of the memory of all its processes, in MB.
+        output: The last line that it printed.
+    """
+
+    wall: float
+    cpu: float
+    memory: float
+    output: str
+
+
+def main() -> None:
+    """Measures, compares, and writes the page."""
+    options = _parse()
+    alternatives = {
+        name: _measure(_alternative(part, options.data, options.epochs))
+        for name, part in (
+            ("a loop around `model.fit`", "keras_loop"),
+            ("KerasTuner `GridSearch`", "keras_tuner"),
+        )
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        cost, share, score = _measure_medzoo(Path(folder), options)
+    steps = json.loads(
+        _measure(_alternative("steps", options.images, 2)).output
+    )
+    page = _write_page(options, alternatives, cost, share, score, steps)
+    OUT.mkdir(parents=True, exist_ok=True)
+    (OUT / "runner.md").write_text(page)
+    print(page)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="medmnist")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--images", type=int, default=20_000)
+    parser.add_argument("--workers", type=int, default=default_workers())
+    return parser.parse_args()
+
+
+def _alternative(part: str, source: object, epochs: int) -> list[str]:
+    script = HERE / "alternatives" / "keras_runs.py"
+    return [sys.executable, str(script), part, str(source), str(epochs)]
+
+
+def _measure_medzoo(
+    folder: Path, options: argparse.Namespace
+) -> tuple[Cost, float, float]:
+    """Runs the study as a person does; returns also its steps and its score."""
+    text = (HERE / "runner.toml").read_text()
+    study = folder / "runner.toml"
+    study.write_text(text.replace("epochs = 20", f"epochs = {options.epochs}"))
+    command = [
+        *(sys.executable, "-m", "medzoo", "study", "run", str(study)),
+        *("--data", options.data, "--workers", str(options.workers)),
+        *("--out", str(folder / "results")),
+    ]
+    cost = _measure(command, MEDZOO_RUNS=str(folder / "runs"))
+    store = Store(folder / "runs")
+    records = list(store.read_many(store.run_ids()).values())
+    inside = sum(r.seconds["train"] + r.seconds["check"] for r in records)
+    score = fmean(r.scores["test"]["macro_f1"] or 0.0 for r in records)
+    return cost, inside / options.workers / cost.wall, score
+
+
+def _measure(command: list[str], **environment: str) -> Cost:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=HERE.parent,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    peak = 0.0
+    while process.poll() is None:
+        peak = max(peak, _memory(process.pid))
+        time.sleep(0.5)
+    wall = time.perf_counter() - started
+    output = process.communicate()[0].strip()
+    if process.returncode:
+        sys.exit(f"{' '.join(command)} ended with {process.returncode}.")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall, cpu, peak, output.splitlines()[-1])
+
+
+def _memory(pid: int) -> float:
+    """Sums the memory of a process and its children; shared pages count once."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return sum(p.memory_full_info().pss for p in family) / 2**20
+    except psutil.Error:  # One has ended between the two lines.
+        return 0.0
+
+
+def _write_page(
+    options: argparse.Namespace,
+    alternatives: dict[str, Cost],
+    cost: Cost,
+    share: float,
+    score: float,
+    steps: dict[str, float],
+) -> str:
+    name = f"medzoo, {options.workers} workers"
+    rows = [
+        (who, found, json.loads(found.output)["score"])
+        for who, found in alternatives.items()
+    ] + [(name, cost, score)]
+    table = [
+        f"| {who} | {c.wall:.0f} | {cost.wall / c.wall:.2f} | {c.cpu:.0f} "
+        f"| {c.memory:.0f} | {found:.3f} |"
+        for who, c, found in rows
+    ]
+    overhead = steps["train"] / steps["steps"] - 1
+    return "\n".join(
+        [
+            "# What the runner takes",
+            "",
+            f"{NUM_RUNS} runs of `benchmarks/runner.toml` (breastmnist, "
+            f"{options.data} data, {options.epochs} epochs) on "
+            f"{psutil.cpu_count()} cores, each way from start to end.",
+            "",
+            "| | seconds | medzoo takes | CPU seconds | peak MB "
+            "| macro F1 on test |",
+            "| :--- | ---: | ---: | ---: | ---: | ---: |",
+            *table,
+            "",
+            f"Of medzoo's time {share:.0%} was inside training and validation "
+            "steps.",
+            "",
+            f"One run of 2 epochs on {options.images:,} images of 28x28x3: "
+            f"{steps['steps']:.1f} s inside the steps of a plain loop, "
+            f"{steps['train']:.1f} s in medzoo's training without its looks "
+            f"at val ({steps['check']:.1f} s): {overhead:+.1%}.",
+            "",
+            "Written by `python benchmarks/runner.py`.",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
