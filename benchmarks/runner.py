@@ -1,6 +1,6 @@
 """What medzoo's runner takes, beside a Keras loop and KerasTuner's grid search.
 
-    python benchmarks/runner.py [--data synthetic] [--epochs 20] [--images 20000]
+    python benchmarks/runner.py [--data synthetic] [--epochs 20] [--workers 2]
 
 The 24 runs of `runner.toml`, each way in processes of their own, one after the
 other: wall time, CPU time and peak memory of all processes of each. Then one
@@ -125,7 +125,7 @@ def _measure(command: list[str], **environment: str) -> Cost:
 
 
 def _memory(pid: int) -> float:
-    """Sums the memory of a process and its children; shared pages count once."""
+    """Sums the memory of a process and its children, shared pages once."""
     try:
         process = psutil.Process(pid)
         family = [process, *process.children(recursive=True)]
