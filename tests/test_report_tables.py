@@ -15,6 +15,7 @@ from medzoo.report.by_run import make_runs
 from medzoo.report.by_trial import make_per_task, make_summary, rank
 from medzoo.report.markdown import format_table
 from medzoo.report.matrix import gather
+from medzoo.report.standing import describe_standing
 from medzoo.report.stats import summarise
 from medzoo.report.tables import Table, to_csv
 from medzoo.study.expand import expand
@@ -176,3 +177,16 @@ def test_a_bar_or_a_line_break_in_a_name_does_not_break_a_row():
         "| :----- | --: |",
         "| x\\|y z |   1 |",
     ]
+
+
+def test_the_standing_compares_what_all_begun_trials_have_done():
+    study = make_study()
+    scores = {
+        "adam": [[0.2, 0.4], [0.9, None]],
+        "sgd": [[0.3, 0.5], [None, None]],
+        "lion": [[None, None], [None, None]],
+    }
+    text = describe_standing(results_of(study, make_records(study, scores)))
+    assert "all 2 begun trials are done (2 of 4 tasks and seeds)" in text
+    assert text.splitlines()[1:] == ["  1. sgd   0.400", "  2. adam  0.300"]
+    assert describe_standing(results_of(study, {})) == ""

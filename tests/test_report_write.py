@@ -74,7 +74,9 @@ def test_same_records_give_the_same_bytes(tmp_path):
     first = bytes_of(tmp_path / "a" / "results" / "toy")
     assert first == bytes_of(tmp_path / "b" / "results" / "toy")
     tables = ["summary.md", "summary.csv", "per_task.md", "per_task.csv"]
-    assert sorted(first) == sorted([*tables, "runs.csv", "report.html", *FIGURES])
+    assert sorted(first) == sorted(
+        [*tables, "runs.csv", "report.html", *FIGURES]
+    )
 
 
 def test_report_names_what_it_wrote_and_shows_the_summary(tmp_path):
@@ -136,9 +138,7 @@ def test_every_column_is_explained(tmp_path):
         with path.open() as file:
             columns = set(next(csv.reader(file)))
         by_rule = {
-            name
-            for name in columns
-            if name.endswith(("_std", "_low", "_high"))
+            name for name in columns if name.endswith(("_std", "_low", "_high"))
         }
         by_rule |= set(study.axis_names) | set(TASKS)
         if path.stem == "runs":

@@ -145,12 +145,15 @@ def status(
     seeds: Seeds = None,
     smoke: Smoke = False,
 ) -> None:
-    """Print how far a study is."""
+    """Print how far a study is, and who leads on val."""
+    from medzoo.report.matrix import read_results
+    from medzoo.report.standing import describe_standing
     from medzoo.study.plan import make_plan
     from medzoo.study.store import Store
 
-    study = read(name, tasks, data, seeds)
-    print(make_plan(study, Store(), smoke=smoke).status())
+    study, store = read(name, tasks, data, seeds), Store()
+    print(make_plan(study, store, smoke=smoke).status())
+    print(describe_standing(read_results(study, store, smoke=smoke)))
 
 
 @study_app.command()

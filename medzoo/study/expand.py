@@ -27,11 +27,10 @@ class Planned(NamedTuple):
 def expand(
     study: Study, *, smoke: bool = False, choices: Choices | None = None
 ) -> tuple[Planned, ...]:
-    """Lists every run of a study, in the order in which they are executed.
+    """Lists every run of a study: seeds change last, and trials first.
 
-    Seeds change last, so that a third of the way through three seeds the table
-    is complete for one; trials change first, so that those of a task, which are
-    compared, finish together and share its images.
+    They are executed in this order but for one thing: a worker that has traced
+    a graph goes on with the runs that share it.
 
     Args:
         study: What to expand.

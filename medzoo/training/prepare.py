@@ -6,6 +6,7 @@ schedule or budget alone have the same graph: they take over the model that was
 traced first, and give it the fresh values of all its variables.
 """
 
+import random
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
@@ -68,7 +69,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     The model of an earlier run of this process is used again if its graph is
     equal; that run's results are not touched by it.
     """
-    import keras
+    import keras  # noqa: F401 - see below
 
     weights = _class_weights(run, data)
     width = find_width(run, data)
@@ -76,7 +77,10 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, data.num_classes)
     key = repr((graph, shapes, weights))
-    keras.utils.set_random_seed(run.seed)
+    # All that Keras's layers draw from, and its import as well, so that must be
+    # over. `keras.utils.set_random_seed` gives the same weights, and makes
+    # TensorFlow forget its compiled graphs: half a second a run.
+    random.seed(run.seed)
     model = _build(run, data, width)
     optimizer = build_optimizer(run)
     optimizer.build(model.trainable_variables)

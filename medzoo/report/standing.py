@@ -1,0 +1,40 @@
+"""Which trials lead while a study still runs: by val, on shared runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from medzoo.report.matrix import TrialResults
+
+
+def describe_standing(results: Sequence[TrialResults]) -> str:
+    """Ranks the trials on the tasks and seeds that all begun ones have done.
+
+    Val decides the order, since test belongs to the finished study.
+
+    Args:
+        results: The trials of a study.
+
+    Returns:
+        A line and the leading trials below it, or nothing where no task and
+        seed is done by two trials or more.
+    """
+    begun = [trial for trial in results if trial.done]
+    if len(begun) < 2:
+        return ""
+    scores = np.stack([trial.matrix("macro_f1", "val") for trial in begun])
+    shared = ~np.isnan(scores).any(axis=0)
+    if not shared.any():
+        return ""
+    means = scores[:, shared].mean(axis=1)
+    order = np.argsort(-means, kind="stable")[:10]
+    width = max(len(begun[index].trial.name) for index in order)
+    lines = [
+        f"Macro F1 on val so far, where all {len(begun)} begun trials are done "
+        f"({shared.sum()} of {begun[0].num_asked} tasks and seeds):"
+    ]
+    lines += [
+        f"{place:>3}. {begun[index].trial.name:<{width}}  {means[index]:.3f}"
+        for place, index in enumerate(order, start=1)
+    ]
+    return "\n".join(lines)
