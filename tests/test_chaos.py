@@ -39,10 +39,10 @@ def pretended(tmp_path, monkeypatch):
     return Pretended(tmp_path, monkeypatch.setenv)
 
 
-def start(folder, **environment):
-    arguments = ["study", "run", "chaos.toml", "--out", "results"]
+def start(folder, *options, **environment):
+    command = [sys.executable, "-m", "medzoo", "study", "run", "chaos.toml"]
     return subprocess.Popen(
-        [sys.executable, "-m", "medzoo", *arguments],
+        [*command, *options],
         cwd=folder,
         env=os.environ | environment,
         stdout=subprocess.DEVNULL,
@@ -59,8 +59,8 @@ def tables(folder):
     }
 
 
-def finish(folder, **environment):
-    process = start(folder, **environment)
+def finish(folder, *options, **environment):
+    process = start(folder, *options, **environment)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     return errors
@@ -248,3 +248,38 @@ def test_two_hundred_real_runs_do_not_grow(tmp_path):
     assert len(driver) == 200
     assert driver[-1] < driver[20] + 50
     assert workers[100:].max() < workers[:100].max() + 100
+
+
+def test_merged_shards_give_the_tables_of_the_whole_study(pretended, tmp_path):
+    finish(tmp_path)
+    whole = tables(tmp_path)
+    parts = [str(tmp_path / f"part{number}") for number in (1, 2, 3)]
+    for number, part in enumerate(parts, 1):
+        shard = ("--shard", f"{number}/3", "--out", part)
+        finish(tmp_path, *shard, MEDZOO_RUNS=part)
+    # Each run once in the whole study, and once in one of the parts.
+    assert set(pretended.counts().values()) == {2}
+    again = os.environ | {"MEDZOO_RUNS": str(tmp_path / "merged")}
+    medzoo = [sys.executable, "-m", "medzoo", "study"]
+    done = subprocess.run(
+        [*medzoo, "merge", *parts],
+        env=again,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "24 new, 0 replaced, 0 kept, 0 in conflict" in done.stdout
+    report = [*medzoo, "report", "chaos.toml"]
+    subprocess.run(
+        report, cwd=tmp_path, env=again, capture_output=True, check=True
+    )
+    assert tables(tmp_path) == whole
+
+
+def test_no_more_hours_end_a_study_as_ctrl_c_does(pretended, tmp_path):
+    process = start(tmp_path, "--max-hours", "0")
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert "0 hours are over." in errors
+    assert "Run the same command again to go on." in errors
+    assert not pretended.counts()

@@ -33,13 +33,10 @@ def load_medmnist(task: str, size: int = 28) -> Dataset:
     """
     require_files([task], size, download=False)
     facts = get_task(task)
-    path = find_file(task, size)
     try:
-        _verify(path, facts, size)
-        splits = read_npz(path, task, size)
+        splits = read_npz(find_file(task, size), task, size)
     except ValueError as error:
-        command = download_command([task], size)
-        raise ValueError(f"{error} Remove it and run `{command}`.") from error
+        raise _with_way_out(error, task, size) from error
     fingerprint = f"medmnist:{task}:{size}:{facts.md5s[size]}"
     return Dataset(task, facts.classes, **splits, fingerprint=fingerprint)
 
@@ -100,7 +97,10 @@ def require_files(
     if missing:
         _download(missing, size, download)
     for task in tasks:
-        _verify(find_file(task, size), get_task(task), size)
+        try:
+            _verify(find_file(task, size), get_task(task), size)
+        except ValueError as error:
+            raise _with_way_out(error, task, size) from error
 
 
 def download_command(tasks: Iterable[str], size: int = 28) -> str:
@@ -139,6 +139,11 @@ def _word_missing(tasks: list[str], size: int) -> str:
         "MEDZOO_DATA to the folder that has them, or pass DATA=synthetic "
         "(`--data synthetic`)."
     )
+
+
+def _with_way_out(error: ValueError, task: str, size: int) -> ValueError:
+    command = download_command([task], size)
+    return ValueError(f"{error} Remove it and run `{command}`.")
 
 
 def _verify(path: Path, facts: Task, size: int) -> None:
