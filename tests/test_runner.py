@@ -147,8 +147,8 @@ def test_a_run_of_another_process_is_waited_for_and_not_repeated(pretended):
     assert theirs.claim(runs[0].run_id)
 
     def finish():
-        time.sleep(1.5)
-        executed = pretended.store.read(runs[1].run_id)
+        while not (executed := pretended.store.read(runs[1].run_id)):
+            time.sleep(0.1)
         record = executed.model_copy(
             update={"run": runs[0], "run_id": runs[0].run_id}
         )

@@ -5,10 +5,9 @@ import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-
-from pebble import ProcessPool
 
 from medzoo.study.expand import Planned
 from medzoo.study.worker import start_worker
@@ -91,14 +90,14 @@ def measure_kinds(runs: Iterable[Run], *, workers: int) -> dict[str, Pace]:
     kinds = {kind_of(run): run for run in runs}
     with (
         tempfile.TemporaryDirectory(prefix="medzoo-") as logs,
-        ProcessPool(
+        ProcessPoolExecutor(
             max_workers=workers,
+            mp_context=multiprocessing.get_context("spawn"),
             initializer=start_worker,
-            initargs=[Path(logs), 1, os.getpid()],
-            context=multiprocessing.get_context("spawn"),
+            initargs=(Path(logs), 1, os.getpid()),
         ) as pool,
     ):
-        paces = list(pool.map(measure, kinds.values()).result())
+        paces = list(pool.map(measure, kinds.values()))
     return dict(zip(kinds, paces, strict=True))
 
 

@@ -1,0 +1,50 @@
+"""The cost of a study before it starts."""
+
+import pytest
+
+from medzoo.study.expand import Planned
+from medzoo.study.timing import Pace, kind_of, measure, word_costs
+from medzoo.study.trials import Trial
+from medzoo.training.run import Run
+
+SMALL = {
+    "task": "breastmnist",
+    "data": "synthetic",
+    "model": "mlp",
+    "width": 8,
+    "max_images": 96,
+    "batch_size": 32,
+}
+
+
+def test_seeds_and_learning_rates_are_of_one_kind_and_sizes_are_not():
+    kind = kind_of(Run(**SMALL))
+    assert kind == kind_of(Run(**SMALL, seed=3, learning_rate=0.1, epochs=7))
+    assert kind != kind_of(Run(**{**SMALL, "width": 9}))
+
+
+def test_a_run_costs_its_steps_its_checks_and_its_end():
+    pace = Pace(
+        start=9.0, step=0.5, check=2.0, evaluate=3.0, num_images=96, megabytes=1
+    )
+    assert pace.seconds(Run(**SMALL, epochs=2)) == 6 * 0.5 + 2 * 2 + 3
+
+
+def test_the_table_adds_up_and_pays_for_each_kind_once_a_worker():
+    pace = Pace(
+        start=10, step=1, check=1, evaluate=0, num_images=96, megabytes=2
+    )
+    runs = [Run(**SMALL, epochs=1, seed=seed) for seed in (0, 1)]
+    planned = [Planned(Trial("mlp", {}), run) for run in runs]
+    text = word_costs(planned, {kind_of(runs[0]): pace}, workers=2)
+    # Two runs of four seconds and a start in each of two workers.
+    hours = (2 * 4 + 2 * 10) / 2 / 3600
+    name, number, found, _ = text.splitlines()[-1].rsplit(maxsplit=3)
+    assert (name, number) == ("in all", "2")
+    assert float(found) == pytest.approx(hours, abs=5e-4)
+
+
+def test_measuring_trains_and_gives_positive_seconds():
+    pace = measure(Run(**SMALL, epochs=1000))
+    assert pace.num_images == 96
+    assert min(pace.start, pace.step, pace.check, pace.evaluate) > 0
