@@ -104,8 +104,14 @@ def write_page(study: Study, store: Store) -> str:
     values = ", ".join(str(v) for v in tuned["learning_rate"])
     trials = ", ".join(trial.name for trial in study.trials)
     fixed = ", ".join(f"{key} {value}" for key, value in study.fixed.items())
+    runs = (run for c in make_contests(study) for r in c.runs for run in r)
+    records = [r for run in runs if (r := store.read(run.run_id)) is not None]
+    versions = records[0].versions.items()
     return (
         "# Halving against the full grid\n\n"
+        f"- Command: `python {' '.join(sys.argv)}`\n"
+        f"- Date: records of {min(r.started for r in records)[:10]}\n"
+        f"- Versions: {', '.join(f'{n} {v}' for n, v in versions)}\n"
         f"- Data: {study.data}\n- Trials: {trials}\n"
         f"- Candidates: learning_rate of {values}\n"
         f"- Seeds: {', '.join(map(str, study.seeds))}\n- Fixed: {fixed}\n"

@@ -246,7 +246,7 @@ from medzoo.training.execute import execute
 from medzoo.training.run import Run
 
 set_threads(1)
-values = dict(task="breastmnist", data="synthetic", width=8, steps=2)
+values = dict(task="breastmnist", data="synthetic", model="mlp", steps=2)
 runs = [Run(seed=seed, max_images=64, **values) for seed in (0, 1, 0)]
 print(*(execute(run)[0].scores["val"]["loss"] for run in runs))
 """
