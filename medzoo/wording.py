@@ -14,9 +14,9 @@ def unknown(what: str, received: object, expected: Iterable[str]) -> str:
 
     Example:
 
-    >>> print(unknown("model", "cnn", ["mlp", "skip_cnn"]))
-    Unknown model `cnn`. Expected one of: mlp, skip_cnn. Received: model='cnn'.
-    Did you mean `skip_cnn`?
+    >>> print(unknown("model", "skip_cn", ["mlp", "skip_cnn"]))
+    Unknown model `skip_cn`. Expected one of: mlp, skip_cnn.
+    Received: model='skip_cn'. Did you mean `skip_cnn`?
     """
     names = list(expected)
     close = difflib.get_close_matches(str(received), names, n=1)
