@@ -43,7 +43,7 @@ report: $(VENV)/.installed ## rebuild the tables of a study from its records: ma
 	@$(MEDZOO) study report $(NAME) $(SCOPE)
 
 test: $(VENV)/.installed ## the default test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/.installed ## the long tests
 	@$(BIN)/python -m pytest -m slow

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from multiprocessing import forkserver
 from pathlib import Path
 
 from medzoo.study.job import Job
@@ -34,6 +35,11 @@ class Pretended:
         for name, value in self.environment.items():
             setenv(name, value)
         self._setenv = setenv
+        self.close()
+
+    def close(self):
+        """Ends the process that workers are forked from: it trains or not."""
+        forkserver._forkserver._stop()
 
     def go_wrong(self, **faults):
         """Gives faults to seeds: `seed_3="hang"`."""

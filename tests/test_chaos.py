@@ -36,7 +36,9 @@ KILLS = int(os.environ.get("KILLS", "50"))
 @pytest.fixture
 def pretended(tmp_path, monkeypatch):
     (tmp_path / "chaos.toml").write_text(STUDY)
-    return Pretended(tmp_path, monkeypatch.setenv)
+    pretended = Pretended(tmp_path, monkeypatch.setenv)
+    yield pretended
+    pretended.close()
 
 
 def start(folder, *options, **environment):

@@ -8,8 +8,14 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-# Smaller values of the constants that a notebook opens with.
-SMALL = {r"SEEDS = \[.*\]": "SEEDS = [0, 1]", r"EPOCHS = \d+": "EPOCHS = 2"}
+# Smaller values of the constants that a notebook opens with, and its study as a
+# smoke run.
+SMALL = {
+    r"SEEDS = \[.*\]": "SEEDS = [0, 1]",
+    r"EPOCHS = \d+": "EPOCHS = 2",
+    r"expand\(study\)": "expand(study, smoke=True)",
+    r"    command=": "    smoke=True,\n    command=",
+}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -19,7 +19,9 @@ needs_ray = pytest.mark.skipif(
 
 @pytest.fixture
 def pretended(tmp_path, monkeypatch):
-    return Pretended(tmp_path, monkeypatch.setenv)
+    pretended = Pretended(tmp_path, monkeypatch.setenv)
+    yield pretended
+    pretended.close()
 
 
 @pytest.fixture

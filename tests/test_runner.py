@@ -22,7 +22,9 @@ from medzoo.training.run import Run
 
 @pytest.fixture
 def pretended(tmp_path, monkeypatch):
-    return Pretended(tmp_path, monkeypatch.setenv)
+    pretended = Pretended(tmp_path, monkeypatch.setenv)
+    yield pretended
+    pretended.close()
 
 
 def test_every_run_is_executed_once(pretended):

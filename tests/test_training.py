@@ -4,11 +4,15 @@ import dataclasses
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 
 from medzoo.data.batches import batch_indices
 from medzoo.data.split import Dataset, Split
+from medzoo.losses import build_loss
+from medzoo.models import build_model
+from medzoo.scores import macro_f1
 from medzoo.training import execute as execution
 from medzoo.training.choices import OPTIMIZERS
 from medzoo.training.evaluate import predict_logits, to_probabilities
@@ -223,3 +227,35 @@ def test_the_first_run_of_a_process_gives_the_same_bits_as_a_later_one():
     )
     execute(Run(**SMALL, seed=1))
     assert done.stdout.strip() == str(execute(Run(**SMALL))[0].history)
+
+
+def test_a_plain_keras_loop_gives_the_same_scores():
+    """As people write it, with the batches in the same order."""
+    run = Run(
+        **SMALL | {"model": "skip_cnn", "width": 4, "keep": "last"}, seed=7
+    )
+    record, predictions = execute(run)
+    data = execution.load_data(run)
+
+    keras.utils.set_random_seed(run.seed)
+    model = build_model("skip_cnn", 2, input_shape=(28, 28, 1), width=4)
+    loss = build_loss("soft_f1")
+    model.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
+    batches = batch_indices(96, 32, seed=run.seed)
+    found = []
+    for _ in range(run.epochs):
+        order = np.concatenate([next(batches) for _ in range(3)])
+        model.fit(
+            data.train.images[order],
+            data.train.labels[order],
+            batch_size=32,
+            shuffle=False,
+            verbose=0,
+        )
+        logits = model.predict(data.val.images, verbose=0)
+        found.append(macro_f1(to_probabilities(logits), data.val.labels))
+    assert found == [entry["val_macro_f1"] for entry in record.history]
+    logits = model.predict(data.test.images, verbose=0)
+    np.testing.assert_allclose(
+        to_probabilities(logits), predictions["test"], atol=1e-6
+    )

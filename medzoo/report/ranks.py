@@ -1,10 +1,10 @@
 """Trials ranked anew on every task: Friedman's test and Nemenyi's distance."""
 
+import functools
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 _NUM_PERMUTATIONS = 9_999
 
@@ -18,17 +18,33 @@ class Friedman:
         num_tasks: How many tasks are averaged.
         p: Of Friedman's test that all trials are equally good.
         smallest_p: What that test could reach at best.
-        critical_difference: Two trials whose average ranks are nearer than this
-            cannot be told apart.
-        groups: Largest sets of such trials, in the order of their ranks.
     """
 
     average_ranks: dict[str, float]
     num_tasks: int
     p: float
     smallest_p: float
-    critical_difference: float
-    groups: tuple[tuple[str, ...], ...]
+
+    @functools.cached_property
+    def critical_difference(self) -> float:
+        """Average ranks that are nearer than this cannot be told apart.
+
+        It is `q sqrt(k (k + 1) / (6 N))` for k trials, N tasks and `q` the 95 %
+        point of the studentised range by the square root of 2.
+        """
+        # Half a second to import, and few tasks need none of it.
+        from scipy.stats import studentized_range
+
+        num_trials = len(self.average_ranks)
+        range_ = float(studentized_range.ppf(0.95, num_trials, np.inf))
+        return range_ * math.sqrt(
+            num_trials * (num_trials + 1) / (12 * self.num_tasks)
+        )
+
+    @functools.cached_property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Largest sets of trials that are so near, in the order of ranks."""
+        return _group(self.average_ranks, self.critical_difference)
 
 
 def friedman(scores: dict[str, np.ndarray]) -> Friedman | None:
@@ -38,9 +54,7 @@ def friedman(scores: dict[str, np.ndarray]) -> Friedman | None:
     here do not ask for. Every task orders the trials, a tie shares its ranks.
     The statistic is the sum of squared rank sums, which orders outcomes as
     Friedman's does; its p-value is the share of 9,999 shuffles of the ranks
-    inside the tasks that reach it, so it holds for few tasks. The critical
-    difference is `q sqrt(k (k + 1) / (6 N))` for k trials, N tasks and `q` the
-    95 % point of the studentised range by the square root of 2.
+    inside the tasks that reach it, so it holds for few tasks.
 
     Args:
         scores: Mean over seeds by task of each trial, shape `(num_tasks,)`.
@@ -60,14 +74,10 @@ def friedman(scores: dict[str, np.ndarray]) -> Friedman | None:
     if len(scores) < 3 or len(next(iter(scores.values()))) < 2:
         return None
     table = np.stack(list(scores.values()), axis=1)
-    ranks = stats.rankdata(-table, axis=1)
+    ranks = _rank(table)
     num_tasks, num_trials = ranks.shape
     means = dict(zip(scores, ranks.mean(axis=0).tolist(), strict=True))
     means = dict(sorted(means.items(), key=lambda item: item[1]))
-    range_ = stats.studentized_range.ppf(0.95, num_trials, np.inf)
-    distance = float(range_) * math.sqrt(
-        num_trials * (num_trials + 1) / (12 * num_tasks)
-    )
     log_orders = (num_tasks - 1) * math.lgamma(num_trials + 1)
     smallest = max(math.exp(-log_orders), 1 / (_NUM_PERMUTATIONS + 1))
     return Friedman(
@@ -75,9 +85,14 @@ def friedman(scores: dict[str, np.ndarray]) -> Friedman | None:
         num_tasks=num_tasks,
         p=max(_shuffle(ranks), smallest),
         smallest_p=smallest,
-        critical_difference=distance,
-        groups=_group(means, distance),
     )
+
+
+def _rank(table: np.ndarray) -> np.ndarray:
+    """Ranks each row, the largest first; equal values share their mean rank."""
+    better = (table[:, None, :] > table[:, :, None]).sum(axis=2)
+    equal = (table[:, None, :] == table[:, :, None]).sum(axis=2)
+    return better + (equal + 1) / 2
 
 
 def _shuffle(ranks: np.ndarray) -> float:

@@ -83,7 +83,6 @@ class LocalExecutor:
             Setup(
                 logs=Path(self._logs.name),
                 threads=threads,
-                parent=os.getpid(),
                 gpu=gpus[index % len(gpus)] if gpus else None,
             )
             for index in range(number)

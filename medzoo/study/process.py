@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import time
 from collections import deque
@@ -17,8 +18,10 @@ from medzoo.study.worker import failed_record, serve
 from medzoo.training.prepare import MAX_TRACED, graph_key
 
 # Lines of what a process printed that are kept when it dies.
-LOG_LINES = 20
-_SPAWN = multiprocessing.get_context("spawn")
+LOG_LINES = 40
+# Workers are forked from a process that has imported the backend already.
+FORKSERVER = multiprocessing.get_context("forkserver")
+FORKSERVER.set_forkserver_preload(["medzoo.study.preload"])
 
 
 class Setup(NamedTuple):
@@ -26,7 +29,6 @@ class Setup(NamedTuple):
 
     logs: Path
     threads: int
-    parent: int
     gpu: str | None
 
 
@@ -51,9 +53,9 @@ class Worker:
         self.runs = 0
         self._setup = setup
         self._started = 0.0
-        self._channel, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(
-            target=serve, args=(theirs, *setup), daemon=True
+        self._channel, theirs = FORKSERVER.Pipe()
+        self._process = FORKSERVER.Process(
+            target=serve, args=(theirs, *setup, dict(os.environ)), daemon=True
         )
         with _interrupts_held():
             self._process.start()

@@ -1,7 +1,5 @@
 """What a study costs before it starts: a few steps of each kind of run."""
 
-import multiprocessing
-import os
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable
@@ -10,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.study.expand import Planned
+from medzoo.study.process import FORKSERVER
 from medzoo.study.worker import start_worker
 from medzoo.training.fit import Trainer, check_steps, count_steps
 from medzoo.training.run import Run
@@ -92,9 +91,9 @@ def measure_kinds(runs: Iterable[Run], *, workers: int) -> dict[str, Pace]:
         tempfile.TemporaryDirectory(prefix="medzoo-") as logs,
         ProcessPoolExecutor(
             max_workers=workers,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=FORKSERVER,
             initializer=start_worker,
-            initargs=(Path(logs), 1, os.getpid()),
+            initargs=(Path(logs), 1),
         ) as pool,
     ):
         paces = list(pool.map(measure, kinds.values()))

@@ -2,12 +2,13 @@
 
 import contextlib
 import faulthandler
+import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -19,7 +20,11 @@ from medzoo.training.run import Run
 
 
 def serve(
-    channel: Connection, logs: Path, threads: int, parent: int, gpu: str | None
+    channel: Connection,
+    logs: Path,
+    threads: int,
+    gpu: str | None,
+    environment: Mapping[str, str],
 ) -> None:
     """Executes the jobs that arrive, until the other end of the pipe closes.
 
@@ -28,12 +33,13 @@ def serve(
             returns for them.
         logs: As for `start_worker`.
         threads: As for `start_worker`.
-        parent: As for `start_worker`.
         gpu: The only device that the process sees; all of them if `None`.
+        environment: Of the process that asked for this one.
     """
+    os.environ.update(environment)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    start_worker(logs, threads, parent)
+    start_worker(logs, threads)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             job, store = channel.recv()
@@ -41,8 +47,10 @@ def serve(
             channel.send(run_one(job, store))
 
 
-def start_worker(logs: Path, threads: int, parent: int) -> None:
-    """Prepares a fresh process before the backend is imported.
+def start_worker(logs: Path, threads: int) -> None:
+    """Prepares a fresh process before the backend opens its devices.
+
+    It does not outlive the process that asked for it, however that dies.
 
     Args:
         logs: Folder in which `<pid>.log` takes what the process prints, so that
@@ -50,10 +58,9 @@ def start_worker(logs: Path, threads: int, parent: int) -> None:
         threads: Threads of the backend. Sums are added in another order with
             another number, so results are repeated bit for bit only with the
             same one.
-        parent: Process that the worker may not outlive.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_parent, args=[parent], daemon=True).start()
+    threading.Thread(target=_watch_parent, daemon=True).start()
     flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
     log = os.open(logs / f"{os.getpid()}.log", flags)
     os.dup2(log, sys.stdout.fileno())
@@ -63,7 +70,7 @@ def start_worker(logs: Path, threads: int, parent: int) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """Sets the threads of a backend that is not imported yet.
+    """Sets the threads of a backend that has computed nothing yet.
 
     On a GPU it also takes memory as it needs it, so that several workers fit on
     one device (`TF_FORCE_GPU_ALLOW_GROWTH`, `XLA_PYTHON_CLIENT_PREALLOCATE`).
@@ -110,8 +117,9 @@ def failed_record(
     )
 
 
-def _watch_parent(parent: int) -> None:
-    """Ends this process when its parent is gone, however that died."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+def _watch_parent() -> None:
+    """Ends this process when the one that asked for it is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -9,7 +9,9 @@ how long one takes.
 import json
 import os
 import signal
+import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -79,3 +81,5 @@ def pretend(job, store):
 
 if "EXECUTIONS" in os.environ:
     advance.advance = pretend
+    # Nothing is trained, so no worker needs a backend.
+    sys.modules["medzoo.study.preload"] = types.ModuleType("preload")

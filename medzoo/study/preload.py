@@ -1,0 +1,36 @@
+"""What the process is forked from that becomes a worker: the backend, imported.
+
+Importing Keras with TensorFlow costs a core 5 to 8 seconds, which a worker that
+is replaced after 20 short runs would pay again and again. The import starts no
+threads, so that a fork of it is safe; devices are opened by the first tensor,
+which is in the worker. Its output would cover the progress of the study.
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Lets native code print to nowhere."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+# A library of linear algebra starts its threads when it is loaded.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+with _silence():
+    import keras  # noqa: F401
+
+    import medzoo.study.advance
+    import medzoo.training.prepare  # noqa: F401
