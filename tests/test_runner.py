@@ -210,7 +210,8 @@ def test_two_processes_share_a_store_and_repeat_nothing(pretended):
 
 
 def test_nobody_outlives_a_killed_driver(pretended):
-    process = start(pretended, 20, SECONDS="60")
+    folder = pretended.executions.parent
+    process = start(pretended, 20, SECONDS="60", TMPDIR=str(folder))
     deadline = time.monotonic() + 30
     while len(pretended.processes()) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -220,6 +221,7 @@ def test_nobody_outlives_a_killed_driver(pretended):
     process.communicate()
     _, alive = psutil.wait_procs(children, timeout=3)
     assert not alive
+    assert not list(folder.glob("medzoo-*"))  # Nor does a log.
     # Its leases are taken over at once.
     again = start(pretended, 20)
     output, errors = again.communicate(timeout=60)

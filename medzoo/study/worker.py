@@ -4,6 +4,7 @@ import contextlib
 import faulthandler
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -60,7 +61,7 @@ def start_worker(logs: Path, threads: int) -> None:
             same one.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_parent, daemon=True).start()
+    threading.Thread(target=_watch_parent, args=[logs], daemon=True).start()
     flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
     log = os.open(logs / f"{os.getpid()}.log", flags)
     os.dup2(log, sys.stdout.fileno())
@@ -117,9 +118,13 @@ def failed_record(
     )
 
 
-def _watch_parent() -> None:
-    """Ends this process when the one that asked for it is gone."""
+def _watch_parent(logs: Path) -> None:
+    """Ends this process, and its log, when the one that asked for it is gone.
+
+    A driver that ends by itself ends its workers before.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
+        shutil.rmtree(logs, ignore_errors=True)
         os._exit(1)
