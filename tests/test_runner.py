@@ -47,7 +47,7 @@ def test_each_fault_ends_as_it_should_while_its_neighbours_finish(pretended):
     records = pretended.execute(
         runs,
         timeout=3,
-        memory=2**30,
+        memory=2**29,
         on_retry=lambda record: tried_again.append(record.run.seed),
     )
     found = {record.run.seed: record for record in records}
@@ -58,7 +58,7 @@ def test_each_fault_ends_as_it_should_while_its_neighbours_finish(pretended):
     assert failed[1]["type"] == "RuntimeError"
     assert "go_wrong" in failed[1]["traceback"]
     assert "longer than 3 seconds" in failed[5]["message"]
-    assert "more than 1.0 GB" in failed[7]["message"]
+    assert "more than 0.5 GB" in failed[7]["message"]
     assert "exit code 0" in failed[9]["message"]
     assert failed[9]["traceback"] == "the last words"
     assert f"exit code -{signal.SIGSEGV:d}" in failed[11]["message"]
