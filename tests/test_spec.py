@@ -177,7 +177,8 @@ def test_flags_override_tasks_seeds_and_data():
         (
             {"data": "sythetic"},
             "`data`: Unknown data `sythetic`. Expected one of: medmnist, "
-            "synthetic. Received: data='sythetic'. Did you mean `synthetic`?",
+            "synthetic, folder:PATH, csv:FILE, npz:FILE. "
+            "Received: data='sythetic'. Did you mean `synthetic`?",
         ),
     ],
 )

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from medzoo.cli.study import Format, Name, Seeds, Tasks, read, study_app
+from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
+from medzoo.cli.study import study_app
 
 app = typer.Typer(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",

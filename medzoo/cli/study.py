@@ -6,33 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medzoo.cli.scope import (
+    Data,
+    DropLeaks,
+    Format,
+    Name,
+    Out,
+    Seeds,
+    SkipBad,
+    Smoke,
+    Tasks,
+    data_flags,
+    read,
+    word_command,
+)
+
 if TYPE_CHECKING:
     from medzoo.study.spec import Study
 
 study_app = typer.Typer(
     help="Compare choices across tasks and seeds.", no_args_is_help=True
 )
-
-Name = Annotated[
-    str, typer.Argument(help="A study of studies/, or a path to a TOML file.")
-]
-Tasks = Annotated[
-    str | None, typer.Option(help="Only these tasks, separated by commas.")
-]
-Data = Annotated[
-    str | None, typer.Option(help="Data source: medmnist or synthetic.")
-]
-Seeds = Annotated[
-    str | None, typer.Option(help="Only these seeds, separated by commas.")
-]
-Smoke = Annotated[
-    bool, typer.Option("--smoke", help="Two steps a run, to see it work.")
-]
-Format = Annotated[
-    Literal["csv", "md", "latex", "html"],
-    typer.Option(help="Format of the table that is printed."),
-]
-Out = Annotated[Path, typer.Option(help="Folder for tables and figures.")]
 
 
 @study_app.command("list")
@@ -54,6 +48,8 @@ def plan(
     data: Data = None,
     seeds: Seeds = None,
     smoke: Smoke = False,
+    skip_bad: SkipBad = False,
+    drop_leaks: DropLeaks = False,
     time: Annotated[
         bool, typer.Option("--time", help="Measure a few steps of each kind.")
     ] = False,
@@ -62,7 +58,8 @@ def plan(
     from medzoo.study.plan import make_plan
     from medzoo.study.store import Store
 
-    study = read(name, tasks, data, seeds)
+    options = data_flags(skip_bad, drop_leaks)
+    study = read(name, tasks, data, seeds, options)
     print(make_plan(study, Store(), smoke=smoke).text())
     if time:
         _print_costs(study, smoke)
@@ -75,6 +72,8 @@ def run(
     data: Data = None,
     seeds: Seeds = None,
     smoke: Smoke = False,
+    skip_bad: SkipBad = False,
+    drop_leaks: DropLeaks = False,
     out: Out = Path("results"),
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes; one a core.")
@@ -115,7 +114,8 @@ def run(
     from medzoo.study.means import Means
     from medzoo.study.shard import Shard
 
-    study = read(name, tasks, data, seeds)
+    options = data_flags(skip_bad, drop_leaks)
+    study = read(name, tasks, data, seeds, options)
     means = Means(
         workers=workers,
         workers_per_gpu=workers_per_gpu,
@@ -132,7 +132,7 @@ def run(
         out,
         smoke=smoke,
         means=means,
-        command=_command(name, tasks, data, seeds, smoke),
+        command=word_command(name, tasks, data, seeds, smoke, options),
     )
     raise typer.Exit(code)
 
@@ -144,6 +144,8 @@ def status(
     data: Data = None,
     seeds: Seeds = None,
     smoke: Smoke = False,
+    skip_bad: SkipBad = False,
+    drop_leaks: DropLeaks = False,
 ) -> None:
     """Print how far a study is, and who leads on val."""
     from medzoo.report.matrix import read_results
@@ -151,7 +153,8 @@ def status(
     from medzoo.study.plan import make_plan
     from medzoo.study.store import Store
 
-    study, store = read(name, tasks, data, seeds), Store()
+    options = data_flags(skip_bad, drop_leaks)
+    study, store = read(name, tasks, data, seeds, options), Store()
     print(make_plan(study, store, smoke=smoke).status())
     print(describe_standing(read_results(study, store, smoke=smoke)))
 
@@ -163,6 +166,8 @@ def report(
     data: Data = None,
     seeds: Seeds = None,
     smoke: Smoke = False,
+    skip_bad: SkipBad = False,
+    drop_leaks: DropLeaks = False,
     out: Out = Path("results"),
     format: Format = "md",
 ) -> None:
@@ -171,12 +176,13 @@ def report(
     from medzoo.report.write import write_report
     from medzoo.study.store import Store
 
-    study = read(name, tasks, data, seeds)
+    options = data_flags(skip_bad, drop_leaks)
+    study = read(name, tasks, data, seeds, options)
     found = write_report(
         study,
         Store(),
         out,
-        command=_command(name, tasks, data, seeds, smoke),
+        command=word_command(name, tasks, data, seeds, smoke, options),
         smoke=smoke,
     )
     print(FORMATS[format](found.summary))
@@ -209,40 +215,3 @@ def _print_costs(study: "Study", smoke: bool) -> None:
     paces = measure_kinds((item.run for item in planned), workers=workers)
     print(f"\nMeasured, with {workers} workers:")
     print(word_costs(planned, paces, workers=workers))
-
-
-def read(
-    name: str, tasks: str | None, data: str | None, seeds: str | None
-) -> "Study":
-    """Reads a study and applies what the flags say."""
-    from medzoo.study.spec import read_study
-
-    return read_study(name).override(
-        tasks=tasks.split(",") if tasks not in (None, "all") else tasks,
-        seeds=_integers("seeds", seeds) if seeds else None,
-        data=data,
-    )
-
-
-def _integers(what: str, text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"`{what}` must be whole numbers separated by commas. "
-            f"Received: {what}={text!r}."
-        ) from None
-
-
-def _command(
-    name: str,
-    tasks: str | None,
-    data: str | None,
-    seeds: str | None,
-    smoke: bool,
-) -> str:
-    """Writes the command that repeats a study, as its report shows it."""
-    given = {"TASKS": tasks, "DATA": data, "SEEDS": seeds}
-    given["SMOKE"] = "1" if smoke else None
-    variables = [f"{key}={value}" for key, value in given.items() if value]
-    return " ".join(["make", "study", f"NAME={name}", *variables])

@@ -2,6 +2,8 @@
 
 import functools
 
+from medzoo.data.own.address import is_own
+from medzoo.data.own.options import Option
 from medzoo.data.split import Dataset, Split
 
 __all__ = ["Dataset", "Split", "load"]
@@ -14,6 +16,7 @@ def load(
     size: int = 28,
     max_images: int | None = None,
     seed: int = 0,
+    options: tuple[tuple[str, Option], ...] = (),
 ) -> Dataset:
     """Loads the three splits of a task.
 
@@ -21,15 +24,21 @@ def load(
 
     Args:
         task: Name of the task.
-        source: `medmnist` for the official files, or `synthetic`.
+        source: `medmnist` for the official files, `synthetic`, or the address
+            of own data.
         size: Height and width of the images.
         max_images: Keeps so many images of train, drawn by class.
         seed: Draws those; it changes nothing otherwise.
+        options: Data options that do not hold their default.
     """
     if source == "synthetic":
         from medzoo.data.synthetic import make_synthetic
 
         dataset = make_synthetic(task, size)
+    elif is_own(source):
+        from medzoo.data.own.load import load_own
+
+        dataset = load_own(task, source, size, dict(options))
     else:
         from medzoo.data.files import load_medmnist
 

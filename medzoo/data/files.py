@@ -38,7 +38,8 @@ def load_medmnist(task: str, size: int = 28) -> Dataset:
     except ValueError as error:
         raise _with_way_out(error, task, size) from error
     fingerprint = f"medmnist:{task}:{size}:{facts.md5s[size]}"
-    return Dataset(task, facts.classes, **splits, fingerprint=fingerprint)
+    train, val, test = (splits[name] for name in SPLITS)
+    return Dataset(task, facts.classes, train, val, test, fingerprint)
 
 
 def read_npz(path: Path, task: str, size: int = 28) -> dict[str, Split]:

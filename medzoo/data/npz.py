@@ -65,6 +65,23 @@ def check_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
                 )
 
 
+def describe_array(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Returns shape and dtype of an array of the archive, by its header.
+
+    Raises:
+        ValueError: If the archive is damaged, or the array missing or made of
+            Python objects.
+    """
+    with _open(path) as archive:
+        header = _read_header(path, archive, name)
+    if header.dtype.hasobject:
+        raise ValueError(
+            f"Array `{name}` of `{path}` holds pickled Python objects, which "
+            "could run any code and are never loaded. Expected numbers."
+        )
+    return header.shape, header.dtype
+
+
 def read_array(path: Path, name: str) -> np.ndarray:
     """Reads an array of the archive into memory.
 

@@ -33,6 +33,7 @@ class Dataset:
         test: Read once, after the run is finished.
         fingerprint: Identifies the data; equal fingerprints mean equal images,
             labels and splits.
+        notes: What tables of results have to say about the data.
     """
 
     task: str
@@ -41,6 +42,7 @@ class Dataset:
     val: Split
     test: Split
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:

@@ -65,7 +65,10 @@ def _asked(run: Run) -> dict[str, Cell]:
         "parameters_asked" if name == "parameters" else name: value
         for name, value in run.model_dump(mode="json").items()
     }
-    return {**fields, "options": json.dumps(fields["options"])}
+    del fields["fingerprint"]  # That of the record is told in any case.
+    for name in ("options", "data_options"):
+        fields[name] = json.dumps(fields[name])
+    return fields
 
 
 def _scores(record: Record) -> dict[str, Cell]:

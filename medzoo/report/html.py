@@ -8,6 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from medzoo.report.about_data import list_notes, word_notes
 from medzoo.report.bars import describe_bars, make_bars
 from medzoo.report.embed import make_data
 from medzoo.report.matrix import TrialResults
@@ -66,6 +67,7 @@ def make_html(
         entry=dump(_make_entry(study, results, statistics, facts["Date"])),
         warnings=[warning.strip("*") for warning in warnings],
         verdict=statistics.verdict,
+        notes=" ".join(word_notes(list_notes(results))),
         gaps=_plain_words(describe_gaps(results)),
         legend=f"Tied: cannot be told from the best. {INTERVALS}",
         bar=describe_bars(statistics),

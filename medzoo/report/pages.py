@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from medzoo.report.about_data import describe_source, list_notes, word_notes
 from medzoo.report.by_run import PACKAGES
 from medzoo.report.markdown import format_list, format_table
 from medzoo.report.matrix import TrialResults
@@ -60,6 +61,7 @@ def make_page(
         f"# {study.name}: {name.replace('_', ' ')}",
         textwrap.fill(verdict, width=80, break_on_hyphens=False),
         format_list(list_facts(study, results, command)),
+        *word_notes(list_notes(results)),
         format_table(table),
         describe_gaps(results),
         f"{LEGEND[name]} {INTERVALS} "
@@ -79,7 +81,7 @@ def list_facts(
     facts = {
         "Question": " ".join(study.question.split()),
         "Command": f"`{command}`",
-        "Data": ", ".join(_unique(f"{r.data}, {r.size} px" for r in runs)),
+        "Data": ", ".join(_unique(describe_source(r) for r in runs)),
         "Date": _date(records),
         "Versions": _versions(records),
         "Device": " and ".join(_unique(r.device for r in records)) or "unknown",
@@ -171,7 +173,8 @@ def _settings(
         {**run.model_dump(mode="json", exclude={"options"}), **run.options}
         for run in runs
     ]
-    told = {"task", "data", "size", "seed", *axis_names}
+    told = {"task", "data", "data_options", "fingerprint", "size", "seed"}
+    told |= set(axis_names)
     keys = dict.fromkeys(key for values in flat for key in values)
     fixed, varying = {}, []
     for key in (key for key in keys if key not in told):

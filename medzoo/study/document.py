@@ -11,12 +11,14 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from medzoo.study.source import Place, Source, describe, key_of, not_listed
 from medzoo.tasks import NAMES
 from medzoo.training.run import Run
+from medzoo.training.sources import is_own, name_task
 
 Value = str | bool | int | float
 
@@ -55,22 +57,54 @@ class Scope(BaseModel):
     ] = list(NAMES)
     seeds: Annotated[list[int], *_ONCE] = [0, 1, 2]
     data: str = "medmnist"
+    data_options: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_data(cls, values: Any) -> Any:
+        """Parts the table `[data]`, and names the task of own data."""
+        values = dict(values)
+        if isinstance(values.get("data"), dict):
+            options = dict(values["data"])
+            values["data"] = options.pop("source", "medmnist")
+            values["data_options"] = options
+        try:
+            task = name_task(str(values.get("data", "medmnist")))
+        except ValueError:
+            return values  # `faults` says what is wrong with the source.
+        if task is not None and values.get("tasks", "all") == "all":
+            values["tasks"] = [task]
+        return values
+
+    def first_cell(self) -> dict[str, Any]:
+        """Returns the fields of a run on the first task."""
+        about = {"data": self.data, "data_options": self.data_options}
+        return {"task": self.tasks[0], **about}
 
     def faults(self) -> list[tuple[Place, str]]:
         """Asks `Run` about each value; returns places and sentences."""
         found: list[tuple[Place, str]] = []
-        asked: list[tuple[str, str, list[Any]]] = [
-            ("tasks", "task", self.tasks),
-            ("seeds", "seed", self.seeds),
-            ("data", "data", [self.data]),
+        data = {"data": self.data, "data_options": self.data_options}
+        asked: list[tuple[str, list[dict[str, Any]]]] = [
+            ("tasks", [{"task": task} for task in self.tasks]),
+            ("seeds", [{"seed": seed} for seed in self.seeds]),
+            ("data", [data]),
         ]
-        for key, name, values in asked:
-            for value in values:
+        for key, changes in asked:
+            for change in changes:
                 try:
-                    Run(**{"task": NAMES[0], name: value})
+                    Run(**{"task": NAMES[0], **change})
                 except ValidationError as error:
+                    if key == "tasks" and is_own(self.data):
+                        continue  # They may have any name.
                     sentence = describe(error.errors()[0], (key,))
                     found.append(((key,), sentence))
+        if is_own(self.data) and len(self.tasks) > 1:
+            sentence = (
+                "Own data are one task. Expected one name, or none. Received: "
+                f"tasks={self.tasks}."
+            )
+            found.append((("tasks",), sentence))
         return found
 
 

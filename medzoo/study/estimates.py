@@ -6,10 +6,10 @@ from statistics import median
 from typing import NamedTuple
 
 from medzoo.study.store import Store
-from medzoo.tasks import get_task
 from medzoo.training.fit import count_steps
 from medzoo.training.record import Record
 from medzoo.training.run import Run
+from medzoo.training.sources import facts_of
 
 # Records that are read for their pace.
 MAX_RECORDS = 300
@@ -89,7 +89,7 @@ class Estimates:
         if known is None and run.data == "synthetic":
             known = SYNTHETIC_IMAGES
         if known is None:
-            known = get_task(run.task).num_images["train"]
+            known = facts_of(run).num_images["train"]
         return known if run.max_images is None else min(known, run.max_images)
 
 

@@ -8,6 +8,7 @@ from medzoo.study.document import Value
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial, run_values
 from medzoo.training.run import Run
+from medzoo.training.sources import with_fingerprint
 
 SMOKE_STEPS = 2
 SMOKE_IMAGES = 64
@@ -85,4 +86,11 @@ def _make_run(
     if smoke:
         values |= {"steps": SMOKE_STEPS, "max_images": SMOKE_IMAGES}
         values.pop("epochs", None)
-    return Run(task=task, data=study.data, seed=seed, **values)
+    run = Run(
+        task=task,
+        data=study.data,
+        data_options=study.data_options,
+        seed=seed,
+        **values,
+    )
+    return with_fingerprint(run)

@@ -11,7 +11,11 @@ from medzoo.training.run import Run
 FIELDS = tuple(
     name
     for name in Run.model_fields
-    if name not in ("task", "data", "seed", "options")
+    if name
+    not in (
+        *("task", "data", "data_options", "fingerprint"),
+        *("seed", "options"),
+    )
 )
 Tables = Mapping[Place, Mapping[str, Value]]
 

@@ -1,6 +1,7 @@
 """What a study would run, how much is there, and how long the rest takes."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from medzoo.study.contests import make_contests, plan_all
@@ -9,6 +10,8 @@ from medzoo.study.expand import expand
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.study.tuning import choose
+from medzoo.training.run import Run
+from medzoo.training.sources import find_fingerprint
 
 # Nothing of such a run is left to be trained.
 _TRAINED = ("done", "diverged", "trained")
@@ -31,6 +34,7 @@ class Plan:
         num_at_most: All runs that are trained, winners and candidates.
         contests: Choices to be made: trials times tasks.
         choices: Choices that are made.
+        notes: What is to be said about own data.
     """
 
     study: Study
@@ -45,6 +49,7 @@ class Plan:
     num_at_most: int = 0
     contests: int = 0
     choices: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
@@ -54,11 +59,13 @@ class Plan:
     def text(self) -> str:
         """Words the plan in a few lines."""
         trials, tasks = len(self.study.trials), len(self.study.tasks)
+        notes = "".join(f"{note}\n" for note in self.notes)
         return (
             f"{self.study.name}: {self.study.question}\n"
             f"{_count(trials, 'trial')} x {_count(tasks, 'task')} x "
             f"{_count(self.num_seeds, 'seed')} = "
             f"{_count(self.num_runs, 'run')} on {self.study.data} data\n"
+            f"{notes}"
             f"{self._tuning()}{self.status()}"
         )
 
@@ -125,7 +132,18 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> Plan:
         sources=dict(Counter(source for _, source in found)),
         **_count_tuning(study, smoke),
         choices=len(choices),
+        notes=_list_notes(item.run for item in cells),
     )
+
+
+def _list_notes(runs: Iterable[Run]) -> tuple[str, ...]:
+    kinds = {run.size: run for run in runs}.values()
+    found = [
+        note
+        for run in kinds
+        for note in find_fingerprint(run.data, run.size, run.data_options)[1]
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _count_tuning(study: Study, smoke: bool) -> dict[str, int]:

@@ -1,9 +1,10 @@
 """A study: one TOML file with a question, its axes and its seeds."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,6 +12,7 @@ import medzoo
 from medzoo.study.document import Document, Scope, Tuned, Value
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
+from medzoo.training.sources import is_own
 from medzoo.wording import unknown
 
 
@@ -25,6 +27,7 @@ class Study:
         tasks: Names of the tasks.
         seeds: Each trial is run once a task and seed.
         data: Data source of every run.
+        data_options: What else decides the images; see `Run`.
         baseline: The trial that the others are compared to, if there is one.
         trials: In the order of the file; explicit ones last.
         axis_names: Fields and options that differ between trials, in order of
@@ -47,6 +50,7 @@ class Study:
     fixed: dict[str, Value] = field(hash=False)
     text: str
     tuned: Tuned | None = field(default=None, hash=False)
+    data_options: dict[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def tune_seeds(self) -> tuple[int, ...]:
@@ -61,17 +65,26 @@ class Study:
         tasks: Iterable[str] | None = None,
         seeds: Iterable[int] | None = None,
         data: str | None = None,
+        data_options: Mapping[str, Any] | None = None,
     ) -> "Study":
         """Returns the study with other tasks, seeds or data where given.
+
+        Other data bring their own tasks, if none are given, and none of the
+        options that the file has for its own; `data_options` are added.
 
         Raises:
             ValueError: As for the same values in the file.
         """
-        tasks = self.tasks if tasks is None else tasks
+        options = self.data_options if data in (None, self.data) else {}
+        data = self.data if data is None else data
+        if tasks is None:
+            moved = data != self.data and (is_own(data) or is_own(self.data))
+            tasks = "all" if moved else self.tasks
         given = {
             "tasks": tasks if isinstance(tasks, str) else list(tasks),
             "seeds": list(self.seeds if seeds is None else seeds),
-            "data": self.data if data is None else data,
+            "data": data,
+            "data_options": {**options, **(data_options or {})},
         }
         try:
             scope = Scope.model_validate(given)
@@ -85,6 +98,7 @@ class Study:
             tasks=tuple(scope.tasks),
             seeds=tuple(scope.seeds),
             data=scope.data,
+            data_options=scope.data_options,
         )
 
 
@@ -166,4 +180,5 @@ def _make_study(source: Source) -> Study:
         fixed=found.fixed,
         text=source.text,
         tuned=document.tuned,
+        data_options=document.data_options,
     )

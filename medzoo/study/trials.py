@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from medzoo.study.document import Document, Value
 from medzoo.study.keys import FIELDS, wrong_keys
 from medzoo.study.source import Place, Source, describe, key_of, not_listed
-from medzoo.tasks import NAMES
 from medzoo.training.run import Run
 
 
@@ -48,10 +47,10 @@ def make_trials(source: Source, document: Document) -> Trials:
             value, trials that do not differ, or a baseline that is not one.
     """
     drafts = _list_drafts(document)
-    runs = [draft.make_run(source, document.fixed) for draft in drafts]
+    runs = [draft.make_run(source, document) for draft in drafts]
     for tuned in document.tuned.candidates() if document.tuned else []:
         for draft in drafts:
-            draft.make_run(source, document.fixed, tuned)
+            draft.make_run(source, document, tuned)
     names = dict.fromkeys(key for draft in drafts for key in draft.values)
     found = {name: [_value_of(run, name) for run in runs] for name in names}
     same = {name: v[0] for name, v in found.items() if len(set(v)) == 1}
@@ -96,7 +95,7 @@ class _Draft:
     def make_run(
         self,
         source: Source,
-        fixed: dict[str, Value],
+        document: Document,
         tuned: Mapping[str, Value] = MappingProxyType({}),
     ) -> Run:
         """Makes the trial's run on the first task, which checks every value.
@@ -105,7 +104,7 @@ class _Draft:
             ValueError: For a key that the run does not have, or a wrong value.
         """
         tables: dict[Place, Mapping[str, Value]] = {
-            ("fixed",): fixed,
+            ("fixed",): document.fixed,
             ("tuned",): tuned,
             self.place: self.values,
         }
@@ -118,7 +117,7 @@ class _Draft:
         if faults := wrong_keys(tables, values, places):
             raise source.fault(*faults)
         try:
-            return Run(task=NAMES[0], **run_values(values))
+            return Run(**document.first_cell(), **run_values(values))
         except ValidationError as error:
             for e in error.errors():
                 # A rule about several fields names them in its sentence.

@@ -144,6 +144,7 @@ def _describe(run: Run, model: "keras.Model", data: Dataset) -> Record:
         device=name_device(),
         versions=list_versions(),
         data_fingerprint=data.fingerprint,
+        notes=list(data.notes),
         classes=list(data.classes),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
@@ -178,7 +179,17 @@ def require_data(run: Run) -> None:
 def load_data(run: Run) -> Dataset:
     """Loads the images that a run asks for."""
     seed = run.seed if run.max_images is not None else 0
-    return sources.load(run.task, run.data, run.size, run.max_images, seed)
+    options = tuple(sorted(run.data_options.items()))
+    data = sources.load(
+        run.task, run.data, run.size, run.max_images, seed, options
+    )
+    if run.fingerprint not in ("", data.fingerprint):
+        raise ValueError(
+            f"The data of `{run.task}` have changed since the study was "
+            f"planned. Expected fingerprint {run.fingerprint}. Received: "
+            f"{data.fingerprint}. Run the same command again."
+        )
+    return data
 
 
 def _predict(

@@ -15,9 +15,9 @@ import numpy as np
 from medzoo.data.split import Dataset
 from medzoo.models import build_model
 from medzoo.models.sizes import solve_width
-from medzoo.tasks import get_task
 from medzoo.training.optimizers import build_optimizer
 from medzoo.training.run import Run
+from medzoo.training.sources import facts_of
 
 if TYPE_CHECKING:
     import keras
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _OUTSIDE_THE_GRAPH = {
     "task",
     "data",
+    "data_options",
+    "fingerprint",
     "size",
     "max_images",
     "batch_size",
@@ -56,7 +58,7 @@ def graph_key(run: Run) -> str:
     >>> graph_key(runs[0]) == graph_key(runs[1])
     True
     """
-    task = get_task(run.task)
+    task = facts_of(run)
     num_images = run.max_images or task.num_images["train"]
     batch_size = min(run.batch_size, num_images)
     shapes = (batch_size, run.size, task.channels, task.num_classes)

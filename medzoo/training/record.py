@@ -38,6 +38,7 @@ class Record(BaseModel):
         device: What it ran on, such as `cpu`.
         versions: By package.
         data_fingerprint: Identifies the images, labels and splits used.
+        notes: What tables have to say about the data.
         classes: Names of the classes.
         started: Time of the start, ISO 8601, UTC.
         error: For a failed run: `{"type", "message", "traceback"}`.
@@ -61,6 +62,7 @@ class Record(BaseModel):
     device: str = ""
     versions: dict[str, str] = {}
     data_fingerprint: str = ""
+    notes: list[str] = []
     classes: list[str] = []
     started: str = ""
     error: dict[str, Any] | None = None

@@ -14,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
+from medzoo.data.own.options import make_canonical
 from medzoo.models import get_entry
-from medzoo.tasks import NAMES, SIZES, get_task
 from medzoo.training.choices import (
     ACTIVATIONS,
     AUGMENTATIONS,
@@ -23,6 +23,7 @@ from medzoo.training.choices import (
     OPTIMIZERS,
     SCHEDULES,
 )
+from medzoo.training.sources import check_source, check_task
 from medzoo.wording import unknown
 
 # Part of every run_id. Raise it when the same run would train differently.
@@ -44,9 +45,14 @@ class Run(BaseModel):
     that train alike are equal.
 
     Args:
-        task: Name of one of the 11 tasks.
-        data: Data source: `medmnist` (the official files) or `synthetic`.
-        size: Height and width of the images: 28, 64, 128 or 224.
+        task: Name of one of the 11 tasks; of own data, any name.
+        data: Data source: `medmnist` (the official files), `synthetic`, or own
+            data as `folder:PATH`, `csv:FILE` or `npz:FILE`.
+        data_options: What else decides the images, such as `drop_leaks`.
+        fingerprint: Content of own data, as a study fills it in; it then stands
+            in `run_id` for where they lie and how they were found there.
+        size: Height and width of the images: 28, 64, 128 or 224; of own data
+            any.
         max_images: At most so many images of train, drawn by class with `seed`.
         model: A name of the zoo.
         width: The model's size dial; its default in the zoo if left out.
@@ -83,7 +89,9 @@ class Run(BaseModel):
 
     task: str
     data: str = "medmnist"
-    size: int = 28
+    data_options: Mapping[str, str | bool | int | float | tuple[str, ...]] = {}
+    fingerprint: str = ""
+    size: int = Field(28, ge=1)
     max_images: int | None = Field(None, ge=1)
     model: str = "skip_cnn"
     width: int | None = Field(None, ge=1)
@@ -106,25 +114,10 @@ class Run(BaseModel):
     keep: Literal["best", "last"] = "best"
     seed: int = Field(0, ge=0, lt=2**32)
 
-    @field_validator("task")
-    @classmethod
-    def _check_task(cls, value: str) -> str:
-        if value not in NAMES:
-            get_task(value)  # Raises the sentence that fits.
-        return value
-
     @field_validator("data")
     @classmethod
     def _check_data(cls, value: str) -> str:
-        if value not in ("medmnist", "synthetic"):
-            raise ValueError(unknown("data", value, ("medmnist", "synthetic")))
-        return value
-
-    @field_validator("size")
-    @classmethod
-    def _check_size(cls, value: int) -> int:
-        if value not in SIZES:
-            raise ValueError(unknown("size", value, map(str, SIZES)))
+        check_source(value)
         return value
 
     @field_validator(*_TABLES)
@@ -142,6 +135,11 @@ class Run(BaseModel):
         if not isinstance(values, Mapping):
             return values
         filled = dict(values)
+        if filled.get("data_options"):
+            filled["data_options"] = make_canonical(
+                str(filled.get("data", cls.model_fields["data"].default)),
+                filled["data_options"],
+            )
         name = filled.get("optimizer", cls.model_fields["optimizer"].default)
         if isinstance(name, str) and name in OPTIMIZERS:
             choice = OPTIMIZERS[name]
@@ -171,6 +169,7 @@ class Run(BaseModel):
 
     @model_validator(mode="after")
     def _check_pairs(self) -> "Run":
+        check_task(self.task, self.data, self.size)
         if self.epochs is not None and self.steps is not None:
             raise ValueError(
                 "A run has one budget. Expected `epochs` or `steps`, not both. "
@@ -189,9 +188,14 @@ class Run(BaseModel):
         """Hash of the canonical content: 16 hexadecimal digits.
 
         Fields and options that hold their default are left out, so that one
-        added later (whose default trains as before) changes no run_id.
+        added later (whose default trains as before) changes no run_id. A
+        fingerprint stands for all about own data, so that moving them changes
+        none either.
         """
-        content = self.model_dump(mode="json", exclude_defaults=True)
+        told = {"data", "data_options"} if self.fingerprint else set()
+        content = self.model_dump(
+            mode="json", exclude_defaults=True, exclude=told
+        )
         defaults = get_entry(self.model).options
         content["options"] = {
             option: value

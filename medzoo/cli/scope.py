@@ -1,0 +1,93 @@
+"""What a command runs over: the arguments that many commands share."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from medzoo.study.spec import Study
+
+Name = Annotated[
+    str, typer.Argument(help="A study of studies/, or a path to a TOML file.")
+]
+Tasks = Annotated[
+    str | None, typer.Option(help="Only these tasks, separated by commas.")
+]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        help="medmnist, synthetic, folder:PATH, csv:FILE or npz:FILE."
+    ),
+]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out own files that are bad.")
+]
+DropLeaks = Annotated[
+    bool,
+    typer.Option(
+        "--drop-leaks", help="Train without images that leak into val or test."
+    ),
+]
+Seeds = Annotated[
+    str | None, typer.Option(help="Only these seeds, separated by commas.")
+]
+Smoke = Annotated[
+    bool, typer.Option("--smoke", help="Two steps a run, to see it work.")
+]
+Format = Annotated[
+    Literal["csv", "md", "latex", "html"],
+    typer.Option(help="Format of the table that is printed."),
+]
+Out = Annotated[Path, typer.Option(help="Folder for tables and figures.")]
+
+
+def read(
+    name: str,
+    tasks: str | None,
+    data: str | None,
+    seeds: str | None,
+    data_options: dict[str, bool] | None = None,
+) -> "Study":
+    """Reads a study and applies what the flags say."""
+    from medzoo.study.spec import read_study
+
+    return read_study(name).override(
+        tasks=tasks.split(",") if tasks not in (None, "all") else tasks,
+        seeds=_integers("seeds", seeds) if seeds else None,
+        data=data,
+        data_options=data_options,
+    )
+
+
+def data_flags(skip_bad: bool, drop_leaks: bool) -> dict[str, bool]:
+    """Returns the data options that flags ask for, and no others."""
+    flags = {"skip_bad": skip_bad, "drop_leaks": drop_leaks}
+    return {name: True for name, asked in flags.items() if asked}
+
+
+def _integers(what: str, text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"`{what}` must be whole numbers separated by commas. "
+            f"Received: {what}={text!r}."
+        ) from None
+
+
+def word_command(
+    name: str,
+    tasks: str | None,
+    data: str | None,
+    seeds: str | None,
+    smoke: bool,
+    options: dict[str, bool],
+) -> str:
+    """Writes the command that repeats a study, as its report shows it."""
+    given = {"TASKS": tasks, "DATA": data, "SEEDS": seeds}
+    given["SMOKE"] = "1" if smoke else None
+    flags = " ".join(f"--{name.replace('_', '-')}" for name in options)
+    given["ARGS"] = f'"{flags}"' if flags else None
+    variables = [f"{key}={value}" for key, value in given.items() if value]
+    return " ".join(["make", "study", f"NAME={name}", *variables])

@@ -1,0 +1,1 @@
+"""What is wrong with a split: twins, leaks, torn groups, shifted classes."""

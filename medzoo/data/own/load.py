@@ -1,0 +1,86 @@
+"""Own data as all other data are: a `Dataset`, and the facts of its task."""
+
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from medzoo.data.own.address import parse_address
+from medzoo.data.own.arrays import load_arrays
+from medzoo.data.own.cache import Cache, open_cache
+from medzoo.data.own.options import Option, complete
+from medzoo.data.split import Dataset, Split
+from medzoo.tasks import SPLITS, Task
+
+Options = tuple[tuple[str, Option], ...]
+
+
+def load_own(
+    task: str, data: str, size: int, options: Mapping[str, Any]
+) -> Dataset:
+    """Loads own images; they are decoded if this is the first time.
+
+    Args:
+        task: The name that they get.
+        data: `folder:PATH`, `csv:FILE` or `npz:FILE`.
+        size: Height and width of the images.
+        options: Those that do not hold their default.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: With a line for each bad file, row or class.
+    """
+    return _load(task, data, size, tuple(sorted(options.items())))
+
+
+def describe_own(
+    task: str, data: str, size: int, options: Mapping[str, Any]
+) -> Task:
+    """Returns the facts of own data, in the form that the 11 tasks have.
+
+    Args:
+        task: As for `load_own`.
+        data: As for `load_own`.
+        size: As for `load_own`.
+        options: As for `load_own`.
+    """
+    dataset = load_own(task, data, size, options)
+    counts = {name: len(getattr(dataset, name)) for name in SPLITS}
+    two = dataset.num_classes == 2
+    return Task(
+        name=task,
+        title=task,
+        kind="binary-class" if two else "multi-class",
+        classes=dataset.classes,
+        channels=dataset.input_shape[-1],
+        num_images=MappingProxyType(counts),
+        licence="own data",
+        urls=MappingProxyType({}),
+        md5s=MappingProxyType({}),
+    )
+
+
+# A process sees its data as they were when it first looked.
+@functools.lru_cache(maxsize=8)
+def _load(task: str, data: str, size: int, options: Options) -> Dataset:
+    address = parse_address(data)
+    if address.kind == "npz":
+        return load_arrays(address.path, task, size)
+    cache = open_own(data, size, dict(options))
+    about, images = cache.manifest, cache.images()
+    labels = cache.labels()
+    return Dataset(
+        task,
+        tuple(about.classes),
+        **{
+            name: Split(images[about.rows(name)], labels[about.rows(name)])
+            for name in SPLITS
+        },
+        fingerprint=about.fingerprint,
+        notes=tuple(about.notes),
+    )
+
+
+def open_own(data: str, size: int, options: Mapping[str, Any]) -> Cache:
+    """Opens the cache of a folder or CSV file; decodes what is not there."""
+    return open_cache(parse_address(data), size, complete(data, options))

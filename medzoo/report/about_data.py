@@ -1,0 +1,45 @@
+"""What a table has to say about the data it was made from."""
+
+from collections.abc import Iterable, Sequence
+
+from medzoo.report.matrix import TrialResults
+from medzoo.training.run import Run
+
+
+def describe_source(run: Run) -> str:
+    """Says where images are from, how large they are, and how they are read.
+
+    Example:
+
+    >>> describe_source(Run(task="breastmnist"))
+    'medmnist, 28 px'
+    """
+    options = (f"{key} {value}" for key, value in run.data_options.items())
+    return ", ".join([run.data, f"{run.size} px", *options])
+
+
+def list_notes(results: Iterable[TrialResults]) -> list[str]:
+    """Lists the notes of all records, each once: splits, what was left out.
+
+    Args:
+        results: The trials in any order.
+    """
+    records = [r for trial in results for r in trial.records.values()]
+    several = len({record.run.task for record in records}) > 1
+    told = (
+        f"{record.run.task}: {note}" if several else note
+        for record in records
+        for note in record.notes
+    )
+    return list(dict.fromkeys(told))
+
+
+def word_notes(notes: Sequence[str]) -> list[str]:
+    """Makes a paragraph of notes; none of none.
+
+    Example:
+
+    >>> word_notes(["Split as given."])
+    ['About the data: Split as given.']
+    """
+    return [f"About the data: {' '.join(notes)}"] if notes else []
