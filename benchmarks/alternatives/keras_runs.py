@@ -56,7 +56,7 @@ def macro_f1(split, logits):
 
 def compiled(data, optimizer, rate):
     model = build_model(
-        "skip_cnn", data.num_classes, input_shape=data.input_shape
+        "skip_cnn", data.num_classes, input_shape=data.input_shape, width=16
     )
     model.compile(
         optimizer=OPTIMIZERS[optimizer](rate),
