@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
+from medzoo.joint_losses import JointLoss
+from medzoo.losses import build_loss
 from medzoo.models import MODELS, build_model
-from medzoo.models.augmentation import AUGMENTATIONS, Augmentation
 from medzoo.training import choices
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (33, 40, 3)]
@@ -117,18 +118,26 @@ def test_every_activation_is_one_of_keras():
         assert callable(keras.activations.get(name))
 
 
-def test_augmentations_are_those_a_run_may_name():
-    assert tuple(AUGMENTATIONS) == choices.AUGMENTATIONS
+def test_members_are_trained_apart_and_their_logits_averaged():
+    model = build("skip_cnn", members=3, dropout=0.0)
+    batch = images((28, 28, 3))
+    apart = model(batch, training=True)
+    assert apart.shape == (6, 3, 3)
+    assert np.ptp(ops.convert_to_numpy(apart), axis=1).min() > 0
+    parts = keras.Model(model.input, model.get_layer("members").input)(batch)
+    np.testing.assert_allclose(
+        model(batch),
+        np.mean([*map(ops.convert_to_numpy, parts)], axis=0),
+        atol=1e-5,
+    )
+    alone = build("skip_cnn").count_params()
+    assert model.count_params() == 3 * alone
 
 
-@pytest.mark.parametrize("name", [n for n in AUGMENTATIONS if n != "none"])
-def test_augmentation_changes_images_in_training_only(name):
-    inputs = keras.Input((28, 28, 1), dtype="uint8")
-    x = keras.layers.Rescaling(1.0)(inputs)
-    model = keras.Model(inputs, Augmentation(name)(x))
-    batch = images((28, 28, 1))
-    np.testing.assert_array_equal(model(batch), batch)
-    moved = ops.convert_to_numpy(model(batch, training=True))
-    assert not np.array_equal(moved, batch)
-    assert moved.min() >= 0
-    assert moved.max() <= 255
+def test_a_model_of_members_learns_with_a_loss_for_each():
+    keras.utils.set_random_seed(0)
+    model = build("skip_cnn", members=2, dropout=0.0)
+    model.compile("adam", JointLoss(build_loss("cross_entropy")))
+    batch, labels = images((28, 28, 3), 16), np.arange(16, dtype="int32") % 3
+    losses = [float(model.train_on_batch(batch, labels)) for _ in range(5)]
+    assert losses[-1] < losses[0]

@@ -20,11 +20,13 @@ ROOMS = {
     "tasks": {"wording"},
     "scores": {"wording"},
     "losses": {"wording"},
+    "joint_losses": {"losses", "wording"},
     "metrics": {"wording"},
     "data": {"tasks", "wording"},
     "models": {"wording"},
     "training": {
-        "tasks", "scores", "losses", "metrics", "data", "models", "wording",
+        "tasks", "scores", "losses", "joint_losses", "metrics", "data",
+        "models", "wording",
     },
     "study": {"tasks", "models", "training", "wording"},
     "report": {"tasks", "scores", "training", "study", "wording"},
@@ -73,7 +75,8 @@ def test_reports_read_runs_and_records_and_never_train():
 
 def test_every_model_file_is_in_the_table():
     files = {path.stem for path in (PACKAGE / "models").glob("*.py")}
-    assert files == {*MODELS, "__init__", "blocks", "augmentation", "sizes"}
+    shared = {"blocks", "augmentation", "warp", "tint", "sizes"}
+    assert files == {*MODELS, "__init__", *shared}
 
 
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=str)

@@ -8,6 +8,7 @@ import typer
 
 from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
 from medzoo.cli.study import study_app
+from medzoo.cli.train import train
 
 app = typer.Typer(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
@@ -16,6 +17,7 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(study_app, name="study")
+app.command()(train)
 
 
 @app.command()

@@ -17,6 +17,7 @@ def load(
     max_images: int | None = None,
     seed: int = 0,
     options: tuple[tuple[str, Option], ...] = (),
+    resplit: bool = False,
 ) -> Dataset:
     """Loads the three splits of a task.
 
@@ -28,8 +29,9 @@ def load(
             of own data.
         size: Height and width of the images.
         max_images: Keeps so many images of train, drawn by class.
-        seed: Draws those; it changes nothing otherwise.
+        seed: Draws those, and the new splits; it changes nothing otherwise.
         options: Data options that do not hold their default.
+        resplit: Splits train and val anew and leaves test alone.
     """
     if source == "synthetic":
         from medzoo.data.synthetic import make_synthetic
@@ -43,6 +45,10 @@ def load(
         from medzoo.data.files import load_medmnist
 
         dataset = load_medmnist(task, size)
+    if resplit:
+        from medzoo.data.resplit import resplit as split_anew
+
+        dataset = split_anew(dataset, seed=seed)
     if max_images is None:
         return dataset
     from dataclasses import replace

@@ -43,7 +43,7 @@ MODELS: dict[str, Entry] = {
         "residual stages joined by skips, adaptive pooling, dropout",
         width=32,
         parameters=310_249,
-        options={"dropout": 0.2, "stages": 3, "blocks": 1},
+        options={"dropout": 0.2, "stages": 3, "blocks": 1, "members": 1},
     ),
 }
 

@@ -6,8 +6,24 @@ from typing import Any
 import keras
 from keras import layers
 
+from medzoo.models.tint import RandomCutout, RandomFocus, RandomTint
+from medzoo.models.warp import RandomWarp
+
+
+def _strong(**geometry: Any) -> list[layers.Layer]:
+    warp = {"translation": 0.05, "crop": 0.6, "aspect": 4 / 3}
+    return [
+        RandomWarp(**{**warp, **geometry}),
+        RandomTint(brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
+        RandomFocus(blur=0.8, sharpness=0.8),
+        RandomCutout(side=0.4),
+    ]
+
+
 # What holds for every task at 28 pixels: organs and cells stay what they are
-# when moved a little. Only `flips` exchanges top and bottom.
+# when moved a little. Only `flips` and `strong_any` exchange top and bottom,
+# `strong_any` turns images by any angle, and `strong_fixed` does not even
+# exchange left and right.
 AUGMENTATIONS: dict[str, Callable[[], list[layers.Layer]]] = {
     "none": list,
     "flips": lambda: [layers.RandomFlip("horizontal_and_vertical")],
@@ -21,6 +37,22 @@ AUGMENTATIONS: dict[str, Callable[[], list[layers.Layer]]] = {
         layers.RandomRotation(0.05, fill_mode="reflect"),
         layers.RandomZoom(0.1, fill_mode="reflect"),
     ],
+    "warp": lambda: [
+        RandomWarp(
+            flips="horizontal", rotation=0.05, translation=0.1, zoom=0.1
+        ),
+    ],
+    "colour": lambda: [
+        RandomWarp(
+            flips="horizontal", rotation=0.05, translation=0.1, zoom=0.1
+        ),
+        RandomTint(brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
+    ],
+    "strong": lambda: _strong(flips="horizontal", rotation=0.05),
+    "strong_any": lambda: _strong(
+        flips="horizontal_and_vertical", rotation=0.5
+    ),
+    "strong_fixed": lambda: _strong(rotation=0.05),
 }
 
 

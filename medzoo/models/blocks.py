@@ -1,6 +1,9 @@
 """Layers that the models share."""
 
-from keras import Input, KerasTensor, layers
+from typing import Any
+
+import keras
+from keras import Input, KerasTensor, layers, ops
 
 from medzoo.models.augmentation import Augmentation
 
@@ -27,12 +30,31 @@ def images_input(
 
 
 def logits_head(
-    x: KerasTensor, num_classes: int, *, dropout: float = 0.0
+    x: KerasTensor,
+    num_classes: int,
+    *,
+    dropout: float = 0.0,
+    prefix: str = "",
 ) -> KerasTensor:
     """Closes a model: features in, `float32` logits out."""
     if dropout:
-        x = layers.Dropout(dropout, name="dropout")(x)
-    return layers.Dense(num_classes, dtype="float32", name="logits")(x)
+        x = layers.Dropout(dropout, name=f"{prefix}dropout")(x)
+    return layers.Dense(num_classes, dtype="float32", name=f"{prefix}logits")(x)
+
+
+@keras.saving.register_keras_serializable(package="medzoo")
+class Members(layers.Layer):
+    """Averages the logits of networks that are trained side by side.
+
+    In training it gives all of them, shape `(batch, members, num_classes)`, so
+    that each has a loss of its own (`medzoo.joint_losses`): nothing but their
+    first weights tells them apart, and their errors differ
+    ([Lakshminarayanan et al., 2017](https://arxiv.org/abs/1612.01474)).
+    """
+
+    def call(self, logits: list[Any], training: bool = False) -> Any:
+        members = ops.stack(logits, axis=1)
+        return members if training else ops.mean(members, axis=1)
 
 
 def residual_block(

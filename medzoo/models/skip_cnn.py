@@ -1,8 +1,13 @@
 """A small residual network for images of any size."""
 
-from keras import Model, layers
+from keras import KerasTensor, Model, layers
 
-from medzoo.models.blocks import images_input, logits_head, residual_block
+from medzoo.models.blocks import (
+    Members,
+    images_input,
+    logits_head,
+    residual_block,
+)
 
 
 def build(
@@ -15,6 +20,7 @@ def build(
     dropout: float = 0.2,
     stages: int = 3,
     blocks: int = 1,
+    members: int = 1,
 ) -> Model:
     """Builds a convolution network with skips and adaptive pooling.
 
@@ -31,6 +37,8 @@ def build(
         dropout: Share of the features dropped in training.
         stages: Number of resolutions after the stem.
         blocks: Residual blocks a stage.
+        members: Networks that are trained side by side; their logits are
+            averaged.
 
     Returns:
         A model from `uint8` images to logits `(batch, num_classes)`.
@@ -41,11 +49,43 @@ def build(
     (None, 2)
     """
     inputs, x = images_input(input_shape, augmentation)
+    logits = []
+    for member in range(1, members + 1):
+        prefix = f"member{member}_" if members > 1 else ""
+        features = _build_trunk(
+            x,
+            width,
+            activation=activation,
+            stages=stages,
+            blocks=blocks,
+            prefix=prefix,
+        )
+        logits.append(
+            logits_head(features, num_classes, dropout=dropout, prefix=prefix)
+        )
+    outputs = Members(name="members")(logits) if members > 1 else logits[0]
+    return Model(inputs, outputs, name="skip_cnn")
+
+
+def _build_trunk(
+    x: KerasTensor,
+    width: int,
+    *,
+    activation: str,
+    stages: int,
+    blocks: int,
+    prefix: str,
+) -> KerasTensor:
     x = layers.Conv2D(
-        width, 3, strides=2, padding="same", use_bias=False, name="stem_conv"
+        width,
+        3,
+        strides=2,
+        padding="same",
+        use_bias=False,
+        name=f"{prefix}stem_conv",
     )(x)
-    x = layers.BatchNormalization(momentum=0.9, name="stem_norm")(x)
-    x = layers.Activation(activation, name="stem_act")(x)
+    x = layers.BatchNormalization(momentum=0.9, name=f"{prefix}stem_norm")(x)
+    x = layers.Activation(activation, name=f"{prefix}stem_act")(x)
     for stage in range(stages):
         for block in range(blocks):
             x = residual_block(
@@ -53,13 +93,11 @@ def build(
                 width * 2**stage,
                 stride=2 if stage and not block else 1,
                 activation=activation,
-                name=f"stage{stage + 1}_block{block + 1}",
+                name=f"{prefix}stage{stage + 1}_block{block + 1}",
             )
-    x = layers.Concatenate(name="features")(
+    return layers.Concatenate(name=f"{prefix}features")(
         [
-            layers.GlobalAveragePooling2D(name="average_pool")(x),
-            layers.GlobalMaxPooling2D(name="max_pool")(x),
+            layers.GlobalAveragePooling2D(name=f"{prefix}average_pool")(x),
+            layers.GlobalMaxPooling2D(name=f"{prefix}max_pool")(x),
         ]
     )
-    logits = logits_head(x, num_classes, dropout=dropout)
-    return Model(inputs, logits, name="skip_cnn")

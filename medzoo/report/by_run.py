@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from medzoo.report.matrix import TrialResults
 from medzoo.report.tables import Cell, Table
 from medzoo.tasks import NAMES
+from medzoo.training.choices import AFTER_TRAINING
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -78,6 +79,11 @@ def _scores(record: Record) -> dict[str, Cell]:
         row |= {f"{split}_{name}": scores.get(name) for name in SCORES}
         classes = record.per_class_f1.get(split, [])
         row[f"{split}_per_class_f1"] = " ".join(map(str, classes))
+    for option in AFTER_TRAINING:
+        for split in SPLITS[1:]:
+            without = record.without.get(option, {}).get(split, {})
+            name = f"{split}_macro_f1_without_{option}"
+            row[name] = without.get("macro_f1")
     return row
 
 

@@ -1,12 +1,14 @@
 """Takes a run as far as a job says, from where the store has it."""
 
+from typing import Any
+
 from medzoo.study.job import Job
 from medzoo.study.store import Store
 from medzoo.training.execute import Predictions, complete, execute
 from medzoo.training.record import Record
 
 
-def advance(job: Job, store: Store) -> tuple[Record, Predictions]:
+def advance(job: Job, store: Store, **watch: Any) -> tuple[Record, Predictions]:
     """Executes a job; what earlier jobs trained is not trained again.
 
     A run that waits for its test labels alone has them read. One that was
@@ -18,6 +20,7 @@ def advance(job: Job, store: Store) -> tuple[Record, Predictions]:
         job: The run, and how far to take it.
         store: Where its state and what it predicted lie. The record is not
             written here.
+        **watch: Callbacks of `execute` that look on.
 
     Returns:
         The record and the predictions, as of `execute`.
@@ -36,4 +39,5 @@ def advance(job: Job, store: Store) -> tuple[Record, Predictions]:
         read_test=job.read_test,
         state=store.read_state(run_id),
         on_stop=lambda state: store.write_state(run_id, state),
+        **watch,
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 from medzoo.study.job import Job
 from medzoo.study.store import Store
@@ -85,13 +86,19 @@ def set_threads(threads: int) -> None:
     )
 
 
-def run_one(job: Job, store: Store) -> tuple[Record, dict]:
-    """Executes a job; whatever it raises becomes a failed record."""
+def run_one(job: Job, store: Store, **watch: Any) -> tuple[Record, dict]:
+    """Executes a job; whatever it raises becomes a failed record.
+
+    Args:
+        job: What to execute.
+        store: Where its state and what it predicted lie.
+        **watch: Callbacks of `medzoo.training.execute.execute`.
+    """
     from medzoo.study.advance import advance
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        return advance(job, store)
+        return advance(job, store, **watch)
     except Exception as error:  # noqa: BLE001 - the one place: a failed record
         return (
             failed_record(

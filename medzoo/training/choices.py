@@ -56,4 +56,21 @@ ACTIVATIONS = (
     "linear",
 )
 
-AUGMENTATIONS = ("none", "flips", "light", "standard")
+# `by_task` picks one of the strong ones by what the task allows.
+AUGMENTATIONS = (
+    "none",
+    "flips",
+    "light",
+    "standard",
+    "warp",
+    "colour",
+    "strong",
+    "strong_any",
+    "strong_fixed",
+    "by_task",
+)
+
+MIXES = ("none", "mixup", "cutmix")
+
+# Fields that act on a trained model, whose effect a record keeps.
+AFTER_TRAINING = ("ema", "flip_test", "adjust")

@@ -13,26 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo import data as sources
-from medzoo.data.split import Dataset, Split
-from medzoo.training.evaluate import (
-    evaluate,
-    predict_logits,
-    to_probabilities,
-)
+from medzoo.data.split import Dataset
 from medzoo.training.fit import Entry, State, Trainer
-from medzoo.training.prepare import (
-    find_width,
-    make_loss,
-    name_device,
-    prepare_model,
-)
+from medzoo.training.prepare import find_width, name_device, prepare_model
 from medzoo.training.record import Parameters, Record
 from medzoo.training.run import Run
+from medzoo.training.scoring import Predictions, score_test, score_val
 
 if TYPE_CHECKING:
     import keras
-
-Predictions = dict[str, np.ndarray]
 
 
 def execute(
@@ -42,7 +31,8 @@ def execute(
     read_test: bool = True,
     state: State | None = None,
     on_stop: Callable[[State], None] | None = None,
-    on_check: Callable[[Entry], None] | None = None,
+    on_check: Callable[[Entry], bool | None] | None = None,
+    on_model: Callable[["keras.Model"], None] | None = None,
 ) -> tuple[Record, Predictions]:
     """Trains and evaluates one run.
 
@@ -55,7 +45,9 @@ def execute(
         state: Where an earlier call stopped; the training goes on from there,
             unless it is of other data or versions.
         on_stop: Called with the state of a training that is stopped.
-        on_check: Called with each new entry of the history.
+        on_check: Called with each new entry of the history; says whether to
+            stop there.
+        on_model: Called with the trained model, which has its best weights.
 
     Returns:
         The record, and the probabilities and labels of val and test under the
@@ -82,8 +74,11 @@ def execute(
         record.status = "diverged"
     elif trainer.finished:
         record.status = "done" if read_test else "trained"
-        trainer.restore_best()
-        predictions = _predict(record, model, data, read_test)
+        predictions = score_val(record, trainer, data)
+        if read_test:
+            predictions = score_test(record, data, predictions)
+        if on_model is not None:
+            on_model(model)
     ended = time.perf_counter()
     _add_seconds(
         record,
@@ -122,14 +117,10 @@ def complete(
             f"Received: {data.fingerprint}."
         )
     record = record.model_copy(deep=True, update={"status": "done"})
-    kept = {k: v for k, v in predictions.items() if k.startswith("val")}
-    loss = make_loss(record.run, data)
-    scored = _score(
-        record, "test", data.test, predictions["test_logits"], loss=loss
-    )
+    predictions = score_test(record, data, predictions)
     seconds = time.perf_counter() - started
     _add_seconds(record, {"evaluate": seconds, "total": seconds})
-    return record, kept | scored
+    return record, predictions
 
 
 def _describe(run: Run, model: "keras.Model", data: Dataset) -> Record:
@@ -178,59 +169,24 @@ def require_data(run: Run) -> None:
 
 def load_data(run: Run) -> Dataset:
     """Loads the images that a run asks for."""
-    seed = run.seed if run.max_images is not None else 0
-    options = tuple(sorted(run.data_options.items()))
+    drawn = run.max_images is not None or run.resplit
     data = sources.load(
-        run.task, run.data, run.size, run.max_images, seed, options
+        run.task,
+        run.data,
+        run.size,
+        run.max_images,
+        seed=run.seed if drawn else 0,
+        options=tuple(sorted(run.data_options.items())),
+        resplit=run.resplit,
     )
-    if run.fingerprint not in ("", data.fingerprint):
+    found = data.fingerprint.removesuffix(f", resplit {run.seed}")
+    if run.fingerprint not in ("", found):
         raise ValueError(
             f"The data of `{run.task}` have changed since the study was "
             f"planned. Expected fingerprint {run.fingerprint}. Received: "
             f"{data.fingerprint}. Run the same command again."
         )
     return data
-
-
-def _predict(
-    record: Record, model: "keras.Model", data: Dataset, read_test: bool
-) -> Predictions:
-    """Fills in the scores of val and, read here for the first time, test."""
-    loss = model.loss
-    logits = predict_logits(model, data.val.images)
-    predictions = _score(record, "val", data.val, logits, loss=loss)
-    logits = predict_logits(model, data.test.images)
-    if read_test:
-        return predictions | _score(
-            record, "test", data.test, logits, loss=loss
-        )
-    probabilities = to_probabilities(logits, record.run.output)
-    return predictions | {"test": probabilities, "test_logits": logits}
-
-
-def _score(
-    record: Record,
-    name: str,
-    split: Split,
-    logits: np.ndarray,
-    *,
-    loss: "keras.losses.Loss",
-) -> Predictions:
-    """Fills in the scores of one split."""
-    found, probabilities = evaluate(
-        split, logits, loss=loss, output=record.run.output
-    )
-    record.scores[name] = found
-    record.per_class_f1[name] = per_class(probabilities, split.labels)
-    return {name: probabilities, f"{name}_labels": split.labels}
-
-
-def per_class(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
-    """Returns the F1 of each class."""
-    from medzoo.scores import per_class_f1
-
-    found = per_class_f1(probabilities, labels)
-    return [float(value) for value in found]
 
 
 def count_parameters(model: "keras.Model") -> Parameters:

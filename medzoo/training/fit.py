@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.data.batches import batch_indices
+from medzoo.data.batches import batch_indices, gather
 from medzoo.data.split import Dataset
+from medzoo.training.averaging import averaged
 from medzoo.training.evaluate import evaluate, predict_logits
+from medzoo.training.mixing import mix_batch
 from medzoo.training.optimizers import learning_rate_at
 from medzoo.training.run import Run
 
@@ -97,6 +99,7 @@ class Trainer:
         self._checks = check_steps(run, len(data.train))
         self._best_rank: tuple[float, ...] = (-math.inf, -math.inf)
         self._best_weights = model.get_weights()
+        self._best_own_weights = model.get_weights() if run.ema else []
         self._checks_without_gain = 0
         self._steps_timed = 0
         self._traced = False
@@ -104,13 +107,14 @@ class Trainer:
     def train(
         self,
         until: int | None = None,
-        on_check: Callable[[Entry], None] | None = None,
+        on_check: Callable[[Entry], bool | None] | None = None,
     ) -> None:
         """Trains up to the first check at or after step `until`.
 
         Args:
             until: Steps of the whole training to reach; all if `None`.
-            on_check: Called with each new entry of the history.
+            on_check: Called with each new entry of the history; says whether
+                to stop there.
         """
         batches = batch_indices(
             len(self.data.train),
@@ -124,16 +128,26 @@ class Trainer:
             self.model.reset_metrics()
             while self.step < check:
                 loss = self._train_step(next(batches))
-            entry = self._check(loss)
-            self.history.append(entry)
-            if on_check is not None:
-                on_check(entry)
-            self.finished = self.diverged or self.step >= self.num_steps
-            self._choose(entry)
+            with averaged(self.model):
+                entry = self._check(loss)
+                self.history.append(entry)
+                self.finished = self.diverged or self.step >= self.num_steps
+                self._choose(entry)
+            if self.run.ema and self.best_step == self.step:
+                self._best_own_weights = self.model.get_weights()
+            if on_check is not None and on_check(entry):
+                until = self.step
 
-    def restore_best(self) -> None:
-        """Gives the model the weights of the best check on val."""
-        self.model.set_weights(self._best_weights)
+    def restore_best(self, *, average: bool = True) -> None:
+        """Gives the model the weights of the best check on val.
+
+        Args:
+            average: Whether to take their average where the run asks for one.
+        """
+        own = self.run.ema and not average
+        self.model.set_weights(
+            self._best_own_weights if own else self._best_weights
+        )
 
     def state(self) -> State:
         """Copies all that the rest of the training depends on."""
@@ -142,6 +156,7 @@ class Trainer:
             for group, variables in self._variables().items()
         }
         groups["best"] = self._best_weights
+        groups["own"] = self._best_own_weights
         arrays = {
             f"{group}_{index}": np.array(value)
             for group, values in groups.items()
@@ -155,9 +170,11 @@ class Trainer:
         for group, variables in self._variables().items():
             for index, variable in enumerate(variables):
                 variable.assign(state[f"{group}_{index}"])
-        self._best_weights = [
-            state[f"best_{index}"] for index in range(len(self._best_weights))
-        ]
+        for group, weights in (
+            ("best", self._best_weights),
+            ("own", self._best_own_weights),
+        ):
+            weights[:] = [state[f"{group}_{i}"] for i in range(len(weights))]
         vars(self).update(json.loads(str(state["progress"])))
         self._best_rank = tuple(self._best_rank)
 
@@ -178,9 +195,10 @@ class Trainer:
         train = self.data.train
         started = time.perf_counter()
         self.model.optimizer.learning_rate = self._learning_rate()
-        loss = self.model.train_on_batch(
-            train.images[indices], train.labels[indices]
+        images, labels = mix_batch(
+            *gather(train, indices), run=self.run, step=self.step
         )
+        loss = self.model.train_on_batch(images, labels)
         taken = time.perf_counter() - started
         self.seconds["train" if self._traced else "first_step"] += taken
         self._steps_timed += self._traced

@@ -20,6 +20,8 @@ def build_optimizer(run: Run) -> "keras.Optimizer":
     }
     if run.weight_decay:
         options["weight_decay"] = run.weight_decay
+    if run.ema:
+        options |= {"use_ema": True, "ema_momentum": run.ema}
     if choice.keras_class == "SGD":
         options |= {"momentum": choice.momentum, "nesterov": choice.nesterov}
     optimizer = getattr(keras.optimizers, choice.keras_class)(**options)

@@ -16,6 +16,7 @@ from medzoo.data.split import Dataset
 from medzoo.models import build_model
 from medzoo.models.sizes import solve_width
 from medzoo.training.optimizers import build_optimizer
+from medzoo.training.policy import choose_preset
 from medzoo.training.run import Run
 from medzoo.training.sources import facts_of
 
@@ -31,6 +32,7 @@ _OUTSIDE_THE_GRAPH = {
     "fingerprint",
     "size",
     "max_images",
+    "resplit",
     "batch_size",
     "learning_rate",
     "schedule",
@@ -39,6 +41,8 @@ _OUTSIDE_THE_GRAPH = {
     "steps",
     "patience",
     "keep",
+    "flip_test",
+    "adjust",
     "seed",
 }
 # Graphs that a process keeps.
@@ -76,6 +80,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     weights = _class_weights(run, data)
     width = find_width(run, data)
     graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
+    graph["augmentation"] = choose_preset(run.task, run.augmentation)
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, data.num_classes)
     key = repr((graph, shapes, weights))
@@ -105,14 +110,17 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
 
 def make_loss(run: Run, data: Dataset) -> "keras.losses.Loss":
     """Makes the loss of a run, with the classes' shares where it takes them."""
+    from medzoo.joint_losses import JointLoss
     from medzoo.losses import build_loss
 
-    return build_loss(
+    loss = build_loss(
         run.loss,
         output=run.output,
         weight=run.loss_weight,
         class_weights=_class_weights(run, data),
     )
+    joint = run.mix != "none" or run.options.get("members", 1) != 1
+    return JointLoss(loss) if joint else loss
 
 
 def find_width(run: Run, data: Dataset) -> int:
@@ -158,7 +166,7 @@ def _build(run: Run, data: Dataset, width: int) -> "keras.Model":
         input_shape=data.input_shape,
         width=width,
         activation=run.activation,
-        augmentation=run.augmentation,
+        augmentation=choose_preset(run.task, run.augmentation),
         **run.options,
     )
 

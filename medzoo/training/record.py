@@ -25,6 +25,8 @@ class Record(BaseModel):
             read; `pruned` if it was stopped on the way. The last two are
             candidates of `[tuned]`, and neither done nor failed.
         scores: By split (`val`, `test`), then by score (`macro_f1`, ...).
+        without: Scores by split as if one option of the run that acts after
+            training (`ema`, `flip_test`, `adjust`) were off, by that option.
         per_class_f1: By split, one value a class.
         history: One entry a check on val: `step`, `epoch`, `loss`, `val_loss`,
             `val_macro_f1`, `val_accuracy`, `learning_rate`.
@@ -50,6 +52,7 @@ class Record(BaseModel):
     run_id: str
     status: Literal["done", "diverged", "failed", "trained", "pruned"]
     scores: dict[str, dict[str, float | None]] = {}
+    without: dict[str, dict[str, dict[str, float | None]]] = {}
     per_class_f1: dict[str, list[float]] = {}
     history: list[dict[str, float | None]] = []
     best_step: int | None = None

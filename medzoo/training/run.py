@@ -20,6 +20,7 @@ from medzoo.training.choices import (
     ACTIVATIONS,
     AUGMENTATIONS,
     LOSSES,
+    MIXES,
     OPTIMIZERS,
     SCHEDULES,
 )
@@ -32,6 +33,7 @@ _TABLES: dict[str, Any] = {
     "activation": ACTIVATIONS,
     "augmentation": AUGMENTATIONS,
     "loss": LOSSES,
+    "mix": MIXES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
 }
@@ -54,6 +56,8 @@ class Run(BaseModel):
         size: Height and width of the images: 28, 64, 128 or 224; of own data
             any.
         max_images: At most so many images of train, drawn by class with `seed`.
+        resplit: Splits train and val anew with `seed`, to choose a recipe: a
+            fifth is held out in place of test, which is not touched.
         model: A name of the zoo.
         width: The model's size dial; its default in the zoo if left out.
         parameters: Trainable parameters instead of `width`, which is solved for
@@ -62,6 +66,8 @@ class Run(BaseModel):
         activation: Activation of the hidden layers.
         output: What turns logits into probabilities: `softmax` or `sigmoid`.
         augmentation: A preset of augmentation layers.
+        mix: What is mixed with each image of a batch: `none`, or another image
+            of it by `mixup` or `cutmix`.
         loss: What training minimises.
         loss_weight: Weight of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
         optimizer: Name of an optimizer.
@@ -77,6 +83,11 @@ class Run(BaseModel):
             macro F1; never if left out.
         keep: Which weights are evaluated: of the `best` check on val by macro
             F1 (ties: the lower loss), or the `last`.
+        ema: Decay a step of the average of weights that is evaluated in place
+            of the weights themselves, 0 to 1; 0 for none.
+        flip_test: Averages the logits over the flips that the task allows.
+        adjust: `prior` shifts the logits by a multiple of the log shares of the
+            classes in train; val chooses the multiple.
         seed: Seeds weights, order of images, dropout and augmentation.
     """
 
@@ -93,6 +104,7 @@ class Run(BaseModel):
     fingerprint: str = ""
     size: int = Field(28, ge=1)
     max_images: int | None = Field(None, ge=1)
+    resplit: bool = False
     model: str = "skip_cnn"
     width: int | None = Field(None, ge=1)
     parameters: int | None = Field(None, ge=1)
@@ -100,6 +112,7 @@ class Run(BaseModel):
     activation: str = "relu"
     output: Literal["softmax", "sigmoid"] = "softmax"
     augmentation: str = "none"
+    mix: str = "none"
     loss: str = "soft_f1"
     loss_weight: float = Field(0.5, ge=0, le=1)
     optimizer: str = "adam"
@@ -112,6 +125,9 @@ class Run(BaseModel):
     steps: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
     keep: Literal["best", "last"] = "best"
+    ema: float = Field(0.0, ge=0, lt=1)
+    flip_test: bool = False
+    adjust: Literal["none", "prior"] = "none"
     seed: int = Field(0, ge=0, lt=2**32)
 
     @field_validator("data")

@@ -1,0 +1,114 @@
+"""What each preset of augmentation costs, as a share of a training step.
+
+    python benchmarks/augmentation.py
+
+The step is that of `skip_cnn` at width 32 on batches of 128 colour images of 28
+pixels, on one thread. Steps with each preset are timed in turns, so that a slow
+moment of the machine meets all of them, and their medians are compared.
+"""
+
+import argparse
+import platform
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+
+from medzoo.study.worker import set_threads
+
+SHAPE = (28, 28, 3)
+HEADER = "| preset | ms a step | over none |\n| :--- | ---: | ---: |\n"
+
+
+def main() -> None:
+    """Times every preset, and writes the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--repeats", type=int, default=30)
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/benchmarks/augmentation.md")
+    )
+    options = parser.parse_args()
+    set_threads(1)
+    from medzoo.models.augmentation import AUGMENTATIONS
+
+    steps = {
+        name: make_step(name, options.width, options.batch_size)
+        for name in AUGMENTATIONS
+    }
+    seconds = time_steps(steps, options.repeats)
+    page = write_page(seconds, options)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(page)
+    print(page)
+
+
+def make_step(
+    augmentation: str, width: int, batch_size: int
+) -> Callable[[], object]:
+    """Makes one training step of a model with a preset."""
+    from medzoo.losses import build_loss
+    from medzoo.models import build_model
+    from medzoo.training.prepare import name_device
+
+    model = build_model(
+        "skip_cnn",
+        9,
+        input_shape=SHAPE,
+        width=width,
+        augmentation=augmentation,
+    )
+    model.compile(
+        "adam",
+        build_loss("cross_entropy"),
+        jit_compile=name_device() != "cpu",
+    )
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (batch_size, *SHAPE), dtype="uint8")
+    labels = np.arange(batch_size, dtype="int32") % 9
+    return lambda: model.train_on_batch(images, labels)
+
+
+def time_steps(
+    steps: dict[str, Callable[[], object]], repeats: int
+) -> dict[str, float]:
+    """Returns the median seconds of each step, after two that are not timed."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for repeat in range(repeats + 2):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            if repeat >= 2:
+                seconds[name].append(time.perf_counter() - started)
+    return {name: median(values) for name, values in seconds.items()}
+
+
+def write_page(seconds: dict[str, float], options: argparse.Namespace) -> str:
+    """Writes the times as a page."""
+    versions = [f"python {platform.python_version()}"]
+    versions += [f"{name} {version(name)}" for name in ("keras", "tensorflow")]
+    rows = [
+        f"| {name} | {1000 * value:.1f} | {value / seconds['none'] - 1:+.1%} |"
+        for name, value in seconds.items()
+    ]
+    table = "\n".join(rows)
+    return (
+        "# What augmentation costs\n\n"
+        f"- Command: `python benchmarks/augmentation.py --repeats "
+        f"{options.repeats}`\n"
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}\n"
+        f"- Versions: {', '.join(versions)}\n"
+        f"- Step: skip_cnn, width {options.width}, {options.batch_size} images "
+        "of 28x28x3, one thread\n\n"
+        f"{HEADER}{table}\n\n"
+        f"Medians of {options.repeats} steps of each, in turns.\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""`medzoo train`: one run, with its progress."""
+
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import keras
+    from rich.console import Console
+
+    from medzoo.study.store import Store
+    from medzoo.training.fit import Entry
+    from medzoo.training.record import Record
+    from medzoo.training.run import Run
+
+
+def train(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="TOML or JSON file with fields of a run."),
+    ] = None,
+    task: Annotated[str | None, typer.Option(help="A task.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="A recipe to start from, such as best.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Data source: medmnist or synthetic.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for model.keras and record.json."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the scores as one object.")
+    ] = False,
+) -> None:
+    """Train one run and score it; one that is finished is not trained again."""
+    from rich.console import Console
+
+    from medzoo.study.run_file import read_run
+    from medzoo.study.store import Store
+
+    run = read_run(
+        file, recipe=recipe, task=task, model=model, data=data, seed=seed
+    )
+    console = Console(stderr=True, highlight=False)
+    store = Store()
+    record = _find(run, store, out, console)
+    if record is None:
+        record = _train(run, store, out, console)
+    if record.status == "pruned":
+        console.print(
+            f"Stopped at step {record.history[-1]['step']:.0f}; all of it is "
+            "kept. Run the same command again to go on."
+        )
+        raise typer.Exit(130)
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "record.json").write_text(record.model_dump_json(indent=2))
+    print(_as_json(record) if as_json else _as_text(record))
+    sys.stdout.flush()
+    if record.error is not None:
+        console.print(f"{record.error['type']}: {record.error['message']}")
+    raise typer.Exit(0 if record.status == "done" else 1)
+
+
+def _find(
+    run: "Run", store: "Store", out: Path | None, console: "Console"
+) -> "Record | None":
+    """Finds the record of a finished run, and its weights where wanted."""
+    if not store.has_done(run.run_id):
+        return None
+    if out is not None and not _holds_weights(out, run):
+        console.print(
+            f"Run {run.run_id} is finished, but its weights are not in {out}. "
+            "It is trained once more, with the same numbers."
+        )
+        return None
+    console.print(f"Run {run.run_id} is finished already.")
+    return store.read(run.run_id)
+
+
+def _holds_weights(out: Path, run: "Run") -> bool:
+    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
+        found = json.loads((out / "record.json").read_text())
+        same = found["run_id"] == run.run_id
+        return same and (out / "model.keras").is_file()
+    return False
+
+
+def _train(
+    run: "Run", store: "Store", out: Path | None, console: "Console"
+) -> "Record":
+    """Trains a run in this process, as a worker of a study would."""
+    from rich.progress import Progress
+
+    from medzoo.study.job import Job
+    from medzoo.study.worker import run_one, set_threads
+    from medzoo.training.execute import require_data
+
+    require_data(run)
+    set_threads(1)
+    console.print(f"Run {run.run_id}: {run.model} on {run.task}.")
+
+    def keep_model(model: "keras.Model") -> None:
+        if out is not None:
+            out.mkdir(parents=True, exist_ok=True)
+            model.save(out / "model.keras")
+
+    with Progress(console=console) as progress, _interrupts() as interrupts:
+        bar = progress.add_task("", total=run.steps or run.epochs)
+
+        def on_check(entry: "Entry") -> bool:
+            done = entry["step"] if run.steps else entry["epoch"]
+            progress.update(bar, completed=done, description=_describe(entry))
+            return bool(interrupts)
+
+        record, predictions = run_one(
+            Job(run), store, on_check=on_check, on_model=keep_model
+        )
+    store.write(record, predictions)
+    return record
+
+
+@contextlib.contextmanager
+def _interrupts() -> Iterator[list[int]]:
+    """Collects Ctrl-C; a second one raises `KeyboardInterrupt` at once."""
+    found: list[int] = []
+
+    def note(number: int, frame: object) -> None:
+        if found:
+            raise KeyboardInterrupt
+        found.append(number)
+        print("Stopping at the next look at val ...", file=sys.stderr)
+
+    earlier = signal.signal(signal.SIGINT, note)
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, earlier)
+
+
+def _describe(entry: "Entry") -> str:
+    found = entry.get("val_macro_f1")
+    return f"loss {entry['loss']:.3f}" + (
+        "" if found is None else f", val macro F1 {found:.3f}"
+    )
+
+
+def _as_json(record: "Record") -> str:
+    fields = {"run_id", "run", "status", "scores", "without", "best_step"}
+    return record.model_dump_json(include=fields)
+
+
+def _as_text(record: "Record") -> str:
+    lines = [f"{'split':<7}{'macro F1':>9}{'accuracy':>10}{'AUC':>8}"]
+    for split, found in record.scores.items():
+        values = [found[name] for name in ("macro_f1", "accuracy", "auc")]
+        macro_f1, accuracy, auc = (
+            "-" if value is None else f"{value:.3f}" for value in values
+        )
+        lines.append(f"{split:<7}{macro_f1:>9}{accuracy:>10}{auc:>8}")
+    for option, without in record.without.items():
+        others = [f"{without[s]['macro_f1']:.3f} on {s}" for s in without]
+        lines.append(f"Without `{option}` the macro F1 is {', '.join(others)}.")
+    return "\n".join(lines) if record.scores else f"The run {record.status}."

@@ -1,0 +1,123 @@
+"""Options after training: each does what it says, and its effect is known."""
+
+import keras
+import numpy as np
+import pytest
+
+from medzoo.data.split import Dataset, Split
+from medzoo.training.after import choose_shift, predict_views
+from medzoo.training.averaging import averaged
+from medzoo.training.execute import complete, execute, load_data
+from medzoo.training.fit import Trainer
+from medzoo.training.policy import list_flips
+from medzoo.training.prepare import prepare_model
+from medzoo.training.run import Run
+
+SMALL = {
+    "task": "breastmnist",
+    "data": "synthetic",
+    "model": "mlp",
+    "width": 8,
+    "batch_size": 16,
+    "max_images": 64,
+    "steps": 6,
+    "keep": "last",
+}
+ALL = {"ema": 0.8, "flip_test": True, "adjust": "prior"}
+
+
+@pytest.mark.parametrize("option", ALL)
+def test_a_record_knows_its_scores_without_each_option(option):
+    record, _ = execute(Run(**SMALL, **ALL))
+    assert list(record.without) == list(ALL)
+    others = {name: value for name, value in ALL.items() if name != option}
+    expected, _ = execute(Run(**SMALL, **others))
+    assert record.without[option] == expected.scores
+
+
+def test_a_plain_run_has_nothing_to_leave_out():
+    record, predictions = execute(Run(**SMALL))
+    assert record.without == {}
+    assert set(predictions) == {"val", "val_labels", "test", "test_labels"}
+
+
+def test_test_is_read_at_the_end_with_the_same_scores():
+    run = Run(**SMALL, **ALL)
+    whole, expected = execute(run)
+    record, predictions = execute(run, read_test=False)
+    assert set(record.scores) == {"val"}
+    assert all(set(found) == {"val"} for found in record.without.values())
+    done, found = complete(record, predictions)
+    assert done.scores == whole.scores
+    assert done.without == whole.without
+    assert set(found) == set(expected)
+
+
+def test_the_average_is_that_of_the_steps():
+    run = Run(**SMALL, ema=0.5)
+    data = load_data(run)
+    model = prepare_model(run, data)
+    trainer = Trainer(model, data, run)
+    weight = model.trainable_variables[0]
+    average = None
+    for step in range(3):
+        indices = np.arange(16) + 16 * step
+        trainer._train_step(indices)
+        value = weight.numpy()
+        average = value if average is None else 0.5 * average + 0.5 * value
+    with averaged(model):
+        np.testing.assert_allclose(weight.numpy(), average, atol=1e-6)
+    np.testing.assert_array_equal(weight.numpy(), value)
+
+
+def test_views_are_averaged_in_logits():
+    inputs = keras.Input((2, 2, 1), dtype="uint8")
+    flat = keras.layers.Flatten()(keras.layers.Rescaling(1.0)(inputs))
+    model = keras.Model(inputs, flat)
+    image = np.array([[1, 2], [3, 4]], "uint8").reshape(1, 2, 2, 1)
+    both = predict_views(model, image, list_flips("breastmnist"))
+    np.testing.assert_allclose(both, [[1.5, 1.5, 3.5, 3.5]])
+    all_ways = predict_views(model, image, list_flips("retinamnist"))
+    np.testing.assert_allclose(all_ways, [[2.5] * 4])
+    plain = predict_views(model, image, list_flips("organamnist"))
+    np.testing.assert_array_equal(plain, [[1, 2, 3, 4]])
+
+
+def make_data(train, val):
+    def split(labels):
+        labels = np.array(labels, "int32")
+        return Split(np.zeros((len(labels), 1, 1, 1), "uint8"), labels)
+
+    parts = split(train), split(val), split(val)
+    return Dataset("breastmnist", ("a", "b"), *parts, "made")
+
+
+def test_the_shift_is_a_multiple_of_the_log_prior_that_val_gains_from():
+    data = make_data(train=[0] * 3 + [1], val=[0, 0, 1, 1])
+    run = Run(task="breastmnist", adjust="prior")
+    # Class 1 loses by 1, and 1 * log(3) = 1.1 is what it takes.
+    logits = np.array([[3.0, 0.0], [3.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+    shift = choose_shift(run, logits, data)
+    np.testing.assert_allclose(shift, -np.log([0.75, 0.25]), rtol=1e-6)
+
+
+def test_a_shift_that_gains_nothing_is_none():
+    data = make_data(train=[0] * 3 + [1], val=[0, 1])
+    run = Run(task="breastmnist", adjust="prior")
+    logits = np.array([[9.0, 0.0], [0.0, 9.0]])
+    assert not choose_shift(run, logits, data).any()
+    plain = Run(task="breastmnist")
+    assert not choose_shift(plain, np.zeros((2, 2)), data).any()
+
+
+def test_an_average_of_views_or_weights_leaves_the_run_id_of_others_alone():
+    assert (
+        Run(task="breastmnist").run_id
+        == Run(
+            task="breastmnist",
+            ema=0.0,
+            flip_test=False,
+            adjust="none",
+            mix="none",
+        ).run_id
+    )
