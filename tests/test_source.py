@@ -122,7 +122,8 @@ FAULTS = {
         "seeds =",
         'data = "imagenet"\nseeds =',
         "x.toml, line 4: `data`: Unknown data `imagenet`. Expected one of: "
-        "medmnist, synthetic. Received: data='imagenet'.",
+        "medmnist, synthetic, folder:PATH, csv:FILE, npz:FILE. "
+        "Received: data='imagenet'.",
     ),
     "an unknown optimizer": (
         '["sgd", "adam"]',

@@ -157,6 +157,10 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
+# What a field or an option is where it is not used.
+_OFF = ("None", "none", "False", "0", "0.0", "")
+
+
 def describe_failure(record: Record) -> str:
     """Says in a line why a run failed or diverged."""
     if record.error is None:
@@ -168,7 +172,10 @@ def describe_failure(record: Record) -> str:
 def _settings(
     runs: Sequence[Run], axis_names: Sequence[str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Parts fields and options that are no axes: held still, or following."""
+    """Parts fields and options that are no axes: held still, or following.
+
+    What is held still and off is not worth a word.
+    """
     flat = [
         {**run.model_dump(mode="json", exclude={"options"}), **run.options}
         for run in runs
@@ -181,7 +188,7 @@ def _settings(
         values = _unique(str(values.get(key)) for values in flat)
         if len(values) > 1:
             varying.append(key)
-        elif values and values != ["None"]:
+        elif values and values[0] not in _OFF:
             fixed[key] = values[0]
     return fixed, varying
 

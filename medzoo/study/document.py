@@ -208,5 +208,6 @@ def misplaced(place: Place) -> str | None:
 def _describe(error: ErrorDetails) -> str:
     if error["type"] == "extra_forbidden":
         key = key_of(error["loc"])
-        return not_listed(key, "a key of a study", Document.model_fields)
+        keys = [k for k in Document.model_fields if k != "data_options"]
+        return not_listed(key, "a key of a study", keys)
     return misplaced(error["loc"]) or describe(error, error["loc"])
