@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from own_images import make_folder
 
 import medzoo
 from medzoo.models import MODELS
@@ -29,6 +30,7 @@ ROOMS = {
         "models", "wording",
     },
     "study": {"tasks", "models", "training", "wording"},
+    "explore": {"tasks", "data", "report", "wording"},
     "report": {"tasks", "scores", "training", "study", "wording"},
 }  # fmt: skip
 # Backends, and what costs as much to import.
@@ -101,12 +103,16 @@ def test_files_and_functions_stay_small(path):
         ["study", "list"],
         ["study", "plan", "quickstart"],
         ["study", "status", "quickstart"],
+        ["explore", "{tmp}/cells", "--out", "{tmp}"],
+        ["audit", "{tmp}/cells", "--out", "{tmp}"],
         ["compare", "quickstart"],
         ["study", "report", "quickstart", "--smoke", "--out", "{tmp}"],
     ],
     ids=" ".join,
 )
-def test_light_commands_import_no_backend(command, tmp_path):
+def test_light_commands_import_no_backend(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+    make_folder(tmp_path / "cells")
     code = (
         "import sys\n"
         "from medzoo.cli import main\n"

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from medzoo.cli.look import audit, explore
 from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
 from medzoo.cli.study import study_app
 from medzoo.cli.train import train
@@ -18,6 +19,8 @@ app = typer.Typer(
 )
 app.add_typer(study_app, name="study")
 app.command()(train)
+app.command()(explore)
+app.command()(audit)
 
 
 @app.command()

@@ -179,7 +179,8 @@ def _line(name: str, record: Record) -> str:
 def _close(
     report: Report, candidates_failed: int, console: Console, interrupted: bool
 ) -> int:
-    print(f"{report.markdown}\n\n{report.verdict}\n")
+    notes = "".join(f"{note}\n\n" for note in report.notes)
+    print(f"{notes}{report.markdown}\n\n{report.verdict}\n")
     sys.stdout.flush()
     for path in report.paths:
         console.print(f"Wrote {path}", soft_wrap=True)

@@ -45,6 +45,8 @@ def load(
         from medzoo.data.files import load_medmnist
 
         dataset = load_medmnist(task, size)
+    if dict(options).get("drop_leaks") and not is_own(source):
+        dataset = _without_leaks(dataset, source, size)
     if resplit:
         from medzoo.data.resplit import resplit as split_anew
 
@@ -58,3 +60,15 @@ def load(
     return replace(
         dataset, train=take_stratified(dataset.train, max_images, seed=seed)
     )
+
+
+def _without_leaks(dataset: Dataset, source: str, size: int) -> Dataset:
+    from medzoo.data.audit.leaks import drop_leaks
+
+    if source == "synthetic":
+        return drop_leaks(dataset)
+    from medzoo.data.files import find_file
+    from medzoo.data.folders import derived_path
+
+    path = derived_path(find_file(dataset.task, size), ".leaks.npy")
+    return drop_leaks(dataset, kept_in=path)

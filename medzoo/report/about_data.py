@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from medzoo.report.matrix import TrialResults
+from medzoo.study.audits import find_leaks
+from medzoo.study.store import Store
 from medzoo.training.run import Run
 
 
@@ -32,6 +34,12 @@ def list_notes(results: Iterable[TrialResults]) -> list[str]:
         for note in record.notes
     )
     return list(dict.fromkeys(told))
+
+
+def list_warnings(results: Iterable[TrialResults], store: Store) -> list[str]:
+    """Lists the leaks that audits found in the data of these results."""
+    records = [r for trial in results for r in trial.records.values()]
+    return find_leaks(store, [r.data_fingerprint for r in records])
 
 
 def word_notes(notes: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from medzoo.report.about_data import list_notes, word_notes
+from medzoo.report.about_data import list_notes, list_warnings, word_notes
 from medzoo.report.bars import describe_bars, make_bars
 from medzoo.report.embed import make_data
 from medzoo.report.matrix import TrialResults
@@ -60,6 +60,7 @@ def make_html(
     """
     facts = list_facts(study, results, command)
     warnings = [SYNTHETIC] * (study.data == "synthetic") + [SMOKE] * smoke
+    warnings += list_warnings(results, store)
     return render(
         "page.html",
         title=study.name,

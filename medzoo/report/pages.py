@@ -43,6 +43,7 @@ def make_page(
     verdict: str,
     command: str,
     smoke: bool,
+    warnings: Sequence[str] = (),
 ) -> str:
     """Writes the page of a table in Markdown.
 
@@ -54,10 +55,12 @@ def make_page(
         verdict: What may be concluded, from the numbers and tests alone.
         command: The command that runs the study.
         smoke: Whether the runs are those of a smoke run.
+        warnings: What an audit found.
     """
     parts = [
         *[SYNTHETIC] * (study.data == "synthetic"),
         *[SMOKE] * smoke,
+        *(f"**{warning}**" for warning in warnings),
         f"# {study.name}: {name.replace('_', ' ')}",
         textwrap.fill(verdict, width=80, break_on_hyphens=False),
         format_list(list_facts(study, results, command)),

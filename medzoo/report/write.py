@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from medzoo.report.about_data import list_notes, list_warnings, word_notes
 from medzoo.report.by_run import make_runs
 from medzoo.report.by_trial import make_per_task, make_summary, rank
 from medzoo.report.figures import KINDS, NAMES, make_figures
@@ -32,6 +33,7 @@ class Report:
         runs_done: Runs with scores.
         runs_failed: Runs that failed or diverged.
         runs_missing: Runs without a record.
+        notes: What is to be said about the data.
     """
 
     paths: tuple[Path, ...]
@@ -40,6 +42,7 @@ class Report:
     runs_done: int
     runs_failed: int
     runs_missing: int
+    notes: tuple[str, ...]
 
     @property
     def markdown(self) -> str:
@@ -73,8 +76,14 @@ def write_report(
     baseline = study.baseline.name if study.baseline else None
     statistics = summarise(results, store, baseline)
     summary = make_summary(results, study.axis_names, statistics)
+    warnings = list_warnings(results, store)
     contents = _make_texts(
-        study, results, statistics, command=command, smoke=smoke
+        study,
+        results,
+        statistics,
+        command=command,
+        smoke=smoke,
+        warnings=warnings,
     )
     page = make_html(
         study,
@@ -101,6 +110,7 @@ def write_report(
         runs_done=done,
         runs_failed=failed,
         runs_missing=sum(trial.num_asked for trial in results) - done - failed,
+        notes=(*warnings, *word_notes(list_notes(results))),
     )
 
 
@@ -111,6 +121,7 @@ def _make_texts(
     *,
     command: str,
     smoke: bool,
+    warnings: list[str],
 ) -> dict[str, bytes]:
     """Makes the content of the tables and of their pages by name."""
     texts = {}
@@ -127,6 +138,7 @@ def _make_texts(
             verdict=statistics.verdict,
             command=command,
             smoke=smoke,
+            warnings=warnings,
         )
         texts[f"{name}.csv"] = to_csv(table)
     texts["runs.csv"] = to_csv(make_runs(results))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from medzoo.study.audits import find_leaks
 from medzoo.study.contests import make_contests, plan_all
 from medzoo.study.estimates import MIN_STEPS, Estimates, read_some
 from medzoo.study.expand import expand
@@ -132,18 +133,19 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> Plan:
         sources=dict(Counter(source for _, source in found)),
         **_count_tuning(study, smoke),
         choices=len(choices),
-        notes=_list_notes(item.run for item in cells),
+        notes=_list_notes(store, [item.run for item in cells]),
     )
 
 
-def _list_notes(runs: Iterable[Run]) -> tuple[str, ...]:
-    kinds = {run.size: run for run in runs}.values()
-    found = [
-        note
-        for run in kinds
-        for note in find_fingerprint(run.data, run.size, run.data_options)[1]
-    ]
-    return tuple(dict.fromkeys(found))
+def _list_notes(store: Store, runs: Iterable[Run]) -> tuple[str, ...]:
+    """Lists what is to be said about data before anything is trained."""
+    found, fingerprints = [], []
+    for run in {(run.task, run.size): run for run in runs}.values():
+        own, notes = find_fingerprint(run.data, run.size, run.data_options)
+        found += notes
+        if not run.data_options.get("drop_leaks"):
+            fingerprints.append(own or f"{run.data}:{run.task}")
+    return tuple(dict.fromkeys(found + find_leaks(store, fingerprints)))
 
 
 def _count_tuning(study: Study, smoke: bool) -> dict[str, int]:

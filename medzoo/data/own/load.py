@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from medzoo.data.audit.leaks import drop_leaks
+from medzoo.data.folders import derived_path
 from medzoo.data.own.address import parse_address
 from medzoo.data.own.arrays import load_arrays
 from medzoo.data.own.cache import Cache, open_cache
@@ -63,13 +65,17 @@ def describe_own(
 # A process sees its data as they were when it first looked.
 @functools.lru_cache(maxsize=8)
 def _load(task: str, data: str, size: int, options: Options) -> Dataset:
+    given = dict(options)
+    leaks = given.pop("drop_leaks", False)
     address = parse_address(data)
     if address.kind == "npz":
-        return load_arrays(address.path, task, size)
-    cache = open_own(data, size, dict(options))
+        dataset = load_arrays(address.path, task, size)
+        kept_in = derived_path(address.path.resolve(), ".leaks.npy")
+        return drop_leaks(dataset, (), kept_in) if leaks else dataset
+    cache = open_own(data, size, given)
     about, images = cache.manifest, cache.images()
     labels = cache.labels()
-    return Dataset(
+    dataset = Dataset(
         task,
         tuple(about.classes),
         **{
@@ -79,6 +85,25 @@ def _load(task: str, data: str, size: int, options: Options) -> Dataset:
         fingerprint=about.fingerprint,
         notes=tuple(about.notes),
     )
+    if not leaks:
+        return dataset
+    groups = [row["group"] for row in cache.rows()]
+    name = about.fingerprint.replace(":", "-")
+    return drop_leaks(dataset, groups, cache.folder / f"{name}.leaks.npy")
+
+
+def describe_rows(
+    data: str, size: int, options: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """Tells what is known of each image, in the order of train, val and test.
+
+    Returns:
+        `split`, `label`, `group`, `path`, `mode`, `width`, `height`, `sha256`;
+        nothing for the arrays of an archive, which are no files.
+    """
+    if data.startswith("npz:"):
+        return []
+    return open_own(data, size, options).rows()
 
 
 def open_own(data: str, size: int, options: Mapping[str, Any]) -> Cache:

@@ -13,8 +13,8 @@ from medzoo.tasks import SPLITS
 
 # Part of every fingerprint. Raise it when the same files give other pixels.
 VERSION = 1
-# Options that change pixels or what is left out, beside the content.
-_OF_PIXELS = ("mode", "resize", "intensity", "drop_leaks")
+# Options that change pixels, beside the content.
+_OF_PIXELS = ("mode", "resize", "intensity")
 
 
 @dataclass(frozen=True)

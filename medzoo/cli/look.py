@@ -1,0 +1,153 @@
+"""Looks at data before anything trains: `medzoo audit`, `medzoo explore`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+
+from medzoo.cli.scope import SkipBad, data_flags
+
+if TYPE_CHECKING:
+    from medzoo.data import Dataset
+
+What = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="A task, folder:PATH, csv:FILE, npz:FILE, a folder or file, or a "
+        "study's .toml file.",
+    ),
+]
+Size = Annotated[
+    int | None, typer.Option(min=1, help="Height and width; 28 if left out.")
+]
+Into = Annotated[Path, typer.Option("--out", help="Folder of all reports.")]
+
+
+class Looked(NamedTuple):
+    """Data that a command looks at.
+
+    Args:
+        dataset: The images.
+        rows: What is known of each file, in the order of train, val and test;
+            empty for data that are no files.
+    """
+
+    dataset: "Dataset"
+    rows: list[dict[str, str]]
+
+
+def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
+    """Loads the data that an argument means.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: If the data cannot be used.
+    """
+    from medzoo.data import load
+    from medzoo.data.own.load import describe_rows, load_own
+    from medzoo.data.own.options import make_canonical
+    from medzoo.tasks import NAMES
+
+    if what.endswith(".toml"):
+        return _look_at_study(what, size, options)
+    if what in NAMES:
+        from medzoo.data.files import require_files
+
+        require_files([what], size or 28)
+        return Looked(load(what, size=size or 28), [])
+    data, task = _find(what)
+    found = make_canonical(data, options)
+    return Looked(
+        load_own(task, data, size or 28, found),
+        describe_rows(data, size or 28, found),
+    )
+
+
+def _find(what: str) -> tuple[str, str]:
+    """Returns the address of own data and the name of their task."""
+    from medzoo.data.own.address import find_address
+    from medzoo.tasks import NAMES
+    from medzoo.wording import unknown
+
+    try:
+        address = find_address(what)
+    except FileNotFoundError:
+        if not Path(what).suffix and len(Path(what).parts) == 1:
+            raise ValueError(unknown("task", what, NAMES)) from None
+        raise
+    return str(address), address.task
+
+
+def _look_at_study(
+    path: str, size: int | None, options: Mapping[str, Any]
+) -> Looked:
+    """Loads the data of a study, the way that it does."""
+    from medzoo.data import load
+    from medzoo.data.own.address import is_own
+    from medzoo.data.own.load import describe_rows
+    from medzoo.data.own.options import make_canonical
+    from medzoo.study.spec import read_study
+
+    study = read_study(path)
+    size = size or int(study.fixed.get("size", 28))
+    given = {**study.data_options, **options}
+    given = make_canonical(study.data, {**given, "drop_leaks": False})
+    dataset = load(
+        study.tasks[0], study.data, size, options=tuple(given.items())
+    )
+    own = is_own(study.data)
+    return Looked(
+        dataset, describe_rows(study.data, size, given) if own else []
+    )
+
+
+def audit(
+    what: What,
+    size: Size = None,
+    skip_bad: SkipBad = False,
+    out: Into = Path("results"),
+) -> None:
+    """Find duplicates, leaks, conflicting labels and shifted splits."""
+    import sys
+
+    from medzoo.data.audit.audit import audit as run_audit
+    from medzoo.data.audit.report import word_audit, write_audit
+    from medzoo.study.audits import keep_audit
+    from medzoo.study.store import Store
+
+    dataset, rows = look(what, size, data_flags(skip_bad, False))
+    found, pairs = run_audit(
+        dataset,
+        names=[row["path"] for row in rows],
+        groups=[row["group"] for row in rows],
+    )
+    print("\n".join(word_audit(found)))
+    paths = write_audit(found, pairs, out / f"{dataset.task}_audit")
+    for path in [*paths, keep_audit(Store(), found.summary())]:
+        print(f"Wrote {path}", file=sys.stderr)
+
+
+def explore(
+    what: What,
+    size: Size = None,
+    skip_bad: SkipBad = False,
+    out: Into = Path("results"),
+) -> None:
+    """Write a page of counts, samples, means and intensities by class."""
+    import sys
+
+    from medzoo.explore.page import find_warnings, word_summary, write_page
+    from medzoo.explore.statistics import look_at
+    from medzoo.study.audits import find_leaks
+    from medzoo.study.store import Store
+
+    dataset, rows = look(what, size, data_flags(skip_bad, False))
+    found = look_at(dataset, rows)
+    leaks = find_leaks(Store(), [dataset.fingerprint])
+    lines = [word_summary(dataset, found), *leaks, *find_warnings(found)]
+    print("\n".join([*lines, *dataset.notes]))
+    folder = out / f"{dataset.task}_explore"
+    for path in write_page(dataset, found, folder, source=what, warnings=leaks):
+        print(f"Wrote {path}", file=sys.stderr)

@@ -1,0 +1,229 @@
+"""The audit of a data set: all findings, and what is to be said of them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2_contingency
+
+from medzoo.data.audit.leaks import (
+    count_partners,
+    find_torn,
+    number_splits,
+    splits_of,
+)
+from medzoo.data.audit.twins import ALIKE, Twins, find_twins
+from medzoo.data.audit.vectors import Vectors
+from medzoo.data.split import Dataset
+from medzoo.tasks import SPLITS
+
+
+class Pair(NamedTuple):
+    """Two images that show the same.
+
+    Args:
+        kind: `exact` or `near`.
+        split: Of the first.
+        image: Name of the first, or its number in its split.
+        label: Class of the first.
+        other_split: Of the second.
+        other_image: Name of the second.
+        other_label: Class of the second.
+        correlation: Of their pixels.
+        conflict: Whether their labels differ.
+        across: Whether they lie in different splits.
+    """
+
+    kind: str
+    split: str
+    image: str
+    label: str
+    other_split: str
+    other_image: str
+    other_label: str
+    correlation: float
+    conflict: bool
+    across: bool
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Whether two splits have other shares of classes.
+
+    Args:
+        first: A split.
+        second: Another.
+        p: Of Pearson's chi-square test that they are drawn alike.
+        cramers_v: How far apart they are, 0 to 1.
+    """
+
+    first: str
+    second: str
+    p: float
+    cramers_v: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit found.
+
+    Args:
+        task: Name of the task.
+        fingerprint: Of the data.
+        num_images: By split.
+        exact: Pairs of equal images; each with the first that it equals.
+        near: Pairs of nearly equal images, one a pair of groups of equal ones.
+        exact_across: Those of `exact` in different splits.
+        near_across: Those of `near` in different splits.
+        conflicts: Pairs of either kind with different labels.
+        val_in_train: Images of val that train has as well.
+        test_in_train: Images of test that train has as well.
+        test_in_val: Images of test that val has as well.
+        train_leaks: Images of train that val or test have as well.
+        torn_groups: Names of groups on both sides of a split.
+        shifts: Of each two splits.
+    """
+
+    task: str
+    fingerprint: str
+    num_images: dict[str, int]
+    exact: int
+    near: int
+    exact_across: int
+    near_across: int
+    conflicts: int
+    val_in_train: int
+    test_in_train: int
+    test_in_val: int
+    train_leaks: int
+    torn_groups: list[str]
+    shifts: list[Shift]
+
+    def summary(self) -> dict[str, object]:
+        """Returns all of it as plain values for JSON."""
+        return asdict(self) | {"line": self.line()}
+
+    def line(self) -> str:
+        """Words what tables have to say; empty if nothing leaks.
+
+        An image of val or test that train has as well tests memory.
+        """
+        num_test, num_val = self.num_images["test"], self.num_images["val"]
+        parts = []
+        if self.test_in_train:
+            parts.append(
+                f"{self.test_in_train} of {num_test} test images are in train "
+                f"as well (equal, or correlation of at least {ALIKE})"
+            )
+        if self.val_in_train:
+            parts.append(f"{self.val_in_train} of {num_val} of val")
+        if self.torn_groups:
+            parts.append(f"{len(self.torn_groups)} groups lie in two splits")
+        if not parts:
+            return ""
+        return f"Leaks in {self.task}: {'; '.join(parts)}."
+
+
+def audit(
+    dataset: Dataset,
+    *,
+    names: Sequence[str] = (),
+    groups: Sequence[str] = (),
+) -> tuple[Audit, list[Pair]]:
+    """Audits a data set.
+
+    Args:
+        dataset: The data.
+        names: Of the images of train, val and test in turn; their numbers in
+            their splits if empty.
+        groups: Of the same images; may be empty.
+
+    Returns:
+        The findings, and the pairs that they count, the worst first.
+    """
+    splits = number_splits(dataset)
+    twins = find_twins(Vectors(splits_of(dataset)))
+    partners = count_partners(twins, splits)
+    pairs = _list_pairs(dataset, twins, splits, names)
+    exact = [pair for pair in pairs if pair.kind == "exact"]
+    near = [pair for pair in pairs if pair.kind == "near"]
+    torn = find_torn(groups, splits) if groups else set()
+    found = Audit(
+        task=dataset.task,
+        fingerprint=dataset.fingerprint,
+        num_images={
+            name: len(split)
+            for name, split in zip(SPLITS, splits_of(dataset), strict=True)
+        },
+        exact=len(exact),
+        near=len(near),
+        exact_across=sum(pair.across for pair in exact),
+        near_across=sum(pair.across for pair in near),
+        conflicts=sum(pair.conflict for pair in pairs),
+        val_in_train=int(partners[splits == 1, 0].sum()),
+        test_in_train=int(partners[splits == 2, 0].sum()),
+        test_in_val=int(partners[splits == 2, 1].sum()),
+        train_leaks=int(partners[splits == 0, 1:].any(axis=1).sum()),
+        torn_groups=sorted(torn),
+        shifts=_find_shifts(dataset),
+    )
+    return found, pairs
+
+
+def _list_pairs(
+    dataset: Dataset,
+    twins: Twins,
+    splits: np.ndarray,
+    names: Sequence[str],
+) -> list[Pair]:
+    starts = np.cumsum([0, len(dataset.train), len(dataset.val)])
+    labels = np.concatenate([s.labels for s in splits_of(dataset)])
+
+    def tell(row: int) -> tuple[str, str, str]:
+        split = int(splits[row])
+        name = names[row] if names else str(row - starts[split])
+        label = int(labels[row])
+        shown = dataset.classes[label] if label >= 0 else ""
+        return SPLITS[split], name, shown
+
+    copies = np.flatnonzero(twins.group != np.arange(len(splits)))
+    rows = [("exact", twins.group[row], row, 1.0) for row in copies]
+    rows += [
+        ("near", left, right, float(value))
+        for (left, right), value in zip(
+            twins.pairs, twins.correlations, strict=True
+        )
+    ]
+    pairs = [
+        Pair(
+            kind,
+            *tell(int(left)),
+            *tell(int(right)),
+            round(value, 5),
+            bool(labels[left] != labels[right]),
+            bool(splits[left] != splits[right]),
+        )
+        for kind, left, right, value in rows
+    ]
+    return sorted(
+        pairs, key=lambda p: (not p.across, not p.conflict, -p.correlation)
+    )
+
+
+def _find_shifts(dataset: Dataset) -> list[Shift]:
+    counts = {
+        name: np.bincount(
+            split.labels[split.labels >= 0], minlength=dataset.num_classes
+        )
+        for name, split in zip(SPLITS, splits_of(dataset), strict=True)
+    }
+    shifts = []
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+        table = np.stack([counts[first], counts[second]])
+        table = table[:, table.sum(axis=0) > 0]
+        found = chi2_contingency(table)
+        # Of two rows, the largest chi-square is the number of images.
+        strength = float(np.sqrt(found.statistic / table.sum()))
+        shifts.append(Shift(first, second, float(found.pvalue), strength))
+    return shifts

@@ -1,0 +1,136 @@
+"""Images of train that val or test have as well: found, and left out."""
+
+import contextlib
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.data.audit.twins import Twins, find_twins
+from medzoo.data.audit.vectors import Vectors
+from medzoo.data.split import Dataset, Split
+
+
+class TakenRows:
+    """Some rows of an array, read when they are asked for.
+
+    Args:
+        array: What to take from, such as a memory map.
+        rows: Which rows, in which order.
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray) -> None:
+        self._array, self._rows = array, rows
+        self.dtype = array.dtype
+        self.shape = (len(rows), *array.shape[1:])
+        self.ndim = array.ndim
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: object) -> np.ndarray:
+        if isinstance(key, tuple):
+            return self._array[(self._rows[key[0]], *key[1:])]
+        return self._array[self._rows[key]]  # type: ignore[call-overload]
+
+    def __array__(
+        self, dtype: object = None, copy: bool | None = None
+    ) -> np.ndarray:
+        return np.asarray(self._array[self._rows], dtype=dtype)  # type: ignore[call-overload]
+
+
+def splits_of(dataset: Dataset) -> list[Split]:
+    """Lists train, val and test."""
+    return [dataset.train, dataset.val, dataset.test]
+
+
+def number_splits(dataset: Dataset) -> np.ndarray:
+    """Returns 0, 1 or 2 for each image of train, val and test in turn."""
+    return np.repeat(np.arange(3), [len(s) for s in splits_of(dataset)])
+
+
+def count_partners(twins: Twins, splits: np.ndarray) -> np.ndarray:
+    """Counts in which splits an image has another that shows the same.
+
+    Args:
+        twins: What `find_twins` returned.
+        splits: 0, 1 or 2 for each image.
+
+    Returns:
+        Booleans, shape `(n, 3)`: whether there is another, equal or nearly so,
+        in train, val and test.
+    """
+    held = np.zeros((len(splits), 3), np.int64)
+    np.add.at(held, (twins.group, splits), 1)
+    near = np.zeros_like(held)
+    for left, right in (twins.pairs.T, twins.pairs.T[::-1]):
+        np.add.at(near, left, held[right])
+    partners = held[twins.group] + near[twins.group]
+    partners[np.arange(len(splits)), splits] -= 1  # Not itself.
+    return partners > 0
+
+
+def find_torn(groups: Sequence[str], splits: np.ndarray) -> set[str]:
+    """Names the groups that lie on both sides of a split.
+
+    Example:
+
+    >>> find_torn(["a", "b", "a", ""], np.array([0, 0, 2, 2]))
+    {'a'}
+    """
+    sides: dict[str, set[int]] = {}
+    for group, split in zip(groups, splits.tolist(), strict=True):
+        sides.setdefault(group, set()).add(split)
+    return {name for name, found in sides.items() if name and len(found) > 1}
+
+
+def find_leaks(dataset: Dataset, groups: Sequence[str]) -> np.ndarray:
+    """Finds the rows of train that val or test have as well.
+
+    Args:
+        dataset: The data.
+        groups: Of the images of train, val and test in turn; may be empty.
+    """
+    splits = number_splits(dataset)
+    twins = find_twins(Vectors(splits_of(dataset)))
+    leaks = count_partners(twins, splits)[:, 1:].any(axis=1)
+    if groups:
+        torn = find_torn(groups, splits)
+        leaks |= np.array([group in torn for group in groups])
+    return np.flatnonzero(leaks[: len(dataset.train)])
+
+
+def drop_leaks(
+    dataset: Dataset, groups: Sequence[str] = (), kept_in: Path | None = None
+) -> Dataset:
+    """Leaves out what `find_leaks` finds, and says so in the notes.
+
+    Args:
+        dataset: The data.
+        groups: As for `find_leaks`.
+        kept_in: File that keeps the rows for the next process.
+    """
+    leaks = None
+    if kept_in is not None:
+        with contextlib.suppress(OSError, ValueError, EOFError):
+            leaks = np.load(kept_in, allow_pickle=False)
+    if leaks is None:
+        leaks = find_leaks(dataset, groups)
+        if kept_in is not None:
+            with contextlib.suppress(OSError):
+                part = kept_in.with_name(f"{kept_in.name}.part.npy")
+                np.save(part, leaks)
+                part.replace(kept_in)
+    train = dataset.train
+    rows = np.setdiff1d(np.arange(len(train)), leaks)
+    note = (
+        f"{len(leaks)} of {len(train)} images of train were dropped, as val or "
+        "test show the same (drop_leaks)."
+    )
+    return dataclasses.replace(
+        dataset,
+        train=Split(TakenRows(train.images, rows), train.labels[rows]),  # type: ignore[arg-type]
+        fingerprint=f"{dataset.fingerprint}:drop_leaks",
+        notes=(*dataset.notes, note),
+    )

@@ -1,0 +1,136 @@
+"""Figures of a look at data, for papers and talks."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.explore.statistics import BINS, ClassLook, Look
+from medzoo.report.figures.style import (
+    COLOURS,
+    GRID,
+    add_panel,
+    add_titles,
+    make_figure,
+    render,
+    shorten,
+    text_width,
+)
+from medzoo.tasks import SPLITS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Colours of the channels of a colour image; grey has the first alone.
+CHANNELS = ("#D55E00", "#009E73", "#0072B2")
+_TOP, _ROW, _TILE = 0.75, 0.28, 0.62
+
+
+def make_figures(look: Look, title: str) -> dict[str, bytes]:
+    """Draws all figures.
+
+    Args:
+        look: What was found.
+        title: Name of the data.
+
+    Returns:
+        PNG files by name.
+    """
+    return {
+        "counts.png": render(_draw_counts(look, title), "png"),
+        "samples.png": render(_draw_samples(look, title), "png"),
+        "histograms.png": render(_draw_histograms(look, title), "png"),
+    }
+
+
+def _draw_counts(look: Look, title: str) -> "Figure":
+    """Draws a bar a class, in parts of the colour of their split."""
+    names = [shorten(found.name, 30) for found in look.classes]
+    left = text_width(names) + 0.2
+    tall = _ROW * len(names)
+    figure = make_figure(left + 5.2, _TOP + tall + 0.75)
+    add_titles(figure, f"{title}: images by class", _word_imbalance(look))
+    axis = add_panel(figure, left, _TOP, 4.9, tall)
+    places = np.arange(len(names))
+    before = np.zeros(len(names))
+    for split, colour in zip(SPLITS, COLOURS, strict=False):
+        counts = np.array([found.counts[split] for found in look.classes])
+        axis.barh(places, counts, 0.7, before, color=colour, label=split)
+        before += counts
+    axis.set_yticks(places, names)
+    axis.invert_yaxis()
+    axis.grid(axis="x", color=GRID)
+    figure.legend(
+        *axis.get_legend_handles_labels(),
+        loc="lower center",
+        ncols=3,
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
+
+
+def _draw_samples(look: Look, title: str) -> "Figure":
+    """Draws a row of samples a class, its mean image first."""
+    columns = 1 + max(len(found.samples) for found in look.classes)
+    names = [shorten(found.name, 24) for found in look.classes]
+    left = text_width(names) + 0.2
+    figure = make_figure(
+        left + columns * _TILE + 0.2, _TOP + len(names) * _TILE + 0.1
+    )
+    note = "mean of train, then images of train"
+    add_titles(figure, f"{title}: what classes look like", note)
+    for row, found in enumerate(look.classes):
+        for column, image in enumerate([found.mean, *found.samples]):
+            axis = add_panel(
+                figure,
+                left + column * _TILE,
+                _TOP + row * _TILE,
+                _TILE - 0.05,
+                _TILE - 0.05,
+            )
+            shown = image[..., 0] if image.shape[-1] == 1 else image
+            axis.imshow(shown, cmap="gray", vmin=0, vmax=255)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            if column == 0:
+                axis.set_ylabel(
+                    names[row], rotation=0, ha="right", va="center", size=8.5
+                )
+    return figure
+
+
+def _draw_histograms(look: Look, title: str) -> "Figure":
+    """Draws the intensities of each class in a panel of its own."""
+    columns = min(4, len(look.classes))
+    rows = -(-len(look.classes) // columns)
+    figure = make_figure(0.3 + 2.3 * columns, _TOP + 1.75 * rows + 0.1)
+    note = "share of the pixels of train from black (0) to white (255)"
+    add_titles(figure, f"{title}: intensities by class", note)
+    highest = max(found.histogram.max() for found in look.classes)
+    for at, found in enumerate(look.classes):
+        axis = add_panel(
+            figure,
+            0.3 + 2.3 * (at % columns),
+            _TOP + 0.2 + 1.75 * (at // columns),
+            2.1,
+            1.15,
+        )
+        _draw_steps(axis, found)
+        axis.set_ylim(0, highest * 1.05)
+        axis.set_yticks([])
+        axis.set_title(shorten(found.name, 28), size=9, loc="left")
+    return figure
+
+
+def _draw_steps(axis: object, found: ClassLook) -> None:
+    levels = np.arange(BINS) * (256 / BINS)
+    grey = len(found.histogram) == 1
+    for channel, shares in enumerate(found.histogram):
+        colour = COLOURS[0] if grey else CHANNELS[channel]
+        axis.step(levels, shares, color=colour, where="post")  # type: ignore[attr-defined]
+
+
+def _word_imbalance(look: Look) -> str:
+    return (
+        f"the largest class of train is {look.imbalance():.3g} times the rarest"
+    )

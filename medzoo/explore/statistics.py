@@ -1,0 +1,159 @@
+"""What a look at images says: counts, means, intensities, faults."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from medzoo.data.split import Dataset, Split
+from medzoo.tasks import SPLITS
+
+# Grey levels of standard deviation below which an image shows next to nothing.
+FLAT = 2.0
+SAMPLES = 10
+BINS = 32
+_CHUNK = 512
+
+
+class ClassLook(NamedTuple):
+    """What one class looks like.
+
+    Args:
+        name: Of the class.
+        counts: Images by split.
+        samples: Some images of train, shape `(num, height, width, channels)`.
+        mean: Their mean image over all of train, `uint8`.
+        histogram: Share of the pixels of train by intensity, shape `(channels,
+            BINS)`.
+        brightness: Mean intensity of train, 0 to 255.
+    """
+
+    name: str
+    counts: dict[str, int]
+    samples: np.ndarray
+    mean: np.ndarray
+    histogram: np.ndarray
+    brightness: float
+
+
+class Flat(NamedTuple):
+    """An image that shows next to nothing."""
+
+    split: str
+    image: str
+    label: str
+    std: float
+
+
+class Look(NamedTuple):
+    """What a data set looks like.
+
+    Args:
+        classes: In the order of their labels.
+        flat: Images of nearly one intensity.
+        sizes: Files by their width and height, most frequent first.
+        modes: Files by the kind of their pixels, most frequent first.
+    """
+
+    classes: list[ClassLook]
+    flat: list[Flat]
+    sizes: dict[str, int]
+    modes: dict[str, int]
+
+    def totals(self) -> dict[str, int]:
+        """Counts the images of each split."""
+        return {
+            split: sum(found.counts[split] for found in self.classes)
+            for split in SPLITS
+        }
+
+    def imbalance(self) -> float:
+        """Returns how often the largest class of train holds the rarest."""
+        counts = [found.counts["train"] for found in self.classes]
+        return max(counts) / max(1, min(counts))
+
+
+def look_at(
+    dataset: Dataset, rows: Sequence[Mapping[str, str]] = (), *, seed: int = 0
+) -> Look:
+    """Looks at every image once, a few at a time.
+
+    Args:
+        dataset: The images.
+        rows: What is known of each file, in the order of train, val and test;
+            may be empty.
+        seed: Picks the samples.
+    """
+    splits = dict(
+        zip(SPLITS, (dataset.train, dataset.val, dataset.test), strict=True)
+    )
+    sums, counts = _sum_up(dataset)
+    flat, start = [], 0
+    for name, split in splits.items():
+        names = [row["path"] for row in rows[start : start + len(split)]]
+        flat += _find_flat(name, split, dataset.classes, names)
+        start += len(split)
+    random = np.random.default_rng(seed)
+    classes = []
+    for label, title in enumerate(dataset.classes):
+        there = np.flatnonzero(dataset.train.labels == label)
+        num = min(SAMPLES, len(there))
+        picked = np.sort(random.choice(there, num, replace=False))
+        mean = sums[label] / max(1, len(there))
+        pixels = np.maximum(counts[label].sum(axis=1, keepdims=True), 1)
+        classes.append(
+            ClassLook(
+                title,
+                {k: int((s.labels == label).sum()) for k, s in splits.items()},
+                dataset.train.images[picked],
+                np.rint(mean).astype(np.uint8),
+                counts[label] / pixels,
+                float(mean.mean()),
+            )
+        )
+    sizes = Counter(f"{row['width']} x {row['height']}" for row in rows)
+    modes = Counter(row["mode"] for row in rows)
+    return Look(
+        classes, flat, dict(sizes.most_common()), dict(modes.most_common())
+    )
+
+
+def _sum_up(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Adds up the images of train, and counts their intensities, by class."""
+    train, shape = dataset.train, dataset.input_shape
+    sums = np.zeros((dataset.num_classes, *shape))
+    counts = np.zeros((dataset.num_classes, shape[-1], BINS), np.int64)
+    for start in range(0, len(train), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        images, labels = np.asarray(train.images[part]), train.labels[part]
+        for label in np.unique(labels[labels >= 0]):
+            found = images[labels == label]
+            sums[label] += found.sum(axis=0, dtype=np.float64)
+            levels = found.astype(np.int64) * BINS // 256
+            for channel in range(shape[-1]):
+                counts[label, channel] += np.bincount(
+                    levels[..., channel].ravel(), minlength=BINS
+                )
+    return sums, counts
+
+
+def _find_flat(
+    name: str, split: Split, classes: Sequence[str], names: Sequence[str]
+) -> list[Flat]:
+    found = []
+    for start in range(0, len(split), _CHUNK):
+        images = np.asarray(split.images[start : start + _CHUNK])
+        deviations = images.reshape(len(images), -1).std(axis=1)
+        for at in np.flatnonzero(deviations < FLAT):
+            row = start + int(at)
+            label = int(split.labels[row])
+            found.append(
+                Flat(
+                    name,
+                    names[row] if names else str(row),
+                    classes[label] if label >= 0 else "",
+                    float(deviations[at]),
+                )
+            )
+    return found

@@ -1,0 +1,47 @@
+"""Findings of audits, kept beside the records so that reports can tell them."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from medzoo.study.store import Store
+
+
+def keep_audit(store: Store, summary: Mapping[str, Any]) -> Path:
+    """Keeps what an audit found under the fingerprint of its data.
+
+    Args:
+        store: Where the records of runs on these data are.
+        summary: Has a `fingerprint` and the `line` that reports show.
+    """
+    path = _path(store, str(summary["fingerprint"]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    part.write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def find_leaks(store: Store, fingerprints: Iterable[str]) -> list[str]:
+    """Lists what audits found of data, a line each that has leaks.
+
+    Args:
+        store: Where the findings are.
+        fingerprints: Of the data; those of a run that was trained without the
+            leaks end in `drop_leaks` and are passed over.
+    """
+    lines = []
+    asked = {f for f in fingerprints if not f.endswith(":drop_leaks")}
+    for path in sorted({_path(store, fingerprint) for fingerprint in asked}):
+        try:
+            lines.append(str(json.loads(path.read_text())["line"]))
+        except (OSError, ValueError, KeyError):
+            continue  # Not audited.
+    return [line for line in lines if line]
+
+
+def _path(store: Store, fingerprint: str) -> Path:
+    """Names the file by content alone: images keep their faults in any size."""
+    content = "-".join(fingerprint.split(":")[:2]) or "unknown"
+    return store.folder / "audits" / f"{content}.json"
