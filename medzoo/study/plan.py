@@ -139,7 +139,8 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> Plan:
 
 def _list_notes(store: Store, runs: Iterable[Run]) -> tuple[str, ...]:
     """Lists what is to be said about data before anything is trained."""
-    found, fingerprints = [], []
+    found: list[str] = []
+    fingerprints: list[str] = []
     for run in {(run.task, run.size): run for run in runs}.values():
         own, notes = find_fingerprint(run.data, run.size, run.data_options)
         found += notes
