@@ -94,7 +94,7 @@ def find_leaks(dataset: Dataset, groups: Sequence[str]) -> np.ndarray:
     """
     splits = number_splits(dataset)
     twins = find_twins(Vectors(splits_of(dataset)))
-    leaks: np.ndarray = count_partners(twins, splits)[:, 1:].any(axis=1)
+    leaks = np.any(count_partners(twins, splits)[:, 1:], axis=1)
     if groups:
         torn = find_torn(groups, splits)
         leaks |= np.array([group in torn for group in groups])
