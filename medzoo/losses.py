@@ -138,6 +138,7 @@ LOSSES: dict[str, Callable[..., Any]] = {
     "weighted_soft_f1": soft_f1,  # `build_loss` sees to it that it has weights.
     "cross_entropy": cross_entropy,
     "cross_entropy+soft_f1": cross_entropy_and_soft_f1,
+    "soft_harmonic_mean": soft_f1,  # Of one task; `task_losses` has several.
 }
 
 
@@ -153,8 +154,7 @@ def build_loss(
     Args:
         name: A name of `LOSSES`.
         output: What turns logits into probabilities: `softmax` or `sigmoid`.
-        weight: Share of soft F1, in `[0, 1]`; only `cross_entropy+soft_f1`
-            reads it.
+        weight: Share of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
         class_weights: Weight of each class, not negative; `weighted_soft_f1`
             needs them.
 

@@ -2,7 +2,8 @@
 
 import functools
 import importlib.util
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -125,6 +126,94 @@ def get_task(name: str) -> Task:
 
         raise ValueError(unknown("task", name, NAMES))
     return all_tasks()[name]
+
+
+def split_tasks(name: str) -> tuple[str, ...]:
+    """Lists the tasks that a run is about, in the order of `NAMES`.
+
+    Args:
+        name: One task, several joined by `+`, or `all` for the eleven.
+
+    Raises:
+        ValueError: For an unknown task, or one that stands twice.
+
+    Example:
+
+    >>> split_tasks("retinamnist+breastmnist")
+    ('retinamnist', 'breastmnist')
+    """
+    given = NAMES if name == "all" else tuple(name.split("+"))
+    for part in given:
+        if part not in NAMES:
+            get_task(part)  # Raises the sentence that fits.
+    if len(set(given)) < len(given):
+        raise ValueError(
+            "`task` joins tasks by `+`. Expected each of them once. "
+            f"Received: task={name!r}."
+        )
+    return tuple(part for part in NAMES if part in given)
+
+
+def join_tasks(names: Iterable[str]) -> str:
+    """Names a run of several tasks, in the order of `NAMES`.
+
+    Example:
+
+    >>> join_tasks(["breastmnist", "retinamnist"])
+    'retinamnist+breastmnist'
+    """
+    return "+".join(split_tasks("+".join(names)))
+
+
+def join_facts(names: Sequence[str]) -> Task:
+    """Returns the facts of several tasks as those of one."""
+    tasks = [get_task(name) for name in names]
+    if len(tasks) == 1:
+        return tasks[0]
+    return replace(
+        tasks[0],
+        name="+".join(names),
+        classes=tuple(name for task in tasks for name in task.classes),
+        channels=max(task.channels for task in tasks),
+        num_images=MappingProxyType(
+            {s: sum(task.num_images[s] for task in tasks) for s in SPLITS}
+        ),
+    )
+
+
+def word_tasks(name: str) -> str:
+    """Words a run's tasks for a line on the screen.
+
+    Example:
+
+    >>> word_tasks("breastmnist"), word_tasks("+".join(NAMES))
+    ('breastmnist', '11 tasks')
+    """
+    count = name.count("+") + 1
+    return name if count < 3 else f"{count} tasks"
+
+
+def class_ranges(name: str) -> dict[str, range]:
+    """Lays the classes of several tasks side by side on one axis.
+
+    Args:
+        name: As for `split_tasks`.
+
+    Returns:
+        The segment of each task on the axis of all classes.
+
+    Example:
+
+    >>> class_ranges("retinamnist+breastmnist")
+    {'retinamnist': range(0, 5), 'breastmnist': range(5, 7)}
+    """
+    ranges: dict[str, range] = {}
+    start = 0
+    for part in split_tasks(name):
+        end = start + get_task(part).num_classes
+        ranges[part] = range(start, end)
+        start = end
+    return ranges
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ import functools
 from medzoo.data.own.address import is_own
 from medzoo.data.own.options import Option
 from medzoo.data.split import Dataset, Split
+from medzoo.tasks import split_tasks
 
 __all__ = ["Dataset", "Split", "load"]
 
@@ -19,12 +20,12 @@ def load(
     options: tuple[tuple[str, Option], ...] = (),
     resplit: bool = False,
 ) -> Dataset:
-    """Loads the three splits of a task.
+    """Loads the three splits of a task, or of several as one `MixedDataset`.
 
     The last datasets are kept, since the runs of a study ask for the same ones.
 
     Args:
-        task: Name of the task.
+        task: Name of the task, or of several, joined by `+`.
         source: `medmnist` for the official files, `synthetic`, or the address
             of own data.
         size: Height and width of the images.
@@ -33,6 +34,27 @@ def load(
         options: Data options that do not hold their default.
         resplit: Splits train and val anew and leaves test alone.
     """
+    names = (task,) if is_own(source) else split_tasks(task)
+    datasets = [
+        _load(name, source, size, max_images, seed, options, resplit)
+        for name in names
+    ]
+    if len(datasets) == 1:
+        return datasets[0]
+    from medzoo.data.mixed import join_datasets
+
+    return join_datasets(datasets)
+
+
+def _load(
+    task: str,
+    source: str,
+    size: int,
+    max_images: int | None,
+    seed: int,
+    options: tuple[tuple[str, Option], ...],
+    resplit: bool,
+) -> Dataset:
     if source == "synthetic":
         from medzoo.data.synthetic import make_synthetic
 

@@ -1,10 +1,13 @@
 """Batches of train, in an order that a seed decides."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from medzoo.data.split import Split
+
+_GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
 def batch_indices(
@@ -28,19 +31,87 @@ def batch_indices(
     [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     """
     batch_size = min(batch_size, num_images)
-    epoch, offset = divmod(start * batch_size, num_images)
-    order = _permutation(num_images, seed, epoch)
+    images = _Images(num_images, seed, position=start * batch_size)
     while True:
-        end = offset + batch_size
-        if end <= num_images:
-            indices = order[offset:end]
-        else:
-            epoch += 1
-            following = _permutation(num_images, seed, epoch)
-            indices = np.concatenate([order[offset:], following])[:batch_size]
-            order, end = following, end - num_images
-        offset = end
-        yield indices
+        yield images.take(batch_size)
+
+
+def mixed_batch_indices(
+    sizes: Sequence[int],
+    batch_size: int,
+    *,
+    alpha: float,
+    seed: int,
+    start: int = 0,
+) -> Iterator[np.ndarray]:
+    """Yields batches of several tasks: of `n` images in proportion to `n**a`.
+
+    Every batch is full, and holds the share of each task to within one image:
+    the places of a batch lie evenly on the unit interval, which the tasks
+    divide among them, and move by the golden ratio from batch to batch, so that
+    the shares are exact in the long run (Weyl's sequence). Each task has an
+    order of its own that goes round and round: a small one is seen more often
+    and never ends. With one task these are the batches of `batch_indices`.
+
+    Args:
+        sizes: Images of each task, which lie one after the other.
+        batch_size: Images a batch; no more than there are.
+        alpha: The exponent `a`: 0 draws all tasks alike, 1 as often as they
+            have images.
+        seed: Decides order and places.
+        start: Number of batches to pass over, as after an interruption.
+
+    Example:
+
+    >>> batches = mixed_batch_indices([4, 400], 8, alpha=0.0, seed=0)
+    >>> [int((next(batches) < 4).sum()) for _ in range(3)]
+    [4, 4, 4]
+    """
+    batch_size = min(batch_size, sum(sizes))
+    weights = np.asarray(sizes, "float64") ** alpha
+    ends = batch_size * np.cumsum(weights / weights.sum())
+    ends[-1] = batch_size
+    shift = np.random.default_rng(seed).random()
+
+    def count(steps: np.ndarray) -> np.ndarray:
+        """Returns the images of each task, shape `(num_steps, num_tasks)`."""
+        offsets = (shift + _GOLDEN_RATIO * steps) % 1
+        places = np.ceil(ends - offsets[:, None]).clip(0)
+        return np.diff(places, prepend=0).astype("int64")
+
+    taken = count(np.arange(start)).sum(axis=0)
+    images = [
+        _Images(size, seed, position=int(position))
+        for size, position in zip(sizes, taken, strict=True)
+    ]
+    firsts = np.cumsum([0, *sizes[:-1]])
+    for step in itertools.count(start):
+        counts = count(np.array([step]))[0]
+        drawn = zip(images, counts, firsts, strict=True)
+        yield np.concatenate([i.take(n) + first for i, n, first in drawn])
+
+
+class _Images:
+    """Indices of a task's images: one permutation follows the other."""
+
+    def __init__(self, num_images: int, seed: int, *, position: int) -> None:
+        self._num_images = num_images
+        self._seed = seed
+        self._epoch, self._offset = divmod(position, num_images)
+        self._order = _permutation(num_images, seed, self._epoch)
+
+    def take(self, count: int) -> np.ndarray:
+        """Returns the next indices."""
+        parts = [self._order[self._offset : self._offset + count]]
+        self._offset += count
+        while self._offset > self._num_images:
+            self._offset -= self._num_images
+            self._epoch += 1
+            self._order = _permutation(
+                self._num_images, self._seed, self._epoch
+            )
+            parts.append(self._order[: self._offset])
+        return np.concatenate(parts)
 
 
 def _permutation(num_images: int, seed: int, epoch: int) -> np.ndarray:

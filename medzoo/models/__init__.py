@@ -4,8 +4,8 @@ The table holds names only, so that a study is validated without Keras.
 """
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from medzoo.wording import unknown
@@ -45,6 +45,12 @@ MODELS: dict[str, Entry] = {
         parameters=310_249,
         options={"dropout": 0.2, "stages": 3, "blocks": 1, "members": 1},
     ),
+    "multi_head": Entry(
+        "a trunk of the zoo under one head for each of several tasks",
+        width=32,
+        parameters=310_249,
+        options={"trunk": "skip_cnn", "film": False},
+    ),
 }
 
 
@@ -55,9 +61,32 @@ def get_entry(name: str) -> Entry:
     return MODELS[name]
 
 
+def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
+    """Returns the entry of a model that is built with some options.
+
+    A net on a trunk of the zoo has the options and the width of that trunk too.
+
+    Example:
+
+    >>> find_entry("multi_head", {"trunk": "mlp"}).width
+    512
+    """
+    entry = get_entry(name)
+    if "trunk" not in entry.options:
+        return entry
+    trunks = [t for t, e in MODELS.items() if "trunk" not in e.options]
+    trunk = options.get("trunk", entry.options["trunk"])
+    if trunk not in trunks:
+        raise ValueError(unknown("trunk", trunk, trunks))
+    found = MODELS[trunk]
+    return replace(
+        entry, width=found.width, options={**found.options, **entry.options}
+    )
+
+
 def build_model(
     name: str,
-    num_classes: int,
+    num_classes: int | Sequence[int],
     *,
     input_shape: tuple[int, int, int],
     width: int | None = None,
@@ -69,7 +98,7 @@ def build_model(
 
     Args:
         name: A name of `MODELS`.
-        num_classes: Number of logits.
+        num_classes: Number of logits; for `multi_head` those of each task.
         input_shape: `(height, width, channels)` of the `uint8` images.
         width: The size dial; the model's default if `None`.
         activation: Activation of the hidden layers.
@@ -83,7 +112,7 @@ def build_model(
     Raises:
         ValueError: For an unknown model or option.
     """
-    entry = get_entry(name)
+    entry = find_entry(name, options)
     for option in options:
         if option not in entry.options:
             raise ValueError(unknown(f"{name} option", option, entry.options))

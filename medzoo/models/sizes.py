@@ -15,7 +15,7 @@ MAX_WIDTH = 2**14
 
 def solve_width(
     model: str,
-    num_classes: int,
+    num_classes: int | tuple[int, ...],
     *,
     input_shape: tuple[int, int, int],
     parameters: int,
@@ -28,7 +28,7 @@ def solve_width(
 
     Args:
         model: A name of `MODELS`.
-        num_classes: Number of logits.
+        num_classes: Number of logits; for `multi_head` those of each task.
         input_shape: `(height, width, channels)`.
         parameters: Trainable parameters to come within 5 % of.
         **options: Options of the model.
@@ -73,7 +73,7 @@ def solve_width(
 @functools.cache
 def count_trainable(
     model: str,
-    num_classes: int,
+    num_classes: int | tuple[int, ...],
     *,
     input_shape: tuple[int, int, int],
     width: int,
@@ -83,7 +83,7 @@ def count_trainable(
 
     Args:
         model: A name of `MODELS`.
-        num_classes: Number of logits.
+        num_classes: Number of logits; for `multi_head` those of each task.
         input_shape: `(height, width, channels)`.
         width: The size dial.
         **options: Options of the model.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from medzoo.training.evaluate import rank_entry
 from medzoo.training.fit import Entry, count_steps
 from medzoo.training.record import Record
 
@@ -95,10 +96,7 @@ def _score(record: Record | None, share: float) -> tuple[float, float]:
     """Returns macro F1 and minus the loss on val of the weights to evaluate."""
     if record is None or record.status in ("failed", "diverged"):
         return _WORST
-    scores = [
-        (entry["val_macro_f1"] or 0.0, -(entry["val_loss"] or 0.0))
-        for entry in _entries(record, share)
-    ]
+    scores = [rank_entry(entry) for entry in _entries(record, share)]
     return scores[-1] if record.run.keep == "last" else max(scores)
 
 

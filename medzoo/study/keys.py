@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping
 
-from medzoo.models import MODELS, get_entry
+from medzoo.models import MODELS, find_entry
 from medzoo.study.document import Tuned, Value, misplaced
 from medzoo.study.source import Place, key_of, not_listed
 from medzoo.training.run import Run
@@ -56,20 +56,20 @@ def _unknown(
     """Finds keys that the runs do not have."""
     model = str(values.get("model", Run.model_fields["model"].default))
     try:
-        options = get_entry(model).options
+        options = find_entry(model, values).options
     except ValueError as error:
-        place = places["model"]
+        place = places["trunk" if model in MODELS else "model"]
         return [(place, f"{key_of(place)}: {error}")]
     return [
-        (place, _explain(place, model))
+        (place, _explain(place, model, list(options)))
         for key, place in places.items()
         if key not in FIELDS and key not in options
     ]
 
 
-def _explain(place: Place, model: str) -> str:
+def _explain(place: Place, model: str, options: list[str]) -> str:
     """Words why a key is none of the runs of `model`."""
-    key, options = str(place[-1]), list(get_entry(model).options)
+    key = str(place[-1])
     if sentence := misplaced(place):
         return sentence
     if any(key in entry.options for entry in MODELS.values()):

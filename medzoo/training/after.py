@@ -1,10 +1,11 @@
 """What may be done with a trained model before it is scored, and undone."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medzoo import scores
+from medzoo.data.mixed import MixedDataset, MixedImages
 from medzoo.data.split import Dataset
 from medzoo.training.choices import AFTER_TRAINING
 from medzoo.training.evaluate import predict_logits, to_probabilities
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 # Multiples of the log prior, the smallest first: a tie changes least.
 MULTIPLES = sorted((step / 4 for step in range(-8, 9)), key=abs)
 Logits = dict[str, np.ndarray]
+# Axes of an array of images, or of the images of each task.
+Axes = tuple[int, ...] | tuple[tuple[int, ...], ...]
 
 
 def predict(run: Run, trainer: Trainer, data: Dataset) -> dict[str, Logits]:
@@ -45,7 +48,7 @@ def predict(run: Run, trainer: Trainer, data: Dataset) -> dict[str, Logits]:
             split: predict_views(
                 trainer.model,
                 getattr(data, split).images,
-                list_flips(run.task) if variant.flip_test else ((),),
+                list_views(run) if variant.flip_test else ((),),
             )
             for split in ("val", "test")
         }
@@ -54,10 +57,26 @@ def predict(run: Run, trainer: Trainer, data: Dataset) -> dict[str, Logits]:
     return found
 
 
+def list_views(run: Run) -> tuple[Axes, ...]:
+    """Lists the axes to flip for each view; of several tasks, those of each.
+
+    A task of fewer views than another one has each of its own more than once,
+    and equally often.
+    """
+    flips = [list_flips(task) for task in run.tasks]
+    if len(flips) == 1:
+        return flips[0]
+    count = max(map(len, flips))
+    return tuple(
+        tuple(views[index % len(views)] for views in flips)
+        for index in range(count)
+    )
+
+
 def predict_views(
     model: "keras.Model",
     images: np.ndarray,
-    flips: tuple[tuple[int, ...], ...] = ((),),
+    flips: tuple[Axes, ...] = ((),),
 ) -> np.ndarray:
     """Averages the logits of an image and of its mirror images.
 
@@ -69,7 +88,7 @@ def predict_views(
     Returns:
         `float32` logits, shape `(n, num_classes)`.
     """
-    views = [predict_logits(model, np.flip(images, axes)) for axes in flips]
+    views = [predict_logits(model, _flip(images, axes)) for axes in flips]
     return sum(views[1:], views[0]) / np.float32(len(views))
 
 
@@ -77,13 +96,19 @@ def choose_shift(run: Run, logits: np.ndarray, data: Dataset) -> np.ndarray:
     """Returns what is added to the logits of each class: 0 without `adjust`.
 
     `-m log(prior)` with the shares of the classes in train; `m`, one number of
-    -2 to 2 in quarters, has the best macro F1 on val.
+    -2 to 2 in quarters, has the best macro F1 on val. Each of several tasks has
+    its own.
 
     Reference:
         [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
     """
     if run.adjust == "none":
         return np.zeros(logits.shape[-1], "float32")
+    if isinstance(data, MixedDataset):
+        parts = zip(data.val.by_task(logits), data.parts, strict=True)
+        return np.concatenate(
+            [choose_shift(run, mine, part) for (_, _, mine), part in parts]
+        )
     labels = data.train.labels
     counts = np.bincount(labels[labels >= 0], minlength=logits.shape[-1])
     prior = np.log(np.maximum(counts, 1) / counts.sum()).astype("float32")
@@ -93,3 +118,9 @@ def choose_shift(run: Run, logits: np.ndarray, data: Dataset) -> np.ndarray:
         return scores.macro_f1(shifted, data.val.labels)
 
     return -np.float32(max(MULTIPLES, key=macro_f1)) * prior
+
+
+def _flip(images: Any, axes: Any) -> Any:
+    if isinstance(images, MixedImages):
+        return images.flip(axes) if axes else images
+    return np.flip(images, axes)

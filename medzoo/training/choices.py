@@ -39,6 +39,16 @@ LOSSES = (
     "weighted_soft_f1",
     "cross_entropy",
     "cross_entropy+soft_f1",
+    "soft_harmonic_mean",
+)
+
+TASK_WEIGHTINGS = (
+    "equal",
+    "size",
+    "uncertainty",
+    "dwa",
+    "gradnorm",
+    "pcgrad",
 )
 
 ACTIVATIONS = (

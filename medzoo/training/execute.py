@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo import data as sources
+from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.training.fit import Entry, State, Trainer
+from medzoo.training.multi_task import net_of
 from medzoo.training.prepare import find_width, name_device, prepare_model
 from medzoo.training.record import Parameters, Record
 from medzoo.training.run import Run
@@ -129,7 +131,7 @@ def _describe(run: Run, model: "keras.Model", data: Dataset) -> Record:
         run=run,
         run_id=run.run_id,
         status="pruned",
-        parameters=count_parameters(model),
+        parameters=count_parameters(net_of(model)),
         width=find_width(run, data),
         num_images={s: len(getattr(data, s)) for s in ("train", "val", "test")},
         device=name_device(),
@@ -164,7 +166,7 @@ def require_data(run: Run) -> None:
     if run.data == "medmnist":
         from medzoo.data.files import require_files
 
-        require_files([run.task], run.size)
+        require_files(run.tasks, run.size)
 
 
 def load_data(run: Run) -> Dataset:
@@ -186,6 +188,8 @@ def load_data(run: Run) -> Dataset:
             f"planned. Expected fingerprint {run.fingerprint}. Received: "
             f"{data.fingerprint}. Run the same command again."
         )
+    if isinstance(data, MixedDataset) and run.options.get("film"):
+        return data.with_tasks()
     return data
 
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.data.batches import batch_indices, gather
+from medzoo.data.batches import gather
 from medzoo.data.split import Dataset
 from medzoo.training.averaging import averaged
-from medzoo.training.evaluate import evaluate, predict_logits
+from medzoo.training.evaluate import evaluate, predict_logits, rank_entry
 from medzoo.training.mixing import mix_batch
+from medzoo.training.multi_task import make_batches
 from medzoo.training.optimizers import learning_rate_at
 from medzoo.training.run import Run
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 Entry = dict[str, float | None]
 State = dict[str, np.ndarray]
 
+# Scores that the history has; those of single tasks are `macro_f1/<task>`.
+_WATCHED = ("loss", "macro_f1", "accuracy", "harmonic_mean")
 # What a trainer knows besides the values of variables.
 _PROGRESS = (
     "step",
@@ -116,12 +119,7 @@ class Trainer:
             on_check: Called with each new entry of the history; says whether
                 to stop there.
         """
-        batches = batch_indices(
-            len(self.data.train),
-            self.run.batch_size,
-            seed=self.run.seed,
-            start=self.step,
-        )
+        batches = make_batches(self.run, self.data, start=self.step)
         for check in [step for step in self._checks if step > self.step]:
             if self.finished or (until is not None and self.step >= until):
                 return
@@ -235,8 +233,9 @@ class Trainer:
                 loss=self.model.loss,
                 output=self.run.output,
             )
-            for name in ("loss", "macro_f1", "accuracy"):
-                entry[f"val_{name}"] = found[name]
+            for name, value in found.items():
+                if name.split("/")[0] in _WATCHED:
+                    entry[f"val_{name}"] = value
         self.seconds["check"] += time.perf_counter() - started
         return entry
 
@@ -244,7 +243,7 @@ class Trainer:
         """Keeps the best weights, and ends a run that gains nothing more."""
         if self.diverged:
             return
-        rank = (entry["val_macro_f1"] or 0.0, -(entry["val_loss"] or 0.0))
+        rank = rank_entry(entry)
         if self.run.keep == "last" or rank > self._best_rank:
             self._best_rank, self.best_step = rank, self.step
             self._best_weights = self.model.get_weights()

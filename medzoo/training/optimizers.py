@@ -27,7 +27,9 @@ def build_optimizer(run: Run) -> "keras.Optimizer":
     optimizer = getattr(keras.optimizers, choice.keras_class)(**options)
     if run.weight_decay:
         # Decay pulls kernels to zero; biases and normalisation are left alone.
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+        optimizer.exclude_from_weight_decay(
+            var_names=["bias", "beta", "gamma", "log_variances"]
+        )
     return optimizer
 
 

@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.models import build_model
 from medzoo.models.sizes import solve_width
+from medzoo.training.multi_task import (
+    make_task_loss,
+    task_weights,
+    weigh_tasks,
+)
 from medzoo.training.optimizers import build_optimizer
 from medzoo.training.policy import choose_preset
 from medzoo.training.run import Run
@@ -44,6 +50,7 @@ _OUTSIDE_THE_GRAPH = {
     "flip_test",
     "adjust",
     "seed",
+    "alpha",
 }
 # Graphs that a process keeps.
 MAX_TRACED = 4
@@ -82,13 +89,13 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
     graph["augmentation"] = choose_preset(run.task, run.augmentation)
     batch_size = min(run.batch_size, len(data.train))
-    shapes = (batch_size, *data.input_shape, data.num_classes)
-    key = repr((graph, shapes, weights))
+    shapes = (batch_size, *data.input_shape, _heads(data))
+    key = repr((graph, shapes, weights, task_weights(run, data)))
     # All that Keras's layers draw from, and its import as well, so that must be
     # over. `keras.utils.set_random_seed` gives the same weights, and makes
     # TensorFlow forget its compiled graphs: half a second a run.
     random.seed(run.seed)
-    model = _build(run, data, width)
+    model = weigh_tasks(run, data, _build(run, data, width))
     optimizer = build_optimizer(run)
     optimizer.build(model.trainable_variables)
     if key in _traced:
@@ -113,6 +120,8 @@ def make_loss(run: Run, data: Dataset) -> "keras.losses.Loss":
     from medzoo.joint_losses import JointLoss
     from medzoo.losses import build_loss
 
+    if isinstance(data, MixedDataset):
+        return make_task_loss(run, data, _class_weights(run, data))
     loss = build_loss(
         run.loss,
         output=run.output,
@@ -133,11 +142,16 @@ def find_width(run: Run, data: Dataset) -> int:
         return run.width
     return solve_width(
         run.model,
-        data.num_classes,
+        _heads(data),
         input_shape=data.input_shape,
         parameters=run.parameters or 0,
         **run.options,
     )
+
+
+def _heads(data: Dataset) -> int | tuple[int, ...]:
+    """Returns the number of classes; of several tasks, that of each."""
+    return data.heads if isinstance(data, MixedDataset) else data.num_classes
 
 
 def _class_weights(run: Run, data: Dataset) -> list[float] | None:
@@ -162,7 +176,7 @@ def name_device() -> str:
 def _build(run: Run, data: Dataset, width: int) -> "keras.Model":
     return build_model(
         run.model,
-        data.num_classes,
+        _heads(data),
         input_shape=data.input_shape,
         width=width,
         activation=run.activation,

@@ -2,8 +2,10 @@
 
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from medzoo.tasks import class_ranges
 from medzoo.training.run import Run
 
 
@@ -12,6 +14,13 @@ class Parameters(BaseModel):
 
     total: int
     trainable: int
+
+
+class TaskScores(BaseModel):
+    """What a run of several tasks reached on one of them, as in `Record`."""
+
+    scores: dict[str, dict[str, float | None]] = {}
+    per_class_f1: dict[str, list[float]] = {}
 
 
 class Record(BaseModel):
@@ -24,12 +33,15 @@ class Record(BaseModel):
             if an error ended it; `trained` if all but the labels of test was
             read; `pruned` if it was stopped on the way. The last two are
             candidates of `[tuned]`, and neither done nor failed.
-        scores: By split (`val`, `test`), then by score (`macro_f1`, ...).
+        scores: By split (`val`, `test`), then by score (`macro_f1`, ...). Of a
+            run of several tasks, the means over them, and `harmonic_mean`.
         without: Scores by split as if one option of the run that acts after
             training (`ema`, `flip_test`, `adjust`) were off, by that option.
         per_class_f1: By split, one value a class.
+        by_task: Scores by task, of a run of several tasks.
         history: One entry a check on val: `step`, `epoch`, `loss`, `val_loss`,
-            `val_macro_f1`, `val_accuracy`, `learning_rate`.
+            `val_macro_f1`, `val_accuracy`, `learning_rate`; of several tasks
+            also `val_harmonic_mean` and `val_macro_f1/<task>`.
         best_step: Step whose weights were evaluated.
         parameters: Total and trainable weights.
         width: Width that the model was built with.
@@ -54,6 +66,7 @@ class Record(BaseModel):
     scores: dict[str, dict[str, float | None]] = {}
     without: dict[str, dict[str, dict[str, float | None]]] = {}
     per_class_f1: dict[str, list[float]] = {}
+    by_task: dict[str, TaskScores] = {}
     history: list[dict[str, float | None]] = []
     best_step: int | None = None
     parameters: Parameters | None = None
@@ -69,3 +82,51 @@ class Record(BaseModel):
     classes: list[str] = []
     started: str = ""
     error: dict[str, Any] | None = None
+
+    def of_task(self, task: str) -> "Record":
+        """Returns the record as that of one of its tasks.
+
+        Scores, classes and the macro F1 of the history are those of the task.
+        All else, such as parameters and seconds, is that of the whole run.
+        """
+        if len(self.run.tasks) == 1:
+            return self
+        classes = class_ranges(self.run.task)[task]
+        mine = self.by_task.get(task, TaskScores())
+        history = [
+            entry | {"val_macro_f1": entry.get(f"val_macro_f1/{task}")}
+            for entry in self.history
+        ]
+        return self.model_copy(
+            update={
+                "scores": mine.scores,
+                "per_class_f1": mine.per_class_f1,
+                "history": history,
+                "classes": self.classes[classes.start : classes.stop],
+            }
+        )
+
+
+def predictions_of(
+    predictions: dict[str, np.ndarray], task: str
+) -> dict[str, np.ndarray]:
+    """Picks what a run predicted on one task: `val`, `test_labels`, ...
+
+    Args:
+        predictions: Of a run of this task alone, or of several.
+        task: Name of the task.
+
+    Example:
+
+    >>> names = ("test/breastmnist", "test/retinamnist")
+    >>> stored = dict(zip(names, (np.ones(1), np.ones(2))))
+    >>> predictions_of(stored, "retinamnist")
+    {'test': array([1., 1.])}
+    """
+    ending = f"/{task}"
+    mine = {
+        name.removesuffix(ending): values
+        for name, values in predictions.items()
+        if name.endswith(ending)
+    }
+    return mine or {k: v for k, v in predictions.items() if "/" not in k}

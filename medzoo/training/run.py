@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from medzoo.data.own.options import make_canonical
-from medzoo.models import get_entry
+from medzoo.models import find_entry
 from medzoo.training.choices import (
     ACTIVATIONS,
     AUGMENTATIONS,
@@ -23,7 +23,9 @@ from medzoo.training.choices import (
     MIXES,
     OPTIMIZERS,
     SCHEDULES,
+    TASK_WEIGHTINGS,
 )
+from medzoo.training.heads import check_heads, list_tasks
 from medzoo.training.sources import check_source, check_task
 from medzoo.wording import unknown
 
@@ -36,6 +38,7 @@ _TABLES: dict[str, Any] = {
     "mix": MIXES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
+    "task_weighting": TASK_WEIGHTINGS,
 }
 
 
@@ -47,7 +50,8 @@ class Run(BaseModel):
     that train alike are equal.
 
     Args:
-        task: Name of one of the 11 tasks; of own data, any name.
+        task: Name of one of the 11 tasks, or, for the model `multi_head`, of
+            several, joined by `+`, or `all`; of own data, any name.
         data: Data source: `medmnist` (the official files), `synthetic`, or own
             data as `folder:PATH`, `csv:FILE` or `npz:FILE`.
         data_options: What else decides the images, such as `drop_leaks`.
@@ -70,6 +74,9 @@ class Run(BaseModel):
             of it by `mixup` or `cutmix`.
         loss: What training minimises.
         loss_weight: Weight of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
+        task_weighting: How `multi_head` weighs the losses of its tasks.
+        alpha: How `multi_head` draws tasks of `n` images, in proportion to `n
+            ** alpha`: 0 draws all alike, 1 as often as they have images.
         optimizer: Name of an optimizer.
         learning_rate: Peak learning rate; the optimizer's default if left out.
         weight_decay: Decoupled weight decay; the optimizer's default if left
@@ -115,6 +122,10 @@ class Run(BaseModel):
     mix: str = "none"
     loss: str = "soft_f1"
     loss_weight: float = Field(0.5, ge=0, le=1)
+    task_weighting: str = "equal"
+    # Of a batch of 128, breastmnist has 0.2 images at alpha 1, 1.7 at 0.5 and
+    # 12 at 0, where its 546 images are seen as often as tissuemnist's 165,466.
+    alpha: float = Field(0.5, ge=0, le=1)
     optimizer: str = "adam"
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
@@ -151,10 +162,12 @@ class Run(BaseModel):
         if not isinstance(values, Mapping):
             return values
         filled = dict(values)
+        data = str(filled.get("data", cls.model_fields["data"].default))
+        if isinstance(filled.get("task"), str):
+            filled["task"] = "+".join(list_tasks(filled["task"], data))
         if filled.get("data_options"):
             filled["data_options"] = make_canonical(
-                str(filled.get("data", cls.model_fields["data"].default)),
-                filled["data_options"],
+                data, filled["data_options"]
             )
         name = filled.get("optimizer", cls.model_fields["optimizer"].default)
         if isinstance(name, str) and name in OPTIMIZERS:
@@ -165,8 +178,9 @@ class Run(BaseModel):
                 filled["weight_decay"] = choice.weight_decay
         if filled.get("epochs") is None and filled.get("steps") is None:
             filled["epochs"] = 20
-        entry = get_entry(
-            filled.get("model", cls.model_fields["model"].default)
+        entry = find_entry(
+            filled.get("model", cls.model_fields["model"].default),
+            filled.get("options") or {},
         )
         if filled.get("width") is None and filled.get("parameters") is None:
             filled["width"] = entry.width
@@ -186,6 +200,7 @@ class Run(BaseModel):
     @model_validator(mode="after")
     def _check_pairs(self) -> "Run":
         check_task(self.task, self.data, self.size)
+        check_heads(self)
         if self.epochs is not None and self.steps is not None:
             raise ValueError(
                 "A run has one budget. Expected `epochs` or `steps`, not both. "
@@ -198,6 +213,11 @@ class Run(BaseModel):
                 f"parameters={self.parameters}."
             )
         return self
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it is about: several only for `multi_head`."""
+        return list_tasks(self.task, self.data)
 
     @functools.cached_property
     def run_id(self) -> str:
@@ -212,7 +232,7 @@ class Run(BaseModel):
         content = self.model_dump(
             mode="json", exclude_defaults=True, exclude=told
         )
-        defaults = get_entry(self.model).options
+        defaults = find_entry(self.model, self.options).options
         content["options"] = {
             option: value
             for option, value in self.options.items()

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.data.mixed import MixedDataset, MixedSplit
 from medzoo.data.split import Dataset, Split
 from medzoo.training.after import predict
 from medzoo.training.evaluate import evaluate, to_probabilities
 from medzoo.training.fit import Trainer
+from medzoo.training.multi_task import score_tasks
 from medzoo.training.prepare import make_loss
 from medzoo.training.record import Record
 
@@ -40,6 +42,8 @@ def score_val(record: Record, trainer: Trainer, data: Dataset) -> Predictions:
         )
         name = f"{_WAITING}_without_{option}" if option else _WAITING
         predictions[name] = logits["test"]
+    if isinstance(data, MixedDataset):
+        return predictions
     probabilities = to_probabilities(predictions[_WAITING], record.run.output)
     return predictions | {"test": probabilities}
 
@@ -83,6 +87,8 @@ def _score(
     without: str,
 ) -> Predictions:
     """Fills in the scores of one split, as they are or without an option."""
+    if isinstance(split, MixedSplit) and not without:
+        return score_tasks(record, name, split, logits, loss=loss)
     found, probabilities = evaluate(
         split, logits, loss=loss, output=record.run.output
     )

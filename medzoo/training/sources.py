@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.data.own.address import PUBLISHED, is_own, parse_address
 from medzoo.data.own.options import make_canonical
-from medzoo.tasks import NAMES, SIZES, Task, get_task
+from medzoo.tasks import SIZES, Task, join_facts, split_tasks
 from medzoo.wording import unknown
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ def check_task(task: str, data: str, size: int) -> None:
     """
     if is_own(data):
         return
-    if task not in NAMES:
-        get_task(task)  # Raises the sentence that fits.
+    split_tasks(task)  # Raises the sentence that fits.
     if size not in SIZES:
         raise ValueError(unknown("size", size, map(str, SIZES)))
 
@@ -57,7 +56,7 @@ def facts_of(run: "Run") -> Task:
         ValueError: If they cannot be used.
     """
     if not is_own(run.data):
-        return get_task(run.task)
+        return join_facts(run.tasks)
     from medzoo.data.own.load import describe_own
 
     return describe_own(run.task, run.data, run.size, run.data_options)
