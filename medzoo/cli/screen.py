@@ -22,6 +22,7 @@ from medzoo.study.runner import execute_jobs
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.study.tuning import next_jobs
+from medzoo.tasks import word_tasks
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -74,7 +75,8 @@ def require_data(study: Study, runs: list[Run]) -> None:
         from medzoo.data.files import require_files
 
         for size in sorted({run.size for run in runs}):
-            names = {run.task for run in runs if run.size == size}
+            asked = [run for run in runs if run.size == size]
+            names = {name for run in asked for name in run.tasks}
             require_files([task for task in study.tasks if task in names], size)
 
 
@@ -159,7 +161,7 @@ def _execute(
 
 def _line(name: str, record: Record) -> str:
     """Words one finished run; only scores on val are shown on the way."""
-    where = f"{name}, {record.run.task}, seed {record.run.seed}"
+    where = f"{name}, {word_tasks(record.run.task)}, seed {record.run.seed}"
     if record.status == "pruned":
         entry = record.history[-1]
         return (

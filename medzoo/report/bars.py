@@ -92,11 +92,13 @@ def _make(values: np.ndarray, estimate: Estimate | None, sure: bool) -> Bar:
 def costs_of(trial: TrialResults) -> dict[str, float]:
     """Averages total parameters and seconds of training over finished runs.
 
+    In a study with a net of several tasks they are those of all nets of a seed.
     NaN where no run is finished.
     """
     totals = [r.parameters.total for r in trial.done if r.parameters]
     seconds = [r.seconds["train"] for r in trial.done if "train" in r.seconds]
+    costs = {"parameters": totals, "train_seconds": seconds}
     return {
-        "parameters": float(np.mean(totals)) if totals else math.nan,
-        "train_seconds": float(np.mean(seconds)) if seconds else math.nan,
+        name: float(np.mean(values)) * trial.nets_told if values else math.nan
+        for name, values in costs.items()
     }

@@ -35,10 +35,13 @@ PACKAGES = ("medzoo", "keras", "tensorflow", "jax", "numpy", "python")
 def make_runs(results: Iterable[TrialResults]) -> Table:
     """Makes one row a run, in the order of `results`, with full precision.
 
-    A run without a record has the status `missing` and no results.
+    A run of several tasks has a row a task, each with the scores of that task
+    and the costs of the whole run. A run without a record has the status
+    `missing` and no results.
     """
     rows = [
         _make_row(trial.trial.name, run, trial.records.get(key))
+        | {"task": key[1]}
         for trial in results
         for key, run in trial.runs.items()
     ]

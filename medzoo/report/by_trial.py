@@ -7,7 +7,6 @@ from medzoo.report.aggregate import harmonic_mean_over_tasks, mean_over_tasks
 from medzoo.report.matrix import TrialResults
 from medzoo.report.stats import StudyStatistics, TrialStatistics
 from medzoo.report.tables import Cell, Table
-from medzoo.training.record import Record
 
 SCORES = (
     "balanced_accuracy",
@@ -51,7 +50,7 @@ def make_summary(
             *_place(statistics, trial.trial.name),
             *_compare(statistics.trials[trial.trial.name]) * compared,
             *(mean_over_tasks(trial.matrix(score)) for score in SCORES),
-            *_costs(trial.done),
+            *_costs(trial),
             len(trial.done),
             len(trial.failed),
         ]
@@ -61,7 +60,7 @@ def make_summary(
         *("best", "harmonic_mean", "macro_f1"),
         *("difference", "p_holm") * compared,
         *SCORES,
-        *COSTS,
+        *_name_costs(results),
         *("runs_done", "runs_failed"),
     )
     return _lead(Table(columns, rows), results, axis_names)
@@ -102,14 +101,23 @@ def make_per_task(
     return _lead(Table(columns, rows), results, axis_names)
 
 
-def _costs(done: Sequence[Record]) -> list[Cell]:
+def _name_costs(results: Sequence[TrialResults]) -> tuple[str, ...]:
+    """Names the costs, beside a net of several tasks those of all nets."""
+    if not any(trial.in_all for trial in results):
+        return COSTS
+    return ("nets", *(f"{name}_in_all" for name in COSTS[:2]), *COSTS[2:])
+
+
+def _costs(trial: TrialResults) -> list[Cell]:
     """Averages parameters, seconds of training and speed over done runs."""
+    done, nets = trial.done, trial.nets_told
     totals = [r.parameters.total for r in done if r.parameters is not None]
     seconds = [r.seconds["train"] for r in done if "train" in r.seconds]
     speeds = [r.images_per_second for r in done if r.images_per_second]
     return [
-        round(sum(totals) / len(totals)) if totals else None,
-        round(sum(seconds) / len(seconds), 3) if seconds else None,
+        *[trial.num_nets] * trial.in_all,
+        round(nets * sum(totals) / len(totals)) if totals else None,
+        round(nets * sum(seconds) / len(seconds), 3) if seconds else None,
         round(sum(speeds) / len(speeds), 1) if speeds else None,
     ]
 

@@ -7,6 +7,7 @@ import numpy as np
 from medzoo.report.matrix import TrialResults
 from medzoo.scores import confusion_matrix
 from medzoo.study.store import Store
+from medzoo.training.record import Record, predictions_of
 
 
 class Confusion(NamedTuple):
@@ -35,17 +36,21 @@ def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
     """
     found = []
     for task in trial.tasks:
-        done = [r for r in trial.done if r.run.task == task]
-        kept = [(r, store.read_predictions(r.run_id)) for r in done]
+        done = [r for r in trial.of_task(task) if r.status == "done"]
+        kept = [(r, _read(store, r, task)) for r in done]
         counts = [
             confusion_matrix(
                 p["test_labels"], p["test"].argmax(axis=1), len(r.classes)
             )
             for r, p in kept
-            if p is not None and "test" in p
+            if "test" in p
         ]
         if counts:
             f1 = np.array([r.per_class_f1["test"] for r in done])
             classes = done[0].classes
             found.append(Confusion(task, classes, np.sum(counts, axis=0), f1))
     return found
+
+
+def _read(store: Store, record: Record, task: str) -> dict[str, np.ndarray]:
+    return predictions_of(store.read_predictions(record.run_id) or {}, task)

@@ -20,6 +20,7 @@ from medzoo.report.stats import StudyStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
+from medzoo.tasks import word_tasks
 from medzoo.training.record import Record
 
 # Columns of the table of runs on the page; `runs.csv` has all.
@@ -74,9 +75,9 @@ def make_data(
         "runs": _plain_table(Table(RUN_COLUMNS, shown)),
         "trials": [_make_trial(study, trial, statistics) for trial in results],
         "histories": {
-            record.run_id: _make_history(record)
+            _key(record, task): _make_history(record)
             for trial in results
-            for record in trial.records.values()
+            for (_, task), record in trial.records.items()
             if record.history
         },
         "failures": [
@@ -152,7 +153,7 @@ def _make_trial(
     runs: dict[str, list[str]] = {task: [] for task in trial.tasks}
     for (_, task), record in sorted(trial.records.items()):
         if record.history:
-            runs[task].append(record.run_id)
+            runs[task].append(_key(record, task))
     bars = make_bars(trial, statistics)
     return {
         "name": trial.trial.name,
@@ -161,6 +162,12 @@ def _make_trial(
         "runs": runs,
         **{key: plain(cost) for key, cost in costs_of(trial).items()},
     }
+
+
+def _key(record: Record, task: str) -> str:
+    """Names a history: of a run, or of one task of a run of several."""
+    run_id = record.run_id
+    return run_id if record.run.task == task else f"{run_id}/{task}"
 
 
 def _plain_bar(bar: Bar) -> dict[str, Any]:
@@ -182,7 +189,9 @@ def _make_failure(trial: TrialResults, record: Record) -> dict[str, str]:
     run = record.run
     return {
         "run_id": record.run_id,
-        "where": f"{trial.trial.name}, {run.task}, seed {run.seed}",
+        "where": (
+            f"{trial.trial.name}, {word_tasks(run.task)}, seed {run.seed}"
+        ),
         "message": describe_failure(record),
         "traceback": str((record.error or {}).get("traceback") or ""),
     }

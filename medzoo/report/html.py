@@ -1,7 +1,7 @@
 """The page of a study: one HTML file that opens from disk, without network."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from medzoo.report.stats import StudyStatistics
 from medzoo.report.tables import Table
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
+from medzoo.training.record import Record
 
 # Facts that the page shows in places of their own.
 _ELSEWHERE = ("Question", "Command")
@@ -116,7 +117,7 @@ def _make_entry(
         "question": " ".join(study.question.split()),
         "verdict": warning + statistics.verdict,
         "done": sum(len(trial.done) for trial in results),
-        "asked": sum(len(trial.runs) for trial in results),
+        "asked": sum(len(set(trial.runs.values())) for trial in results),
         "days": days.removeprefix("records of "),
     }
 
@@ -126,8 +127,15 @@ def _list_fingerprints(
 ) -> list[tuple[str, str]]:
     """Lists each task with each fingerprint of its data, once."""
     records = [r for trial in results for r in trial.records.values()]
-    pairs = {(r.run.task, r.data_fingerprint) for r in records}
+    pairs = {pair for record in records for pair in _pair_up(record)}
     return sorted(pair for pair in pairs if pair[1])
+
+
+def _pair_up(record: Record) -> Iterable[tuple[str, str]]:
+    """Pairs the tasks of a run with the fingerprints of their data."""
+    tasks, found = record.run.tasks, record.data_fingerprint
+    several = len(tasks) > 1
+    return zip(tasks, found.split("+") if several else [found], strict=False)
 
 
 def _plain_words(text: str) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from medzoo.report.matrix import TrialResults
 from medzoo.study.store import Store
-from medzoo.training.record import Record
+from medzoo.training.record import Record, predictions_of
 
 # The standard deviation of 500 replicates is right to 3 %.
 NUM_REPLICATES = 500
@@ -66,12 +66,15 @@ def bootstrap_macro_f1(
     return _macro_f1(counts.reshape(-1, num_classes, num_classes))
 
 
-def read_replicates(store: Store, record: Record) -> np.ndarray | None:
+def read_replicates(
+    store: Store, record: Record, task: str | None = None
+) -> np.ndarray | None:
     """Reads the bootstrap of a run on test, or makes and keeps it.
 
-    It lies beside the record as `<run_id>.boot.npy`: the score itself, then the
-    replicates. A file that belongs to another score than the record's is made
-    anew, so a run that was executed again is never given old replicates.
+    It lies beside the record as `<run_id>.boot.npy`, of several tasks with the
+    task's name in it: the score itself, then the replicates. A file that
+    belongs to another score than the record's is made anew, so a run that was
+    executed again is never given old replicates.
 
     Returns:
         Shape `(NUM_REPLICATES,)`; `None` if the run is not done, or its
@@ -80,12 +83,13 @@ def read_replicates(store: Store, record: Record) -> np.ndarray | None:
     score = record.scores.get("test", {}).get("macro_f1")
     if record.status != "done" or score is None:
         return None
-    run_id = record.run_id
-    path = store.folder / run_id[:2] / f"{run_id}.boot.npy"
+    run_id, task = record.run_id, task or record.run.task
+    name = run_id if record.run.task == task else f"{run_id}.{task}"
+    path = store.folder / run_id[:2] / f"{name}.boot.npy"
     kept = _read(path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
-        found = store.read_predictions(run_id)
-        if found is None or not {"test", "test_labels"} <= found.keys():
+        found = predictions_of(store.read_predictions(run_id) or {}, task)
+        if not {"test", "test_labels"} <= found.keys():
             return None
         kept = _score_and_replicates(found["test"], found["test_labels"])
         if not math.isclose(kept[0], score, abs_tol=1e-6):
@@ -104,7 +108,7 @@ def replicate_matrix(results: TrialResults, store: Store) -> np.ndarray:
     shape = (NUM_REPLICATES, len(results.seeds), len(results.tasks))
     matrix = np.full(shape, np.nan)
     for (seed, task), record in results.records.items():
-        replicates = read_replicates(store, record)
+        replicates = read_replicates(store, record, task)
         if replicates is not None:
             row, column = results.seeds.index(seed), results.tasks.index(task)
             matrix[:, row, column] = replicates

@@ -25,6 +25,10 @@ class TrialResults:
         runs: By seed and task; absent where tuned values are not chosen yet.
         records: By seed and task, of the runs that have one.
         tuned: Fields and options that were chosen on val for each task.
+        shared: Whether one run fills the cells of all tasks. Its record then
+            stands in each of them as that of the task.
+        in_all: Whether its costs are told for all of its nets together, as in a
+            study in which one net of all tasks stands beside separate ones.
     """
 
     trial: Trial
@@ -33,25 +37,42 @@ class TrialResults:
     runs: dict[tuple[int, str], Run] = field(default_factory=dict)
     records: dict[tuple[int, str], Record] = field(default_factory=dict)
     tuned: tuple[str, ...] = ()
+    shared: bool = False
+    in_all: bool = False
+
+    @property
+    def num_nets(self) -> int:
+        """Number of nets for all tasks, and so of runs a seed."""
+        return 1 if self.shared else len(self.tasks)
 
     @property
     def num_asked(self) -> int:
         """Number of runs that make the trial complete."""
-        return len(self.seeds) * len(self.tasks)
+        return len(self.seeds) * self.num_nets
 
     @property
     def done(self) -> list[Record]:
         """Records of the runs that are done: neither failed nor diverged."""
-        return [r for r in self.records.values() if r.status == "done"]
+        return self._with_status("done")
 
     @property
     def failed(self) -> list[Record]:
         """Records of the runs that failed or diverged."""
-        return [
-            record
-            for record in self.records.values()
-            if record.status in ("failed", "diverged")
-        ]
+        return self._with_status("failed", "diverged")
+
+    @property
+    def nets_told(self) -> int:
+        """Number of nets that its costs are told for."""
+        return self.num_nets if self.in_all else 1
+
+    def of_task(self, task: str) -> list[Record]:
+        """Returns the records of one task, one a seed."""
+        return [r for (_, name), r in self.records.items() if name == task]
+
+    def _with_status(self, *statuses: str) -> list[Record]:
+        """Lists each run once."""
+        found = {r.run_id: r for r in self.records.values()}
+        return [r for r in found.values() if r.status in statuses]
 
     def matrix(self, score: str, split: str = "test") -> np.ndarray:
         """Lays out one score of every run.
@@ -115,14 +136,23 @@ def gather(
     planned = list(planned)
     cells = planned if cells is None else list(cells)
     seeds = tuple(dict.fromkeys(item.run.seed for item in cells))
-    tasks = tuple(dict.fromkeys(item.run.task for item in cells))
+    tasks = tuple(dict.fromkeys(t for _, run in cells for t in run.tasks))
     trials = {
-        trial.name: TrialResults(trial, seeds, tasks, tuned=tuple(tuned))
-        for trial, _ in cells
+        trial.name: TrialResults(
+            trial,
+            seeds,
+            tasks,
+            tuned=tuple(tuned),
+            shared=len(run.tasks) > 1,
+            in_all=any(len(item.run.tasks) > 1 for item in cells),
+        )
+        for trial, run in cells
     }
     for trial, run in planned:
         found = trials[trial.name]
-        found.runs[run.seed, run.task] = run
-        if run.run_id in records:
-            found.records[run.seed, run.task] = records[run.run_id]
+        for task in run.tasks:
+            found.runs[run.seed, task] = run
+            if run.run_id in records:
+                record = records[run.run_id].of_task(task)
+                found.records[run.seed, task] = record
     return list(trials.values())

@@ -10,6 +10,8 @@ from medzoo.report.matrix import TrialResults
 from medzoo.report.tables import Table
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
+from medzoo.tasks import word_tasks
+from medzoo.training.choices import OF_SEVERAL_TASKS
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -150,7 +152,8 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
         for record in trial.failed:
             run = record.run
             parts += [
-                f"## {trial.trial.name}, {run.task}, seed {run.seed}",
+                f"## {trial.trial.name}, {word_tasks(run.task)}, "
+                f"seed {run.seed}",
                 f"`{record.run_id}` {record.status}. "
                 f"{describe_failure(record)}",
             ]
@@ -185,6 +188,8 @@ def _settings(
     ]
     told = {"task", "data", "data_options", "fingerprint", "size", "seed"}
     told |= set(axis_names)
+    if all(run.model != "multi_head" for run in runs):
+        told |= set(OF_SEVERAL_TASKS)
     keys = dict.fromkeys(key for values in flat for key in values)
     fixed, varying = {}, []
     for key in (key for key in keys if key not in told):

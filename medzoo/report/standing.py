@@ -31,7 +31,7 @@ def describe_standing(results: Sequence[TrialResults]) -> str:
     width = max(len(begun[index].trial.name) for index in order)
     lines = [
         f"Macro F1 on val so far, where all {len(begun)} begun trials are done "
-        f"({shared.sum()} of {begun[0].num_asked} tasks and seeds):"
+        f"({shared.sum()} of {shared.size} tasks and seeds):"
     ]
     lines += [
         f"{place:>3}. {begun[index].trial.name:<{width}}  {means[index]:.3f}"

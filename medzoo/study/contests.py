@@ -114,12 +114,11 @@ def _expand_all(
     study: Study, values: dict[str, Value], seeds: Sequence[int], smoke: bool
 ) -> dict[tuple[str, str], tuple[Run, ...]]:
     """Lists the runs of one candidate by trial and task, one a seed."""
-    keys = [
-        (trial.name, task) for trial in study.trials for task in study.tasks
-    ]
+    study = study.override(seeds=seeds)
+    cells = expand(study, smoke=smoke)
+    keys = [(trial.name, run.task) for trial, run in cells]
     choices = dict.fromkeys(keys, values)
     found: dict[tuple[str, str], tuple[Run, ...]] = dict.fromkeys(keys, ())
-    study = study.override(seeds=seeds)
     for trial, run in expand(study, smoke=smoke, choices=choices):
         found[trial.name, run.task] += (run,)
     return found

@@ -87,10 +87,11 @@ class Estimates:
     def _count_images(self, run: Run) -> int:
         known = self._num_images.get((run.data, run.task))
         if known is None and run.data == "synthetic":
-            known = SYNTHETIC_IMAGES
+            known = SYNTHETIC_IMAGES * len(run.tasks)
         if known is None:
             known = facts_of(run).num_images["train"]
-        return known if run.max_images is None else min(known, run.max_images)
+        most = (run.max_images or known) * len(run.tasks)
+        return min(known, most)
 
 
 def _keys(run: Run) -> tuple[tuple, tuple]:

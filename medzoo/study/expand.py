@@ -7,6 +7,7 @@ from typing import NamedTuple
 from medzoo.study.document import Value
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial, run_values
+from medzoo.tasks import join_tasks
 from medzoo.training.run import Run
 from medzoo.training.sources import with_fingerprint
 
@@ -14,7 +15,7 @@ SMOKE_STEPS = 2
 SMOKE_IMAGES = 64
 
 
-# The tuned values of each trial, by its name, and task.
+# The tuned values of each trial, by its name, and task or tasks.
 Choices = Mapping[tuple[str, str], dict[str, Value]]
 
 
@@ -29,6 +30,9 @@ def expand(
     study: Study, *, smoke: bool = False, choices: Choices | None = None
 ) -> tuple[Planned, ...]:
     """Lists every run of a study: seeds change last, and trials first.
+
+    A trial is run once a task and seed; one of the model `multi_head` once a
+    seed, on all tasks.
 
     They are executed in this order but for one thing: a worker that has traced
     a graph goes on with the runs that share it.
@@ -58,6 +62,12 @@ def expand(
     )
 
 
+def is_shared(study: Study, trial: Trial) -> bool:
+    """Says whether one run of a trial is about all tasks of the study."""
+    model = (study.fixed | trial.values).get("model")
+    return model == "multi_head"
+
+
 # A study is expanded for its plan, its execution and its report.
 @functools.lru_cache(maxsize=4)
 def _expand_cells(study: Study, smoke: bool) -> tuple[Planned, ...]:
@@ -68,10 +78,16 @@ def _expand_cells(study: Study, smoke: bool) -> tuple[Planned, ...]:
 
 
 def _list_cells(study: Study, smoke: bool) -> Iterator[tuple[int, str, Trial]]:
+    # Own data are one task, of any name.
+    several = len(study.tasks) > 1
+    every = join_tasks(study.tasks) if several else study.tasks[0]
     for seed in study.seeds[:1] if smoke else study.seeds:
         for task in study.tasks:
             for trial in study.trials:
-                yield seed, task, trial
+                if not is_shared(study, trial):
+                    yield seed, task, trial
+                elif task == study.tasks[0]:
+                    yield seed, every, trial
 
 
 def _make_run(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from medzoo.study.audits import find_leaks
 from medzoo.study.contests import make_contests, plan_all
 from medzoo.study.estimates import MIN_STEPS, Estimates, read_some
-from medzoo.study.expand import expand
+from medzoo.study.expand import expand, is_shared
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.study.tuning import choose
@@ -64,11 +64,18 @@ class Plan:
         return (
             f"{self.study.name}: {self.study.question}\n"
             f"{_count(trials, 'trial')} x {_count(tasks, 'task')} x "
-            f"{_count(self.num_seeds, 'seed')} = "
+            f"{_count(self.num_seeds, 'seed')}{self._sharing()} = "
             f"{_count(self.num_runs, 'run')} on {self.study.data} data\n"
             f"{notes}"
             f"{self._tuning()}{self.status()}"
         )
+
+    def _sharing(self) -> str:
+        shared = [is_shared(self.study, trial) for trial in self.study.trials]
+        if not any(shared):
+            return ""
+        which = "" if all(shared) else f" of {_count(sum(shared), 'trial')}"
+        return f", one run for all tasks{which}"
 
     def _tuning(self) -> str:
         tuned = self.study.tuned

@@ -42,6 +42,9 @@ LOSSES = (
     "soft_harmonic_mean",
 )
 
+# Fields of a run that only a net of several tasks has.
+OF_SEVERAL_TASKS = ("alpha", "task_weighting")
+
 TASK_WEIGHTINGS = (
     "equal",
     "size",

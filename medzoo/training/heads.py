@@ -4,12 +4,10 @@ from typing import TYPE_CHECKING
 
 from medzoo.data.own.address import is_own
 from medzoo.tasks import split_tasks
+from medzoo.training.choices import OF_SEVERAL_TASKS
 
 if TYPE_CHECKING:
     from medzoo.training.run import Run
-
-# Fields that only a net of several tasks has.
-OF_SEVERAL_TASKS = ("alpha", "task_weighting")
 
 
 def list_tasks(task: str, data: str) -> tuple[str, ...]:

@@ -131,7 +131,8 @@ def _draw_panel(
     axis.set_xlim(low / room, high * room)
     axis.set_ylim(*widen(*axis.get_ylim(), _SMALLEST_SPAN))
     _name_ticks(axis)
-    axis.set_xlabel(COSTS[cost], fontsize=9)
+    together = ", all nets together" * results[0].in_all
+    axis.set_xlabel(COSTS[cost] + together, fontsize=9)
     axis.grid(color=GRID, linewidth=0.8)
     names = [trial.trial.name for trial in results]
     place_labels(axis, x, y, names, first=front)

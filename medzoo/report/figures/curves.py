@@ -115,8 +115,7 @@ def _draw_panel(
     axis: "Axes", shown: Sequence[TrialResults], task: str, measure: str
 ) -> None:
     for index, trial in enumerate(shown):
-        records = [r for r in trial.records.values() if r.run.task == task]
-        curve = over_seeds(records, measure)
+        curve = over_seeds(trial.of_task(task), measure)
         colour = COLOURS[index]
         name = shorten(trial.trial.name, 32)
         axis.plot(

@@ -201,7 +201,8 @@ function showRun(columns, row) {
   box.replaceChildren();
   const where = `${of("trial")}, ${of("task")}, seed ${of("seed")}`;
   part("run-title").textContent = where;
-  const history = data.histories[of("run_id")];
+  const history = data.histories[of("run_id")]
+    ?? data.histories[`${of("run_id")}/${of("task")}`];
   if (history) {
     const charts = make(box, "div", { class: "charts" });
     const size = { width: 420, height: 260, xName: "epoch" };
