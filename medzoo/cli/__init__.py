@@ -9,6 +9,7 @@ import typer
 from medzoo.cli.look import audit, explore
 from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
 from medzoo.cli.study import study_app
+from medzoo.cli.submission import evaluate, submit
 from medzoo.cli.train import train
 
 app = typer.Typer(
@@ -21,6 +22,8 @@ app.add_typer(study_app, name="study")
 app.command()(train)
 app.command()(explore)
 app.command()(audit)
+app.command()(submit)
+app.command()(evaluate)
 
 
 @app.command()

@@ -1,0 +1,136 @@
+"""What eleven heads cost: images a second of training, against one head.
+
+    python benchmarks/multi_head.py
+
+The same trunk, batch and loss; the data are synthetic, and the time holds all
+that a step of a run has, the gathering of its images too. All variants take
+turns, so that whatever else the machine does meets them alike, and a ratio is
+that of the steps of one turn.
+"""
+
+import argparse
+import platform
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+
+from medzoo.study.worker import set_threads
+from medzoo.training.run import Run
+
+ONE = "one head (bloodmnist)"
+VARIANTS = {
+    ONE: {"task": "bloodmnist", "model": "skip_cnn"},
+    "eleven heads": {},
+    "eleven heads, film": {"options": {"film": True}},
+    "eleven heads, soft_harmonic_mean": {"loss": "soft_harmonic_mean"},
+    **{
+        f"eleven heads, {name}": {"task_weighting": name}
+        for name in ("uncertainty", "dwa", "gradnorm", "pcgrad")
+    },
+}
+HEADER = (
+    "| net | images/s | share of one head | lowest to highest |\n"
+    "| :--- | ---: | ---: | ---: |"
+)
+
+
+def main() -> None:
+    """Measures every variant in turns, and writes the page."""
+    options = _parse()
+    set_threads(1)
+    step_of = {
+        name: prepare(
+            Run(
+                **{
+                    "task": "all",
+                    "data": "synthetic",
+                    "model": "multi_head",
+                    "width": options.width,
+                    "batch_size": options.batch_size,
+                }
+                | changes
+            )
+        )
+        for name, changes in VARIANTS.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in step_of}
+    for _ in range(options.turns):
+        for name, step in step_of.items():
+            started = time.perf_counter()
+            for _ in range(options.steps):
+                step()
+            seconds[name].append(time.perf_counter() - started)
+    page = write_page(seconds, options)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(page)
+    print(page)
+
+
+def prepare(run: Run) -> Callable[[], None]:
+    """Returns what does one step of a run, traced already."""
+    from medzoo.training.execute import load_data
+    from medzoo.training.multi_task import make_batches
+    from medzoo.training.prepare import prepare_model
+
+    data = load_data(run)
+    model = prepare_model(run, data)
+    batches = make_batches(run, data, start=0)
+
+    def step() -> None:
+        indices = next(batches)
+        model.train_on_batch(
+            data.train.images[indices], data.train.labels[indices]
+        )
+
+    step()
+    return step
+
+
+def write_page(
+    seconds: dict[str, list[float]], options: argparse.Namespace
+) -> str:
+    """Writes the table."""
+    from medzoo.training.execute import list_versions
+    from medzoo.training.prepare import name_device
+
+    rows = []
+    for name, found in seconds.items():
+        shares = [a / b for a, b in zip(seconds[ONE], found, strict=True)]
+        rate = options.steps * options.batch_size / median(found)
+        rows.append(
+            f"| {name} | {rate:,.0f} | {median(shares):.1%} "
+            f"| {min(shares):.1%} to {max(shares):.1%} |"
+        )
+    versions = ", ".join(f"{n} {v}" for n, v in list_versions().items())
+    return (
+        "# Eleven heads against one\n\n"
+        f"- Command: `python {' '.join(sys.argv)}`\n"
+        f"- Date: {datetime.now(UTC):%Y-%m-%d}\n"
+        f"- Versions: {versions}\n"
+        f"- Device: {name_device()}, {platform.machine()}, one thread\n"
+        f"- Net: skip_cnn, width {options.width}, 28 px; soft F1; batch "
+        f"{options.batch_size}\n"
+        f"- {options.turns} turns of {options.steps} steps each, medians\n\n"
+        + "\n".join([HEADER, *rows])
+        + "\n"
+    )
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--width", type=int, default=32)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/benchmarks/multi_head.md")
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""The commands `medzoo submit` and `medzoo evaluate`."""
+
+import functools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from medzoo.study.store import Store
+    from medzoo.training.record import Record
+
+
+def submit(
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Runs by their run_id (its first digits will do), or a study: "
+            "then its best trial and seed by the harmonic mean on val."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="File to write.")],
+    order: Annotated[
+        str,
+        typer.Option(help="medmnist, alphabetical, or tasks with commas."),
+    ] = "medmnist",
+) -> None:
+    """Write the competition's file from stored predictions."""
+    from medzoo.report.submission import (
+        collect_labels,
+        put_in_order,
+        write_submission,
+    )
+    from medzoo.study.store import Store
+    from medzoo.tasks import NAMES
+
+    store = Store()
+    records = _find_records(runs, store)
+    labels = put_in_order(collect_labels(records, store), order)
+    rows = write_submission(labels, out)
+    print(f"Wrote {out}: {rows} rows of {len(labels)} tasks.", file=sys.stderr)
+    missing = [name for name in NAMES if name not in labels]
+    if missing:
+        print(
+            f"The competition wants all 11 tasks. Missing: "
+            f"{', '.join(missing)}.",
+            file=sys.stderr,
+        )
+
+
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A submission, as .csv.")],
+    data: Annotated[
+        Literal["medmnist", "synthetic"],
+        typer.Option(help="Where the true labels are from."),
+    ] = "medmnist",
+    size: Annotated[int, typer.Option(help="Size of the images.")] = 28,
+) -> None:
+    """Score a submission: macro F1 of each task, and the harmonic mean."""
+    from medzoo.data import load
+    from medzoo.report.submission import read_submission, score_submission
+
+    if file.suffix != ".csv":
+        raise ValueError(
+            "`medzoo evaluate` reads a submission. Expected a file that ends "
+            f"in .csv. Received: {file}."
+        )
+
+    @functools.cache
+    def read_labels(task: str):  # type: ignore[no-untyped-def]
+        return load(task, data, size).test.labels
+
+    found = read_submission(file, lambda task: len(read_labels(task)))
+    scores, mean = score_submission(
+        found, {task: read_labels(task) for task in found}
+    )
+    print(f"{'task':<16}{'images':>7}{'macro F1':>10}")
+    for task, value in scores.items():
+        print(f"{task:<16}{len(found[task]):>7}{value:>10.4f}")
+    total = sum(map(len, found.values()))
+    print(f"{'harmonic mean':<16}{total:>7}{mean:>10.4f}")
+    if len(scores) < 11:
+        print(f"Of {len(scores)} of the 11 tasks.", file=sys.stderr)
+
+
+def _find_records(names: list[str], store: "Store") -> "list[Record]":
+    """Finds runs by their ids, or those of one study that are best on val."""
+    ids = list(store.run_ids())
+    found = [[i for i in ids if i.startswith(name)] for name in names]
+    if len(names) == 1 and not found[0]:
+        return _choose(names[0], store)
+    for name, matches in zip(names, found, strict=True):
+        if len(matches) != 1:
+            raise ValueError(
+                f"`{name}` is the run_id of {len(matches)} runs in "
+                f"{store.folder}. Expected one. Received: {' '.join(names)}."
+            )
+    read = store.read_many(run_id for (run_id,) in found)
+    return list(read.values())
+
+
+def _choose(name: str, store: "Store") -> "list[Record]":
+    from medzoo.report.matrix import read_results
+    from medzoo.report.submission import choose_on_val
+    from medzoo.study.spec import read_study
+
+    choice = choose_on_val(read_results(read_study(name), store))
+    print(f"Best on val: {choice.trial}, seed {choice.seed}.", file=sys.stderr)
+    return choice.records
