@@ -180,7 +180,8 @@ def net_of(model: "keras.Model") -> "keras.Model":
     """Returns a model without what only its train step has."""
     import keras
 
-    return keras.Model(model.input, model.output)
+    net = keras.Model(model.input, model.output)
+    return model if type(model) is type(net) else net
 
 
 def score_tasks(
