@@ -4,6 +4,17 @@ import difflib
 from collections.abc import Iterable
 
 
+def word_score(name: str) -> str:
+    """Writes the name of a score as a sentence has it.
+
+    Example:
+
+    >>> word_score("macro_f1"), word_score("balanced_accuracy")
+    ('macro F1', 'balanced accuracy')
+    """
+    return name.replace("_f1", " F1").replace("_", " ")
+
+
 def unknown(what: str, received: object, expected: Iterable[str]) -> str:
     """Words the error for a name that is not in a table.
 

@@ -1,14 +1,16 @@
 """The bootstrap over test images, and where it is kept."""
 
+import zlib
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from report_records import find_run, make_record, make_records, make_study
-from sklearn.metrics import f1_score
+from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from medzoo.report.image_variance import (
     NUM_REPLICATES,
-    bootstrap_macro_f1,
+    bootstrap_score,
     read_replicates,
     replicate_matrix,
 )
@@ -48,9 +50,7 @@ def test_the_variance_is_that_of_other_test_splits():
         labels = draw_labels(seed)
         probabilities = predict(labels, seed + 10_000)
         scores.append(macro_f1(probabilities, labels))
-        replicates = bootstrap_macro_f1(
-            probabilities, labels, num_replicates=60
-        )
+        replicates = bootstrap_score(probabilities, labels, num_replicates=60)
         variances.append(replicates.var(ddof=1))
     assert np.mean(variances) == pytest.approx(np.var(scores), rel=0.15)
 
@@ -58,17 +58,17 @@ def test_the_variance_is_that_of_other_test_splits():
 def test_replicates_scatter_around_the_score():
     labels = draw_labels(num_images=2_000)
     probabilities = predict(labels)
-    replicates = bootstrap_macro_f1(probabilities, labels)
+    replicates = bootstrap_score(probabilities, labels)
     expected = f1_score(labels, probabilities.argmax(axis=1), average="macro")
     assert replicates.shape == (NUM_REPLICATES,)
     assert replicates.mean() == pytest.approx(expected, abs=0.003)
-    assert_array_equal(replicates, bootstrap_macro_f1(probabilities, labels))
+    assert_array_equal(replicates, bootstrap_score(probabilities, labels))
 
 
 def test_a_smaller_test_split_has_a_larger_variance():
     small, large = (draw_labels(num_images=n) for n in (156, 15_600))
     widths = [
-        bootstrap_macro_f1(predict(labels), labels).std()
+        bootstrap_score(predict(labels), labels).std()
         for labels in (small, large)
     ]
     assert widths[0] / widths[1] == pytest.approx(10, rel=0.3)
@@ -76,17 +76,17 @@ def test_a_smaller_test_split_has_a_larger_variance():
 
 def test_perfect_predictions_have_no_variance():
     labels = draw_labels()
-    assert_array_equal(bootstrap_macro_f1(np.eye(3)[labels], labels), 1)
+    assert_array_equal(bootstrap_score(np.eye(3)[labels], labels), 1)
 
 
 def test_runs_on_the_same_images_are_scored_on_the_same_draws():
     labels = draw_labels()
     one, other = predict(labels, 1), predict(labels, 1)
     other[:5] = other[:5, ::-1]
-    paired = bootstrap_macro_f1(one, labels), bootstrap_macro_f1(other, labels)
+    paired = bootstrap_score(one, labels), bootstrap_score(other, labels)
     assert np.corrcoef(*paired)[0, 1] > 0.9
     turned = labels[::-1]
-    strange = bootstrap_macro_f1(one[::-1], turned)
+    strange = bootstrap_score(one[::-1], turned)
     assert abs(np.corrcoef(paired[0], strange)[0, 1]) < 0.2
 
 
@@ -95,14 +95,28 @@ def test_unlabelled_images_change_nothing():
     probabilities = predict(labels)
     more = np.insert(labels, 7, -1)
     assert_array_equal(
-        bootstrap_macro_f1(np.insert(probabilities, 7, 1 / 3, axis=0), more),
-        bootstrap_macro_f1(probabilities, labels),
+        bootstrap_score(np.insert(probabilities, 7, 1 / 3, axis=0), more),
+        bootstrap_score(probabilities, labels),
     )
+
+
+def test_balanced_accuracy_is_drawn_on_the_same_images():
+    labels = np.arange(60) % 3
+    probabilities = predict(labels)
+    found = bootstrap_score(probabilities, labels, score="balanced_accuracy")
+    random = np.random.default_rng(
+        [zlib.crc32(labels.astype("<i4").tobytes()), 60]
+    )
+    drawn = random.integers(60, size=60)
+    expected = balanced_accuracy_score(
+        labels[drawn], probabilities[drawn].argmax(axis=1)
+    )
+    assert found[0] == pytest.approx(expected)
 
 
 def test_a_class_without_images_scores_0_as_in_the_published_score():
     labels = np.array([0, 0, 1, 1])
-    replicates = bootstrap_macro_f1(np.eye(3)[labels], labels)
+    replicates = bootstrap_score(np.eye(3)[labels], labels)
     assert replicates.max() == pytest.approx(2 / 3)
 
 
@@ -110,7 +124,7 @@ def test_the_bootstrap_is_kept_beside_the_record(tmp_path):
     store, record, predictions = make_stored(tmp_path)
     found = read_replicates(store, record)
     labels = predictions["test_labels"]
-    assert_array_equal(found, bootstrap_macro_f1(predictions["test"], labels))
+    assert_array_equal(found, bootstrap_score(predictions["test"], labels))
     next(tmp_path.rglob(f"{record.run_id}.npz")).unlink()
     assert_array_equal(read_replicates(store, record), found)
     names = {path.name for path in tmp_path.rglob("*.*")}
@@ -128,7 +142,7 @@ def test_a_run_that_was_executed_again_gets_a_new_bootstrap(tmp_path):
     store.write(record, {"test": better, "test_labels": labels})
     new = read_replicates(store, record)
     assert new.mean() > old.mean() + 0.1
-    assert_array_equal(new, bootstrap_macro_f1(better, labels))
+    assert_array_equal(new, bootstrap_score(better, labels))
 
 
 @pytest.mark.parametrize("content", [b"", b"not an array", b"\x93NUMPY"])

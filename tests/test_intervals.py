@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from medzoo.report.image_variance import bootstrap_macro_f1
+from medzoo.report.image_variance import bootstrap_score
 from medzoo.report.intervals import (
     estimate,
     half_widths,
@@ -76,7 +76,7 @@ def test_intervals_from_predictions_hold_the_score_on_other_images():
         runs = [train(random)(labels, luck) for _ in range(3)]
         scores = np.array([[macro_f1(run, labels)] for run in runs])
         replicates = [
-            bootstrap_macro_f1(run, labels, num_replicates=200) for run in runs
+            bootstrap_score(run, labels, num_replicates=200) for run in runs
         ]
         found = estimate(
             scores[:, 0], scores, np.stack(replicates, axis=1)[..., None]

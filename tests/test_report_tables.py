@@ -190,3 +190,23 @@ def test_the_standing_compares_what_all_begun_trials_have_done():
     assert "all 2 begun trials are done (2 of 4 tasks and seeds)" in text
     assert text.splitlines()[1:] == ["  1. sgd   0.400", "  2. adam  0.300"]
     assert describe_standing(results_of(study, {})) == ""
+
+
+def test_a_study_may_be_judged_by_balanced_accuracy():
+    """By macro F1 lion would be first."""
+    study = make_study(score="balanced_accuracy")
+    records = make_records(study)
+    for trial, run in expand(study):
+        scores = records[run.run_id].scores["test"]
+        scores["balanced_accuracy"] = 0.9 if trial.name == "sgd" else 0.4
+    results = rank(gather(expand(study), records, score=study.score))
+    with tempfile.TemporaryDirectory() as folder:
+        statistics = summarise(results, Store(folder), "adam")
+    assert [trial.trial.name for trial in results][0] == "sgd"
+    assert statistics.best == "sgd"
+    (first, *_) = rows_of(make_summary(results, ("optimizer",), statistics))
+    columns = list(first)
+    assert columns.index("balanced_accuracy") < columns.index("difference")
+    assert columns.index("macro_f1") > columns.index("difference")
+    assert float(first["balanced_accuracy"]) == 0.9
+    assert float(first["harmonic_mean"]) == pytest.approx(0.9)

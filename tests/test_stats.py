@@ -25,7 +25,7 @@ def make_scores(name, mean=0.6, *, shape=(3, 4), std=0.02, image_std=0.01):
 
 def test_one_seed_has_an_interval_over_images_and_says_so():
     trial = make_scores("adam", shape=(1, 4))
-    found = summarise_scores([trial], "abcd").trials["adam"].macro_f1
+    found = summarise_scores([trial], "abcd").trials["adam"].mean
     assert found.covers == "test images"
     assert found.std is None
     # Tasks have images of their own.
@@ -35,7 +35,7 @@ def test_one_seed_has_an_interval_over_images_and_says_so():
 
 def test_an_interval_stays_inside_the_scores():
     trial = make_scores("adam", 0.98, shape=(2, 2), std=0.01)
-    found = summarise_scores([trial], "ab").trials["adam"].macro_f1
+    found = summarise_scores([trial], "ab").trials["adam"].mean
     assert found.high == 1
     assert found.low == pytest.approx(found.mean - found.half_width)
 
@@ -46,7 +46,7 @@ def test_a_task_at_zero_has_a_mean_and_no_interval():
     found = summarise_scores([trial], "abcd").trials["adam"]
     assert found.harmonic_mean.mean == 0
     assert found.harmonic_mean.low is None
-    assert found.macro_f1.low is not None
+    assert found.mean.low is not None
 
 
 def test_the_best_of_equal_trials_is_seldom_called_better():
@@ -139,7 +139,7 @@ def test_a_missing_run_empties_what_it_belongs_to_and_nothing_else():
     lion = found.trials["lion"]
     assert (lion.harmonic_mean, lion.difference, lion.to_best) == (None,) * 3
     assert lion.tied_with_best is None
-    assert (lion.macro_f1.low, lion.by_task["a"].low) == (None, None)
+    assert (lion.mean.low, lion.by_task["a"].low) == (None, None)
     assert lion.by_task["b"].low is not None
     assert found.best == "adam"
     expected = summarise_scores(whole, "abcd", "adam")
@@ -166,4 +166,4 @@ def test_a_study_without_records_says_nothing(tmp_path):
     results = gather(expand(make_study()), {})
     found = summarise(results, Store(tmp_path), baseline="adam")
     assert (found.best, found.friedman) == (None, None)
-    assert found.trials["adam"].macro_f1 is None
+    assert found.trials["adam"].mean is None

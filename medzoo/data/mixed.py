@@ -92,7 +92,10 @@ class MixedDataset(Dataset):
         parts: The data of each task.
     """
 
-    parts: tuple[Dataset, ...]
+    train: MixedSplit
+    val: MixedSplit
+    test: MixedSplit
+    parts: tuple[Dataset, ...] = ()
 
     @property
     def heads(self) -> tuple[int, ...]:

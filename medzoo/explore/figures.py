@@ -106,7 +106,6 @@ def _draw_histograms(look: Look, title: str) -> "Figure":
     figure = make_figure(0.3 + 2.3 * columns, _TOP + 1.75 * rows + 0.1)
     note = "share of the pixels of train from black (0) to white (255)"
     add_titles(figure, f"{title}: intensities by class", note)
-    highest = max(found.histogram.max() for found in look.classes)
     for at, found in enumerate(look.classes):
         axis = add_panel(
             figure,
@@ -116,7 +115,7 @@ def _draw_histograms(look: Look, title: str) -> "Figure":
             1.15,
         )
         _draw_steps(axis, found)
-        axis.set_ylim(0, highest * 1.05)
+        axis.set_ylim(0, found.histogram.max() * 1.05)
         axis.set_yticks([])
         axis.set_title(shorten(found.name, 28), size=9, loc="left")
     return figure

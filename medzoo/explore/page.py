@@ -63,7 +63,6 @@ def make_page(
         source: What a user calls the data.
         warnings: What an audit found.
     """
-    highest = max(found.histogram.max() for found in look.classes)
     largest = max(sum(found.counts.values()) for found in look.classes)
     return render(
         "explore.html",
@@ -74,7 +73,7 @@ def make_page(
         notes=dataset.notes,
         splits=SPLITS,
         totals=look.totals(),
-        classes=[_show(found, highest, largest) for found in look.classes],
+        classes=[_show(found, largest) for found in look.classes],
         is_grey=dataset.input_shape[-1] == 1,
         box=(_WIDE, _TALL),
         flat=look.flat[:_MOST],
@@ -106,8 +105,9 @@ def find_warnings(look: Look) -> list[str]:
     few = [c.name for c in look.classes if c.counts["train"] < _FEW]
     if few:
         warnings.append(
-            f"Fewer than {_FEW} images of train: {', '.join(few)}. Scores of "
-            "such a class are nearly chance; macro F1 counts it in full."
+            f"Fewer than {_FEW} images of train: {', '.join(few)}. The "
+            "scores of so small a class are unsure, and macro F1 counts it as "
+            "much as any other."
         )
     for split in SPLITS[1:]:
         none = [c.name for c in look.classes if not c.counts[split]]
@@ -120,7 +120,7 @@ def find_warnings(look: Look) -> list[str]:
     return warnings
 
 
-def _show(found: ClassLook, highest: float, largest: int) -> dict[str, Any]:
+def _show(found: ClassLook, largest: int) -> dict[str, Any]:
     """Makes what the page shows of a class."""
     total = sum(found.counts.values())
     return {
@@ -133,7 +133,9 @@ def _show(found: ClassLook, highest: float, largest: int) -> dict[str, Any]:
         "brightness": found.brightness,
         "samples": to_uri(make_strip(list(found.samples))),
         "mean": to_uri(make_strip([found.mean])),
-        "paths": [_make_path(row, highest) for row in found.histogram],
+        "paths": [
+            _make_path(row, found.histogram.max()) for row in found.histogram
+        ],
     }
 
 

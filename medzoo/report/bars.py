@@ -33,13 +33,13 @@ class Bar(NamedTuple):
 def make_bars(
     trial: TrialResults, statistics: StudyStatistics
 ) -> dict[str, Bar]:
-    """Makes the bars of macro F1: the harmonic mean, then task by task.
+    """Makes the bars of a trial's score: the harmonic mean, then task by task.
 
     A bar is the 95 % interval; in a study without any, for want of stored
     predictions, it is one standard deviation over seeds to each side. A study
     of one task has no harmonic mean.
     """
-    scores = trial.matrix("macro_f1")
+    scores = trial.matrix(trial.score)
     found = statistics.trials[trial.trial.name]
     sure = has_intervals(statistics)
     bars = {
@@ -97,7 +97,7 @@ def costs_of(trial: TrialResults) -> dict[str, float]:
     """
     totals = [r.parameters.total for r in trial.done if r.parameters]
     seconds = [r.seconds["train"] for r in trial.done if "train" in r.seconds]
-    costs = {"parameters": totals, "train_seconds": seconds}
+    costs: dict[str, list] = {"parameters": totals, "train_seconds": seconds}
     return {
         name: float(np.mean(values)) * trial.nets_told if values else math.nan
         for name, values in costs.items()

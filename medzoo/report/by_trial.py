@@ -9,6 +9,7 @@ from medzoo.report.stats import StudyStatistics, TrialStatistics
 from medzoo.report.tables import Cell, Table
 
 SCORES = (
+    "macro_f1",
     "balanced_accuracy",
     "accuracy",
     "auc",
@@ -19,7 +20,7 @@ COSTS = ("parameters", "train_seconds", "images_per_second")
 
 
 def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
-    """Puts the best trial first: by harmonic mean, then by macro F1.
+    """Puts the best trial first: by harmonic mean, then by mean.
 
     Trials without a value come last; equal ones keep the order of the study.
     """
@@ -27,7 +28,7 @@ def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
 
 
 def _badness(trial: TrialResults) -> list[float]:
-    scores = trial.matrix("macro_f1")
+    scores = trial.matrix(trial.score)
     means = harmonic_mean_over_tasks(scores).mean, mean_over_tasks(scores).mean
     return [math.inf if math.isnan(mean) else -mean for mean in means]
 
@@ -45,11 +46,12 @@ def make_summary(
         statistics: Of the trials.
     """
     compared = statistics.baseline is not None
+    rest = tuple(score for score in SCORES if score != statistics.score)
     rows: list[list[Cell]] = [
         [
             *_place(statistics, trial.trial.name),
             *_compare(statistics.trials[trial.trial.name]) * compared,
-            *(mean_over_tasks(trial.matrix(score)) for score in SCORES),
+            *(mean_over_tasks(trial.matrix(score)) for score in rest),
             *_costs(trial),
             len(trial.done),
             len(trial.failed),
@@ -57,9 +59,9 @@ def make_summary(
         for trial in results
     ]
     columns = (
-        *("best", "harmonic_mean", "macro_f1"),
+        *("best", "harmonic_mean", statistics.score),
         *("difference", "p_holm") * compared,
-        *SCORES,
+        *rest,
         *_name_costs(results),
         *("runs_done", "runs_failed"),
     )
@@ -71,7 +73,7 @@ def _place(statistics: StudyStatistics, name: str) -> list[Cell]:
     trial = statistics.trials[name]
     words = {True: "tied", False: "worse", None: None}
     place = "best" if name == statistics.best else words[trial.tied_with_best]
-    return [place, trial.harmonic_mean, trial.macro_f1]
+    return [place, trial.harmonic_mean, trial.mean]
 
 
 def _compare(trial: TrialStatistics) -> list[Cell]:

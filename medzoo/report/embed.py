@@ -22,6 +22,7 @@ from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.tasks import word_tasks
 from medzoo.training.record import Record
+from medzoo.wording import word_score
 
 # Columns of the table of runs on the page; `runs.csv` has all.
 RUN_COLUMNS = (
@@ -71,6 +72,7 @@ def make_data(
     shown = [[row[index] for index in at] for row in runs.rows]
     return {
         "tasks": results[0].tasks,
+        "score": word_score(study.score),
         "summary": _plain_table(summary),
         "runs": _plain_table(Table(RUN_COLUMNS, shown)),
         "trials": [_make_trial(study, trial, statistics) for trial in results],

@@ -9,6 +9,7 @@ from medzoo.report.bars import make_bars
 from medzoo.report.matrix import TrialResults
 from medzoo.report.stats import StudyStatistics
 from medzoo.study.spec import Study
+from medzoo.wording import word_score
 
 
 class Grid(NamedTuple):
@@ -56,5 +57,7 @@ def make_grid(
         row, column = keys[study.trials.index(trial.trial)]
         score, bar = next(iter(make_bars(trial, statistics).items()))
         values[rows.index(row), columns.index(column)] = bar.mean
-    name = f"{score} of macro F1" if len(study.tasks) > 1 else "macro F1"
+    name = word_score(study.score)
+    if len(study.tasks) > 1:
+        name = f"{score} of {name}"
     return Grid(name, rows, columns, values)

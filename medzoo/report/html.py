@@ -24,6 +24,7 @@ from medzoo.report.tables import Table
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.training.record import Record
+from medzoo.wording import word_score
 
 # Facts that the page shows in places of their own.
 _ELSEWHERE = ("Question", "Command")
@@ -74,6 +75,7 @@ def make_html(
         legend=f"Tied: cannot be told from the best. {INTERVALS}",
         bar=describe_bars(statistics),
         score=next(iter(make_bars(results[0], statistics))),
+        score_name=word_score(study.score),
         axes=[*study.axis_names, "", ""],
         best=results[0].trial.name,
         command=command,

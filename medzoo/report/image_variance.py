@@ -23,11 +23,12 @@ from medzoo.training.record import Record, predictions_of
 NUM_REPLICATES = 500
 
 
-def bootstrap_macro_f1(
+def bootstrap_score(
     probabilities: np.ndarray,
     labels: np.ndarray,
     *,
     num_replicates: int = NUM_REPLICATES,
+    score: str = "macro_f1",
 ) -> np.ndarray:
     """Scores a run on test splits that are drawn from its own, with repeats.
 
@@ -39,13 +40,14 @@ def bootstrap_macro_f1(
         probabilities: Shape `(n, num_classes)`.
         labels: Integers, shape `(n,)`; -1 marks an unlabelled image.
         num_replicates: How often to draw.
+        score: `macro_f1` or `balanced_accuracy`.
 
     Returns:
-        Macro F1 in `[0, 1]`, shape `(num_replicates,)`.
+        The score in `[0, 1]`, shape `(num_replicates,)`.
 
     Example:
 
-    >>> bootstrap_macro_f1(np.eye(2), np.array([0, 0]), num_replicates=4).shape
+    >>> bootstrap_score(np.eye(2), np.array([0, 0]), num_replicates=4).shape
     (4,)
 
     Reference:
@@ -63,35 +65,42 @@ def bootstrap_macro_f1(
             for _ in range(num_replicates)
         ]
     )
-    return _macro_f1(counts.reshape(-1, num_classes, num_classes))
+    return _SCORES[score](counts.reshape(-1, num_classes, num_classes))
 
 
 def read_replicates(
-    store: Store, record: Record, task: str | None = None
+    store: Store,
+    record: Record,
+    task: str | None = None,
+    *,
+    name: str = "macro_f1",
 ) -> np.ndarray | None:
     """Reads the bootstrap of a run on test, or makes and keeps it.
 
-    It lies beside the record as `<run_id>.boot.npy`, of several tasks with the
-    task's name in it: the score itself, then the replicates. A file that
-    belongs to another score than the record's is made anew, so a run that was
+    It lies beside the record as `<run_id>.boot.npy`, with the name of the task
+    in it if there are several, and of a score other than macro F1: the score
+    itself, then the replicates. A file that belongs to another value than the
+    record's is made anew, so a run that was
     executed again is never given old replicates.
 
     Returns:
         Shape `(NUM_REPLICATES,)`; `None` if the run is not done, or its
         predictions were not kept or are not those of its score.
     """
-    score = record.scores.get("test", {}).get("macro_f1")
+    score = record.scores.get("test", {}).get(name)
     if record.status != "done" or score is None:
         return None
     run_id, task = record.run_id, task or record.run.task
-    name = run_id if record.run.task == task else f"{run_id}.{task}"
-    path = store.folder / run_id[:2] / f"{name}.boot.npy"
+    parts = [run_id]
+    parts += [task] if record.run.task != task else []
+    parts += [name] if name != "macro_f1" else []
+    path = store.folder / run_id[:2] / f"{'.'.join(parts)}.boot.npy"
     kept = _read(path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
         found = predictions_of(store.read_predictions(run_id) or {}, task)
         if not {"test", "test_labels"} <= found.keys():
             return None
-        kept = _score_and_replicates(found["test"], found["test_labels"])
+        kept = _score_and_replicates(found["test"], found["test_labels"], name)
         if not math.isclose(kept[0], score, abs_tol=1e-6):
             return None
         _write(path, kept)
@@ -102,13 +111,13 @@ def replicate_matrix(results: TrialResults, store: Store) -> np.ndarray:
     """Lays out the bootstraps of a trial on test like its score matrix.
 
     Returns:
-        Macro F1, shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN where a
-        run has none.
+        The trial's score, shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN
+        where a run has none.
     """
     shape = (NUM_REPLICATES, len(results.seeds), len(results.tasks))
     matrix = np.full(shape, np.nan)
     for (seed, task), record in results.records.items():
-        replicates = read_replicates(store, record, task)
+        replicates = read_replicates(store, record, task, name=results.score)
         if replicates is not None:
             row, column = results.seeds.index(seed), results.tasks.index(task)
             matrix[:, row, column] = replicates
@@ -133,13 +142,25 @@ def _macro_f1(counts: np.ndarray) -> np.ndarray:
     return (2 * hits / np.maximum(total, 1)).mean(axis=-1)
 
 
+def _balanced_accuracy(counts: np.ndarray) -> np.ndarray:
+    """Returns the mean recall of the classes that a matrix has images of."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    support = counts.sum(axis=-1)
+    present = np.maximum((support > 0).sum(axis=-1), 1)
+    return (hits / np.maximum(support, 1)).sum(axis=-1) / present
+
+
+_SCORES = {"macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy}
+
+
 def _score_and_replicates(
-    probabilities: np.ndarray, labels: np.ndarray
+    probabilities: np.ndarray, labels: np.ndarray, name: str
 ) -> np.ndarray:
     cells, num_classes, _ = _cells(probabilities, labels)
     counts = np.bincount(cells, minlength=num_classes**2)
-    score = _macro_f1(counts.reshape(num_classes, num_classes))
-    return np.append(score, bootstrap_macro_f1(probabilities, labels))
+    score = _SCORES[name](counts.reshape(num_classes, num_classes))
+    found = bootstrap_score(probabilities, labels, score=name)
+    return np.append(score, found)
 
 
 def _read(path: Path) -> np.ndarray | None:

@@ -29,6 +29,7 @@ class TrialResults:
             stands in each of them as that of the task.
         in_all: Whether its costs are told for all of its nets together, as in a
             study in which one net of all tasks stands beside separate ones.
+        score: Name of the score that the trial is judged by.
     """
 
     trial: Trial
@@ -39,6 +40,7 @@ class TrialResults:
     tuned: tuple[str, ...] = ()
     shared: bool = False
     in_all: bool = False
+    score: str = "macro_f1"
 
     @property
     def num_nets(self) -> int:
@@ -111,6 +113,7 @@ def read_results(
         store.read_many(item.run.run_id for item in planned),
         cells=expand(study, smoke=smoke),
         tuned=study.tuned.values if study.tuned else (),
+        score=study.score,
     )
 
 
@@ -120,6 +123,7 @@ def gather(
     *,
     cells: Iterable[Planned] | None = None,
     tuned: Iterable[str] = (),
+    score: str = "macro_f1",
 ) -> list[TrialResults]:
     """Sorts records into the trials that asked for their runs.
 
@@ -129,6 +133,7 @@ def gather(
         cells: The same before values were tuned, so that trials, seeds and
             tasks without a choice have their empty cells.
         tuned: Fields and options that were chosen on val.
+        score: Name of the score that trials are judged by.
 
     Returns:
         One entry a trial, in the order of the study.
@@ -145,6 +150,7 @@ def gather(
             tuned=tuple(tuned),
             shared=len(run.tasks) > 1,
             in_all=any(len(item.run.tasks) > 1 for item in cells),
+            score=score,
         )
         for trial, run in cells
     }

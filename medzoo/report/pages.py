@@ -14,6 +14,7 @@ from medzoo.tasks import word_tasks
 from medzoo.training.choices import OF_SEVERAL_TASKS
 from medzoo.training.record import Record
 from medzoo.training.run import Run
+from medzoo.wording import word_score
 
 SYNTHETIC = (
     "**Synthetic data: drawn by a program to try things out, not medical "
@@ -23,13 +24,6 @@ SMOKE = (
     "**Smoke run: a tiny budget to see that everything works. "
     "The scores mean nothing.**"
 )
-LEGEND = {
-    "summary": (
-        "Scores are of the test split, averaged over the tasks; "
-        "`harmonic_mean` is of their macro F1."
-    ),
-    "per_task": "Macro F1 on the test split.",
-}
 INTERVALS = (
     "± is half the width of a 95 % interval over seeds and test images (over "
     "test images alone if there is one seed)."
@@ -69,10 +63,20 @@ def make_page(
         *word_notes(list_notes(results)),
         format_table(table),
         describe_gaps(results),
-        f"{LEGEND[name]} {INTERVALS} "
+        f"{_legend(name, study.score)} {INTERVALS} "
         "Every column is explained in [results/README.md](../README.md).",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _legend(name: str, score: str) -> str:
+    told = word_score(score)
+    if name == "per_task":
+        return f"{told[0].upper()}{told[1:]} on the test split."
+    return (
+        "Scores are of the test split, averaged over the tasks; "
+        f"`harmonic_mean` is of their {told}."
+    )
 
 
 def list_facts(

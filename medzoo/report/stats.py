@@ -1,8 +1,9 @@
 """What the records of a study allow one to say, trial by trial.
 
-Everything comes from the matrix of test macro F1 of each trial, by seed and
-task, and from its bootstraps over test images. A number that cannot be had is
-`None`: a missing run empties what it belongs to, and never shifts it.
+Everything comes from the matrix of one score on test of each trial (macro F1
+unless a study names another), by seed and task, and from its bootstraps over
+test images. A number that cannot be had is `None`: a missing run empties what
+it belongs to, and never shifts it.
 """
 
 from collections.abc import Sequence
@@ -20,11 +21,11 @@ from medzoo.study.store import Store
 
 @dataclass(frozen=True)
 class TrialStatistics:
-    """The statistics of one trial, of macro F1 on test.
+    """The statistics of one trial, of its score on test.
 
     Args:
         harmonic_mean: Over tasks; `None` if a run is missing.
-        macro_f1: Mean over tasks of the seeds with every task.
+        mean: Mean over tasks of the seeds with every task.
         by_task: Of the seeds that have the task.
         difference: To the baseline, corrected over the other trials; `None` for
             the baseline itself, and if either misses a run.
@@ -37,7 +38,7 @@ class TrialStatistics:
     """
 
     harmonic_mean: Estimate | None
-    macro_f1: Estimate | None
+    mean: Estimate | None
     by_task: dict[str, Estimate | None]
     difference: Difference | None = None
     to_best: Difference | None = None
@@ -52,11 +53,12 @@ class StudyStatistics:
         trials: By name, in the order given.
         baseline: Name of the trial that `difference` refers to.
         best: Name of the complete trial with the highest harmonic mean, then
-            the highest macro F1; `None` if no trial is complete.
+            the highest mean; `None` if no trial is complete.
         num_seeds: Runs of a trial on each task.
         num_tasks: Tasks of the study.
         friedman: Over the complete trials; `None` for too few of them.
         verdict: One to three sentences.
+        score: Name of the score that all of it is about.
     """
 
     trials: dict[str, TrialStatistics]
@@ -66,6 +68,7 @@ class StudyStatistics:
     num_tasks: int
     friedman: Friedman | None
     verdict: str
+    score: str = "macro_f1"
 
 
 def summarise(
@@ -81,18 +84,22 @@ def summarise(
     scores = [
         TrialScores(
             trial.trial.name,
-            trial.matrix("macro_f1"),
+            trial.matrix(trial.score),
             replicate_matrix(trial, store),
         )
         for trial in results
     ]
-    return summarise_scores(scores, results[0].tasks, baseline)
+    return summarise_scores(
+        scores, results[0].tasks, baseline, score=results[0].score
+    )
 
 
 def summarise_scores(
     scores: Sequence[TrialScores],
     tasks: Sequence[str],
     baseline: str | None = None,
+    *,
+    score: str = "macro_f1",
 ) -> StudyStatistics:
     """Computes the statistics of a study from scores.
 
@@ -100,6 +107,7 @@ def summarise_scores(
         scores: Of each trial, with the same seeds and tasks.
         tasks: Names of the columns.
         baseline: Name of the trial to compare the others to.
+        score: Name of the scores.
     """
     by_name = {trial.name: trial for trial in scores}
     complete = [trial for trial in scores if trial.complete]
@@ -114,7 +122,7 @@ def summarise_scores(
     trials = {
         trial.name: TrialStatistics(
             harmonic_mean=_harmonic_mean(trial),
-            macro_f1=_macro_f1(trial),
+            mean=_mean(trial),
             by_task=_by_task(trial, tasks),
             difference=differences.get(trial.name),
             to_best=to_best.get(trial.name),
@@ -132,8 +140,13 @@ def summarise_scores(
         num_tasks=num_tasks,
         friedman=friedman({t.name: t.matrix.mean(axis=0) for t in complete}),
         verdict=write_verdict(
-            trials, best_name, num_seeds=num_seeds, num_tasks=num_tasks
+            trials,
+            best_name,
+            num_seeds=num_seeds,
+            num_tasks=num_tasks,
+            score=score,
         ),
+        score=score,
     )
 
 
@@ -163,7 +176,7 @@ def _harmonic_mean(trial: TrialScores) -> Estimate | None:
     )
 
 
-def _macro_f1(trial: TrialScores) -> Estimate | None:
+def _mean(trial: TrialScores) -> Estimate | None:
     num_tasks = trial.matrix.shape[1]
     return estimate(
         trial.matrix.mean(axis=1),

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from medzoo.report.compare import Difference
+from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from medzoo.report.stats import TrialStatistics
@@ -27,6 +28,7 @@ def write_verdict(
     *,
     num_seeds: int,
     num_tasks: int,
+    score: str = "macro_f1",
 ) -> str:
     """Writes which trial is best, which might be as well, and which is not.
 
@@ -38,22 +40,23 @@ def write_verdict(
         best: Name of the best trial, if there is one.
         num_seeds: Seeds of each trial.
         num_tasks: Tasks of the study.
+        score: Name of the score that trials are judged by.
     """
     if best is None:
         return "No trial has all its runs, so none is called best."
     rivals = {n: t.to_best for n, t in trials.items() if t.to_best is not None}
     # The nearest to the best first.
     rivals = dict(sorted(rivals.items(), key=lambda item: -item[1].estimate))
-    score = "harmonic mean" if num_tasks > 1 else "macro F1"
+    what = "harmonic mean" if num_tasks > 1 else word_score(score)
     value, interval = _describe(trials[best])
-    high = f"{score} of {value}{f' ({interval})' if interval else ''}"
+    high = f"{what} of {value}{f' ({interval})' if interval else ''}"
     design = f"{_count(num_tasks, 'task')} and {_count(num_seeds, 'seed')}"
     tied = [name for name in rivals if name in tied_with_best(trials)]
     sentences = [
         _undecided(best, high, rivals, design)
         or _all_tied(best, high, tied, rivals)
         or _decided(
-            f"{best} is best ({score} {value}, {interval})", rivals, tied
+            f"{best} is best ({what} {value}, {interval})", rivals, tied
         )
     ]
     if num_seeds == 1 and interval:

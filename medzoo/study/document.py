@@ -140,6 +140,7 @@ class Document(Scope):
     """All that may stand in a study file."""
 
     question: str = Field(min_length=1)
+    score: Literal["macro_f1", "balanced_accuracy"] = "macro_f1"
     baseline: _Table = {}
     axes: Annotated[
         list[_Grid],

@@ -36,6 +36,8 @@ class Study:
             among them.
         text: All of the file.
         tuned: What is chosen on val for each trial and task, if anything.
+        score: What tables sort by, and what is said of trials; weights and
+            tuned values are chosen by macro F1 on val in any case.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Study:
     text: str
     tuned: Tuned | None = field(default=None, hash=False)
     data_options: dict[str, Any] = field(default_factory=dict, hash=False)
+    score: str = "macro_f1"
 
     @property
     def tune_seeds(self) -> tuple[int, ...]:
@@ -181,4 +184,5 @@ def _make_study(source: Source) -> Study:
         text=source.text,
         tuned=document.tuned,
         data_options=document.data_options,
+        score=document.score,
     )

@@ -20,6 +20,7 @@ from medzoo.report.figures.style import (
 from medzoo.report.matrix import TrialResults
 from medzoo.report.stats import StudyStatistics
 from medzoo.study.spec import Study
+from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +85,9 @@ def draw_costs(
     )
     score, *_ = make_bars(results[0], statistics)
     bars = [make_bars(trial, statistics)[score] for trial in results]
-    overall = "macro F1" if len(study.tasks) == 1 else f"{score} of macro F1"
+    overall = word_score(study.score)
+    if len(study.tasks) > 1:
+        overall = f"{score} of {overall}"
     for column, cost in enumerate(shown):
         x = _LEFT + column * (_WIDTH + _LEFT)
         axis = add_panel(figure, x, _TOP, _WIDTH, _HEIGHT)

@@ -16,6 +16,7 @@ from medzoo.report.figures.style import (
 )
 from medzoo.report.ranks import Friedman
 from medzoo.study.spec import Study
+from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +62,8 @@ def draw_critical_difference(study: Study, found: Friedman) -> "Figure":
         )
     add_titles(
         figure,
-        f"{study.name}: average rank of macro F1 over the tasks",
+        f"{study.name}: average rank of {word_score(study.score)} over the "
+        "tasks",
         "1 is best; trials joined by a bar cannot be told apart (Nemenyi, 5 %)",
     )
     return figure

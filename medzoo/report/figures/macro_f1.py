@@ -25,6 +25,7 @@ from medzoo.report.figures.style import (
 from medzoo.report.matrix import TrialResults
 from medzoo.report.stats import StudyStatistics
 from medzoo.study.spec import Study
+from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def draw_macro_f1(
     results: Sequence[TrialResults],
     statistics: StudyStatistics,
 ) -> "Figure":
-    """Draws macro F1 on test with its bars.
+    """Draws the score of the study on test with its bars.
 
     Args:
         study: Gives the name and the baseline.
@@ -75,7 +76,7 @@ def draw_macro_f1(
     synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
     add_titles(
         figure,
-        f"{study.name}: macro F1 on the test split{synthetic}",
+        f"{study.name}: {word_score(study.score)} on the test split{synthetic}",
         f"{describe_picked(shown, results)}; each panel has its own scale; "
         f"bar: {describe_bars(statistics)}",
     )

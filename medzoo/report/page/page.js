@@ -25,8 +25,8 @@ function choose(parent, what, options, change) {
 const named = (names) => Object.fromEntries(names.map((n) => [n, n]));
 const nameOf = (key) =>
   key === "harmonic mean"
-    ? "harmonic mean of macro F1 on test"
-    : `macro F1 on test, ${key}`;
+    ? `harmonic mean of ${data.score} on test`
+    : `${data.score} on test, ${key}`;
 const range = ({ low, high }) =>
   low === null ? "" : ` (${format(low)} to ${format(high)})`;
 
