@@ -18,6 +18,7 @@ from medzoo.report.figures.style import (
 from medzoo.tasks import SPLITS
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 # Colours of the channels of a colour image; grey has the first alone.
@@ -121,12 +122,13 @@ def _draw_histograms(look: Look, title: str) -> "Figure":
     return figure
 
 
-def _draw_steps(axis: object, found: ClassLook) -> None:
-    levels = np.arange(BINS) * (256 / BINS)
+def _draw_steps(axis: "Axes", found: ClassLook) -> None:
+    edges = np.linspace(0, 256, BINS + 1)
     grey = len(found.histogram) == 1
     for channel, shares in enumerate(found.histogram):
         colour = COLOURS[0] if grey else CHANNELS[channel]
-        axis.step(levels, shares, color=colour, where="post")  # type: ignore[attr-defined]
+        axis.stairs(shares, edges, color=colour, fill=True, alpha=0.3)
+        axis.stairs(shares, edges, color=colour)
 
 
 def _word_imbalance(look: Look) -> str:

@@ -154,7 +154,10 @@ def _write(
         if about is not None
     ]
     fingerprint = make_fingerprint(
-        [(row[0], row[1], row[-1]) for row in rows], size, options
+        # Groups decide what `drop_leaks` leaves out.
+        [(row[0], row[1], row[-1], *filter(None, row[2:3])) for row in rows],
+        size,
+        options,
     )
     is_grey = options["mode"] == "auto" and all(s and s.is_grey for s in seen)
     ranges = None

@@ -80,12 +80,12 @@ def make_stamp(items: Sequence[Item], extra: object) -> str:
 
 
 def make_fingerprint(
-    rows: Sequence[tuple[str, str, str]], size: int, options: Mapping[str, Any]
+    rows: Sequence[tuple[str, ...]], size: int, options: Mapping[str, Any]
 ) -> str:
     """Hashes the content of a data set.
 
     Args:
-        rows: Split, label and digest of each image, in order.
+        rows: Split, label, digest and group, if any, of each image, in order.
         size: Height and width.
         options: All options of the source.
     """
