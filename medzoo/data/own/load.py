@@ -70,8 +70,11 @@ def _load(task: str, data: str, size: int, options: Options) -> Dataset:
     address = parse_address(data)
     if address.kind == "npz":
         dataset = load_arrays(address.path, task, size)
-        kept_in = derived_path(address.path.resolve(), ".leaks.npy")
-        return drop_leaks(dataset, (), kept_in) if leaks else dataset
+        if not leaks:
+            return dataset
+        ending = f".{dataset.fingerprint.replace(':', '-')}.leaks.npy"
+        path = derived_path(address.path.resolve(), ending)
+        return drop_leaks(dataset, (), path)
     cache = open_own(data, size, given)
     about, images = cache.manifest, cache.images()
     labels = cache.labels()
