@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study report test test-slow chaos bench check lock
+.PHONY: help setup study search report test test-slow chaos bench check lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -38,6 +38,12 @@ study: $(VENV)/.installed ## run a study: make study NAME=optimizers [TASKS= DAT
 	@test -n "$(NAME)" || { $(MEDZOO) study list; echo; \
 		echo "Say which study: make study NAME=quickstart" >&2; exit 2; }
 	@$(MEDZOO) study run $(NAME) $(if $(WORKERS),--workers $(WORKERS)) $(SCOPE)
+
+search: $(VENV)/.installed ## look for good values: make search NAME=skip_cnn [WORKERS= OUT= ARGS=]
+	@test -n "$(NAME)" || { $(MEDZOO) search list; echo; \
+		echo "Say which search: make search NAME=skip_cnn" >&2; exit 2; }
+	@$(MEDZOO) search run $(NAME) $(if $(WORKERS),--workers $(WORKERS)) \
+		$(if $(OUT),--out $(OUT)) $(ARGS)
 
 report: $(VENV)/.installed ## rebuild the tables of a study from its records: make report NAME=optimizers
 	@$(MEDZOO) study report $(NAME) $(SCOPE)

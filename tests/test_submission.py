@@ -241,7 +241,6 @@ max_images = 32
 def test_what_is_no_submission_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
     for arguments, sentence in (
-        (["evaluate", "model.keras"], "a file that ends in .csv"),
         (["submit", "quickstar", "--out", "x.csv"], "Unknown study"),
         (["submit", "ab", "cd", "--out", "x.csv"], "is the run_id of 0 runs"),
     ):

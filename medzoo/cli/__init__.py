@@ -6,10 +6,15 @@ from typing import Annotated
 
 import typer
 
+from medzoo.cli.ensemble import ensemble
+from medzoo.cli.evaluate import evaluate
+from medzoo.cli.export import export
 from medzoo.cli.look import audit, explore
+from medzoo.cli.model import card, explain, predict
 from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
+from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app
-from medzoo.cli.submission import evaluate, submit
+from medzoo.cli.submission import submit
 from medzoo.cli.train import train
 
 app = typer.Typer(
@@ -19,11 +24,12 @@ app = typer.Typer(
     add_completion=False,
 )
 app.add_typer(study_app, name="study")
-app.command()(train)
-app.command()(explore)
-app.command()(audit)
-app.command()(submit)
-app.command()(evaluate)
+app.add_typer(search_app, name="search")
+for command in (
+    *(train, explore, audit, predict, evaluate, card, explain, ensemble),
+    *(export, submit),
+):
+    app.command()(command)
 
 
 @app.command()

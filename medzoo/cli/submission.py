@@ -3,7 +3,7 @@
 import functools
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,23 +49,10 @@ def submit(
         )
 
 
-def evaluate(
-    file: Annotated[Path, typer.Argument(help="A submission, as .csv.")],
-    data: Annotated[
-        Literal["medmnist", "synthetic"],
-        typer.Option(help="Where the true labels are from."),
-    ] = "medmnist",
-    size: Annotated[int, typer.Option(help="Size of the images.")] = 28,
-) -> None:
-    """Score a submission: macro F1 of each task, and the harmonic mean."""
+def evaluate_submission(file: Path, data: str, size: int) -> None:
+    """Scores a submission: macro F1 of each task, and the harmonic mean."""
     from medzoo.data import load
     from medzoo.report.submission import read_submission, score_submission
-
-    if file.suffix != ".csv":
-        raise ValueError(
-            "`medzoo evaluate` reads a submission. Expected a file that ends "
-            f"in .csv. Received: {file}."
-        )
 
     @functools.cache
     def read_labels(task: str):  # type: ignore[no-untyped-def]

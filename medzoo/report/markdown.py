@@ -13,6 +13,7 @@ _FORMATS = {
     "train_seconds": "{:.1f}",
     "images_per_second": "{:,.0f}",
     "p_holm": "{:.3f}",
+    "val_macro_f1": "{:.3f}",
 }
 
 

@@ -97,10 +97,10 @@ def write_report(
     contents["report.html"] = page.encode()
     contents |= make_figures(study, results, store, statistics, folder)
     for name, content in contents.items():
-        _replace(folder / name, content)
+        replace_file(folder / name, content)
     for name in _OPTIONAL - set(contents):
         (folder / name).unlink(missing_ok=True)
-    _replace(out / "index.html", make_index(out).encode())
+    replace_file(out / "index.html", make_index(out).encode())
     done = sum(len(trial.done) for trial in results)
     failed = sum(len(trial.failed) for trial in results)
     return Report(
@@ -147,7 +147,7 @@ def _make_texts(
     return {name: text.encode() for name, text in texts.items()}
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
     """Puts a file in place at once, whatever reads or writes it meanwhile."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -86,14 +86,17 @@ def steps_until(record: Record, share: float) -> int:
 
 
 def _rank(records: Sequence[Record | None], share: float) -> tuple:
-    scores = [_score(record, share) for record in records]
+    scores = [best_at(record, share) for record in records]
     if _WORST in scores:
         return _WORST
     return tuple(fmean(values) for values in zip(*scores, strict=True))
 
 
-def _score(record: Record | None, share: float) -> tuple[float, float]:
-    """Returns macro F1 and minus the loss on val of the weights to evaluate."""
+def best_at(record: Record | None, share: float) -> tuple[float, float]:
+    """Returns macro F1 and minus the loss on val of the weights to evaluate.
+
+    Both are minus infinity for a run that failed, diverged or is missing.
+    """
     if record is None or record.status in ("failed", "diverged"):
         return _WORST
     scores = [rank_entry(entry) for entry in _entries(record, share)]

@@ -155,6 +155,10 @@ class Store:
         """Reads a training that was stopped on the way, `None` without one."""
         return _read_arrays(self._path(run_id).with_suffix(".state.npz"))
 
+    def write_text(self, path: Path, text: str) -> None:
+        """Writes a file of its own folder at once, as records are written."""
+        _write_bytes(path, text.encode())
+
     def _path(self, run_id: str) -> Path:
         return self.folder / run_id[:2] / f"{run_id}.json"
 

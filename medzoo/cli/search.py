@@ -1,0 +1,167 @@
+"""The commands of `medzoo search`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from medzoo.study.candidates import Tried
+    from medzoo.study.job import Job
+    from medzoo.study.means import Means
+    from medzoo.study.runner import Executor
+    from medzoo.study.search_file import Search
+    from medzoo.study.store import Store
+
+search_app = typer.Typer(
+    help="Look for one good choice of values with KerasTuner.",
+    no_args_is_help=True,
+)
+
+
+@search_app.command("list")
+def list_command() -> None:
+    """List the searches."""
+    from medzoo.study.search_file import find_searches, read_search
+
+    for name, path in find_searches().items():
+        try:
+            print(f"{name:<20} {read_search(path).document.question}")
+        except ValueError as error:
+            print(f"{name:<20} broken: {error}")
+
+
+@search_app.command()
+def run(
+    name: Annotated[
+        str, typer.Argument(help="A file of searches/, or a path.")
+    ],
+    out: Annotated[
+        Path, typer.Option(help="Folder for tables and figures.")
+    ] = Path("results"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes; one a core.")
+    ] = None,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Further tries of a run that fails.")
+    ] = 1,
+    run_timeout: Annotated[
+        float | None,
+        typer.Option(min=1, help="End a run after so many seconds."),
+    ] = None,
+    max_hours: Annotated[
+        float | None,
+        typer.Option(min=0, help="Start no run after so many hours."),
+    ] = None,
+) -> None:
+    """Go on with a search, and write what it has found so far."""
+    from rich.console import Console
+
+    from medzoo.report.search_write import write_search
+    from medzoo.study.means import Means
+    from medzoo.study.oracle import is_worker
+    from medzoo.study.search_file import read_search
+    from medzoo.study.store import Store
+
+    search = read_search(name)
+    means = Means(
+        workers=workers, retries=retries, timeout=run_timeout, hours=max_hours
+    )
+    console = Console(stderr=True, highlight=False)
+    tried, is_whole = _run(search, Store(), means, console)
+    if is_worker():
+        console.print(f"{len(tried)} candidates tried; the chief reports.")
+        raise typer.Exit(0 if is_whole else 130)
+    if not tried:
+        console.print("No candidate was finished.")
+        raise typer.Exit(130)
+    report = write_search(
+        search, tried, out, command=f"make search NAME={name}"
+    )
+    for path in report.paths:
+        console.print(f"Wrote {path}", soft_wrap=True)
+    if report.best is not None:
+        print(_word(report.best))
+    sys.stdout.flush()
+    if report.proof is not None:
+        console.print(
+            f"A search finds, a study proves: make study NAME={report.proof}",
+            soft_wrap=True,
+        )
+    failed = sum(each.score is None for each in tried)
+    if failed:
+        console.print(
+            f"{failed} of {len(tried)} candidates failed; the reasons are in "
+            "candidates.csv. Run the same command again to retry them."
+        )
+    if not is_whole:
+        console.print("Interrupted. Run the same command again to go on.")
+        raise typer.Exit(130)
+    raise typer.Exit(1 if failed else 0)
+
+
+def _run(
+    search: "Search", store: "Store", means: "Means", console: "Console"
+) -> "tuple[list[Tried], bool]":
+    """Returns what was tried, and whether the search is at its end."""
+    from medzoo.study.search import run_search
+
+    if search.document.tuner != "grid":
+        import medzoo.study.preload  # noqa: F401 - imports Keras, quietly
+    about = search.document
+    console.print(f"{search.name}: {about.question}")
+    tried: dict[int, Tried] = {}
+
+    def on_tried(each: "Tried") -> None:
+        tried[each.number] = each
+        scores = [t.score for t in tried.values() if t.score is not None]
+        best = f"; best so far {max(scores):.3f}" if scores else ""
+        console.print(f"{_word(each)}{best}", soft_wrap=True)
+
+    places = len(about.tasks) * len(about.seeds)
+    try:
+        with means.open_executor(places) as executor:
+            execute = _executing(store, means, executor)
+            return run_search(
+                search, store, execute=execute, on_tried=on_tried
+            ), True
+    except KeyboardInterrupt:
+        return list(tried.values()), False
+
+
+def _executing(
+    store: "Store", means: "Means", executor: "Executor"
+) -> "Callable[[list[Job]], None]":
+    from medzoo.study.runner import execute_jobs
+    from medzoo.training.execute import require_data
+
+    def execute(jobs: "list[Job]") -> None:
+        for job in jobs:
+            require_data(job.run)
+        if not execute_jobs(
+            jobs,
+            store,
+            executor=executor,
+            retries=means.retries,
+            deadline=means.deadline,
+            on_record=lambda record: None,
+        ):
+            raise KeyboardInterrupt  # The hours are over.
+
+    return execute
+
+
+def _word(tried: "Tried") -> str:
+    values = ", ".join(f"{key}={v}" for key, v in tried.values.items())
+    share = "" if tried.share == 1 else f" ({tried.share:.0%} of the budget)"
+    found = (
+        f"failed, {tried.error}"
+        if tried.score is None
+        else f"val macro F1 {tried.score:.3f}"
+    )
+    return f"Candidate {tried.number}{share}: {values}: {found}"

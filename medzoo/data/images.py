@@ -1,0 +1,138 @@
+"""Images of one's own for a finished model: files, folders and npz archives."""
+
+import warnings
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+# What NumPy raises for a file that is no archive of plain arrays.
+_DAMAGE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile)
+
+
+class Images(NamedTuple):
+    """Images with the names that they are told apart by.
+
+    Args:
+        names: Paths; `archive.npz:test_images[3]` for those of an archive.
+        images: `uint8`, shape `(n, height, width, channels)`.
+    """
+
+    names: list[str]
+    images: np.ndarray
+
+
+def read_images(
+    paths: Iterable[str | Path], input_shape: tuple[int, int, int]
+) -> Images:
+    """Reads images in the shape that a model takes.
+
+    A grey image fits a model of RGB images, since its three channels are then
+    equal. Nothing is resized: a model that was trained on 28x28 images says
+    nothing about crops or scales that it has not seen.
+
+    Args:
+        paths: Image files, folders that hold some at any depth, and npz
+            archives with arrays called `images` or `<split>_images`.
+        input_shape: `(height, width, channels)` of the model.
+
+    Raises:
+        FileNotFoundError: If there is no such path, or no image in it.
+        ValueError: If an image is damaged or does not fit.
+    """
+    names: list[str] = []
+    found: list[np.ndarray] = []
+    for name, image in _iterate(paths):
+        names.append(name)
+        found.append(_fit(image, name, input_shape))
+    if not found:
+        raise FileNotFoundError(
+            f"No image there. Expected files that end in {', '.join(ENDINGS)}, "
+            "folders of them, or npz archives. "
+            f"Received: {', '.join(map(str, paths))}."
+        )
+    return Images(names, np.stack(found))
+
+
+def _iterate(paths: Iterable[str | Path]) -> Iterator[tuple[str, np.ndarray]]:
+    for path in map(Path, paths):
+        if not path.exists():
+            raise FileNotFoundError(f"No such file or folder: {path}.")
+        if path.is_dir():
+            files = sorted(p for p in path.rglob("*") if p.is_file())
+            yield from _iterate(p for p in files if p.suffix.lower() in ENDINGS)
+        elif path.suffix == ".npz":
+            yield from _read_archive(path)
+        else:
+            yield str(path), _read_file(path)
+
+
+def _read_file(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            # Pillow only warns of a file that unpacks to gigabytes.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.mode in ("1", "P", "RGBA", "LA"):
+                    grey = image.mode in ("1", "LA")
+                    return np.array(image.convert("L" if grey else "RGB"))
+                return np.array(image)
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise ValueError(
+            f"`{path}` is damaged or no image. Expected a file that ends in "
+            f"{', '.join(ENDINGS)}. Received: {error}."
+        ) from None
+
+
+def _read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            keys = [key for key in archive.files if key.endswith("images")]
+            arrays = {key: archive[key] for key in keys}
+    except _DAMAGE as error:
+        raise ValueError(
+            f"`{path}` is damaged, or holds pickled objects, which could run "
+            f"any code and are never loaded. Received: {error}."
+        ) from None
+    if not arrays:
+        raise ValueError(
+            f"`{path}` holds no images. Expected an array called `images` or "
+            "`<split>_images`."
+        )
+    for key, array in arrays.items():
+        for index in range(len(array)):
+            yield f"{path}:{key}[{index}]", array[index]
+
+
+def _fit(
+    image: np.ndarray, name: str, input_shape: tuple[int, int, int]
+) -> np.ndarray:
+    """Gives an image the channels of the model, or says why it does not fit."""
+    if image.ndim == 2:
+        image = image[..., None]
+    height, width, channels = input_shape
+    if image.shape == (height, width, 1) and channels == 3:
+        image = np.repeat(image, 3, axis=-1)
+    if image.shape == (height, width, 3) and channels == 1:
+        if not (image == image[..., :1]).all():
+            raise ValueError(
+                f"`{name}` has colours. Expected a grey image for this model."
+            )
+        image = image[..., :1]
+    if image.shape != input_shape or image.dtype != np.uint8:
+        raise ValueError(
+            f"`{name}` does not fit the model. Expected uint8 of shape "
+            f"{input_shape}. Received: {image.dtype} of shape {image.shape}."
+        )
+    return image

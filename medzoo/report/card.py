@@ -1,0 +1,187 @@
+"""Model cards: what a trained model is, what it scores, and what it is not for.
+
+After [Mitchell et al., 2019](https://doi.org/10.1145/3287560.3287596).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.report.aggregate import Spread
+from medzoo.report.image_variance import bootstrap_score
+from medzoo.report.markdown import format_list, format_table
+from medzoo.report.tables import Cell, Table
+from medzoo.report.write import replace_file
+from medzoo.scores import confusion_matrix
+from medzoo.tasks import NAMES, get_task
+from medzoo.training.record import Record
+
+# What is known of the official splits, and makes their scores say less.
+LEAKS = {
+    "breastmnist": "A quarter of the test images have a near-duplicate in "
+    "train, one of them with the opposite label.",
+    **dict.fromkeys(
+        ("organamnist", "organcmnist", "organsmnist"),
+        "OrganAMNIST, OrganCMNIST and OrganSMNIST are three views of the same "
+        "scans: a model that was trained on one has seen the patients of the "
+        "others.",
+    ),
+    **dict.fromkeys(
+        ("pathmnist", "pneumoniamnist", "octmnist"),
+        "The test split is made up differently than val, so that scores on val "
+        "say little about test.",
+    ),
+}
+_SHOWN = ("macro_f1", "balanced_accuracy", "accuracy", "auc", "mcc")
+
+
+def write_card(
+    record: Record,
+    path: str | Path,
+    predictions: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Writes the model card of a run as Markdown.
+
+    Args:
+        record: Of a run that is done.
+        path: The file to write, such as `model.md` beside `model.keras`.
+        predictions: What the store keeps beside the record; with it the card
+            has an interval and a confusion matrix.
+
+    Example:
+
+        write_card(record, "model.md", Store().read_predictions(record.run_id))
+    """
+    text = make_card(record, predictions or {})
+    replace_file(Path(path), text.encode())
+
+
+def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
+    """Makes the text of a model card; see `write_card`."""
+    run = record.run
+    known = get_task(run.task) if run.task in NAMES else None
+    title = run.task if known is None else known.title
+    licence = "not known" if known is None else known.licence
+    official = known is not None and run.data == "medmnist"
+    data = {
+        "task": f"{title} ({len(record.classes)} classes), source `{run.data}`",
+        "licence of the data": licence if official else "that of their source",
+        "images": ", ".join(f"{n} {s}" for s, n in record.num_images.items()),
+        "size": f"{run.size} x {run.size} pixels",
+        "fingerprint": record.data_fingerprint,
+    }
+    if official and run.task in LEAKS:
+        data["known leaks"] = LEAKS[run.task]
+    parts = [
+        f"# {run.model} on {title}",
+        "A classifier of images, trained by medzoo. Run "
+        f"`{record.run_id}`, {record.started}.",
+        "## Scores",
+        format_table(_scores(record)),
+        _word_interval(predictions),
+        "`val` chose the weights, so its scores are too good; `test` was read "
+        "once.",
+        "## Classes",
+        format_table(_classes(record, predictions)),
+        *_confusion(record, predictions),
+        "## Data",
+        format_list(data),
+        "## Recipe",
+        format_list(_recipe(record)),
+        "## Use and limits",
+        _word_limits(record),
+        "## Versions",
+        format_list(record.versions | {"device": record.device}),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _scores(record: Record) -> Table:
+    rows: list[list[Cell]] = [
+        [split, *(_round(found.get(name)) for name in _SHOWN)]
+        for split, found in record.scores.items()
+    ]
+    return Table(("split", *_SHOWN), rows)
+
+
+def _round(value: float | None) -> Cell:
+    return None if value is None else Spread(value, 0.0)
+
+
+def _word_interval(predictions: Mapping[str, np.ndarray]) -> str:
+    if not {"test", "test_labels"} <= predictions.keys():
+        return ""
+    draws = bootstrap_score(predictions["test"], predictions["test_labels"])
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return (
+        f"Macro F1 on test has a 95 % interval of {low:.3f} to {high:.3f} over "
+        "other test images (bootstrap, 500 draws). Other seeds would widen it."
+    )
+
+
+def _classes(record: Record, predictions: Mapping[str, np.ndarray]) -> Table:
+    labels = predictions.get("test_labels")
+    counts: list[Cell] = [None] * len(record.classes)
+    if labels is not None:
+        kept = labels[labels >= 0]
+        counts = np.bincount(kept, minlength=len(record.classes)).tolist()
+    rows: list[list[Cell]] = [
+        [
+            name,
+            counts[label],
+            *(_round(f1[label]) for f1 in record.per_class_f1.values()),
+        ]
+        for label, name in enumerate(record.classes)
+    ]
+    splits = (f"{split}_f1" for split in record.per_class_f1)
+    return Table(("class", "test_images", *splits), rows)
+
+
+def _confusion(
+    record: Record, predictions: Mapping[str, np.ndarray]
+) -> list[str]:
+    if not {"test", "test_labels"} <= predictions.keys():
+        return []
+    counts = confusion_matrix(
+        predictions["test_labels"],
+        predictions["test"].argmax(axis=1),
+        len(record.classes),
+    )
+    names = [f"{label} {name}" for label, name in enumerate(record.classes)]
+    rows: list[list[Cell]] = [
+        [name, *map(int, row)] for name, row in zip(names, counts, strict=True)
+    ]
+    columns = ("class", *(f"as {label}" for label in range(len(names))))
+    return [
+        "Images of test by their class (row) and what they were taken for:",
+        format_table(Table(columns, rows)),
+    ]
+
+
+def _recipe(record: Record) -> dict[str, str]:
+    about = {"task", "data", "options"}
+    values = record.run.model_dump(exclude=about, exclude_none=True)
+    fields = {key: str(value) for key, value in values.items() if value != {}}
+    options = {key: str(value) for key, value in record.run.options.items()}
+    count = record.parameters
+    if count is not None:
+        options["weights"] = f"{count.total:,}, {count.trainable:,} trainable"
+    return fields | options
+
+
+def _word_limits(record: Record) -> str:
+    run = record.run
+    sentences = [
+        "For research and teaching. It is no medical device and must not be "
+        "used for a diagnosis.",
+        f"It takes images of {run.size} x {run.size} pixels that were made as "
+        "those it was trained on; what it says of others is not known. It "
+        "always answers with one of its classes, also for an image that shows "
+        "none of them, and its probabilities are not calibrated.",
+    ]
+    if run.data == "synthetic":
+        sentences.insert(
+            0, "Trained on made-up images: it knows nothing of medicine."
+        )
+    return " ".join(sentences)

@@ -1,0 +1,160 @@
+"""Ensembles from stored probabilities alone: nothing is trained or loaded."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import numpy as np
+
+from medzoo import scores
+from medzoo.report.aggregate import Spread
+from medzoo.report.matrix import TrialResults, read_results
+from medzoo.report.tables import Cell, Table
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
+from medzoo.training.record import Record
+from medzoo.wording import unknown
+
+_SHOWN = ("balanced_accuracy", "accuracy", "auc", "cross_entropy")
+
+
+class Ensemble(NamedTuple):
+    """What some runs say together about the images of one task.
+
+    Args:
+        task: Name of the task.
+        members: Records of the runs.
+        scores: By split (`val`, `test`), then by score, as of a run.
+        probabilities: By split, shape `(n, num_classes)`.
+    """
+
+    task: str
+    members: list[Record]
+    scores: dict[str, dict[str, float | None]]
+    probabilities: dict[str, np.ndarray]
+
+
+def pick_members(
+    results: Sequence[TrialResults], *, best: int = 1, trial: str | None = None
+) -> list[TrialResults]:
+    """Picks trials whose runs are averaged: the best on val, or one by name.
+
+    Test has no say in it: an ensemble that was picked by its scores on test
+    would have seen them.
+
+    Args:
+        results: The trials of a study.
+        best: How many.
+        trial: Name of the only one, in place of the best.
+
+    Raises:
+        ValueError: For an unknown trial, or if there are not so many with a
+            score on every task.
+    """
+    if trial is not None:
+        found = [r for r in results if r.trial.name == trial]
+        if not found:
+            names = [r.trial.name for r in results]
+            raise ValueError(unknown("trial", trial, names))
+        return found
+    ranked = sorted(results, key=_worth, reverse=True)
+    ranked = [r for r in ranked if _worth(r) > -math.inf]
+    if len(ranked) < max(best, 1):
+        raise ValueError(
+            f"`best` must lie between 1 and {len(ranked)}, the number of "
+            f"trials with a score on every task. Received: best={best}."
+        )
+    return ranked[:best]
+
+
+def average(
+    members: Sequence[TrialResults], task: str, store: Store
+) -> Ensemble:
+    """Averages the probabilities of all runs of some trials on one task.
+
+    Args:
+        members: The trials; all of their seeds take part.
+        task: Name of the task.
+        store: Where the probabilities are.
+
+    Raises:
+        ValueError: If there is no run with stored probabilities, or they are
+            not of the same images.
+    """
+    kept = [
+        (record, found)
+        for trial in members
+        for record in trial.done
+        if record.run.task == task
+        and (found := store.read_predictions(record.run_id)) is not None
+    ]
+    if not kept:
+        raise ValueError(f"No finished run on `{task}` has probabilities kept.")
+    first = kept[0][1]
+    averaged, found_scores = {}, {}
+    for split in ("val", "test"):
+        labels = first[f"{split}_labels"]
+        for record, found in kept:
+            if not np.array_equal(found[f"{split}_labels"], labels):
+                raise ValueError(
+                    f"Runs on `{task}` were scored on different images. "
+                    f"Received: {kept[0][0].run_id} and {record.run_id}."
+                )
+        parts = [found[split].astype("float64") for _, found in kept]
+        averaged[split] = np.mean(parts, axis=0)
+        num_classes = averaged[split].shape[1]
+        found_scores[split] = scores.score(averaged[split], labels, num_classes)
+    return Ensemble(task, [r for r, _ in kept], found_scores, averaged)
+
+
+def make_ensembles(
+    study: Study, store: Store, *, best: int = 1, trial: str | None = None
+) -> tuple[list[str], Table]:
+    """Scores the ensembles of a study on every task.
+
+    Args:
+        study: Its records are read.
+        store: Where they are.
+        best: How many of the best trials on val to average.
+        trial: One trial by name, in place of the best.
+
+    Returns:
+        The names of the trials, and a table with a row a task: macro F1 on test
+        of the ensemble, the mean of its members, and further scores of it.
+    """
+    members = pick_members(read_results(study, store), best=best, trial=trial)
+    rows: list[list[Cell]] = []
+    for task in study.tasks:
+        found = average(members, task, store)
+        alone = [r.scores["test"]["macro_f1"] or 0.0 for r in found.members]
+        test = found.scores["test"]
+        rows.append(
+            [
+                task,
+                len(alone),
+                _cell(found.scores["val"]["macro_f1"]),
+                _cell(test["macro_f1"]),
+                _cell(fmean(alone)),
+                _cell(max(alone)),
+                *(_cell(test[name]) for name in _SHOWN),
+            ]
+        )
+    columns = (
+        *("task", "runs", "val_macro_f1", "macro_f1"),
+        *("mean_of_runs", "best_run", *_SHOWN),
+    )
+    return [m.trial.name for m in members], Table(columns, rows)
+
+
+def _cell(value: float | None) -> Cell:
+    return None if value is None else Spread(value, 0.0)
+
+
+def _worth(trial: TrialResults) -> float:
+    """Returns the harmonic mean over tasks of macro F1 on val."""
+    columns = trial.matrix("macro_f1", "val").T
+    known = [column[~np.isnan(column)] for column in columns]
+    means = [float(found.mean()) if found.size else None for found in known]
+    worth = scores.harmonic_mean(means)
+    return -math.inf if worth is None else worth

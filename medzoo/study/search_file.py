@@ -1,0 +1,205 @@
+"""A search: one TOML file of `searches/` with a space and a budget.
+
+It is a file of its own rather than a section of a study: a search finds one
+good trial, a study compares, and neither should pass for the other.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+import medzoo
+from medzoo.study.document import Scope, Value
+from medzoo.study.keys import wrong_keys
+from medzoo.study.source import Place, Source, describe, key_of, not_listed
+from medzoo.study.space import Dimension, list_grid, probe
+from medzoo.study.trials import run_values
+from medzoo.training.run import Run
+from medzoo.wording import unknown
+
+Tuner = Literal["random", "hyperband", "bayesian", "grid"]
+# Seeds of the study that proves the winner, if the file does not say them.
+NUM_PROOF_SEEDS = 5
+
+
+def _check_parents(space: dict[str, Dimension]) -> dict[str, Dimension]:
+    above: dict[str, Dimension] = {}
+    for name, dimension in space.items():
+        for parent, values in dimension.when.items():
+            allowed = above[parent].values if parent in above else None
+            if allowed is None or not set(values) <= set(allowed):
+                raise ValueError(
+                    f"`{name}.when.{parent}`: expected values of the list of a "
+                    f"key that stands above `{name}`. Received: {values}."
+                )
+        above[name] = dimension
+    return space
+
+
+_Space = Annotated[
+    dict[
+        str,
+        Annotated[
+            Dimension,
+            BeforeValidator(
+                lambda given: (
+                    {"values": given} if isinstance(given, list) else given
+                )
+            ),
+        ],
+    ],
+    Field(min_length=1),
+    AfterValidator(_check_parents),
+]
+
+
+class SearchDocument(Scope):
+    """All that may stand in a search file."""
+
+    question: str = Field(min_length=1)
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    tuner: Tuner = "random"
+    tuner_seed: int = Field(0, ge=0)
+    trials: int | None = Field(None, ge=1)
+    hours: float | None = Field(None, gt=0)
+    proof_seeds: Annotated[list[int], Field(min_length=1)] | None = None
+    baseline: dict[str, Value] = {}
+    fixed: dict[str, Value] = {}
+    space: _Space
+
+    def faults(self) -> list[tuple[Place, str]]:
+        """Finds what is wrong with the values; returns places and sentences."""
+        found = super().faults()
+        if self.trials is None and self.hours is None and self.tuner != "grid":
+            found.append(((), "Expected a budget: `trials` or `hours`."))
+        proof = set(self.proof_seeds or ())
+        if both := sorted(proof & set(self.seeds)):
+            sentence = (
+                "`proof_seeds` must be others than `seeds`: the winner was "
+                f"chosen on these. Received: {both} in both."
+            )
+            found.append((("proof_seeds",), sentence))
+        if self.tuner == "grid":
+            try:
+                list_grid(self.space)
+            except ValueError as error:
+                found.append((("space",), str(error)))
+        return found
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search file that was read and checked.
+
+    Args:
+        name: Name of the file without its ending.
+        path: Where it lies.
+        document: What stands in it.
+        text: All of it.
+    """
+
+    name: str
+    path: Path
+    document: SearchDocument = field(hash=False)
+    text: str
+
+    @property
+    def proof_seeds(self) -> list[int]:
+        """Seeds that no candidate was trained with."""
+        if self.document.proof_seeds is not None:
+            return self.document.proof_seeds
+        first = max(self.document.seeds) + 1
+        return list(range(first, first + NUM_PROOF_SEEDS))
+
+    def make_run(self, values: dict[str, Value], task: str, seed: int) -> Run:
+        """Makes the run of a candidate on one task with one seed."""
+        about = self.document
+        fields = run_values(about.fixed | values)
+        return Run(task=task, data=about.data, seed=seed, **fields)
+
+
+def read_search(name_or_path: str | Path) -> Search:
+    """Reads a search by its name, or by the path of its file.
+
+    Args:
+        name_or_path: A file of `searches/` without its ending (in the current
+            folder, else beside the package), or a path to any TOML file.
+
+    Raises:
+        FileNotFoundError: If there is no file at that path.
+        ValueError: For an unknown name, and for a file that is no search: with
+            file, line, key and one sentence for each fault.
+    """
+    path = Path(name_or_path)
+    known = find_searches()
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if not path.is_file():
+            raise FileNotFoundError(
+                "No search file there. Expected a TOML file, or the name of a "
+                f"search: {', '.join(known)}. Received: {path}."
+            )
+    elif str(path) not in known:
+        raise ValueError(unknown("search", str(path), known))
+    else:
+        path = known[str(path)]
+    source = Source(path, path.read_text(encoding="utf-8-sig"))
+    return Search(path.stem, path, _read(source), source.text)
+
+
+def find_searches() -> dict[str, Path]:
+    """Returns the search files by name; those of the current folder win."""
+    checkout = Path(medzoo.__file__).parents[1]
+    folders = (checkout / "searches", Path("searches"))
+    files = {p.stem: p for folder in folders for p in folder.glob("*.toml")}
+    return dict(sorted(files.items()))
+
+
+def _read(source: Source) -> SearchDocument:
+    try:
+        document = SearchDocument.model_validate(source.parse())
+    except ValidationError as error:
+        faults = []
+        for found in error.errors():
+            # Below a key of the space, pydantic's places are not the file's.
+            place = found["loc"][:2]
+            if found["type"] == "extra_forbidden":
+                fields = SearchDocument.model_fields
+                what = "a key of a search"
+                if len(found["loc"]) > 2:
+                    fields, what = Dimension.model_fields, "a key of a range"
+                key = key_of(found["loc"])
+                faults.append((place, not_listed(key, what, fields)))
+            else:
+                faults.append((place, describe(found, place)))
+        raise source.fault(*faults) from None
+    if faults := document.faults() or _run_faults(document):
+        raise source.fault(*dict.fromkeys(faults))
+    return document
+
+
+def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
+    """Asks `Run` about the extremes of the space, and about the baseline."""
+    asked = [("space", values) for values in probe(document.space)]
+    asked.append(("baseline", document.baseline))
+    faults: list[tuple[Place, str]] = []
+    for table, values in asked:
+        places: dict[str, Place] = {k: ("fixed", k) for k in document.fixed}
+        places |= {key: (table, key) for key in values}
+        tables = {(table,): values}
+        if table == "space":  # A baseline may say otherwise than `[fixed]`.
+            tables[("fixed",)] = document.fixed
+        every = document.fixed | values
+        if wrong := wrong_keys(tables, every, places):
+            faults += wrong
+            continue
+        try:
+            Run(task=document.tasks[0], **run_values(every))
+        except ValidationError as error:
+            for found in error.errors():
+                keys = [str(key) for key in found["loc"] if key in places]
+                keys += [key for key in places if f"{key}=" in found["msg"]]
+                place = places[keys[0]] if keys else (table,)
+                faults.append((place, describe(found, place)))
+    return faults

@@ -1,0 +1,60 @@
+"""TFLite (LiteRT) files, which TensorFlow alone can write."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import keras
+
+
+def write_tflite(
+    model: "keras.Model", path: Path, calibration: np.ndarray | None
+) -> None:
+    """Writes a model in floats, or by calibration images in 8-bit integers.
+
+    Images go in as `uint8` and logits come out as `float32` in either case.
+    """
+    import tensorflow as tf
+
+    options: dict[str, Any] = {}
+    if calibration is not None:
+
+        def representatives() -> Iterator[list[np.ndarray]]:
+            for image in calibration:
+                yield [image[None]]
+
+        options = {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": representatives,
+            "target_spec": {
+                "supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            },
+        }
+    model.export(path, format="litert", verbose=False, **options)
+
+
+def load_tflite(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Loads a file in LiteRT's runtime, or in the one within TensorFlow."""
+    if importlib.util.find_spec("ai_edge_litert") is not None:
+        from ai_edge_litert.interpreter import Interpreter
+    else:
+        from tensorflow.lite.python.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    entry = interpreter.get_input_details()[0]["index"]
+    end = interpreter.get_output_details()[0]["index"]
+
+    def predict(images: np.ndarray) -> np.ndarray:
+        logits = []
+        for image in images:
+            interpreter.set_tensor(entry, image[None])
+            interpreter.invoke()
+            logits.append(interpreter.get_tensor(end)[0])
+        return np.stack(logits)
+
+    return predict

@@ -1,0 +1,189 @@
+"""Trained models on disk, with the record that says what they are."""
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from medzoo.data.split import Dataset
+from medzoo.training.evaluate import predict_logits, to_probabilities
+from medzoo.training.execute import load_data, require_data
+from medzoo.training.record import Record
+from medzoo.training.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+# Names beside each other in the folder of a trained run.
+MODEL, RECORD = "model.keras", "record.json"
+
+
+class Saved(NamedTuple):
+    """A trained model.
+
+    Args:
+        model: From `uint8` images to logits.
+        record: Of the run that it came out of, if that lies beside it.
+        path: The file.
+    """
+
+    model: "keras.Model"
+    record: Record | None
+    path: Path
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of its images."""
+        height, width, channels = self.model.input_shape[1:]
+        return height, width, channels
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of its classes; their numbers if no record says them."""
+        if self.record is not None and self.record.classes:
+            return self.record.classes
+        return [str(label) for label in range(self.model.output_shape[-1])]
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Returns probabilities of `uint8` images, `(n, num_classes)`.
+
+        Raises:
+            ValueError: If the images have another shape or type.
+        """
+        images = np.asarray(images)
+        if images.shape[1:] != self.input_shape or images.dtype != np.uint8:
+            raise ValueError(
+                "`images` do not fit the model. Expected uint8 of shape "
+                f"{('n', *self.input_shape)}. Received: {images.dtype} of "
+                f"shape {images.shape}."
+            )
+        logits = predict_logits(self.model, images)
+        output = "softmax" if self.record is None else self.record.run.output
+        return to_probabilities(logits, output)
+
+
+def load_saved(path: str | Path) -> Saved:
+    """Loads a model and the record beside it.
+
+    Nothing in the file can run code: layers that hold Python functions are
+    refused, and arrays are read without pickle.
+
+    Args:
+        path: A `.keras` file, or the folder of one called `model.keras`; the
+            record is `record.json` beside it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, not a classifier of images, or tries to
+            bring code of its own.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / MODEL
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No model there. Expected a .keras file. Received: {path}."
+        )
+    if path.suffix != ".keras" or not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"`{path}` is no model. Expected a file of Keras's own format, "
+            "which ends in .keras and cannot run code."
+        )
+    saved = Saved(_load_model(path), _read_record(path), path)
+    shapes = saved.model.input_shape, saved.model.output_shape
+    if [len(shape) for shape in shapes] != [4, 2]:
+        raise ValueError(
+            f"`{path}` does not classify images. Expected a model from (batch, "
+            "height, width, channels) to (batch, num_classes). "
+            f"Received: {shapes[0]} to {shapes[1]}."
+        )
+    if len(saved.classes) != shapes[1][-1]:
+        raise ValueError(
+            f"`{path.with_name(RECORD)}` is of another model. Expected "
+            f"{shapes[1][-1]} classes. Received: {len(saved.classes)}."
+        )
+    return saved
+
+
+def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
+    """Loads the images of a task as a model takes them.
+
+    Args:
+        saved: The model.
+        task: Name of the task; that of its record if left out.
+
+    Returns:
+        A run on them, and the images.
+
+    Raises:
+        ValueError: If the task has other images or classes than the model.
+    """
+    task = task or (saved.record.run.task if saved.record else None)
+    if task is None:
+        raise ValueError(
+            f"No record beside `{saved.path}` says its task. Pass --task."
+        )
+    if saved.record is not None:
+        fields = saved.record.run.model_dump() | {"task": task}
+        run = Run(**fields)
+    else:
+        run = Run(task=task, size=saved.input_shape[0])
+    require_data(run)
+    data = load_data(run)
+    expected = (*saved.input_shape, len(saved.classes))
+    found = (*data.input_shape, data.num_classes)
+    if expected != found:
+        raise ValueError(
+            f"Task `{task}` does not fit the model. Expected images of shape "
+            f"{expected[:3]} and {expected[3]} classes. "
+            f"Received: {found[:3]} and {found[3]}."
+        )
+    return run, data
+
+
+def _load_model(path: Path) -> "keras.Model":
+    import keras
+
+    import medzoo.models.augmentation  # noqa: F401 - registers its layers
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as e:
+        reason = str(e).strip().splitlines()[0] if str(e).strip() else repr(e)
+        raise ValueError(
+            f"`{path}` cannot be loaded safely. Expected a model of the zoo. "
+            f"Received: {reason}"
+        ) from None
+
+
+def read_record(path: str | Path) -> tuple[Path, Record]:
+    """Reads the record beside a model, without loading the model.
+
+    Returns:
+        The path of the model, and the record.
+
+    Raises:
+        FileNotFoundError: If there is no record.
+        ValueError: If it is damaged.
+    """
+    path = Path(path)
+    path = path / MODEL if path.is_dir() else path
+    record = _read_record(path)
+    if record is None:
+        raise FileNotFoundError(
+            f"No record beside the model. Expected {path.with_name(RECORD)}."
+        )
+    return path, record
+
+
+def _read_record(path: Path) -> Record | None:
+    beside = path.with_name(RECORD)
+    if not beside.is_file():
+        return None
+    try:
+        return Record.model_validate_json(beside.read_bytes())
+    except ValueError as error:
+        raise ValueError(
+            f"`{beside}` is no record. Received: {str(error).splitlines()[0]}."
+        ) from None

@@ -1,0 +1,48 @@
+"""Predictions as medmnist's own `Evaluator` writes and reads them."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from medzoo import scores
+
+
+def write_standard_file(
+    folder: Path,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    *,
+    task: str,
+    size: int = 28,
+    split: str = "test",
+    run: str = "run",
+) -> Path:
+    """Writes one line an image: its number, then a probability a class.
+
+    The name tells AUC and accuracy, as medmnist's does:
+    `breastmnist_test_[AUC]0.812_[ACC]0.801@run.csv`.
+
+    Args:
+        folder: Where to write; it is made if need be.
+        probabilities: Shape `(n, num_classes)`, in the order of the split.
+        labels: Shape `(n,)`.
+        task: Name of the task.
+        size: Height of the images.
+        split: `train`, `val` or `test`.
+        run: What tells this file from others.
+
+    Returns:
+        The path of the file.
+    """
+    found = scores.score(probabilities, labels, probabilities.shape[1])
+    auc = float("nan") if found["auc"] is None else found["auc"]
+    flag = task if size == 28 else f"{task}_{size}"
+    name = f"{flag}_{split}_[AUC]{auc:.3f}_[ACC]{found['accuracy']:.3f}@{run}"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        for index, row in enumerate(np.asarray(probabilities, "float64")):
+            writer.writerow([index, *row])
+    return path

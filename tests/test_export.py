@@ -1,0 +1,67 @@
+"""Exported models answer as their source does, in their own runtimes."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from medzoo.models import build_model
+from medzoo.training.export import PACKAGES, export
+from medzoo.training.saved import Saved
+
+SHAPES = {"mlp": (28, 28, 1), "skip_cnn": (28, 28, 3)}
+# Raised inside TensorFlow and its converter.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+@pytest.fixture(params=SHAPES)
+def saved(request, tmp_path):
+    model = build_model(
+        request.param,
+        3,
+        input_shape=SHAPES[request.param],
+        width=8,
+        augmentation="light",
+    )
+    return Saved(model, None, tmp_path / "model.keras")
+
+
+def images_of(saved, count=8):
+    shape = (count, *saved.input_shape)
+    return np.random.default_rng(0).integers(0, 256, shape, "uint8")
+
+
+@pytest.mark.parametrize("to", PACKAGES)
+def test_an_exported_model_gives_the_same_logits(to, saved):
+    for package in PACKAGES[to]:
+        if importlib.util.find_spec(package) is None:
+            pytest.skip(f"{package} is not installed (extra `export`)")
+    found = export(saved, to=to, images=images_of(saved))
+    assert found.path.exists()
+    assert found.difference < 1e-4 * max(1, found.scale)
+    # Again, in place of the first.
+    assert export(saved, to=to, images=images_of(saved)).difference < 1e-3
+
+
+def test_integers_stay_near_the_floats(saved):
+    images = images_of(saved, 32)
+    floats = export(saved, to="tflite", images=images)
+    size = floats.path.stat().st_size
+    found = export(saved, to="tflite", images=images, calibration=images)
+    assert 0 < found.difference < 0.2 * max(1, found.scale)
+    assert found.path.stat().st_size < size
+
+
+def test_a_missing_package_is_named(saved, monkeypatch):
+    monkeypatch.setitem(PACKAGES, "onnx", ("no_such_package",))
+    with pytest.raises(ValueError, match=r"medzoo\[export\]"):
+        export(saved, to="onnx", images=images_of(saved))
+
+
+def test_integers_are_for_tflite_alone(saved):
+    images = images_of(saved)
+    with pytest.raises(ValueError, match="Only tflite"):
+        export(saved, to="savedmodel", images=images, calibration=images)
