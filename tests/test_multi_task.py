@@ -11,6 +11,7 @@ from medzoo.study.contests import make_contests
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
 from medzoo.tasks import NAMES, class_ranges
+from medzoo.training.after import choose_shift, list_views
 from medzoo.training.evaluate import average
 from medzoo.training.execute import complete, execute
 from medzoo.training.record import predictions_of
@@ -123,6 +124,11 @@ def test_all_tasks_are_one_run_however_they_are_written():
         ({"options": {"trunk": "resnet"}}, "Unknown trunk `resnet`"),
         ({"options": {"trunk": "multi_head"}}, "Unknown trunk"),
         ({"options": {"trunk": "mlp", "stages": 2}}, "Unknown option `stages`"),
+        ({"mix": "mixup"}, "are not mixed with each other"),
+        (
+            {"options": {"trunk": "skip_cnn", "members": 2}},
+            "has one member",
+        ),
         (
             {"loss": "soft_harmonic_mean", "task_weighting": "dwa"},
             "weighs the tasks itself",
@@ -293,3 +299,39 @@ def test_a_net_answers_for_each_task_and_can_be_saved(film, tmp_path):
     np.testing.assert_allclose(named["retinamnist"], logits[:, :5], rtol=1e-5)
     with pytest.raises(ValueError, match="Unknown task `bloodmnist`"):
         net.predict(grey, task="bloodmnist")
+
+
+def test_each_task_is_flipped_as_its_classes_allow():
+    views = list_views(Run(**SMALL | {"flip_test": True}))
+    assert [retina for retina, _ in views] == [(), (1,), (2,), (1, 2)]
+    assert [breast for _, breast in views] == [(), (2,), (), (2,)]
+    images = load(TWO, "synthetic").test.images
+    flipped = images.flip(views[1])
+    rows = np.array([0, len(images) - 1])
+    plain, mirrored = images[rows], flipped[rows]
+    np.testing.assert_array_equal(mirrored[0], plain[0, ::-1])
+    np.testing.assert_array_equal(mirrored[1], plain[1, :, ::-1])
+
+
+def test_each_task_has_its_own_adjustment():
+    data = load(TWO, "synthetic")
+    run = Run(**SMALL | {"adjust": "prior"})
+    logits = np.random.default_rng(0).normal(size=(len(data.val), 7))
+    shift = choose_shift(run, logits, data)
+    for task, _, mine in data.val.by_task(logits):
+        part = load(task, "synthetic")
+        classes = data.val.classes[task]
+        np.testing.assert_array_equal(
+            shift[classes.start : classes.stop], choose_shift(run, mine, part)
+        )
+
+
+def test_options_after_training_have_their_effect_in_the_record():
+    changes = {"ema": 0.9, "flip_test": True, "adjust": "prior"}
+    record, predictions = execute(Run(**SMALL | changes))
+    assert set(record.without) == set(changes)
+    for scores in record.without.values():
+        assert 0 < scores["test"]["harmonic_mean"] < 1
+    mine = predictions_of(predictions, "breastmnist")
+    score = record.by_task["breastmnist"].scores["test"]["macro_f1"]
+    assert score == macro_f1(mine["test"], mine["test_labels"])

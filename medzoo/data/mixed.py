@@ -155,5 +155,8 @@ def join_datasets(
         val=join("val"),
         test=join("test"),
         fingerprint="+".join(data.fingerprint for data in datasets),
+        notes=tuple(
+            f"{data.task}: {note}" for data in datasets for note in data.notes
+        ),
         parts=tuple(datasets),
     )

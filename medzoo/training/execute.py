@@ -80,7 +80,7 @@ def execute(
         if read_test:
             predictions = score_test(record, data, predictions)
         if on_model is not None:
-            on_model(model)
+            on_model(net_of(model))
     ended = time.perf_counter()
     _add_seconds(
         record,
