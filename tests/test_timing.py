@@ -48,3 +48,10 @@ def test_measuring_trains_and_gives_positive_seconds():
     pace = measure(Run(**SMALL, epochs=1000))
     assert pace.num_images == 96
     assert min(pace.start, pace.step, pace.check, pace.evaluate) > 0
+
+
+def test_a_baseline_costs_its_one_fit():
+    values = {**SMALL, "model": "knn", "options": {"trunk": "none"}}
+    pace = measure(Run(**values))
+    assert pace.evaluate > 0
+    assert pace.start == pace.step == pace.check == 0

@@ -65,13 +65,12 @@ def models() -> None:
     """List the zoo."""
     from medzoo.models import MODELS
 
-    print(f"{'model':<12}{'width':>6}{'parameters':>12}  about")
+    print(f"{'model':<20}{'width':>6}{'parameters':>12}  about")
     for name, entry in MODELS.items():
-        print(
-            f"{name:<12}{entry.width:>6}{entry.parameters:>12,}  {entry.about}"
-        )
+        size = f"{entry.width or '':>6}{entry.parameters:>12,}"
+        print(f"{name:<20}{size}  {entry.about}")
         for option, default in entry.options.items():
-            print(f"{'':<12}{'':>18}    {option} = {default}")
+            print(f"{'':<20}{'':>18}    {option} = {default}")
     print("\nParameters at the default width, 28x28x3 images, 9 classes.")
 
 

@@ -71,6 +71,9 @@ def run_on_screen(
 
 def require_data(study: Study, runs: list[Run]) -> None:
     """Verifies the files that runs need before anything trains."""
+    from medzoo.training.weights import fetch_weights
+
+    fetch_weights(runs)
     if study.data == "medmnist":
         from medzoo.data.files import require_files
 

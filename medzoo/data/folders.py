@@ -16,6 +16,16 @@ def data_folder() -> Path:
     return Path(os.environ.get("MEDZOO_DATA") or "~/.medmnist").expanduser()
 
 
+def cache_folder() -> Path:
+    """Returns the folder for what can be made again.
+
+    It is `medzoo` in `XDG_CACHE_HOME`, which is `~/.cache` if it is not set,
+    and may be deleted at any time.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return folder.expanduser() / "medzoo"
+
+
 def derived_path(path: Path, ending: str) -> Path:
     """Returns the path for a file that is made from `path`.
 
@@ -28,9 +38,8 @@ def derived_path(path: Path, ending: str) -> Path:
     """
     folder = path.resolve().parent
     if not (folder.stat().st_mode & 0o222 and os.access(folder, os.W_OK)):
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
         key = hashlib.sha256(bytes(folder)).hexdigest()[:12]
-        folder = cache.expanduser() / "medzoo" / key
+        folder = cache_folder() / key
     return folder / f"{path.name}{ending}"
 
 

@@ -49,6 +49,5 @@ class Dataset:
         return len(self.classes)
 
     @property
-    def input_shape(self) -> tuple[int, int, int]:
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+    def input_shape(self) -> tuple[int, ...]:
+        return self.train.images.shape[1:]

@@ -37,7 +37,7 @@ _BUSY = (
 def fetch(
     url: str,
     target: Path,
-    md5: str,
+    md5: str | None,
     *,
     on_progress: Progress | None = None,
 ) -> Path:
@@ -50,7 +50,7 @@ def fetch(
     Args:
         url: Where the file is published.
         target: Path that it gets.
-        md5: Its published MD5, 32 hexadecimal digits.
+        md5: Its published MD5, 32 hexadecimal digits; `None` if there is none.
         on_progress: As for `download_task`.
 
     Raises:
@@ -64,6 +64,8 @@ def fetch(
         with lock:
             if not target.is_file():
                 _fetch(url, target, md5, on_progress or (lambda *_: None))
+    if md5 is None:
+        return target
     try:
         verify_md5(target, md5)
     except ValueError as error:
@@ -73,11 +75,13 @@ def fetch(
     return target
 
 
-def _fetch(url: str, target: Path, md5: str, on_progress: Progress) -> None:
+def _fetch(
+    url: str, target: Path, md5: str | None, on_progress: Progress
+) -> None:
     part = target.with_name(f"{target.name}.part")
     _complete(url, part, on_progress)
     received = md5_of(part)
-    if received != md5:
+    if md5 is not None and received != md5:
         part.unlink()
         raise ValueError(
             f"{url} sent another file than the published one; it was removed. "
@@ -86,7 +90,7 @@ def _fetch(url: str, target: Path, md5: str, on_progress: Progress) -> None:
         )
     with writing(target):
         part.replace(target)
-    trust_md5(target, md5)
+    trust_md5(target, received)
 
 
 def _complete(url: str, part: Path, on_progress: Progress) -> None:

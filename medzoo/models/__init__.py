@@ -4,10 +4,11 @@ The table holds names only, so that a study is validated without Keras.
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from medzoo.models import trunks
 from medzoo.wording import unknown
 
 if TYPE_CHECKING:
@@ -23,13 +24,26 @@ class Entry:
         width: Default of the size dial.
         parameters: Weights at that width, for 28x28x3 images and 9 classes.
         options: Options that not every model has, with their defaults.
+        check: Raises a `ValueError` for values of options that it refuses.
+        baseline: Whether it is a classifier of scikit-learn, which has no
+            builder and no width.
     """
 
     about: str
-    width: int
+    width: int | None
     parameters: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    check: Callable[[Mapping[str, Any]], None] = lambda options: None
+    baseline: bool = False
 
+
+# What decides the features of a frozen trunk.
+_FEATURES = {
+    "backbone": "mobilenet_025",
+    "weights": "imagenet",
+    "taps": "three",
+    "resize": 0,
+}
 
 # The builder of `x` is the function `build` of `medzoo/models/x.py`.
 MODELS: dict[str, Entry] = {
@@ -50,6 +64,34 @@ MODELS: dict[str, Entry] = {
         width=32,
         parameters=310_249,
         options={"trunk": "skip_cnn", "film": False},
+    ),
+    "transfer": Entry(
+        "a head on a pretrained trunk of keras.applications",
+        width=128,
+        parameters=223_481,
+        options={
+            **_FEATURES,
+            "freeze": "all",
+            "head": "linear",
+            "dropout": 0.2,
+        },
+        check=trunks.check_options,
+    ),
+    "logistic_regression": Entry(
+        "scikit-learn's, on features of a trunk; C is chosen on val",
+        width=None,
+        parameters=222_585,
+        options=_FEATURES,
+        check=trunks.check_features,
+        baseline=True,
+    ),
+    "knn": Entry(
+        "nearest neighbours among features of a trunk; k is chosen on val",
+        width=None,
+        parameters=218_544,
+        options=_FEATURES,
+        check=trunks.check_features,
+        baseline=True,
     ),
 }
 
@@ -74,10 +116,11 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
     entry = get_entry(name)
     if "trunk" not in entry.options:
         return entry
-    trunks = [t for t, e in MODELS.items() if "trunk" not in e.options]
+    others = {"trunk", "backbone"}
+    known = [t for t, e in MODELS.items() if not others & {*e.options}]
     trunk = options.get("trunk", entry.options["trunk"])
-    if trunk not in trunks:
-        raise ValueError(unknown("trunk", trunk, trunks))
+    if trunk not in known:
+        raise ValueError(unknown("trunk", trunk, known))
     found = MODELS[trunk]
     return replace(
         entry, width=found.width, options={**found.options, **entry.options}
@@ -88,7 +131,7 @@ def build_model(
     name: str,
     num_classes: int | Sequence[int],
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     width: int | None = None,
     activation: str = "relu",
     augmentation: str = "none",
@@ -113,6 +156,10 @@ def build_model(
         ValueError: For an unknown model or option.
     """
     entry = find_entry(name, options)
+    if entry.baseline:
+        raise ValueError(
+            f"`{name}` is a classifier of scikit-learn and no network to build."
+        )
     for option in options:
         if option not in entry.options:
             raise ValueError(unknown(f"{name} option", option, entry.options))

@@ -9,7 +9,7 @@ from medzoo.models.augmentation import Augmentation
 
 
 def images_input(
-    input_shape: tuple[int, int, int], augmentation: str
+    input_shape: tuple[int, ...], augmentation: str
 ) -> tuple[KerasTensor, KerasTensor]:
     """Opens a model: raw `uint8` images in, augmented values in [-1, 1] out.
 

@@ -17,7 +17,7 @@ def solve_width(
     model: str,
     num_classes: int | tuple[int, ...],
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     parameters: int,
     **options: Any,
 ) -> int:
@@ -75,7 +75,7 @@ def count_trainable(
     model: str,
     num_classes: int | tuple[int, ...],
     *,
-    input_shape: tuple[int, int, int],
+    input_shape: tuple[int, ...],
     width: int,
     **options: Any,
 ) -> int:

@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from medzoo.models import get_entry
 from medzoo.study.expand import Planned
 from medzoo.study.process import FORKSERVER
 from medzoo.study.worker import start_worker
@@ -47,30 +48,35 @@ class Pace:
 
 def measure(run: Run) -> Pace:
     """Trains a few steps of a run, in the process that calls it."""
-    from medzoo.training.execute import load_data
+    from medzoo.training.execute import execute, load_data
+    from medzoo.training.features import with_features
     from medzoo.training.prepare import prepare_model
 
+    data = with_features(run, load_data(run))
+    num_evaluated = len(data.val) + len(data.test)
+    megabytes = num_evaluated * (data.num_classes + 1) * 4 / 2**20
+    if get_entry(run.model).baseline:
+        seconds = execute(run, read_test=False)[0].seconds["total"]
+        return Pace(0.0, 0.0, 0.0, seconds, len(data.train), megabytes)
     values = run.model_dump() | {
         "epochs": None,
         "steps": STEPS,
         "patience": None,
     }
     short = Run(**values)
-    data = load_data(run)
     trainer = Trainer(prepare_model(short, data), data, short)
     trainer.train(until=1)
     first = dict(trainer.seconds)
     trainer.train()
     found = trainer.seconds
     check = (found["check"] - first["check"]) / (STEPS - 1)
-    num_evaluated = len(data.val) + len(data.test)
     return Pace(
         start=first["first_step"] + first["check"] - check,
         step=found["train"] / (STEPS - 1),
         check=check,
         evaluate=check * num_evaluated / len(data.val),
         num_images=len(data.train),
-        megabytes=num_evaluated * (data.num_classes + 1) * 4 / 2**20,
+        megabytes=megabytes,
     )
 
 

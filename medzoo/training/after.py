@@ -7,6 +7,7 @@ import numpy as np
 from medzoo import scores
 from medzoo.data.mixed import MixedDataset, MixedImages
 from medzoo.data.split import Dataset
+from medzoo.training.baselines import Baseline
 from medzoo.training.choices import AFTER_TRAINING
 from medzoo.training.evaluate import predict_logits, to_probabilities
 from medzoo.training.fit import Trainer
@@ -23,7 +24,9 @@ Logits = dict[str, np.ndarray]
 Axes = tuple[int, ...] | tuple[tuple[int, ...], ...]
 
 
-def predict(run: Run, trainer: Trainer, data: Dataset) -> dict[str, Logits]:
+def predict(
+    run: Run, trainer: Trainer | Baseline, data: Dataset
+) -> dict[str, Logits]:
     """Predicts val and test with all options of a run, and without each.
 
     Args:

@@ -87,3 +87,15 @@ MIXES = ("none", "mixup", "cutmix")
 
 # Fields that act on a trained model, whose effect a record keeps.
 AFTER_TRAINING = ("ema", "flip_test", "adjust")
+
+# What each way to treat imbalance changes: the loss of an image, or how often
+# it is drawn.
+IMBALANCES = {
+    "none": "nothing",
+    "class_weights": "loss",
+    "effective_number": "loss",
+    "oversample": "sampling",
+    "balanced_batches": "sampling",
+    "focal": "loss",
+    "logit_adjustment": "loss",
+}

@@ -1,10 +1,6 @@
 """From a run to its record: build, train, choose on val, read test once."""
 
-import importlib.metadata
 import math
-import platform
-import resource
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,12 +11,17 @@ import numpy as np
 from medzoo import data as sources
 from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
+from medzoo.models import get_entry
+from medzoo.training.baselines import fit_baseline
+from medzoo.training.features import Features, attach_trunk, with_features
 from medzoo.training.fit import Entry, State, Trainer
+from medzoo.training.machine import list_versions, peak_memory_mb
 from medzoo.training.multi_task import net_of
 from medzoo.training.prepare import find_width, name_device, prepare_model
 from medzoo.training.record import Parameters, Record
 from medzoo.training.run import Run
 from medzoo.training.scoring import Predictions, score_test, score_val
+from medzoo.training.weights import fetch_weights
 
 if TYPE_CHECKING:
     import keras
@@ -49,7 +50,8 @@ def execute(
         on_stop: Called with the state of a training that is stopped.
         on_check: Called with each new entry of the history; says whether to
             stop there.
-        on_model: Called with the trained model, which has its best weights.
+        on_model: Called with the trained model, which has its best weights;
+            never for a baseline of scikit-learn.
 
     Returns:
         The record, and the probabilities and labels of val and test under the
@@ -57,12 +59,16 @@ def execute(
         read, its probabilities and `test_logits`.
     """
     started = time.perf_counter()
-    data = load_data(run)
+    images = load_data(run)
+    data = with_features(run, images)
     loaded = time.perf_counter()
+    if get_entry(run.model).baseline:
+        return _execute_baseline(run, data, read_test, started)
     model = prepare_model(run, data)
     built = time.perf_counter()
     trainer = Trainer(model, data, run)
-    record = _describe(run, model, data)
+    record = _describe(run, count_parameters(net_of(model), data), data)
+    record.width = find_width(run, data)
     if state is not None:
         _go_on(trainer, record, state)
     stop = None if until is None else math.ceil(until * trainer.num_steps)
@@ -80,7 +86,10 @@ def execute(
         if read_test:
             predictions = score_test(record, data, predictions)
         if on_model is not None:
-            on_model(net_of(model))
+            cached = isinstance(data, Features)
+            on_model(
+                attach_trunk(run, images, model) if cached else net_of(model)
+            )
     ended = time.perf_counter()
     _add_seconds(
         record,
@@ -125,14 +134,37 @@ def complete(
     return record, predictions
 
 
-def _describe(run: Run, model: "keras.Model", data: Dataset) -> Record:
+def _execute_baseline(
+    run: Run, data: Dataset, read_test: bool, started: float
+) -> tuple[Record, Predictions]:
+    """Fits a classifier of scikit-learn; there is nothing to stop or resume."""
+    loaded = time.perf_counter()
+    baseline = fit_baseline(run, data)
+    fitted = time.perf_counter()
+    record = _describe(run, baseline.count_parameters(data), data)
+    record.status = "done" if read_test else "trained"
+    record.chosen = baseline.chosen
+    predictions = score_val(record, baseline, data)
+    if read_test:
+        predictions = score_test(record, data, predictions)
+    ended = time.perf_counter()
+    seconds = {
+        "load": loaded - started,
+        "train": fitted - loaded,
+        "evaluate": ended - fitted,
+        "total": ended - started,
+    }
+    _add_seconds(record, seconds)
+    return record, predictions
+
+
+def _describe(run: Run, parameters: Parameters, data: Dataset) -> Record:
     """Starts the record of a run: all that is known before it is trained."""
     return Record(
         run=run,
         run_id=run.run_id,
         status="pruned",
-        parameters=count_parameters(net_of(model)),
-        width=find_width(run, data),
+        parameters=parameters,
         num_images={s: len(getattr(data, s)) for s in ("train", "val", "test")},
         device=name_device(),
         versions=list_versions(),
@@ -167,6 +199,7 @@ def require_data(run: Run) -> None:
         from medzoo.data.files import require_files
 
         require_files(run.tasks, run.size)
+    fetch_weights([run])
 
 
 def load_data(run: Run) -> Dataset:
@@ -193,25 +226,8 @@ def load_data(run: Run) -> Dataset:
     return data
 
 
-def count_parameters(model: "keras.Model") -> Parameters:
-    """Counts all weights and those that training changes."""
+def count_parameters(model: "keras.Model", data: Dataset) -> Parameters:
+    """Counts all weights, of a cached trunk too, and those that change."""
     trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
-    return Parameters(total=model.count_params(), trainable=trainable)
-
-
-def peak_memory_mb() -> float:
-    """Returns the largest resident memory of this process so far."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def list_versions() -> dict[str, str]:
-    """Returns the versions that a result may depend on."""
-    import keras
-
-    backend = keras.backend.backend()
-    names = ["medzoo", "keras", backend, "numpy"]
-    return {
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in names},
-    }
+    frozen = data.trunk_parameters if isinstance(data, Features) else 0
+    return Parameters(total=model.count_params() + frozen, trainable=trainable)

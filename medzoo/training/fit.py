@@ -14,7 +14,7 @@ from medzoo.training.averaging import averaged
 from medzoo.training.evaluate import evaluate, predict_logits, rank_entry
 from medzoo.training.mixing import mix_batch
 from medzoo.training.multi_task import make_batches
-from medzoo.training.optimizers import learning_rate_at
+from medzoo.training.optimizers import set_rates
 from medzoo.training.run import Run
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Trainer:
         """Does one step and returns the mean loss since the last check."""
         train = self.data.train
         started = time.perf_counter()
-        self.model.optimizer.learning_rate = self._learning_rate()
+        set_rates(self.model.optimizer, self.run, self.step, self.num_steps)
         images, labels = mix_batch(
             *gather(train, indices), run=self.run, step=self.step
         )
@@ -203,15 +203,6 @@ class Trainer:
         self._traced = True
         self.step += 1
         return float(loss)
-
-    def _learning_rate(self) -> float:
-        return learning_rate_at(
-            self.step,
-            self.num_steps,
-            peak=self.run.learning_rate or 0.0,
-            schedule=self.run.schedule,
-            warmup=self.run.warmup,
-        )
 
     def _check(self, loss: float) -> Entry:
         """Looks at val."""

@@ -9,8 +9,10 @@ import numpy as np
 from medzoo import scores
 from medzoo.data.batches import batch_indices, mixed_batch_indices
 from medzoo.data.mixed import MixedDataset, MixedSplit
+from medzoo.data.sampling import sampled_indices
 from medzoo.data.split import Dataset
 from medzoo.tasks import class_ranges
+from medzoo.training.choices import IMBALANCES
 from medzoo.training.evaluate import (
     average,
     predict_logits,
@@ -99,6 +101,14 @@ def make_batches(
             data.sizes,
             run.batch_size,
             alpha=run.alpha,
+            seed=run.seed,
+            start=start,
+        )
+    if IMBALANCES[run.imbalance] == "sampling":
+        return sampled_indices(
+            data.train.labels,
+            run.batch_size,
+            sampling=run.imbalance,
             seed=run.seed,
             start=start,
         )

@@ -1,36 +1,67 @@
 """Optimizers by name, and the course of the learning rate."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medzoo.training.choices import OPTIMIZERS
+from medzoo.training.rates import (
+    has_trunk_rate,
+    trunk_rate_at,
+    with_trunk_rate,
+)
 from medzoo.training.run import Run
 
 if TYPE_CHECKING:
     import keras
 
 
-def build_optimizer(run: Run) -> "keras.Optimizer":
-    """Builds the optimizer of a run at its peak learning rate."""
+def build_optimizer(
+    run: Run, model: "keras.Model | None" = None
+) -> "keras.Optimizer":
+    """Builds the optimizer of a run at its peak learning rate.
+
+    Args:
+        run: Names it.
+        model: What it is for, where the trunk has a rate of its own.
+    """
     import keras
 
     choice = OPTIMIZERS[run.optimizer]
-    options: dict[str, float | bool] = {
-        "learning_rate": float(run.learning_rate or 0)
-    }
+    options: dict[str, Any] = {"learning_rate": float(run.learning_rate or 0)}
     if run.weight_decay:
         options["weight_decay"] = run.weight_decay
     if run.ema:
         options |= {"use_ema": True, "ema_momentum": run.ema}
     if choice.keras_class == "SGD":
         options |= {"momentum": choice.momentum, "nesterov": choice.nesterov}
-    optimizer = getattr(keras.optimizers, choice.keras_class)(**options)
+    optimizer_class = getattr(keras.optimizers, choice.keras_class)
+    if model is not None and has_trunk_rate(run):
+        trunk = {id(v) for v in model.get_layer("trunk").trainable_variables}
+        found = enumerate(model.trainable_variables)
+        options["trunk"] = [index for index, v in found if id(v) in trunk]
+        optimizer_class = with_trunk_rate(optimizer_class)
+    optimizer = optimizer_class(**options)
     if run.weight_decay:
         # Decay pulls kernels to zero; biases and normalisation are left alone.
         optimizer.exclude_from_weight_decay(
             var_names=["bias", "beta", "gamma", "log_variances"]
         )
     return optimizer
+
+
+def set_rates(
+    optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
+) -> None:
+    """Sets the learning rate of one step, and that of a trunk."""
+    optimizer.learning_rate = learning_rate_at(
+        step,
+        num_steps,
+        peak=run.learning_rate or 0.0,
+        schedule=run.schedule,
+        warmup=run.warmup,
+    )
+    if has_trunk_rate(run):
+        optimizer.trunk_rate.assign(trunk_rate_at(run, step, num_steps))
 
 
 def learning_rate_at(

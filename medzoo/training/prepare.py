@@ -16,6 +16,7 @@ from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.models import build_model
 from medzoo.models.sizes import solve_width
+from medzoo.training.choices import IMBALANCES
 from medzoo.training.multi_task import (
     make_task_loss,
     task_weights,
@@ -84,19 +85,19 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     """
     import keras  # noqa: F401 - see below
 
-    weights = _class_weights(run, data)
     width = find_width(run, data)
     graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
     graph["augmentation"] = choose_preset(run.task, run.augmentation)
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, _heads(data))
-    key = repr((graph, shapes, weights, task_weights(run, data)))
+    shares = _loss_data(run, data), task_weights(run, data)
+    key = repr((graph, shapes, shares))
     # All that Keras's layers draw from, and its import as well, so that must be
     # over. `keras.utils.set_random_seed` gives the same weights, and makes
     # TensorFlow forget its compiled graphs: half a second a run.
     random.seed(run.seed)
-    model = weigh_tasks(run, data, _build(run, data, width))
-    optimizer = build_optimizer(run)
+    model = weigh_tasks(run, data, build_network(run, data, width))
+    optimizer = build_optimizer(run, model)
     optimizer.build(model.trainable_variables)
     if key in _traced:
         _traced.move_to_end(key)
@@ -117,17 +118,23 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
 
 def make_loss(run: Run, data: Dataset) -> "keras.losses.Loss":
     """Makes the loss of a run, with the classes' shares where it takes them."""
+    from medzoo.imbalance import build_imbalance_loss
     from medzoo.joint_losses import JointLoss
     from medzoo.losses import build_loss
 
     if isinstance(data, MixedDataset):
         return make_task_loss(run, data, _class_weights(run, data))
-    loss = build_loss(
-        run.loss,
-        output=run.output,
-        weight=run.loss_weight,
-        class_weights=_class_weights(run, data),
-    )
+    if IMBALANCES[run.imbalance] == "loss":
+        loss = build_imbalance_loss(
+            run.imbalance, class_counts=class_counts(data), output=run.output
+        )
+    else:
+        loss = build_loss(
+            run.loss,
+            output=run.output,
+            weight=run.loss_weight,
+            class_weights=_class_weights(run, data),
+        )
     joint = run.mix != "none" or run.options.get("members", 1) != 1
     return JointLoss(loss) if joint else loss
 
@@ -154,15 +161,28 @@ def _heads(data: Dataset) -> int | tuple[int, ...]:
     return data.heads if isinstance(data, MixedDataset) else data.num_classes
 
 
+def _loss_data(run: Run, data: Dataset) -> object:
+    """Returns what the loss of a run knows of the classes in train."""
+    if IMBALANCES[run.imbalance] == "loss":
+        return class_counts(data)
+    return _class_weights(run, data)
+
+
 def _class_weights(run: Run, data: Dataset) -> list[float] | None:
     return class_shares(data) if run.loss == "weighted_soft_f1" else None
 
 
 def class_shares(data: Dataset) -> list[float]:
     """Returns the share of each class in train."""
+    counts = np.array(class_counts(data))
+    return [float(share) for share in counts / counts.sum()]
+
+
+def class_counts(data: Dataset) -> list[int]:
+    """Returns the images of each class in train."""
     labels = data.train.labels
     counts = np.bincount(labels[labels >= 0], minlength=data.num_classes)
-    return [float(share) for share in counts / counts.sum()]
+    return [int(count) for count in counts]
 
 
 def name_device() -> str:
@@ -173,7 +193,8 @@ def name_device() -> str:
     return next((kind for kind in ("tpu", "gpu") if kind in kinds), "cpu")
 
 
-def _build(run: Run, data: Dataset, width: int) -> "keras.Model":
+def build_network(run: Run, data: Dataset, width: int) -> "keras.Model":
+    """Builds the model of a run, not compiled, with weights of its own."""
     return build_model(
         run.model,
         _heads(data),

@@ -45,6 +45,7 @@ class Record(BaseModel):
         best_step: Step whose weights were evaluated.
         parameters: Total and trainable weights.
         width: Width that the model was built with.
+        chosen: What a baseline chose on val, such as `C`.
         seconds: By part: `build`, `first_step`, `train`, `evaluate`, `total`.
         images_per_second: Of training, after the first step.
         peak_memory_mb: Largest resident memory of the process so far.
@@ -71,6 +72,7 @@ class Record(BaseModel):
     best_step: int | None = None
     parameters: Parameters | None = None
     width: int | None = None
+    chosen: dict[str, float] = {}
     seconds: dict[str, float] = {}
     images_per_second: float | None = None
     peak_memory_mb: float | None = None

@@ -19,6 +19,7 @@ from medzoo.models import find_entry
 from medzoo.training.choices import (
     ACTIVATIONS,
     AUGMENTATIONS,
+    IMBALANCES,
     LOSSES,
     MIXES,
     OPTIMIZERS,
@@ -26,6 +27,7 @@ from medzoo.training.choices import (
     TASK_WEIGHTINGS,
 )
 from medzoo.training.heads import check_heads, list_tasks
+from medzoo.training.pairs import check_pairs
 from medzoo.training.sources import check_source, check_task
 from medzoo.wording import unknown
 
@@ -34,6 +36,7 @@ RUN_VERSION = 1
 _TABLES: dict[str, Any] = {
     "activation": ACTIVATIONS,
     "augmentation": AUGMENTATIONS,
+    "imbalance": IMBALANCES,
     "loss": LOSSES,
     "mix": MIXES,
     "optimizer": OPTIMIZERS,
@@ -77,10 +80,14 @@ class Run(BaseModel):
         task_weighting: How `multi_head` weighs the losses of its tasks.
         alpha: How `multi_head` draws tasks of `n` images, in proportion to `n
             ** alpha`: 0 draws all alike, 1 as often as they have images.
+        imbalance: What makes up for classes of different sizes, if anything.
         optimizer: Name of an optimizer.
         learning_rate: Peak learning rate; the optimizer's default if left out.
         weight_decay: Decoupled weight decay; the optimizer's default if left
             out.
+        head_first: Share of the steps in which the head of `transfer` is
+            trained alone, before its trunk joins in.
+        trunk_rate: Learning rate of the trunk, as a share of the head's.
         schedule: Course of the learning rate: `constant`, `cosine` or `step`.
         warmup: Share of the steps over which the learning rate rises from 0.
         batch_size: Images a step; all of train if it has fewer.
@@ -126,9 +133,12 @@ class Run(BaseModel):
     # Of a batch of 128, breastmnist has 0.2 images at alpha 1, 1.7 at 0.5 and
     # 12 at 0, where its 546 images are seen as often as tissuemnist's 165,466.
     alpha: float = Field(0.5, ge=0, le=1)
+    imbalance: str = "none"
     optimizer: str = "adam"
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
+    head_first: float = Field(0.0, ge=0, lt=1)
+    trunk_rate: float = Field(1.0, gt=0)
     schedule: str = "constant"
     warmup: float = Field(0.0, ge=0, lt=1)
     batch_size: int = Field(128, ge=1)
@@ -195,6 +205,7 @@ class Run(BaseModel):
                     f"Received: {option}={value!r}."
                 )
         filled["options"] = dict(sorted({**entry.options, **options}.items()))
+        entry.check(filled["options"])
         return filled
 
     @model_validator(mode="after")
@@ -212,6 +223,7 @@ class Run(BaseModel):
                 f"both. Received: width={self.width}, "
                 f"parameters={self.parameters}."
             )
+        check_pairs(self)
         return self
 
     @property

@@ -7,6 +7,7 @@ import numpy as np
 from medzoo.data.mixed import MixedDataset, MixedSplit
 from medzoo.data.split import Dataset, Split
 from medzoo.training.after import predict
+from medzoo.training.baselines import Baseline
 from medzoo.training.evaluate import evaluate, to_probabilities
 from medzoo.training.fit import Trainer
 from medzoo.training.multi_task import score_tasks
@@ -22,7 +23,9 @@ Predictions = dict[str, np.ndarray]
 _WAITING = "test_logits"
 
 
-def score_val(record: Record, trainer: Trainer, data: Dataset) -> Predictions:
+def score_val(
+    record: Record, trainer: Trainer | Baseline, data: Dataset
+) -> Predictions:
     """Predicts val and test, and scores val.
 
     Args:

@@ -1,0 +1,169 @@
+"""Trunks of `keras.applications` as layers: weights, taps, frozen blocks."""
+
+import re
+import warnings
+from pathlib import Path
+
+import keras
+from keras import KerasTensor, Model, layers, ops
+
+from medzoo.models.trunks import TRUNKS, require_weights
+
+# Mean and deviation of ImageNet's red, green and blue, 0 to 1.
+MEAN = (0.485, 0.456, 0.406)
+DEVIATION = (0.229, 0.224, 0.225)
+# Mean of its blue, green and red, 0 to 255, as Caffe had it.
+BGR_MEAN = (103.939, 116.779, 123.68)
+
+
+def build_trunk(
+    input_shape: tuple[int, ...],
+    *,
+    backbone: str,
+    weights: str,
+    taps: str,
+    resize: int,
+) -> Model:
+    """Builds what makes features of images whose values lie in [-1, 1].
+
+    Args:
+        input_shape: `(height, width, channels)`.
+        backbone: As for `transfer.build`.
+        weights: As for `transfer.build`.
+        taps: As for `transfer.build`.
+        resize: As for `transfer.build`.
+
+    Returns:
+        A model to features `(batch, num_features)`.
+
+    Raises:
+        ValueError: If the trunk has no such layers, or the weights are those of
+            another architecture.
+        FileNotFoundError: If the weights are not there.
+    """
+    entry = TRUNKS[backbone]
+    height, width = (resize or max(s, entry.minimum) for s in input_shape[:2])
+    network = getattr(keras.applications, entry.application)(
+        include_top=False,
+        weights=None,
+        input_shape=(height, width, 3),
+        pooling="avg",
+        **entry.options,
+    )
+    path = require_weights(backbone, weights)
+    if path is not None:
+        _load(network, path, backbone)
+    averages = _find_taps(network, taps, backbone)
+    features = Model(network.input, averages, name="backbone")
+    inputs = x = keras.Input(input_shape, name="pixels")
+    if (height, width) != tuple(input_shape[:2]):
+        x = layers.Resizing(
+            height, width, interpolation="bicubic", name="resize"
+        )(x)
+    if input_shape[-1] == 1:
+        x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
+    x = features(_scale(x, entry.pixels))
+    if isinstance(x, list):
+        x = layers.Concatenate(name="features")(x)
+    return Model(inputs, x, name="trunk")
+
+
+def freeze_trunk(network: Model, freeze: str, block: str) -> None:
+    """Freezes what `freeze` names of a trunk made by `build_trunk`.
+
+    Raises:
+        ValueError: If it asks for more blocks than there are.
+    """
+    if freeze == "all":
+        network.trainable = False
+    found = network.get_layer("backbone").layers
+    if freeze == "bn":
+        for layer in found:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.trainable = False
+    if not freeze.isdecimal():
+        return
+    blocks = [re.search(block, layer.name) for layer in found]
+    names = list(dict.fromkeys(match[1] for match in blocks if match))
+    if int(freeze) >= len(names):
+        raise ValueError(
+            f"The trunk has {len(names)} blocks. Expected `freeze` of 1 to "
+            f"{len(names) - 1}, or all. Received: freeze={freeze!r}."
+        )
+    for layer, match in zip(found, blocks, strict=True):
+        if match and match[1] == names[int(freeze)]:
+            return
+        layer.trainable = False
+
+
+def _load(network: Model, path: Path, trunk: str) -> None:
+    try:
+        # Of some files Keras takes what fits, and only warns of the rest.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
+        raise ValueError(
+            f"{path} does not hold the weights of trunk `{trunk}`. Expected "
+            f"those of {TRUNKS[trunk].application} without its classifier, as "
+            f"Keras saves them. Received: {str(error).splitlines()[0]}"
+        ) from error
+
+
+def _find_taps(network: Model, taps: str, trunk: str) -> list[KerasTensor]:
+    """Returns the averages over positions of what the named layers give."""
+    if taps == "last":
+        return [network.output]
+    if taps == "three":
+        return [*map(_average, _ends(network)[-3:-1]), network.output]
+    known = [layer.name for layer in network.layers]
+    for name in taps.split(","):
+        if name not in known:
+            raise ValueError(
+                f"Trunk `{trunk}` has no layer `{name}`. Expected `taps` of "
+                f"last, three, or names of layers, such as {known[-3]}. "
+                f"Received: taps={taps!r}."
+            )
+    return [
+        _average(network.get_layer(name).output) for name in taps.split(",")
+    ]
+
+
+def _ends(network: Model) -> list[KerasTensor]:
+    """Returns the last output of each resolution, but for padded ones."""
+    maps = [
+        operation.output
+        for operation in network.operations
+        if not isinstance(operation, (layers.ZeroPadding2D, keras.Model))
+        and len(operation.output.shape) == 4
+    ]
+    # Squeeze-and-excitation blocks have maps of one pixel on the way.
+    least = maps[-1].shape[1]
+    ends = {x.shape[1]: x for x in maps if x.shape[1] >= least}
+    return [ends[height] for height in sorted(ends, reverse=True)]
+
+
+def _average(x: KerasTensor) -> KerasTensor:
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D(name=f"average_{x.shape[1]}")(x)
+    return x
+
+
+def _scale(x: KerasTensor, pixels: str) -> KerasTensor:
+    """Maps values in [-1, 1] to those that a trunk was trained on."""
+    if pixels == "symmetric":
+        return x
+    if pixels == "normalised":
+        return layers.Rescaling(
+            [0.5 / d for d in DEVIATION],
+            offset=[
+                (0.5 - m) / d for m, d in zip(MEAN, DEVIATION, strict=True)
+            ],
+            name="to_normalised",
+        )(x)
+    x = layers.Rescaling(127.5, offset=127.5, name="to_bytes")(x)
+    if pixels == "bgr":
+        x = ops.flip(x, axis=-1)
+        offset = [-mean for mean in BGR_MEAN]
+        x = layers.Rescaling(1.0, offset=offset, name="to_bgr")(x)
+    return x

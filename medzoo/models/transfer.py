@@ -1,0 +1,133 @@
+"""A head on a pretrained trunk, from raw images of any size."""
+
+import random
+
+from keras import Input, Model, layers
+
+from medzoo.models.blocks import images_input, logits_head
+from medzoo.models.pretrained import build_trunk, freeze_trunk
+from medzoo.models.trunks import TRUNKS, check_options
+
+
+def build(
+    num_classes: int,
+    *,
+    input_shape: tuple[int, ...],
+    width: int = 128,
+    activation: str = "relu",
+    augmentation: str = "none",
+    backbone: str = "mobilenet_025",
+    weights: str = "imagenet",
+    freeze: str = "all",
+    taps: str = "three",
+    head: str = "linear",
+    dropout: float = 0.2,
+    resize: int = 0,
+) -> Model:
+    """Builds a trunk of `keras.applications` with a head for the task.
+
+    Images are augmented, resized (bicubic), made RGB and scaled as the trunk
+    knows them. What it makes of them is averaged over positions: the features.
+    The head normalises them over the batch, since their scales differ by
+    orders of magnitude, and ends in logits.
+
+    Args:
+        num_classes: Number of logits.
+        input_shape: `(height, width, channels)`; or `(num_features,)` for the
+            head alone, which then takes what `build_features` gives.
+        width: Units of the hidden layer of the head `mlp`.
+        activation: Activation of that layer.
+        augmentation: A preset of `medzoo.models.augmentation`.
+        backbone: A name of `TRUNKS`.
+        weights: `imagenet`, `none` for random ones, or the path of a file that
+            Keras saved for this trunk without its classifier.
+        freeze: `all`: the trunk is as it was, statistics too; `none`; `bn`: all
+            but the batch norms are trained; a number: so many blocks from the
+            images on are frozen.
+        taps: `last` for the end of the trunk, `three` for the ends of its last
+            three resolutions, or names of its layers joined by commas.
+        head: `linear`, or `mlp` with one hidden layer.
+        dropout: Share of the features dropped in training.
+        resize: Height and width for the trunk; 0 for those of the image, or
+            what the trunk needs at least.
+
+    Returns:
+        A model from `uint8` images to logits `(batch, num_classes)`.
+
+    Raises:
+        ValueError: For an option that the trunk does not have, or weights of
+            another architecture.
+        FileNotFoundError: If the weights are not there.
+
+    Example:
+
+    >>> model = build(2, input_shape=(28, 28, 1), weights="none")
+    >>> len(model.trainable_weights), model.output_shape
+    (2, (None, 2))
+    """
+    check_options(
+        {
+            "backbone": backbone,
+            "freeze": freeze,
+            "head": head,
+            "dropout": dropout,
+            "resize": resize,
+        }
+    )
+    # A seed gives a head the same weights with its trunk and without it.
+    state = random.getstate()
+    if len(input_shape) == 1:
+        inputs = x = Input(input_shape, name="features")
+    else:
+        network = build_trunk(
+            input_shape,
+            backbone=backbone,
+            weights=weights,
+            taps=taps,
+            resize=resize,
+        )
+        freeze_trunk(network, freeze, TRUNKS[backbone].block)
+        inputs, x = images_input(input_shape, augmentation)
+        x = network(x, training=False if freeze == "all" else None)
+    random.setstate(state)
+    x = layers.BatchNormalization(
+        momentum=0.9, center=False, scale=False, name="head_norm"
+    )(x)
+    if head == "mlp":
+        if dropout:
+            x = layers.Dropout(dropout, name="hidden_dropout")(x)
+        x = layers.Dense(width, activation=activation, name="hidden")(x)
+        dropout = 0.0
+    logits = logits_head(x, num_classes, dropout=dropout)
+    return Model(inputs, logits, name="transfer")
+
+
+def build_features(
+    input_shape: tuple[int, ...],
+    *,
+    backbone: str,
+    weights: str,
+    taps: str,
+    resize: int,
+) -> Model:
+    """Builds the part of a model that a frozen trunk makes up.
+
+    Args:
+        input_shape: `(height, width, channels)`.
+        backbone: As for `build`.
+        weights: As for `build`.
+        taps: As for `build`.
+        resize: As for `build`.
+
+    Returns:
+        A model from `uint8` images to features `(batch, num_features)`.
+    """
+    network = build_trunk(
+        input_shape,
+        backbone=backbone,
+        weights=weights,
+        taps=taps,
+        resize=resize,
+    )
+    inputs, x = images_input(input_shape, "none")
+    return Model(inputs, network(x, training=False), name="features")

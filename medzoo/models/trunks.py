@@ -1,0 +1,229 @@
+"""Pretrained trunks by name, and what a run may ask of them, without Keras."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medzoo.wording import unknown
+
+PUBLISHER = "https://storage.googleapis.com/tensorflow/keras-applications"
+HEADS = ("linear", "mlp")
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """One network of `keras.applications`, without its classifier.
+
+    Args:
+        application: Name of its function there.
+        file: Its ImageNet weights below `PUBLISHER`.
+        pixels: What it was trained on: `bytes` (0 to 255), `symmetric` (-1 to
+            1), `normalised` (by the mean and deviation of ImageNet), or `bgr`
+            (blue first, minus the mean).
+        block: Pattern whose group names the block of a layer by its name.
+        options: Further arguments of the function.
+        minimum: Smallest height and width.
+    """
+
+    application: str
+    file: str
+    pixels: str
+    block: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    minimum: int = 32
+
+
+def _mobilenet(alpha: float, file: str) -> Trunk:
+    return Trunk(
+        "MobileNet",
+        f"mobilenet/mobilenet_{file}_224_tf_no_top.h5",
+        pixels="symmetric",
+        block=r"conv_(?:pad|dw|pw)_(\d+)",
+        options={"alpha": alpha},
+    )
+
+
+def _mobilenet_v3(size: str) -> Trunk:
+    return Trunk(
+        f"MobileNetV3{size.title()}",
+        f"mobilenet_v3/weights_mobilenet_v3_{size}_224_1.0_float_no_top_v2.h5",
+        pixels="bytes",
+        block=r"(expanded_conv(?:_\d+)?)_",
+    )
+
+
+def _convnext(size: str) -> Trunk:
+    return Trunk(
+        f"ConvNeXt{size.title()}",
+        f"convnext/convnext_{size}_notop.h5",
+        pixels="bytes",
+        block=r"(stage_\d_block_\d+)_",
+    )
+
+
+def _efficientnet_v2(size: str) -> Trunk:
+    return Trunk(
+        f"EfficientNetV2{size.upper()}",
+        f"efficientnet_v2/efficientnetv2-{size}_notop.h5",
+        pixels="bytes",
+        block=r"(block\d[a-z])_",
+    )
+
+
+def _others(
+    application: str, folder: str, *, pixels: str, block: str, minimum: int = 32
+) -> Trunk:
+    name = application.lower()
+    ending = "weights_tf_dim_ordering_tf_kernels_notop.h5"
+    file = f"{folder}/{name}_{ending}"
+    return Trunk(application, file, pixels, block, minimum=minimum)
+
+
+# EfficientNet's first version is not here: Keras adds a layer to it for weights
+# of ImageNet alone, so that no other weights can be put in their place.
+TRUNKS: dict[str, Trunk] = {
+    "mobilenet_025": _mobilenet(0.25, "2_5"),
+    "mobilenet_050": _mobilenet(0.5, "5_0"),
+    "mobilenet": _mobilenet(1.0, "1_0"),
+    "mobilenet_v2": Trunk(
+        "MobileNetV2",
+        "mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224"
+        "_no_top.h5",
+        pixels="symmetric",
+        block=r"(expanded_conv|block_\d+)_",
+    ),
+    **{f"mobilenet_v3_{s}": _mobilenet_v3(s) for s in ("small", "large")},
+    **{f"convnext_{s}": _convnext(s) for s in ("tiny", "small", "base")},
+    **{
+        f"efficientnet_v2_{s}": _efficientnet_v2(s)
+        for s in ("b0", "b1", "b2", "b3", "s", "m")
+    },
+    **{
+        f"resnet_{n}": _others(
+            f"ResNet{n}", "resnet", pixels="bgr", block=r"(conv\d_block\d+)_"
+        )
+        for n in (50, 101, 152)
+    },
+    **{
+        f"resnet_v2_{n}": _others(
+            f"ResNet{n}V2",
+            "resnet",
+            pixels="symmetric",
+            block=r"(conv\d_block\d+)_",
+        )
+        for n in (50, 101, 152)
+    },
+    **{
+        f"densenet_{n}": _others(
+            f"DenseNet{n}",
+            "densenet",
+            pixels="normalised",
+            block=r"(conv\d_block\d+)_",
+        )
+        for n in (121, 169, 201)
+    },
+    **{
+        f"vgg_{n}": _others(
+            f"VGG{n}", f"vgg{n}", pixels="bgr", block=r"(block\d)_"
+        )
+        for n in (16, 19)
+    },
+    "xception": _others(
+        "Xception",
+        "xception",
+        pixels="symmetric",
+        block=r"(block\d+)_",
+        minimum=71,
+    ),
+}
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Checks all options of `transfer` that need no trunk to be built.
+
+    Raises:
+        ValueError: For a value that no trunk has.
+    """
+    if options["backbone"] not in TRUNKS:
+        raise ValueError(unknown("backbone", options["backbone"], TRUNKS))
+    check_features(options)
+    if options["head"] not in HEADS:
+        raise ValueError(unknown("head", options["head"], HEADS))
+    freeze = options["freeze"]
+    blocks = freeze.isdecimal() and int(freeze) > 0
+    if freeze not in ("all", "none", "bn") and not blocks:
+        raise ValueError(
+            "`freeze` must be all, none, bn (batch norm alone) or the number "
+            f"of blocks to freeze, such as 5. Received: freeze={freeze!r}."
+        )
+    if not 0 <= options["dropout"] < 1:
+        raise ValueError(
+            "`dropout` must be at least 0 and less than 1. "
+            f"Received: dropout={options['dropout']}."
+        )
+
+
+def check_features(options: Mapping[str, Any]) -> None:
+    """Checks the options of baselines; their trunk may be `none`, for pixels.
+
+    Raises:
+        ValueError: For a value that no trunk has.
+    """
+    if options["backbone"] == "none":
+        return
+    if options["backbone"] not in TRUNKS:
+        expected = ["none", *TRUNKS]
+        raise ValueError(unknown("backbone", options["backbone"], expected))
+    minimum = TRUNKS[options["backbone"]].minimum
+    if options["resize"] and options["resize"] < minimum:
+        raise ValueError(
+            f"Trunk `{options['backbone']}` needs images of {minimum} pixels. "
+            f"Expected `resize` of {minimum} or more, or 0 for the larger of "
+            f"that and the image. Received: resize={options['resize']}."
+        )
+
+
+def find_weights(trunk: str, weights: str) -> Path | None:
+    """Returns the file of a trunk's weights, there or not; `None` for `none`.
+
+    `imagenet` is where Keras keeps its downloads: the folder `models` of
+    `KERAS_HOME`, which is `~/.keras` if it is not set.
+
+    Args:
+        trunk: A name of `TRUNKS`.
+        weights: `imagenet`, `none`, or the path of a file.
+
+    Example:
+
+    >>> find_weights("mobilenet_025", "imagenet").name
+    'mobilenet_2_5_224_tf_no_top.h5'
+    """
+    if weights == "none":
+        return None
+    if weights != "imagenet":
+        return Path(weights).expanduser()
+    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    return home / "models" / Path(TRUNKS[trunk].file).name
+
+
+def require_weights(trunk: str, weights: str) -> Path | None:
+    """Returns the file of a trunk's weights, and sees to it that it is there.
+
+    Raises:
+        FileNotFoundError: If it is not.
+    """
+    path = find_weights(trunk, weights)
+    if path is None or path.is_file():
+        return path
+    if weights == "imagenet":
+        way_out = (
+            f"Download {PUBLISHER}/{TRUNKS[trunk].file} to that place, or pass "
+            "weights='none' to start from random ones"
+        )
+    else:
+        way_out = "Expected `imagenet`, `none`, or the path of a file"
+    raise FileNotFoundError(
+        f"No weights for trunk `{trunk}`. Looked for: {path}. {way_out}."
+    )

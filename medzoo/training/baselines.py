@@ -1,0 +1,139 @@
+"""Classifiers of scikit-learn on frozen features, beside trained models."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo.data.split import Dataset, Split
+from medzoo.training.evaluate import predict_logits, to_probabilities
+from medzoo.training.features import Features
+from medzoo.training.prepare import class_counts, make_loss
+from medzoo.training.record import Parameters
+from medzoo.training.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+# Tried in this order; of equally good ones the first is taken.
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
+NEIGHBOURS = (49, 25, 15, 9, 5, 3, 1)
+# Smallest probability whose logarithm is taken.
+LEAST = 1e-12
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A fitted classifier in the place of a trained model and its trainer.
+
+    Args:
+        classifier: Of scikit-learn, on flat features.
+        num_classes: Of the task; train may have fewer.
+        loss: The loss of the run, for its tables.
+        chosen: What was chosen on val.
+        spread: Votes that are spread over all classes, beside `votes` real
+            ones, so that no probability is 0.
+        votes: See `spread`.
+    """
+
+    classifier: Any
+    num_classes: int
+    loss: "keras.losses.Loss"
+    chosen: dict[str, float]
+    spread: float = 0.0
+    votes: float = 1.0
+
+    @property
+    def model(self) -> "Baseline":
+        return self
+
+    def restore_best(self, *, average: bool = True) -> None:
+        """Does nothing: there are no other weights."""
+
+    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+        """Returns logarithms of probabilities, `(n, num_classes)`."""
+        found = np.zeros((len(images), self.num_classes))
+        classes = self.classifier.classes_
+        found[:, classes] = self.classifier.predict_proba(_flatten(images))
+        even = self.spread / self.num_classes
+        smooth = (self.votes * found + even) / (self.votes + self.spread)
+        return np.log(np.maximum(smooth, LEAST))
+
+    def count_parameters(self, data: Dataset) -> Parameters:
+        """Counts the weights that were fitted, and those of the trunk."""
+        last = self.classifier[-1]
+        arrays = (getattr(last, k, ()) for k in ("coef_", "intercept_"))
+        fitted = sum(map(np.size, arrays))
+        frozen = data.trunk_parameters if isinstance(data, Features) else 0
+        return Parameters(total=fitted + frozen, trainable=fitted)
+
+
+def fit_baseline(run: Run, data: Dataset) -> Baseline:
+    """Fits a classifier on train, and chooses its one dial on val.
+
+    `logistic_regression` has the inverse strength `C` of its L2 penalty, `knn`
+    the number `k` of neighbours, by cosine. Both see features or pixels scaled
+    to mean 0 and deviation 1 over train.
+
+    Args:
+        run: Names the model.
+        data: Features, or images where the run asks for pixels.
+
+    Returns:
+        The best by macro F1 on val (ties: by cross entropy).
+    """
+    from medzoo.scores import score
+
+    labelled = data.train.labels >= 0
+    train = Split(data.train.images[labelled], data.train.labels[labelled])
+    features = _flatten(train.images)
+
+    def rank(baseline: Baseline) -> tuple[float, ...]:
+        logits = predict_logits(baseline, data.val.images)
+        found = score(
+            to_probabilities(logits), data.val.labels, data.num_classes
+        )
+        return (found["macro_f1"] or 0.0, -(found["cross_entropy"] or 0.0))
+
+    candidates = list(_candidates(run, data, len(train)))
+    for baseline in candidates:
+        baseline.classifier.fit(features, train.labels)
+    return max(candidates, key=rank)
+
+
+def _candidates(run: Run, data: Dataset, num_images: int) -> Iterator[Baseline]:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    num_classes, loss = data.num_classes, make_loss(run, data)
+    if run.model == "logistic_regression":
+        weights = _class_weights(run, data)
+        for strength in STRENGTHS:
+            classifier = LogisticRegression(
+                C=strength, class_weight=weights, max_iter=2000
+            )
+            scaled = make_pipeline(StandardScaler(), classifier)
+            yield Baseline(scaled, num_classes, loss, {"C": strength})
+    for k in NEIGHBOURS if run.model == "knn" else ():
+        if k <= num_images:
+            classifier = KNeighborsClassifier(k, metric="cosine")
+            scaled = make_pipeline(StandardScaler(), classifier)
+            yield Baseline(
+                scaled, num_classes, loss, {"k": k}, spread=1.0, votes=k
+            )
+
+
+def _class_weights(run: Run, data: Dataset) -> dict[int, float] | None:
+    if run.imbalance == "none":
+        return None
+    from medzoo.imbalance import CLASS_WEIGHTS
+
+    weights = CLASS_WEIGHTS[run.imbalance](class_counts(data))
+    return dict(enumerate(weights))
+
+
+def _flatten(images: np.ndarray) -> np.ndarray:
+    return np.asarray(images, dtype="float64").reshape(len(images), -1)

@@ -1,0 +1,185 @@
+"""The feature cache: a frozen trunk sees each image once, not once an epoch."""
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import random
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock
+
+from medzoo.data.folders import cache_folder, writing
+from medzoo.data.split import Dataset, Split
+from medzoo.models.trunks import require_weights
+from medzoo.tasks import SPLITS
+from medzoo.training.evaluate import predict_logits
+from medzoo.training.prepare import build_network, find_width, name_device
+from medzoo.training.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+# Part of every key. Raise it when a trunk would give other features.
+FEATURES_VERSION = 1
+# Images between two writes, so that memory does not grow with the split.
+CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Features(Dataset):
+    """A dataset of features in place of images.
+
+    Args:
+        trunk_parameters: Weights of the trunk that made them, all frozen.
+    """
+
+    trunk_parameters: int = 0
+
+
+def is_cacheable(run: Run) -> bool:
+    """Says whether the trunk of a run gives the same features every epoch."""
+    if "backbone" not in run.options or run.options["backbone"] == "none":
+        return False
+    frozen = run.options.get("freeze", "all") == "all"
+    moved = run.augmentation != "none" or run.mix != "none" or run.flip_test
+    return frozen and not moved
+
+
+def with_features(run: Run, data: Dataset) -> Dataset:
+    """Puts features in the place of images, where the run allows it.
+
+    They lie in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`) under
+    `medzoo/features`, in a folder for each trunk, weights, taps, size and data.
+    The first of all runs and processes that needs them makes them, the others
+    wait, and all map them into memory.
+
+    Args:
+        run: What is to be trained.
+        data: Its images.
+
+    Returns:
+        `Features` with arrays of shape `(n, num_features)`, `float32`, and the
+        labels of `data`; `data` itself where the trunk is trained too, or sees
+        augmented images.
+
+    Raises:
+        FileNotFoundError: If the weights of the trunk are not there, or the
+            cache cannot be written.
+        ValueError: If the weights are those of another trunk.
+    """
+    if not is_cacheable(run):
+        return data
+    about = _describe(run, data)
+    text = json.dumps(about, sort_keys=True)
+    key = hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder = cache_folder() / "features" / key
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(f"{folder}.lock").acquire()
+    with lock:
+        if not folder.is_dir():
+            _make(folder, run, data, about)
+    facts = json.loads((folder / "about.json").read_text())
+    values: dict[str, Any] = vars(data) | {
+        name: _read(folder, name, data) for name in SPLITS
+    }
+    return Features(**values, trunk_parameters=facts["trunk_parameters"])
+
+
+def attach_trunk(run: Run, data: Dataset, head: "keras.Model") -> "keras.Model":
+    """Puts a head that was trained on features on its trunk.
+
+    Args:
+        run: What was trained.
+        data: Its images, not their features.
+        head: The trained model.
+
+    Returns:
+        The whole model, from raw images to logits.
+    """
+    random.seed(run.seed)  # Decides a trunk without pretrained weights.
+    whole = build_network(run, data, find_width(run, data))
+    for layer in head.layers:
+        if layer.weights:
+            whole.get_layer(layer.name).set_weights(layer.get_weights())
+    return whole
+
+
+def _describe(run: Run, data: Dataset) -> dict[str, Any]:
+    """Returns all that decides the features of a run."""
+    import keras
+
+    backend = keras.backend.backend()
+    options: Mapping[str, Any] = run.options
+    path = require_weights(options["backbone"], options["weights"])
+    about = {
+        "version": FEATURES_VERSION,
+        "weights": _hash(path, path.stat().st_mtime_ns) if path else run.seed,
+        "data": data.fingerprint,
+        "shape": data.input_shape,
+        "max_images": run.max_images and [run.max_images, run.seed],
+        "versions": {
+            name: importlib.metadata.version(name)
+            for name in ("keras", backend)
+        },
+    }
+    return about | {
+        name: options[name] for name in ("backbone", "taps", "resize")
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def _hash(path: Path, modified: int) -> str:
+    """Hashes a file; `modified` keeps a changed one from being remembered."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _make(
+    folder: Path, run: Run, data: Dataset, about: Mapping[str, Any]
+) -> None:
+    """Runs the trunk over all images; the folder appears when it is whole."""
+    from medzoo.models.transfer import build_features
+
+    random.seed(run.seed)
+    options: Mapping[str, Any] = run.options
+    names = ("backbone", "weights", "taps", "resize")
+    model = build_features(
+        data.input_shape, **{name: options[name] for name in names}
+    )
+    model.compile(jit_compile=name_device() != "cpu")
+    facts = {**about, "trunk_parameters": model.count_params()}
+    with (
+        writing(folder),
+        tempfile.TemporaryDirectory(
+            dir=folder.parent, ignore_cleanup_errors=True
+        ) as made,
+    ):
+        for name in SPLITS:
+            _predict(
+                model, getattr(data, name).images, Path(made, f"{name}.npy")
+            )
+        Path(made, "about.json").write_text(json.dumps(facts, indent=1))
+        Path(made).rename(folder)
+
+
+def _predict(model: "keras.Model", images: np.ndarray, path: Path) -> None:
+    shape = (len(images), model.output_shape[-1])
+    features = np.lib.format.open_memmap(
+        path, mode="w+", dtype="float32", shape=shape
+    )
+    for start in range(0, len(images), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        features[chunk] = predict_logits(model, images[chunk])
+    features.flush()
+
+
+def _read(folder: Path, name: str, data: Dataset) -> Split:
+    features = np.load(folder / f"{name}.npy", mmap_mode="r")
+    return replace(getattr(data, name), images=features)
