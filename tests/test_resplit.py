@@ -5,7 +5,7 @@ import pytest
 
 from medzoo.data.resplit import NUM_FOLDS, resplit
 from medzoo.data.split import Dataset, Split
-from medzoo.training.execute import load_data
+from medzoo.training.execute import complete, execute
 from medzoo.training.run import Run
 
 
@@ -62,14 +62,17 @@ def test_a_seed_decides_the_splits():
 
 
 def test_a_run_may_ask_for_new_splits():
-    run = Run(task="breastmnist", data="synthetic", resplit=True, seed=1)
-    data, plain = (
-        load_data(run),
-        load_data(Run(task="breastmnist", data="synthetic")),
+    values = {"task": "breastmnist", "data": "synthetic", "model": "mlp"}
+    values |= {"width": 4, "steps": 1}
+    plain, _ = execute(Run(**values))
+    run = Run(**values, resplit=True, seed=1)
+    record, predictions = execute(run)
+    counts = plain.num_images
+    assert sum(record.num_images.values()) == counts["train"] + counts["val"]
+    assert record.data_fingerprint != plain.data_fingerprint
+    trained, waiting = execute(run, read_test=False)
+    done, found = complete(trained, waiting)
+    assert done.scores == record.scores
+    np.testing.assert_array_equal(
+        found["test_labels"], predictions["test_labels"]
     )
-    assert len(data.train) + len(data.val) + len(data.test) == len(
-        plain.train
-    ) + len(plain.val)
-    assert data.fingerprint != plain.fingerprint
-    other = load_data(run.model_copy(update={"seed": 2}))
-    assert other.fingerprint != data.fingerprint

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from medzoo.study.expand import expand
 from medzoo.study.run_file import list_recipes, read_run
+from medzoo.study.spec import read_study
 from medzoo.tasks import NAMES
 from medzoo.training.run import Run
 
@@ -41,6 +43,13 @@ def test_flags_win_over_the_file_and_the_file_over_the_recipe(file):
 @pytest.mark.parametrize("recipe", list_recipes())
 def test_a_recipe_is_one_for_all_tasks(recipe, task):
     assert read_run(recipe=recipe, task=task).task == task
+
+
+def test_the_study_of_the_recipes_asks_for_the_recipes():
+    for planned in expand(read_study("best")):
+        run = planned.run
+        recipe = planned.trial.name
+        assert run == read_run(recipe=recipe, task=run.task, seed=run.seed)
 
 
 @pytest.mark.parametrize(

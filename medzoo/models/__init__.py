@@ -42,6 +42,7 @@ _FEATURES = {
     "backbone": "mobilenet_025",
     "weights": "imagenet",
     "taps": "three",
+    "pool": "mean",
     "resize": 0,
 }
 
@@ -71,6 +72,7 @@ MODELS: dict[str, Entry] = {
         parameters=223_481,
         options={
             **_FEATURES,
+            "views": "plain",
             "freeze": "all",
             "head": "linear",
             "dropout": 0.2,
@@ -78,10 +80,10 @@ MODELS: dict[str, Entry] = {
         check=trunks.check_options,
     ),
     "logistic_regression": Entry(
-        "scikit-learn's, on features of a trunk; C is chosen on val",
+        "scikit-learn's, on features of a trunk; C is given or chosen on val",
         width=None,
         parameters=222_585,
-        options=_FEATURES,
+        options={**_FEATURES, "views": "plain", "strength": 0.0},
         check=trunks.check_features,
         baseline=True,
     ),

@@ -43,18 +43,18 @@ def logits_head(
 
 
 @keras.saving.register_keras_serializable(package="medzoo")
-class Members(layers.Layer):
-    """Averages the logits of networks that are trained side by side.
+class MeanLogits(layers.Layer):
+    """Averages the logits of members, but not in training.
 
-    In training it gives all of them, shape `(batch, members, num_classes)`, so
-    that each has a loss of its own (`medzoo.joint_losses`): nothing but their
-    first weights tells them apart, and their errors differ
-    ([Lakshminarayanan et al., 2017](https://arxiv.org/abs/1612.01474)).
+    Members are networks that are trained side by side, or views of an image; in
+    training each has a loss of its own (`medzoo.joint_losses`), so it gives all
+    of them then, shape `(batch, members, num_classes)`. Networks that only
+    their first weights tell apart err differently ([Lakshminarayanan et al.,
+    2017](https://arxiv.org/abs/1612.01474)).
     """
 
-    def call(self, logits: list[Any], training: bool = False) -> Any:
-        members = ops.stack(logits, axis=1)
-        return members if training else ops.mean(members, axis=1)
+    def call(self, logits: Any, training: bool = False) -> Any:
+        return logits if training else ops.mean(logits, axis=1)
 
 
 def residual_block(

@@ -23,6 +23,7 @@ def build_trunk(
     weights: str,
     taps: str,
     resize: int,
+    pool: str = "mean",
 ) -> Model:
     """Builds what makes features of images whose values lie in [-1, 1].
 
@@ -32,6 +33,7 @@ def build_trunk(
         weights: As for `transfer.build`.
         taps: As for `transfer.build`.
         resize: As for `transfer.build`.
+        pool: As for `transfer.build`.
 
     Returns:
         A model to features `(batch, num_features)`.
@@ -53,8 +55,8 @@ def build_trunk(
     path = require_weights(backbone, weights)
     if path is not None:
         _load(network, path, backbone)
-    averages = _find_taps(network, taps, backbone)
-    features = Model(network.input, averages, name="backbone")
+    pooled = _pool(network, _find_taps(network, taps, backbone), pool)
+    features = Model(network.input, pooled, name="backbone")
     inputs = x = keras.Input(input_shape, name="pixels")
     if (height, width) != tuple(input_shape[:2]):
         x = layers.Resizing(
@@ -111,11 +113,9 @@ def _load(network: Model, path: Path, trunk: str) -> None:
 
 
 def _find_taps(network: Model, taps: str, trunk: str) -> list[KerasTensor]:
-    """Returns the averages over positions of what the named layers give."""
-    if taps == "last":
-        return [network.output]
-    if taps == "three":
-        return [*map(_average, _ends(network)[-3:-1]), network.output]
+    """Returns what the named layers give, before it is pooled."""
+    if taps in ("last", "three"):
+        return _ends(network)[-3 if taps == "three" else -1 :]
     known = [layer.name for layer in network.layers]
     for name in taps.split(","):
         if name not in known:
@@ -124,9 +124,19 @@ def _find_taps(network: Model, taps: str, trunk: str) -> list[KerasTensor]:
                 f"last, three, or names of layers, such as {known[-3]}. "
                 f"Received: taps={taps!r}."
             )
-    return [
-        _average(network.get_layer(name).output) for name in taps.split(",")
-    ]
+    return [network.get_layer(name).output for name in taps.split(",")]
+
+
+def _pool(
+    network: Model, maps: list[KerasTensor], pool: str
+) -> list[KerasTensor]:
+    """Returns the averages over positions, and the deviations if asked for."""
+    end = _ends(network)[-1]
+    # What the trunk itself makes of its last map may end in a normalisation.
+    pooled = [network.output if x is end else _average(x) for x in maps]
+    if pool == "mean_std":
+        pooled += [_deviation(x) for x in maps if len(x.shape) == 4]
+    return pooled
 
 
 def _ends(network: Model) -> list[KerasTensor]:
@@ -144,9 +154,12 @@ def _ends(network: Model) -> list[KerasTensor]:
 
 
 def _average(x: KerasTensor) -> KerasTensor:
-    if len(x.shape) == 4:
-        x = layers.GlobalAveragePooling2D(name=f"average_{x.shape[1]}")(x)
-    return x
+    return layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
+
+
+def _deviation(x: KerasTensor) -> KerasTensor:
+    # A channel that is 0 everywhere has a gradient too.
+    return ops.sqrt(ops.var(x, axis=(1, 2)) + 1e-6)
 
 
 def _scale(x: KerasTensor, pixels: str) -> KerasTensor:

@@ -1,9 +1,9 @@
 """A small residual network for images of any size."""
 
-from keras import KerasTensor, Model, layers
+from keras import KerasTensor, Model, layers, ops
 
 from medzoo.models.blocks import (
-    Members,
+    MeanLogits,
     images_input,
     logits_head,
     residual_block,
@@ -63,7 +63,9 @@ def build(
         logits.append(
             logits_head(features, num_classes, dropout=dropout, prefix=prefix)
         )
-    outputs = Members(name="members")(logits) if members > 1 else logits[0]
+    outputs = logits[0]
+    if members > 1:
+        outputs = MeanLogits(name="members")(ops.stack(logits, axis=1))
     return Model(inputs, outputs, name="skip_cnn")
 
 

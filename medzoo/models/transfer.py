@@ -2,11 +2,11 @@
 
 import random
 
-from keras import Input, Model, layers
+from keras import Input, KerasTensor, Model, layers, ops
 
-from medzoo.models.blocks import images_input, logits_head
+from medzoo.models.blocks import MeanLogits, images_input, logits_head
 from medzoo.models.pretrained import build_trunk, freeze_trunk
-from medzoo.models.trunks import TRUNKS, check_options
+from medzoo.models.trunks import FLIPS, TRUNKS, check_options
 
 
 def build(
@@ -23,6 +23,8 @@ def build(
     head: str = "linear",
     dropout: float = 0.2,
     resize: int = 0,
+    pool: str = "mean",
+    views: str = "plain",
 ) -> Model:
     """Builds a trunk of `keras.applications` with a head for the task.
 
@@ -50,6 +52,11 @@ def build(
         dropout: Share of the features dropped in training.
         resize: Height and width for the trunk; 0 for those of the image, or
             what the trunk needs at least.
+        pool: `mean` over positions, or `mean_std` with the deviation beside it.
+        views: `plain` for the image as it is; else the trunk sees its mirror
+            images as well, each an image of its own in training, and their
+            logits are averaged: `mirror` for left and right, `any` for top and
+            bottom too, `fixed` for none.
 
     Returns:
         A model from `uint8` images to logits `(batch, num_classes)`.
@@ -72,11 +79,13 @@ def build(
             "head": head,
             "dropout": dropout,
             "resize": resize,
+            "pool": pool,
+            "views": views,
         }
     )
     # A seed gives a head the same weights with its trunk and without it.
     state = random.getstate()
-    if len(input_shape) == 1:
+    if len(input_shape) < 3:
         inputs = x = Input(input_shape, name="features")
     else:
         network = build_trunk(
@@ -85,10 +94,12 @@ def build(
             weights=weights,
             taps=taps,
             resize=resize,
+            pool=pool,
         )
         freeze_trunk(network, freeze, TRUNKS[backbone].block)
         inputs, x = images_input(input_shape, augmentation)
-        x = network(x, training=False if freeze == "all" else None)
+        training = False if freeze == "all" else None
+        x = _see(network, x, views, training=training)
     random.setstate(state)
     x = layers.BatchNormalization(
         momentum=0.9, center=False, scale=False, name="head_norm"
@@ -99,6 +110,8 @@ def build(
         x = layers.Dense(width, activation=activation, name="hidden")(x)
         dropout = 0.0
     logits = logits_head(x, num_classes, dropout=dropout)
+    if views != "plain":
+        logits = MeanLogits(name="views")(logits)
     return Model(inputs, logits, name="transfer")
 
 
@@ -109,6 +122,8 @@ def build_features(
     weights: str,
     taps: str,
     resize: int,
+    pool: str = "mean",
+    views: str = "plain",
 ) -> Model:
     """Builds the part of a model that a frozen trunk makes up.
 
@@ -118,9 +133,12 @@ def build_features(
         weights: As for `build`.
         taps: As for `build`.
         resize: As for `build`.
+        pool: As for `build`.
+        views: As for `build`.
 
     Returns:
-        A model from `uint8` images to features `(batch, num_features)`.
+        A model from `uint8` images to features `(batch, num_features)`, or
+        `(batch, num_views, num_features)`.
     """
     network = build_trunk(
         input_shape,
@@ -128,6 +146,19 @@ def build_features(
         weights=weights,
         taps=taps,
         resize=resize,
+        pool=pool,
     )
     inputs, x = images_input(input_shape, "none")
-    return Model(inputs, network(x, training=False), name="features")
+    x = _see(network, x, views, training=False)
+    return Model(inputs, x, name="features")
+
+
+def _see(
+    network: Model, x: KerasTensor, views: str, *, training: bool | None
+) -> KerasTensor:
+    """Returns the features of an image, or of each of its views."""
+    if views == "plain":
+        return network(x, training=training)
+    seen = [ops.flip(x, axes) if axes else x for axes in FLIPS[views]]
+    features = [network(view, training=training) for view in seen]
+    return ops.stack(features, axis=1)

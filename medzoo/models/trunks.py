@@ -10,6 +10,15 @@ from medzoo.wording import unknown
 
 PUBLISHER = "https://storage.googleapis.com/tensorflow/keras-applications"
 HEADS = ("linear", "mlp")
+POOLS = ("mean", "mean_std")
+# Axes of a batch of images to flip for each view of it, the plain one first: 1
+# from top to bottom, 2 from left to right.
+FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "fixed": ((),),
+    "mirror": ((), (2,)),
+    "any": ((), (1,), (2,), (1, 2)),
+}
+VIEWS = ("plain", *FLIPS, "by_task")
 
 
 @dataclass(frozen=True)
@@ -171,6 +180,15 @@ def check_features(options: Mapping[str, Any]) -> None:
     Raises:
         ValueError: For a value that no trunk has.
     """
+    if options["pool"] not in POOLS:
+        raise ValueError(unknown("pool", options["pool"], POOLS))
+    if options.get("views", "plain") not in VIEWS:
+        raise ValueError(unknown("views", options["views"], VIEWS))
+    if options.get("strength", 0.0) < 0:
+        raise ValueError(
+            "`strength` must be 0, to choose it on val, or above. "
+            f"Received: strength={options['strength']}."
+        )
     if options["backbone"] == "none":
         return
     if options["backbone"] not in TRUNKS:

@@ -70,7 +70,7 @@ def read_run(
 
     >>> run = read_run(recipe="best", task="breastmnist", seed=1)
     >>> run.task, run.seed, run.model
-    ('breastmnist', 1, 'skip_cnn')
+    ('breastmnist', 1, 'logistic_regression')
     """
     values: dict[str, Any] = {}
     origin: dict[str, Source] = {}

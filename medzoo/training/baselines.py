@@ -52,13 +52,18 @@ class Baseline:
         """Does nothing: there are no other weights."""
 
     def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
-        """Returns logarithms of probabilities, `(n, num_classes)`."""
-        found = np.zeros((len(images), self.num_classes))
+        """Returns logarithms of probabilities, `(n, num_classes)`.
+
+        Those of several views of an image are averaged.
+        """
+        rows = _flatten(images)
+        found = np.zeros((len(rows), self.num_classes))
         classes = self.classifier.classes_
-        found[:, classes] = self.classifier.predict_proba(_flatten(images))
+        found[:, classes] = self.classifier.predict_proba(rows)
         even = self.spread / self.num_classes
         smooth = (self.votes * found + even) / (self.votes + self.spread)
-        return np.log(np.maximum(smooth, LEAST))
+        logits = np.log(np.maximum(smooth, LEAST))
+        return logits.reshape(len(images), -1, self.num_classes).mean(axis=1)
 
     def count_parameters(self, data: Dataset) -> Parameters:
         """Counts the weights that were fitted, and those of the trunk."""
@@ -72,9 +77,9 @@ class Baseline:
 def fit_baseline(run: Run, data: Dataset) -> Baseline:
     """Fits a classifier on train, and chooses its one dial on val.
 
-    `logistic_regression` has the inverse strength `C` of its L2 penalty, `knn`
-    the number `k` of neighbours, by cosine. Both see features or pixels scaled
-    to mean 0 and deviation 1 over train.
+    `logistic_regression` has the inverse strength `C` of its L2 penalty, which
+    a run may give, `knn` the number `k` of neighbours, by cosine. Both see
+    features or pixels scaled to mean 0 and deviation 1 over train.
 
     Args:
         run: Names the model.
@@ -88,6 +93,10 @@ def fit_baseline(run: Run, data: Dataset) -> Baseline:
     labelled = data.train.labels >= 0
     train = Split(data.train.images[labelled], data.train.labels[labelled])
     features = _flatten(train.images)
+    num_views = len(features) // len(train)
+    labels = np.repeat(train.labels, num_views)
+    # The views of an image weigh as much as it does alone.
+    weights = np.full(len(labels), 1 / num_views)
 
     def rank(baseline: Baseline) -> tuple[float, ...]:
         logits = predict_logits(baseline, data.val.images)
@@ -98,8 +107,10 @@ def fit_baseline(run: Run, data: Dataset) -> Baseline:
 
     candidates = list(_candidates(run, data, len(train)))
     for baseline in candidates:
-        baseline.classifier.fit(features, train.labels)
-    return max(candidates, key=rank)
+        last, _ = baseline.classifier.steps[-1]
+        given = {f"{last}__sample_weight": weights} if num_views > 1 else {}
+        baseline.classifier.fit(features, labels, **given)
+    return candidates[0] if len(candidates) == 1 else max(candidates, key=rank)
 
 
 def _candidates(run: Run, data: Dataset, num_images: int) -> Iterator[Baseline]:
@@ -111,7 +122,8 @@ def _candidates(run: Run, data: Dataset, num_images: int) -> Iterator[Baseline]:
     num_classes, loss = data.num_classes, make_loss(run, data)
     if run.model == "logistic_regression":
         weights = _class_weights(run, data)
-        for strength in STRENGTHS:
+        given = float(run.options["strength"])
+        for strength in [given] if given else STRENGTHS:
             classifier = LogisticRegression(
                 C=strength, class_weight=weights, max_iter=2000
             )
@@ -136,4 +148,8 @@ def _class_weights(run: Run, data: Dataset) -> dict[int, float] | None:
 
 
 def _flatten(images: np.ndarray) -> np.ndarray:
-    return np.asarray(images, dtype="float64").reshape(len(images), -1)
+    """Returns a row for each image, or for each view of it."""
+    images = np.asarray(images, dtype="float64")
+    if images.ndim == 3:
+        return images.reshape(-1, images.shape[-1])
+    return images.reshape(len(images), -1)

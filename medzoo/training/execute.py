@@ -13,11 +13,12 @@ from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.models import get_entry
 from medzoo.training.baselines import fit_baseline
-from medzoo.training.features import Features, attach_trunk, with_features
+from medzoo.training.features import Features, attach_trunk, load_features
 from medzoo.training.fit import Entry, State, Trainer
 from medzoo.training.machine import list_versions, peak_memory_mb
 from medzoo.training.multi_task import net_of
 from medzoo.training.prepare import find_width, name_device, prepare_model
+from medzoo.training.probe import build_probe
 from medzoo.training.record import Parameters, Record
 from medzoo.training.run import Run
 from medzoo.training.scoring import Predictions, score_test, score_val
@@ -59,11 +60,10 @@ def execute(
         read, its probabilities and `test_logits`.
     """
     started = time.perf_counter()
-    images = load_data(run)
-    data = with_features(run, images)
+    data = load_features(run, load_data)
     loaded = time.perf_counter()
     if get_entry(run.model).baseline:
-        return _execute_baseline(run, data, read_test, started)
+        return _execute_baseline(run, data, read_test, started, on_model)
     model = prepare_model(run, data)
     built = time.perf_counter()
     trainer = Trainer(model, data, run)
@@ -88,7 +88,9 @@ def execute(
         if on_model is not None:
             cached = isinstance(data, Features)
             on_model(
-                attach_trunk(run, images, model) if cached else net_of(model)
+                attach_trunk(run, load_data(run), model)
+                if cached
+                else net_of(model)
             )
     ended = time.perf_counter()
     _add_seconds(
@@ -135,7 +137,11 @@ def complete(
 
 
 def _execute_baseline(
-    run: Run, data: Dataset, read_test: bool, started: float
+    run: Run,
+    data: Dataset,
+    read_test: bool,
+    started: float,
+    on_model: Callable[["keras.Model"], None] | None,
 ) -> tuple[Record, Predictions]:
     """Fits a classifier of scikit-learn; there is nothing to stop or resume."""
     loaded = time.perf_counter()
@@ -147,6 +153,8 @@ def _execute_baseline(
     predictions = score_val(record, baseline, data)
     if read_test:
         predictions = score_test(record, data, predictions)
+    if on_model is not None and run.model == "logistic_regression":
+        on_model(build_probe(run, load_data(run), baseline))
     ended = time.perf_counter()
     seconds = {
         "load": loaded - started,

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import random
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,12 @@ import numpy as np
 from filelock import FileLock
 
 from medzoo.data.folders import cache_folder, writing
+from medzoo.data.resplit import resplit
 from medzoo.data.split import Dataset, Split
 from medzoo.models.trunks import require_weights
 from medzoo.tasks import SPLITS
 from medzoo.training.evaluate import predict_logits
+from medzoo.training.policy import choose_options
 from medzoo.training.prepare import build_network, find_width, name_device
 from medzoo.training.run import Run
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # Part of every key. Raise it when a trunk would give other features.
 FEATURES_VERSION = 1
+# Options that decide the features, beside the weights.
+_OPTIONS = ("backbone", "taps", "pool", "resize", "views")
 # Images between two writes, so that memory does not grow with the split.
 CHUNK = 4096
 
@@ -40,6 +44,21 @@ class Features(Dataset):
     """
 
     trunk_parameters: int = 0
+
+
+def load_features(run: Run, load: Callable[[Run], Dataset]) -> Dataset:
+    """Loads the images of a run, or what a frozen trunk makes of them.
+
+    Images that are split anew with each seed have one set of features.
+
+    Args:
+        run: What is to be trained.
+        load: Loads the images of a run.
+    """
+    if not (is_cacheable(run) and run.resplit):
+        return with_features(run, load(run))
+    whole = run.model_copy(update={"resplit": False})
+    return resplit(with_features(whole, load(whole)), seed=run.seed)
 
 
 def is_cacheable(run: Run) -> bool:
@@ -116,22 +135,23 @@ def _describe(run: Run, data: Dataset) -> dict[str, Any]:
     import keras
 
     backend = keras.backend.backend()
-    options: Mapping[str, Any] = run.options
+    options = choose_options(run)
     path = require_weights(options["backbone"], options["weights"])
+    # A limit that does not bind leaves the images what they are.
+    limit = run.max_images
+    drawn = limit is not None and len(data.train) >= limit
     about = {
         "version": FEATURES_VERSION,
         "weights": _hash(path, path.stat().st_mtime_ns) if path else run.seed,
         "data": data.fingerprint,
         "shape": data.input_shape,
-        "max_images": run.max_images and [run.max_images, run.seed],
+        "max_images": [run.max_images, run.seed] if drawn else None,
         "versions": {
             name: importlib.metadata.version(name)
             for name in ("keras", backend)
         },
     }
-    return about | {
-        name: options[name] for name in ("backbone", "taps", "resize")
-    }
+    return about | {k: options[k] for k in _OPTIONS if k in options}
 
 
 @functools.lru_cache(maxsize=8)
@@ -148,10 +168,14 @@ def _make(
     from medzoo.models.transfer import build_features
 
     random.seed(run.seed)
-    options: Mapping[str, Any] = run.options
-    names = ("backbone", "weights", "taps", "resize")
+    options = choose_options(run)
     model = build_features(
-        data.input_shape, **{name: options[name] for name in names}
+        data.input_shape,
+        **{
+            name: options[name]
+            for name in (*_OPTIONS, "weights")
+            if name in options
+        },
     )
     model.compile(jit_compile=name_device() != "cpu")
     facts = {**about, "trunk_parameters": model.count_params()}
@@ -170,7 +194,7 @@ def _make(
 
 
 def _predict(model: "keras.Model", images: np.ndarray, path: Path) -> None:
-    shape = (len(images), model.output_shape[-1])
+    shape = (len(images), *model.output_shape[1:])
     features = np.lib.format.open_memmap(
         path, mode="w+", dtype="float32", shape=shape
     )

@@ -1,6 +1,9 @@
 """Which flips and turns leave the classes of a task what they are."""
 
-from typing import Literal
+from typing import Any, Literal
+
+from medzoo.models.trunks import FLIPS
+from medzoo.training.run import Run
 
 Symmetry = Literal["any", "mirror", "fixed"]
 
@@ -23,12 +26,6 @@ SYMMETRIES: dict[str, Symmetry] = {
     "organsmnist": "fixed",
 }
 _STRONG = {"any": "strong_any", "mirror": "strong", "fixed": "strong_fixed"}
-# Axes of a batch of images: 1 from top to bottom, 2 from left to right.
-_FLIPS: dict[Symmetry, tuple[tuple[int, ...], ...]] = {
-    "any": ((), (1,), (2,), (1, 2)),
-    "mirror": ((), (2,)),
-    "fixed": ((),),
-}
 
 
 def choose_preset(task: str, augmentation: str) -> str:
@@ -54,4 +51,21 @@ def list_flips(task: str) -> tuple[tuple[int, ...], ...]:
     >>> list_flips("breastmnist")
     ((), (2,))
     """
-    return _FLIPS[SYMMETRIES.get(task, "fixed")]
+    return FLIPS[SYMMETRIES.get(task, "fixed")]
+
+
+def choose_options(run: Run) -> dict[str, Any]:
+    """Returns the options of a run's model, with the views of its task.
+
+    Example:
+
+    >>> run = Run(
+    ...     task="breastmnist", model="transfer", options={"views": "by_task"}
+    ... )
+    >>> choose_options(run)["views"]
+    'mirror'
+    """
+    options = dict(run.options)
+    if options.get("views") == "by_task":
+        options["views"] = SYMMETRIES.get(run.task, "fixed")
+    return options

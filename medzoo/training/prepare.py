@@ -23,7 +23,7 @@ from medzoo.training.multi_task import (
     weigh_tasks,
 )
 from medzoo.training.optimizers import build_optimizer
-from medzoo.training.policy import choose_preset
+from medzoo.training.policy import choose_options, choose_preset
 from medzoo.training.run import Run
 from medzoo.training.sources import facts_of
 
@@ -88,6 +88,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     width = find_width(run, data)
     graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
     graph["augmentation"] = choose_preset(run.task, run.augmentation)
+    graph["options"] = choose_options(run)
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, _heads(data))
     shares = _loss_data(run, data), task_weights(run, data)
@@ -135,7 +136,11 @@ def make_loss(run: Run, data: Dataset) -> "keras.losses.Loss":
             weight=run.loss_weight,
             class_weights=_class_weights(run, data),
         )
-    joint = run.mix != "none" or run.options.get("members", 1) != 1
+    joint = (
+        run.mix != "none"
+        or run.options.get("members", 1) != 1
+        or run.options.get("views", "plain") != "plain"
+    )
     return JointLoss(loss) if joint else loss
 
 
@@ -152,7 +157,7 @@ def find_width(run: Run, data: Dataset) -> int:
         _heads(data),
         input_shape=data.input_shape,
         parameters=run.parameters or 0,
-        **run.options,
+        **choose_options(run),
     )
 
 
@@ -202,7 +207,7 @@ def build_network(run: Run, data: Dataset, width: int) -> "keras.Model":
         width=width,
         activation=run.activation,
         augmentation=choose_preset(run.task, run.augmentation),
-        **run.options,
+        **choose_options(run),
     )
 
 

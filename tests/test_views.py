@@ -1,0 +1,139 @@
+"""Views of an image for a pretrained trunk: in training, in the end, cached."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from medzoo.models import build_model, transfer
+from medzoo.models.transfer import build_features
+from medzoo.training.evaluate import predict_logits, to_probabilities
+from medzoo.training.execute import execute, load_data
+from medzoo.training.policy import choose_options
+from medzoo.training.run import Run
+
+RUN = {
+    "data": "synthetic",
+    "model": "transfer",
+    "max_images": 16,
+    "batch_size": 8,
+    "steps": 2,
+}
+OPTIONS = {"weights": "none", "resize": 32, "dropout": 0.0}
+
+
+def images(num_images=4):
+    generator = np.random.default_rng(0)
+    shape = (num_images, 28, 28, 3)
+    return generator.integers(0, 256, shape, dtype="uint8")
+
+
+def build(views, shape=(28, 28, 3)):
+    keras.utils.set_random_seed(0)
+    return build_model("transfer", 3, input_shape=shape, views=views, **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("views", "axes"), [("mirror", (2,)), ("any", (1,)), ("any", (1, 2))]
+)
+def test_an_image_and_its_mirror_image_have_the_same_logits(views, axes):
+    model, batch = build(views), images()
+    mirrored = np.flip(batch, axes)
+    np.testing.assert_allclose(model(batch), model(mirrored), atol=1e-4)
+    assert not np.allclose(
+        build("fixed")(batch), build("fixed")(mirrored), atol=1e-4
+    )
+
+
+def test_the_logits_are_the_mean_over_the_views():
+    batch = images()
+    views = [build("plain")(np.flip(batch, a)) for a in ((), (2,))]
+    expected = np.mean([ops.convert_to_numpy(v) for v in views], axis=0)
+    np.testing.assert_allclose(build("mirror")(batch), expected, atol=1e-4)
+    assert build("mirror")(batch, training=True).shape == (4, 2, 3)
+
+
+def test_deviations_stand_beside_means():
+    values = {"backbone": "mobilenet_025", "weights": "none", "resize": 32}
+    shapes = [
+        build_features(
+            (28, 28, 1), taps="conv_pw_1_relu", pool=pool, **values
+        ).output_shape
+        for pool in ("mean", "mean_std")
+    ]
+    assert shapes == [(None, 16), (None, 32)]
+
+
+@pytest.mark.parametrize(
+    ("task", "views"),
+    [
+        ("breastmnist", "mirror"),
+        ("bloodmnist", "any"),
+        ("organamnist", "fixed"),
+    ],
+)
+def test_a_task_has_the_views_that_its_classes_allow(task, views):
+    run = Run(task=task, model="transfer", options={"views": "by_task"})
+    assert choose_options(run)["views"] == views
+
+
+def test_a_cached_trunk_and_the_whole_model_say_the_same(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run = Run(
+        **RUN,
+        task="breastmnist",
+        options={**OPTIONS, "views": "by_task", "pool": "mean_std"},
+    )
+    kept = []
+    record, predictions = execute(run, on_model=kept.append)
+    logits = predict_logits(kept[0], load_data(run).val.images)
+    np.testing.assert_allclose(
+        to_probabilities(logits), predictions["val"], atol=1e-4
+    )
+    again, _ = execute(run)
+    assert again.scores == record.scores
+
+
+@pytest.mark.parametrize("task", ["breastmnist", "retinamnist"])
+def test_a_logistic_regression_becomes_a_model_from_raw_images(
+    task, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    run = Run(
+        task=task,
+        data="synthetic",
+        model="logistic_regression",
+        loss="cross_entropy",
+        max_images=40,
+        options={"weights": "none", "views": "by_task", "strength": 0.1},
+    )
+    kept = []
+    record, predictions = execute(run, on_model=kept.append)
+    assert record.chosen == {"C": 0.1}
+    logits = predict_logits(kept[0], load_data(run).test.images)
+    np.testing.assert_allclose(
+        to_probabilities(logits), predictions["test"], atol=1e-3
+    )
+
+
+def test_views_weigh_as_much_as_the_image_alone(tmp_path, monkeypatch):
+    # Four times the same view is the image alone.
+    monkeypatch.setattr(transfer, "FLIPS", {"any": ((),) * 4})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    values = {
+        "task": "retinamnist",
+        "data": "synthetic",
+        "model": "logistic_regression",
+        "loss": "cross_entropy",
+        "max_images": 40,
+    }
+    found = [
+        execute(
+            Run(
+                **values,
+                options={"weights": "none", "views": v, "strength": 0.1},
+            )
+        )[1]["test"]
+        for v in ("plain", "any")
+    ]
+    np.testing.assert_allclose(*found, atol=1e-3)
