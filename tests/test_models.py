@@ -12,8 +12,10 @@ from medzoo.training import choices
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (33, 40, 3)]
 NETWORKS = [name for name, entry in MODELS.items() if not entry.baseline]
-# Pretrained weights are not needed here, and a linear head has no width.
-OPTIONS = {"transfer": {"weights": "none", "head": "mlp"}}
+# A linear head has no width, and signals fade in a trunk of random weights.
+OPTIONS = {
+    "transfer": {"weights": "none", "taps": "conv_pw_1_relu", "head": "mlp"}
+}
 
 
 def build(name, *, shape=(28, 28, 3), num_classes=3, **options):
