@@ -45,12 +45,20 @@ class MixedImages:
             rows = np.arange(*rows.indices(len(self)))
         tasks = np.searchsorted(self._starts, rows, side="right") - 1
         images = np.empty((len(rows), *self.shape[1:]), "uint8")
-        for task in np.unique(tasks):
-            mine = tasks == task
-            images[mine] = self.parts[task][rows[mine] - self._starts[task]]
+        # Batches hold the images of a task in one piece.
+        for piece in np.split(np.arange(len(rows)), _changes(tasks)):
+            if len(piece):
+                task = tasks[piece[0]]
+                mine = rows[piece] - self._starts[task]
+                images[piece[0] : piece[-1] + 1] = self.parts[task][mine]
         if not self.with_tasks:
             return images
         return {"images": images, "tasks": tasks.astype("int32")}
+
+
+def _changes(values: np.ndarray) -> np.ndarray:
+    """Finds the positions at which another value begins."""
+    return np.flatnonzero(np.diff(values)) + 1
 
 
 @dataclass(frozen=True)
