@@ -221,6 +221,16 @@ def test_pcgrad_leaves_no_gradient_of_two_opposed_tasks():
     assert changed.any()
 
 
+@on_tensorflow
+def test_a_frozen_trunk_has_no_gradients_to_balance():
+    from medzoo.training.task_gradients_tensorflow import GradNorm
+
+    net = make_net()
+    net.get_layer("hidden").trainable = False
+    with pytest.raises(ValueError, match="Received: a frozen one"):
+        GradNorm(net, 2)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

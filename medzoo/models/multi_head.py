@@ -43,6 +43,9 @@ def build(
         With `film` its inputs are `images` and `tasks`, the index of the task
         of each image, shape `(batch,)`.
 
+    Raises:
+        ValueError: For `film` on a trunk without such an activation.
+
     Example:
 
     >>> build([8, 2], input_shape=(28, 28, 3), width=8).output_shape
@@ -60,9 +63,16 @@ def build(
     )
     if not film:
         return Model(net.input, net.output, name="multi_head")
+    joints = _joints(net)
+    if not joints:
+        raise ValueError(
+            f"`{trunk}` has no hidden activation through which all paths go, "
+            "so its features cannot be scaled by task. Expected film=False. "
+            "Received: film=True."
+        )
     tasks = layers.Input((), dtype="int32", name="tasks")
     x, start = net.input, net.input
-    for number, end in enumerate(_joints(net), start=1):
+    for number, end in enumerate(joints, start=1):
         x = Model(start, end, name=f"trunk_{number}")(x)
         x = FeatureWise(len(heads), name=f"film_{number}")(x, tasks)
         start = end

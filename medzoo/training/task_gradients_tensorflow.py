@@ -19,11 +19,20 @@ class TaskGradients(keras.Model):
     Args:
         net: A Functional model, compiled later with a `TaskLoss`.
         num_tasks: Number of tasks.
+
+    Raises:
+        ValueError: If training changes no kernel that the tasks share.
     """
 
     def __init__(self, net: keras.Model, num_tasks: int) -> None:
         super().__init__(net.input, net.output, name=net.name)
         self.num_tasks = num_tasks
+        if not any(map(_is_shared_kernel, self.trainable_variables)):
+            raise ValueError(
+                "Gradients are balanced at weights that the tasks share. "
+                "Expected a trunk that is trained. Received: a frozen one. Use "
+                "task_weighting='uncertainty' or 'dwa', or unfreeze it."
+            )
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """Does one step; `find` has the loss and its gradients."""
@@ -117,7 +126,7 @@ class GradNorm(TaskGradients):
         kernel = next(
             variable
             for variable in reversed(self.trainable_variables)
-            if _is_shared(variable) and len(variable.shape) > 1
+            if _is_shared_kernel(variable)
         )
         norms = tf.stack(
             [tf.norm(_gradients(tape, value, [kernel])[0]) for value in losses]
@@ -135,6 +144,10 @@ class GradNorm(TaskGradients):
 def _is_shared(variable: keras.Variable) -> bool:
     """Says whether a weight belongs to the trunk."""
     return not any(own in variable.path for own in ("logits/", "film_"))
+
+
+def _is_shared_kernel(variable: keras.Variable) -> bool:
+    return _is_shared(variable) and len(variable.shape) > 1
 
 
 def _gradients(
