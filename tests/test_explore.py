@@ -65,7 +65,7 @@ def test_the_command_writes_page_figures_and_table(
 ):
     monkeypatch.chdir(tmp_path)
     make_folder(tmp_path / "cells", num=8)
-    Image.new("L", (12, 10), 9).save(tmp_path / "cells" / "z" / "flat.png")
+    Image.new("L", (12, 12), 9).save(tmp_path / "cells" / "z" / "flat.png")
     monkeypatch.setattr("sys.argv", ["medzoo", "explore", "cells"])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -82,7 +82,7 @@ def test_the_command_writes_page_figures_and_table(
     assert sum(int(row["train"]) for row in rows) == 17
     page = (folder / "explore.html").read_text(encoding="utf-8")
     assert "z/flat.png" in page
-    assert "10 x 12 (24), 12 x 10 (1)" in page
+    assert "10 x 12 (24), 12 x 12 (1)" in page
 
 
 @pytest.mark.parametrize(
