@@ -102,7 +102,8 @@ def test_after_ctrl_c_the_same_command_goes_on(place):
         stderr=subprocess.PIPE,
         text=True,
     )
-    time.sleep(8)
+    assert process.stderr.readline().startswith("Run ")
+    time.sleep(1)  # It is about to train: what comes now is noted.
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130, said
