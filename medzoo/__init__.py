@@ -1,1 +1,16 @@
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from medzoo.api import load, run, run_search, run_study
+
 __version__ = "0.1.0"
+__all__ = ["load", "run", "run_search", "run_study"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a public name when it is first asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import medzoo.api
+
+    return getattr(medzoo.api, name)

@@ -1,5 +1,6 @@
 """Finished models: predictions, scores, cards; what does not fit is refused."""
 
+import ast
 import importlib.util
 import json
 import pickle
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+import medzoo as medzoo_package
 from medzoo import scores
 from medzoo.cli import app
 from medzoo.data.images import read_images
@@ -21,7 +23,6 @@ from medzoo.report.card import make_card
 from medzoo.study.store import Store
 from medzoo.training.execute import execute, load_data
 from medzoo.training.explain import occlude, pick_examples
-from medzoo.training.prepare import prepare_model
 from medzoo.training.run import Run
 from medzoo.training.saved import load_saved, load_task
 from medzoo.training.standard_file import write_standard_file
@@ -42,10 +43,9 @@ RUN = Run(
 def trained(tmp_path_factory):
     """A folder as `medzoo train --out` leaves it, and the predictions."""
     folder = tmp_path_factory.mktemp("trained")
-    record, predictions = execute(RUN)
-    # The traced model of the run, with the weights that were evaluated.
-    model = prepare_model.__globals__["_traced"].popitem()[1]
-    model.save(folder / "model.keras")
+    record, predictions = execute(
+        RUN, on_model=lambda model: model.save(folder / "model.keras")
+    )
     (folder / "record.json").write_text(record.model_dump_json())
     Store(folder / "runs").write(record, predictions)
     return folder, record, predictions
@@ -291,3 +291,15 @@ def test_examples_are_right_and_wrong_ones_of_each_class():
     right = [p[i].argmax() == labels[i] for i in picked]
     assert sum(right) == 6
     assert all(labels[i] >= 0 for i in picked)
+
+
+def test_no_part_of_the_package_makes_code_from_what_it_reads():
+    words = {"eval", "exec", "pickle", "yaml", "marshal", "joblib", "dill"}
+    for path in Path(medzoo_package.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in words, path
+            if isinstance(node, ast.Import):
+                assert not {a.name for a in node.names} & words, path
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert node.value.value is False, path

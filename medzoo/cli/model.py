@@ -4,9 +4,12 @@ import csv
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from medzoo.training.saved import Saved
 
 Model = Annotated[
     Path, typer.Argument(help="A .keras file, or the folder of one.")
@@ -29,6 +32,7 @@ def predict(
     saved = load_saved(model)
     found = read_images(images, saved.input_shape)
     probabilities = saved.predict(found.images)
+    _tell(saved)
     rows = [
         [name, saved.classes[row.argmax()], *(f"{p:.6f}" for p in row)]
         for name, row in zip(found.names, probabilities, strict=True)
@@ -56,6 +60,7 @@ def evaluate_model(
     from medzoo.training.standard_file import write_standard_file
 
     saved = load_saved(model)
+    _tell(saved)
     run, data = load_task(saved, task)
     images = getattr(data, split)
     probabilities = saved.predict(images.images)
@@ -148,3 +153,8 @@ def explain(
     figure = draw_overlays(found.images, maps, captions, title=title)
     out.write_bytes(render(figure, out.suffix[1:]))
     print(f"Wrote {out}: {len(maps)} images", file=sys.stderr)
+
+
+def _tell(saved: "Saved") -> None:
+    if saved.note:
+        print(saved.note, file=sys.stderr)

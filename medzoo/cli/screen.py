@@ -1,6 +1,7 @@
 """A study on the screen: a bar, a line a finished run, the table at last."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -13,8 +14,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from medzoo.report.matrix import read_results
+from medzoo.report.trackers import Tracking
 from medzoo.report.write import Report, write_report
 from medzoo.study.contests import list_units, name_runs
+from medzoo.study.expand import expand
 from medzoo.study.job import Job
 from medzoo.study.means import Means
 from medzoo.study.plan import make_plan
@@ -38,6 +42,7 @@ def run_on_screen(
     command: str,
     smoke: bool = False,
     means: Means,
+    track: Iterable[str] = (),
 ) -> int:
     """Runs what is missing, then writes and prints the tables.
 
@@ -47,6 +52,7 @@ def run_on_screen(
     store = Store()
     console = Console(stderr=True, highlight=False)
     console.print(make_plan(study, store, smoke=smoke).text())
+    tracking = Tracking(track, study, store, smoke=smoke)
     rounds = _Rounds(study, store, means, smoke)
     jobs = rounds.next()
     if means.shard:
@@ -58,7 +64,9 @@ def run_on_screen(
         )
     interrupted = False
     try:
-        if jobs and not _execute(rounds, jobs, console, means):
+        if jobs and not _execute(
+            rounds, jobs, console, means=means, tracking=tracking
+        ):
             console.print(f"{means.hours:g} hours are over.")
             interrupted = True
     except KeyboardInterrupt:
@@ -66,6 +74,7 @@ def run_on_screen(
     except Stopped:
         console.print("Stopped at the first failed run.")
     report = write_report(study, store, out, command=command, smoke=smoke)
+    tracking.finish(read_results(study, store, smoke=smoke), report.paths)
     return _close(report, rounds.candidates_failed(), console, interrupted)
 
 
@@ -94,6 +103,7 @@ class _Rounds:
         self.smoke = smoke
         self.units = set(means.choose(list_units(study, smoke=smoke)))
         self.names = name_runs(study, smoke=smoke)
+        self.trials = {i.run: i.trial for i in expand(study, smoke=smoke)}
         self.tried: list[Job] = []
 
     def next(self) -> list[Job]:
@@ -116,7 +126,12 @@ class _Rounds:
 
 
 def _execute(
-    rounds: _Rounds, jobs: list[Job], console: Console, means: Means
+    rounds: _Rounds,
+    jobs: list[Job],
+    console: Console,
+    *,
+    means: Means,
+    tracking: Tracking,
 ) -> bool:
     """Executes round after round; `False` if there was not enough time."""
     columns = (
@@ -136,6 +151,7 @@ def _execute(
 
         def on_record(record: Record) -> None:
             progress.advance(bar)
+            tracking.log(rounds.trials.get(record.run), record)
             progress.console.print(_line(rounds.names[record.run], record))
             if means.fail_fast and record.status == "failed":
                 raise Stopped

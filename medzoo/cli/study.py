@@ -105,6 +105,10 @@ def run(
         float | None,
         typer.Option(min=0, help="Start no run after so many hours."),
     ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option(help="tensorboard, mlflow, wandb; with commas between."),
+    ] = None,
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first failed run.")
     ] = False,
@@ -132,6 +136,7 @@ def run(
         out,
         smoke=smoke,
         means=means,
+        track=study.track if track is None else track.split(","),
         command=word_command(name, tasks, data, seeds, smoke, options),
     )
     raise typer.Exit(code)

@@ -36,7 +36,7 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for model.keras and record.json."),
+        typer.Option(help="Folder for model.keras, its record and its card."),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the scores as one object.")
@@ -45,6 +45,7 @@ def train(
     """Train one run and score it; one that is finished is not trained again."""
     from rich.console import Console
 
+    from medzoo.report.card import write_card
     from medzoo.study.run_file import read_run
     from medzoo.study.store import Store
 
@@ -65,6 +66,9 @@ def train(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "record.json").write_text(record.model_dump_json(indent=2))
+        if record.scores:
+            predictions = store.read_predictions(record.run_id)
+            write_card(record, out / "model.md", predictions)
     print(_as_json(record) if as_json else _as_text(record))
     sys.stdout.flush()
     if record.error is not None:

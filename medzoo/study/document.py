@@ -151,6 +151,7 @@ class Document(Scope):
     fixed: _Table = {}
     trials: list[_Table] = []
     tuned: Tuned | None = None
+    track: list[str] = []
 
     @classmethod
     def read(cls, source: Source) -> "Document":

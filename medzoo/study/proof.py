@@ -35,7 +35,9 @@ def write_proof(search: Search, best: Mapping[str, Value]) -> str:
         "its baseline, with new seeds?",
         "tasks": about.tasks,
         "seeds": search.proof_seeds,
-        "data": about.data,
+        "data": {"source": about.data, **about.data_options}
+        if about.data_options
+        else about.data,
     }
     return "\n".join(
         [
@@ -60,5 +62,11 @@ def write_proof(search: Search, best: Mapping[str, Value]) -> str:
 
 
 def _lines(values: Mapping[str, object]) -> list[str]:
-    # JSON writes strings, numbers, booleans and lists as TOML does.
-    return [f"{key} = {json.dumps(value)}" for key, value in values.items()]
+    return [f"{key} = {_toml(value)}" for key, value in values.items()]
+
+
+def _toml(value: object) -> str:
+    """Writes a value; JSON has strings, numbers and lists as TOML has them."""
+    if isinstance(value, dict):
+        return f"{{ {', '.join(_lines(value))} }}"
+    return json.dumps(value)

@@ -108,8 +108,8 @@ def build_hypermodel(
     require_tuner()
     import keras_tuner
 
-    store = store or Store()
-    execute = _execute_here(store)
+    records = Store() if store is None else store
+    execute = _execute_here(records)
 
     class RunHyperModel(keras_tuner.HyperModel):
         """Candidates of a search, as KerasTuner's own tuners take them."""
@@ -133,9 +133,9 @@ def build_hypermodel(
         ) -> dict[str, float]:
             """Trains every run of a candidate; returns the objective."""
             candidate = candidate_of(search, hp.values)
-            jobs = candidate.jobs(store)
+            jobs = candidate.jobs(records)
             execute(jobs)
-            tried = judge(0, candidate, store)
+            tried = judge(0, candidate, records)
             if tried.score is None:
                 raise keras_tuner.errors.FailedTrialError(tried.error)
             found = {OBJECTIVE: tried.score}

@@ -4,6 +4,7 @@ It is a file of its own rather than a section of a study: a search finds one
 good trial, a study compares, and neither should pass for the other.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,6 +18,7 @@ from medzoo.study.source import Place, Source, describe, key_of, not_listed
 from medzoo.study.space import Dimension, list_grid, probe
 from medzoo.study.trials import run_values
 from medzoo.training.run import Run
+from medzoo.training.sources import with_fingerprint
 from medzoo.wording import unknown
 
 Tuner = Literal["random", "hyperband", "bayesian", "grid"]
@@ -117,7 +119,14 @@ class Search:
         """Makes the run of a candidate on one task with one seed."""
         about = self.document
         fields = run_values(about.fixed | values)
-        return Run(task=task, data=about.data, seed=seed, **fields)
+        run = Run(
+            task=task,
+            data=about.data,
+            data_options=about.data_options,
+            seed=seed,
+            **fields,
+        )
+        return with_fingerprint(run)
 
 
 def read_search(name_or_path: str | Path) -> Search:
@@ -187,7 +196,7 @@ def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
     for table, values in asked:
         places: dict[str, Place] = {k: ("fixed", k) for k in document.fixed}
         places |= {key: (table, key) for key in values}
-        tables = {(table,): values}
+        tables: dict[Place, Mapping[str, Value]] = {(table,): values}
         if table == "space":  # A baseline may say otherwise than `[fixed]`.
             tables[("fixed",)] = document.fixed
         every = document.fixed | values
@@ -195,7 +204,7 @@ def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
             faults += wrong
             continue
         try:
-            Run(task=document.tasks[0], **run_values(every))
+            Run(**document.first_cell(), **run_values(every))
         except ValidationError as error:
             for found in error.errors():
                 keys = [str(key) for key in found["loc"] if key in places]

@@ -38,6 +38,7 @@ class Study:
         tuned: What is chosen on val for each trial and task, if anything.
         score: What tables sort by, and what is said of trials; weights and
             tuned values are chosen by macro F1 on val in any case.
+        track: Trackers that are told of its runs.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Study:
     fixed: dict[str, Value] = field(hash=False)
     text: str
     tuned: Tuned | None = field(default=None, hash=False)
+    track: tuple[str, ...] = ()
     data_options: dict[str, Any] = field(default_factory=dict, hash=False)
     score: str = "macro_f1"
 
@@ -183,6 +185,7 @@ def _make_study(source: Source) -> Study:
         fixed=found.fixed,
         text=source.text,
         tuned=document.tuned,
+        track=tuple(document.track),
         data_options=document.data_options,
         score=document.score,
     )

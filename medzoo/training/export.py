@@ -67,9 +67,10 @@ def export(
         )
     path = path or saved.path.with_name(f"{saved.path.stem}{_ENDINGS[to]}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    # First: Keras exports no model to ONNX that was not called.
+    expected = predict_logits(saved.model, images)
     _write(saved, path, to, calibration)
     predict = _load(path, to)
-    expected = predict_logits(saved.model, images)
     difference = np.abs(predict(images) - expected).max()
     scale = np.abs(expected).max()
     return Exported(path, predict, float(difference), float(scale))

@@ -2,13 +2,15 @@
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from medzoo.data.split import Dataset
+from medzoo.training.after import predict_views
 from medzoo.training.evaluate import predict_logits, to_probabilities
 from medzoo.training.execute import load_data, require_data
+from medzoo.training.policy import list_flips
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
@@ -58,9 +60,23 @@ class Saved(NamedTuple):
                 f"{('n', *self.input_shape)}. Received: {images.dtype} of "
                 f"shape {images.shape}."
             )
-        logits = predict_logits(self.model, images)
-        output = "softmax" if self.record is None else self.record.run.output
-        return to_probabilities(logits, output)
+        if self.record is None:
+            return to_probabilities(predict_logits(self.model, images))
+        run = self.record.run
+        flips = list_flips(run.task) if run.flip_test else ((),)
+        logits = predict_views(self.model, images, flips)
+        return to_probabilities(logits, run.output)
+
+    @property
+    def note(self) -> str:
+        """What its predictions lack; empty if they are those of its run."""
+        if self.record is None or self.record.run.adjust == "none":
+            return ""
+        return (
+            "The run shifted its logits by the shares of its classes "
+            "(`adjust`), which is no part of the file: these are the "
+            "probabilities without that."
+        )
 
 
 def load_saved(path: str | Path) -> Saved:
@@ -90,7 +106,13 @@ def load_saved(path: str | Path) -> Saved:
             f"`{path}` is no model. Expected a file of Keras's own format, "
             "which ends in .keras and cannot run code."
         )
-    saved = Saved(_load_model(path), _read_record(path), path)
+    record = _read_record(path)
+    if record is not None and len(record.run.tasks) > 1:
+        raise ValueError(
+            f"`{path}` is one net of several tasks. Expected a model of one "
+            f"task. Received: {', '.join(record.run.tasks)}."
+        )
+    saved = Saved(_load_model(path), record, path)
     shapes = saved.model.input_shape, saved.model.output_shape
     if [len(shape) for shape in shapes] != [4, 2]:
         raise ValueError(
@@ -124,11 +146,10 @@ def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
         raise ValueError(
             f"No record beside `{saved.path}` says its task. Pass --task."
         )
-    if saved.record is not None:
-        fields = saved.record.run.model_dump() | {"task": task}
-        run = Run(**fields)
-    else:
-        run = Run(task=task, size=saved.input_shape[0])
+    fields: dict[str, Any] = {"task": task, "size": saved.input_shape[0]}
+    run = Run(**fields)
+    if saved.record is not None and saved.record.run.task == task:
+        run = saved.record.run
     require_data(run)
     data = load_data(run)
     expected = (*saved.input_shape, len(saved.classes))

@@ -32,6 +32,8 @@ _FRONT = 3
 
 def draw_best_so_far(search: Search, tried: Sequence[Tried]) -> "Figure":
     """Draws each candidate's score, and the best one up to there."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = make_figure(6.4, 3.6)
     add_titles(
         figure,
@@ -50,7 +52,7 @@ def draw_best_so_far(search: Search, tried: Sequence[Tried]) -> "Figure":
         if each.score is None:
             axis.axvline(each.number, color=COLOURS[1], lw=0.8, ls=":")
     axis.set_xlim(0.5, max(t.number for t in tried) + 0.5)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("candidate", size=9, color=NOTE)
     return figure
 

@@ -1,0 +1,180 @@
+"""Trackers that people use: each is told of records, as a report is.
+
+A tracker knows by itself which runs it has, so a study that is resumed, or that
+is tracked only when it is finished, logs every run once. Nothing is imported
+of one that is not asked for, and none can cost a run: at the first error it is
+left out, with a warning.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from medzoo.report.matrix import TrialResults
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
+from medzoo.study.trials import Trial
+from medzoo.training.record import Record
+from medzoo.wording import unknown
+
+# Names of `track`, and the package that each needs.
+TRACKERS = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
+
+
+class Entry(NamedTuple):
+    """One run as a tracker takes it.
+
+    Args:
+        study: Name of the study, by which runs are grouped.
+        trial: Its trial, whose axis values are its tags.
+        record: Finished: done, or diverged.
+    """
+
+    study: str
+    trial: Trial
+    record: Record
+
+    @property
+    def name(self) -> str:
+        """Names the run for people."""
+        run = self.record.run
+        return f"{self.trial.name}, {run.task}, seed {run.seed}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Returns the fields and options of the run."""
+        fields = self.record.run.model_dump(mode="json", exclude={"options"})
+        return fields | dict(self.record.run.options)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """Returns what to group and filter by."""
+        values = {k: str(v) for k, v in self.trial.values.items()}
+        about = {"study": self.study, "run_id": self.record.run_id}
+        return about | {"status": self.record.status} | values
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Returns the final scores, such as `test/macro_f1`."""
+        return {
+            f"{split}/{name}": value
+            for split, found in self.record.scores.items()
+            for name, value in found.items()
+            if value is not None
+        }
+
+    @property
+    def curves(self) -> list[tuple[int, dict[str, float]]]:
+        """Returns step and values of each look at val."""
+        return [
+            (
+                int(entry["step"] or 0),
+                {
+                    f"curve/{name}": value
+                    for name, value in entry.items()
+                    if name != "step" and value is not None
+                },
+            )
+            for entry in self.record.history
+        ]
+
+
+class Tracker(Protocol):
+    """What an adapter does; all of it may raise."""
+
+    def has(self, entry: Entry) -> bool:
+        """Says whether a run is logged already, by whichever process."""
+
+    def log(self, entry: Entry) -> None:
+        """Logs a run: its fields, curves and scores."""
+
+    def finish(self, report: Sequence[Path]) -> None:
+        """Keeps the files of a report, in place of earlier ones."""
+
+
+class Tracking:
+    """Several trackers of one study; those that fail are left out.
+
+    Args:
+        names: Of `TRACKERS`.
+        study: What is tracked.
+        store: Where its records are; a tracker's own files lie there, too.
+        smoke: Whether its runs are those of a smoke run.
+
+    Raises:
+        ValueError: For an unknown name, or a package that is missing.
+    """
+
+    def __init__(
+        self,
+        names: Iterable[str],
+        study: Study,
+        store: Store,
+        *,
+        smoke: bool = False,
+    ) -> None:
+        names = tuple(names)
+        for name in names:
+            _require(name)
+        self._name = f"{study.name}_smoke" if smoke else study.name
+        self._store = store
+        self._trackers: dict[str, Tracker] = {}
+        self._errors: dict[str, tuple[type[Exception], ...]] = {}
+        for name in names:
+            module = importlib.import_module(f"medzoo.report.trackers.{name}")
+            self._errors[name] = (OSError, ValueError, *module.list_errors())
+            with self._guard(name):
+                folder = store.folder / name
+                self._trackers[name] = module.open_tracker(self._name, folder)
+
+    def log(self, trial: Trial | None, record: Record) -> None:
+        """Logs a finished run, unless it is logged already.
+
+        Candidates of `[tuned]` belong to no trial, and are left out.
+        """
+        if trial is None or record.status not in ("done", "diverged"):
+            return
+        entry = Entry(self._name, trial, record)
+        for name, tracker in list(self._trackers.items()):
+            with self._guard(name):
+                if not tracker.has(entry):
+                    tracker.log(entry)
+
+    def finish(
+        self, results: Iterable[TrialResults], report: Sequence[Path]
+    ) -> None:
+        """Logs the runs that are missing, and the files of the report."""
+        for trial in results:
+            for record in trial.records.values():
+                self.log(trial.trial, record)
+        for name, tracker in list(self._trackers.items()):
+            with self._guard(name):
+                tracker.finish(report)
+
+    @contextlib.contextmanager
+    def _guard(self, name: str) -> Iterator[None]:
+        """Leaves a tracker out that fails, and says so."""
+        try:
+            yield
+        except self._errors[name] as error:
+            self._trackers.pop(name, None)
+            reason = str(error).strip().splitlines() or [type(error).__name__]
+            warnings.warn(
+                f"Tracking by {name} has stopped: {reason[0]} Every record is "
+                "in the store, and the next call logs what is missing.",
+                stacklevel=4,
+            )
+
+
+def _require(name: str) -> None:
+    if name not in TRACKERS:
+        raise ValueError(unknown("track", name, TRACKERS))
+    if importlib.util.find_spec(TRACKERS[name]) is None:
+        raise ValueError(
+            f"Tracking by {name} needs the package `{TRACKERS[name]}`, which "
+            "is not installed. Run `pip install 'medzoo[tracking]'`."
+        )

@@ -1,0 +1,54 @@
+"""What a notebook uses."""
+
+import numpy as np
+import pytest
+
+import medzoo
+from medzoo.data import load as load_data
+from medzoo.study.store import Store
+
+TINY = {
+    "data": "synthetic",
+    "model": "mlp",
+    "width": 8,
+    "steps": 2,
+    "max_images": 64,
+}
+
+
+@pytest.fixture(autouse=True)
+def _store(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+
+
+def test_a_run_is_trained_once_and_kept_where_asked(tmp_path):
+    record = medzoo.run("breastmnist", dropout=0.1, **TINY)
+    assert record.run.options["dropout"] == 0.1
+    assert medzoo.run("breastmnist", dropout=0.1, **TINY) == record
+    out = tmp_path / "trained"
+    again = medzoo.run("breastmnist", dropout=0.1, out=out, **TINY)
+    assert again.scores == record.scores
+    assert sorted(path.name for path in out.iterdir()) == [
+        "model.keras",
+        "model.md",
+        "record.json",
+    ]
+    images = load_data("breastmnist", "synthetic").test.images
+    found = medzoo.load(out).predict(images)
+    kept = Store().read_predictions(record.run_id)["test"]
+    np.testing.assert_allclose(found, kept, atol=1e-6)
+
+
+def test_views_of_a_run_are_averaged_by_its_model_as_well(tmp_path):
+    record = medzoo.run("breastmnist", flip_test=True, out=tmp_path, **TINY)
+    images = load_data("breastmnist", "synthetic").test.images
+    kept = Store().read_predictions(record.run_id)["test"]
+    found = medzoo.load(tmp_path).predict(images)
+    np.testing.assert_allclose(found, kept, atol=1e-6)
+
+
+def test_wrong_fields_are_named():
+    with pytest.raises(ValueError, match="Did you mean `optimizer`"):
+        medzoo.run("breastmnist", optimiser="adam")
+    with pytest.raises(AttributeError, match="no attribute 'runs'"):
+        medzoo.runs  # noqa: B018

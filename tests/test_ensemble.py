@@ -1,0 +1,94 @@
+"""Ensembles: the mean of stored probabilities, picked on val alone."""
+
+import numpy as np
+import pytest
+from report_records import SCORES, TASKS, make_record, make_study
+
+from medzoo import scores
+from medzoo.report.ensemble import average, make_ensembles, pick_members
+from medzoo.report.matrix import read_results
+from medzoo.study.expand import expand
+from medzoo.study.store import Store
+
+CLASSES = {"breastmnist": 2, "retinamnist": 5}
+
+
+@pytest.fixture
+def study():
+    return make_study()
+
+
+@pytest.fixture
+def store(study, tmp_path):
+    """Records whose val says another order than their test."""
+    store = Store(tmp_path)
+    val = {"adam": 0.2, "sgd": 0.9, "lion": 0.5}
+    for trial, run in expand(study):
+        record = make_record(run, SCORES[trial.name][0][0])
+        record.scores = {
+            "val": record.scores["val"] | {"macro_f1": val[trial.name]},
+            "test": dict(record.scores["test"]),
+        }
+        random = np.random.default_rng(int(run.run_id, 16) % 2**32)
+        labels = np.arange(30, dtype="int32") % CLASSES[run.task]
+        arrays = {}
+        for split in ("val", "test"):
+            p = random.dirichlet(np.ones(CLASSES[run.task]), 30)
+            arrays |= {split: p.astype("float32"), f"{split}_labels": labels}
+        store.write(record, arrays)
+    return store
+
+
+def test_members_are_picked_by_val_and_not_by_test(study, store):
+    results = read_results(study, store)
+    names = [m.trial.name for m in pick_members(results, best=2)]
+    assert names == ["sgd", "lion"]  # By test it is lion, adam.
+    assert pick_members(results, trial="adam")[0].trial.name == "adam"
+    with pytest.raises(ValueError, match="Unknown trial `adan`"):
+        pick_members(results, trial="adan")
+    with pytest.raises(ValueError, match="between 1 and 3"):
+        pick_members(results, best=4)
+
+
+def test_probabilities_are_averaged_over_all_seeds_of_all_trials(study, store):
+    results = read_results(study, store)
+    members = pick_members(results, best=2)
+    for task in TASKS:
+        found = average(members, task, store)
+        assert len(found.members) == 2 * len(study.seeds)
+        kept = [store.read_predictions(r.run_id) for r in found.members]
+        mean = sum(k["test"].astype("float64") for k in kept) / len(kept)
+        np.testing.assert_allclose(found.probabilities["test"], mean)
+        labels = kept[0]["test_labels"]
+        assert found.scores["test"]["macro_f1"] == scores.macro_f1(mean, labels)
+
+
+def test_one_run_is_its_own_ensemble(study, store):
+    alone = study.override(seeds=[0])
+    found = average(
+        pick_members(read_results(alone, store)), "breastmnist", store
+    )
+    kept = store.read_predictions(found.members[0].run_id)
+    assert np.array_equal(found.probabilities["test"], kept["test"])
+
+
+def test_the_table_has_a_row_a_task(study, store):
+    names, table = make_ensembles(study, store, best=3)
+    assert names == ["sgd", "lion", "adam"]
+    assert [row[:2] for row in table.rows] == [[task, 6] for task in TASKS]
+
+
+def test_other_images_are_refused(study, store):
+    results = read_results(study, store)
+    record = results[0].done[0]
+    arrays = store.read_predictions(record.run_id)
+    arrays["test_labels"] = arrays["test_labels"][::-1].copy()
+    store.write(record, arrays)
+    with pytest.raises(ValueError, match="different images"):
+        average(results, record.run.task, store)
+
+
+def test_without_probabilities_there_is_no_ensemble(study, tmp_path):
+    store = Store(tmp_path / "empty")
+    with pytest.raises(ValueError, match="has probabilities kept"):
+        average(read_results(study, store), "breastmnist", store)
