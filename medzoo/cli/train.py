@@ -69,6 +69,8 @@ def train(
         if record.scores:
             predictions = store.read_predictions(record.run_id)
             write_card(record, out / "model.md", predictions)
+        if record.status == "done" and not (out / "model.keras").is_file():
+            console.print(f"`{run.model}` is no model that Keras can keep.")
     print(_as_json(record) if as_json else _as_text(record))
     sys.stdout.flush()
     if record.error is not None:

@@ -52,7 +52,8 @@ def execute(
         on_check: Called with each new entry of the history; says whether to
             stop there.
         on_model: Called with the trained model, which has its best weights;
-            never for a baseline of scikit-learn.
+            of the baselines of scikit-learn, only a `logistic_regression`
+            on a pretrained trunk is one.
 
     Returns:
         The record, and the probabilities and labels of val and test under the
@@ -153,7 +154,8 @@ def _execute_baseline(
     predictions = score_val(record, baseline, data)
     if read_test:
         predictions = score_test(record, data, predictions)
-    if on_model is not None and run.model == "logistic_regression":
+    is_model = run.model == "logistic_regression" and isinstance(data, Features)
+    if on_model is not None and is_model:
         on_model(build_probe(run, load_data(run), baseline))
     ended = time.perf_counter()
     seconds = {
