@@ -46,7 +46,7 @@ def effective_number(
     Example:
 
     >>> [round(weight, 4) for weight in effective_number([300, 100])]
-    [0.5025, 1.4975]
+    [0.5037, 1.4963]
 
     Reference:
 
@@ -56,7 +56,7 @@ def effective_number(
         (1 - beta) / (1 - beta**count) if count else 0.0 for count in counts
     ]
     scale = np.count_nonzero(counts) / sum(weights)
-    return [weight * scale for weight in weights]
+    return [float(weight * scale) for weight in weights]
 
 
 def focal(
@@ -130,7 +130,7 @@ def logit_adjusted(
 
     >>> logits = ops.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
     >>> round(float(logit_adjusted([0, 0, 1], logits, class_counts=[2, 1])), 4)
-    0.2584
+    0.2491
 
     Reference:
 

@@ -79,7 +79,7 @@ def test_the_command_writes_page_figures_and_table(
     with open(folder / "classes.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == list(CLASSES)
-    assert sum(int(row["train"]) for row in rows) == 17
+    assert sum(int(row["train"]) for row in rows) == 16
     page = (folder / "explore.html").read_text(encoding="utf-8")
     assert "z/flat.png" in page
     assert "10 x 12 (24), 12 x 12 (1)" in page

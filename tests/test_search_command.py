@@ -45,7 +45,7 @@ def test_wrong_words_are_one_sentence_and_exit_code_2(tmp_path):
     (tmp_path / "x.toml").write_text(SMALL.replace("optimizer", "optimiser"))
     code, _, errors = end(start(tmp_path, "run", "x.toml"))
     assert code == 2
-    assert "x.toml, line 8: `space.optimiser`" in errors
+    assert "x.toml, line 9: `space.optimiser`" in errors
     code, _, errors = end(start(tmp_path, "run", "nothing"))
     assert code == 2
     assert "Unknown search `nothing`" in errors

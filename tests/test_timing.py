@@ -51,7 +51,7 @@ def test_measuring_trains_and_gives_positive_seconds():
 
 
 def test_a_baseline_costs_its_one_fit():
-    values = {**SMALL, "model": "knn", "options": {"trunk": "none"}}
+    values = {**SMALL, "model": "knn", "options": {"backbone": "none"}}
     pace = measure(Run(**values))
     assert pace.evaluate > 0
     assert pace.start == pace.step == pace.check == 0

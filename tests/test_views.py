@@ -19,7 +19,13 @@ RUN = {
     "batch_size": 8,
     "steps": 2,
 }
-OPTIONS = {"weights": "none", "resize": 32, "dropout": 0.0}
+# The signals of a random trunk fade with its depth.
+OPTIONS = {
+    "weights": "none",
+    "taps": "conv_pw_1_relu",
+    "resize": 32,
+    "dropout": 0.0,
+}
 
 
 def images(num_images=4):

@@ -169,6 +169,7 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
 
 # What a field or an option is where it is not used.
 _OFF = ("None", "none", "False", "0", "0.0", "")
+_NEUTRAL = {("trunk_rate", "1.0"), ("members", "1")}
 
 
 def describe_failure(record: Record) -> str:
@@ -200,7 +201,9 @@ def _settings(
         values = _unique(str(values.get(key)) for values in flat)
         if len(values) > 1:
             varying.append(key)
-        elif values and values[0] not in _OFF:
+        elif values and (
+            values[0] not in _OFF and (key, values[0]) not in _NEUTRAL
+        ):
             fixed[key] = values[0]
     return fixed, varying
 

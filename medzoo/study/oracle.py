@@ -138,15 +138,36 @@ def make_tuner(
         on_tried: Called with each candidate when it is finished.
         folder: Where KerasTuner may write; none of it is read again.
     """
+    if (
+        search.document.hours is not None
+        and "KERASTUNER_ORACLE_IP" in os.environ
+    ):
+        raise ValueError(
+            "A distributed search counts `trials`, since nobody sees all the "
+            f"hours. Received: hours={search.document.hours}."
+        )
+
+    tuner = _define_tuner(search, store, execute, on_tried)(
+        make_oracle(search),
+        directory=folder,
+        project_name=search.name,
+        overwrite=True,
+    )
+    tuner.mine = []
+    return tuner
+
+
+def _define_tuner(
+    search: Search,
+    store: Store,
+    execute: Callable[[list[Job]], None],
+    on_tried: Callable[[Tried], None],
+) -> Any:
+    """Defines the class here, so that KerasTuner is imported no sooner."""
     import keras_tuner
 
     errors = keras_tuner.errors
     budget = search.document.hours
-    if budget is not None and "KERASTUNER_ORACLE_IP" in os.environ:
-        raise ValueError(
-            "A distributed search counts `trials`, since nobody sees all the "
-            f"hours. Received: hours={budget}."
-        )
 
     class RunTuner(keras_tuner.engine.base_tuner.BaseTuner):
         """Tries candidates as runs of the store."""
@@ -187,14 +208,7 @@ def make_tuner(
                 for trial in trials.values()
             ]
 
-    tuner = RunTuner(
-        make_oracle(search),
-        directory=folder,
-        project_name=search.name,
-        overwrite=True,
-    )
-    tuner.mine = []
-    return tuner
+    return RunTuner
 
 
 def _max_epochs(search: Search) -> int:

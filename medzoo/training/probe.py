@@ -1,5 +1,6 @@
 """A logistic regression on a frozen trunk as one model, from raw images on."""
 
+import random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ def build_probe(run: Run, data: Dataset, baseline: Baseline) -> "keras.Model":
     """
     options = choose_options(run)
     del options["strength"]
+    random.seed(run.seed)  # As for the features, if the trunk is a random one.
     model = build_model(
         "transfer",
         data.num_classes,
