@@ -210,3 +210,10 @@ def test_a_study_may_be_judged_by_balanced_accuracy():
     assert columns.index("macro_f1") > columns.index("difference")
     assert float(first["balanced_accuracy"]) == 0.9
     assert float(first["harmonic_mean"]) == pytest.approx(0.9)
+
+
+def test_an_axis_may_be_called_as_a_cost():
+    cells = [["300000", 1234567], ["25000", None]]
+    text = format_table(Table(("parameters", "parameters_in_all"), cells))
+    assert "| 300000 " in text
+    assert "1,234,567 |" in text

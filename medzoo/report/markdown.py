@@ -10,6 +10,7 @@ from medzoo.report.tables import Cell, Table, is_empty
 
 _FORMATS = {
     "parameters": "{:,}",
+    "parameters_in_all": "{:,}",
     "train_seconds": "{:.1f}",
     "images_per_second": "{:,.0f}",
     "p_holm": "{:.3f}",
@@ -56,6 +57,8 @@ def format_cell(name: str, cell: Cell) -> str:
     """Words one cell of the column `name`; no format has escaped it yet."""
     if is_empty(cell):
         return ""
+    if isinstance(cell, str):
+        return cell  # The value of an axis, whatever its name.
     if isinstance(cell, Spread):
         return f"{cell.mean:.3f}"
     if isinstance(cell, Estimate):
