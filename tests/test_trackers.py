@@ -11,6 +11,7 @@ import urllib.error
 import urllib.request
 
 import pytest
+from PIL import Image
 from report_records import SCORES, make_record, make_records, make_study
 
 from medzoo.report.matrix import read_results
@@ -106,8 +107,6 @@ def test_what_is_logged_is_not_logged_again(study, store):
 
 
 def test_figures_of_the_report_are_kept(study, store, tmp_path):
-    from PIL import Image
-
     picture = tmp_path / "costs.png"
     Image.new("RGB", (8, 4)).save(picture)
     track("tensorboard", study, store, [picture, picture])
@@ -239,12 +238,16 @@ def test_mlflow_without_its_server_costs_no_run(study, store, monkeypatch):
 
 
 @pytest.mark.slow
-def test_wandb_offline_has_each_run_once(study, store, monkeypatch):
+def test_wandb_offline_has_each_run_once(store, tmp_path, monkeypatch):
     pytest.importorskip("wandb", reason="not installed (extra `tracking`)")
     monkeypatch.setenv("WANDB_MODE", "offline")
+    picture, page = tmp_path / "costs.png", tmp_path / "summary.md"
+    Image.new("RGB", (8, 4)).save(picture)
+    page.write_text("# Toy")
     study = make_study(("adam",))
     for _ in range(2):
-        track_some("wandb", study, store)
+        tracking = Tracking(["wandb"], study, store)
+        tracking.finish(read_results(study, store), [picture, page])
     folder = store.folder / "wandb" / "wandb"
     runs = sorted(folder.glob("offline-run-*"))
     ids = {path.name.split("-", 3)[3] for path in runs}
@@ -256,11 +259,10 @@ def test_wandb_offline_has_each_run_once(study, store, monkeypatch):
     assert found["summary"]["test/macro_f1"] in SCORES["adam"][0] + [0.5]
     assert found["history"] == [(5, 0.9), (10, 0.7)]
     assert found["group"] == "toy"
-
-
-def track_some(name, study, store):
-    tracking = Tracking([name], study, store)
-    tracking.finish(read_results(study, store), [])
+    report = next(path for path in runs if "report" in path.name)
+    names = {path.name for path in (report / "files").rglob("*.*")}
+    assert "summary.md" in names
+    assert any(name.startswith("costs") for name in names)
 
 
 def read_log(content, block=32768):

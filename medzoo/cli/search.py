@@ -109,7 +109,7 @@ def _run(
     search: "Search", store: "Store", means: "Means", console: "Console"
 ) -> "tuple[list[Tried], bool]":
     """Returns what was tried, and whether the search is at its end."""
-    from medzoo.study.search import run_search
+    from medzoo.study.search import GRID_ROUND, run_search
 
     if search.document.tuner != "grid":
         import medzoo.study.preload  # noqa: F401 - imports Keras, quietly
@@ -124,6 +124,7 @@ def _run(
         console.print(f"{_word(each)}{best}", soft_wrap=True)
 
     places = len(about.tasks) * len(about.seeds)
+    places *= GRID_ROUND if about.tuner == "grid" else 1
     try:
         with means.open_executor(places) as executor:
             execute = _executing(store, means, executor)

@@ -73,6 +73,8 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
     }
     if official and run.task in LEAKS:
         data["known leaks"] = LEAKS[run.task]
+    if record.notes:
+        data["notes"] = " ".join(record.notes)
     parts = [
         f"# {run.model} on {title}",
         "A classifier of images, trained by medzoo. Run "
@@ -162,7 +164,7 @@ def _confusion(
 def _recipe(record: Record) -> dict[str, str]:
     about = {"task", "data", "options"}
     values = record.run.model_dump(exclude=about, exclude_none=True)
-    fields = {key: str(value) for key, value in values.items() if value != {}}
+    fields = {k: str(v) for k, v in values.items() if v not in ({}, "")}
     options = {key: str(value) for key, value in record.run.options.items()}
     count = record.parameters
     if count is not None:

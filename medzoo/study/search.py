@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     import keras
     import keras_tuner
 
+# Candidates of a grid that are executed at once: none waits for another.
+GRID_ROUND = 16
+
 
 def run_search(
     search: Search,
@@ -178,18 +181,24 @@ def _run_grid(
 ) -> list[Tried]:
     """Tries every choice by our own runner: KerasTuner's grid leaves some out.
 
-    The budget in `hours` is looked at before each candidate.
+    The budget in `hours` is looked at before each round.
     """
     about = search.document
+    choices = list_grid(about.space)[: about.trials]
     tried: list[Tried] = []
-    for values in list_grid(about.space)[: about.trials]:
+    for start in range(0, len(choices), GRID_ROUND):
         spent = sum(each.seconds for each in tried)
         if about.hours is not None and spent >= 3600 * about.hours:
             break
-        candidate = make_candidate(search, values)
-        execute(candidate.jobs(store))
-        tried.append(judge(len(tried) + 1, candidate, store))
-        on_tried(tried[-1])
+        candidates = [
+            make_candidate(search, values)
+            for values in choices[start : start + GRID_ROUND]
+        ]
+        jobs = [job for each in candidates for job in each.jobs(store)]
+        execute(list(dict.fromkeys(jobs)))
+        for candidate in candidates:
+            tried.append(judge(len(tried) + 1, candidate, store))
+            on_tried(tried[-1])
     return tried
 
 

@@ -72,7 +72,8 @@ class WandB:
             shutil.rmtree(path)
         run = self._begin(run_id, name="report")
         pictures = [path for path in report if path.suffix == ".png"]
-        run.log({p.stem: wandb.Image(str(p)) for p in pictures})
+        if pictures:
+            run.log({p.stem: wandb.Image(str(p)) for p in pictures})
         for path in report:
             run.save(str(path), base_path=str(path.parent), policy="now")
         run.finish()
