@@ -166,7 +166,7 @@ def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
 def _load_model(path: Path) -> "keras.Model":
     import keras
 
-    import medzoo.models.augmentation  # noqa: F401 - registers its layers
+    import medzoo.models.blocks  # noqa: F401 - registers its layers
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
