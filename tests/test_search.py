@@ -27,7 +27,7 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(
     search = read(tmp_path, tuner=tuner)
     whole = Executed(Store(tmp_path / "whole"))
     expected = run_search(search, whole.store, execute=whole)
-    assert len(expected) == 12
+    assert len(expected) == search.document.trials
 
     store = Store(tmp_path / "runs")
     killed = Executed(store, falls_at=9)
@@ -94,12 +94,12 @@ def test_a_seed_of_0_is_a_seed(tmp_path):
 
 def test_a_longer_search_begins_as_the_shorter_one(tmp_path):
     store = Store(tmp_path / "runs")
-    short = read(tmp_path, ("trials = 12", "trials = 4"), tuner="bayesian")
+    short = read(tmp_path, ("trials = 9", "trials = 4"), tuner="bayesian")
     found = run_search(short, store, execute=Executed(store))
     execute = Executed(store)
     tried = run_search(read(tmp_path, tuner="bayesian"), store, execute=execute)
     assert tried[:4] == found
-    assert len(execute.jobs) == 2 * (12 - 4)
+    assert len(execute.jobs) == 2 * (9 - 4)
 
 
 def test_a_changed_space_is_refused_with_the_difference(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import math
 import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -138,36 +139,10 @@ def make_tuner(
         on_tried: Called with each candidate when it is finished.
         folder: Where KerasTuner may write; none of it is read again.
     """
-    if (
-        search.document.hours is not None
-        and "KERASTUNER_ORACLE_IP" in os.environ
-    ):
-        raise ValueError(
-            "A distributed search counts `trials`, since nobody sees all the "
-            f"hours. Received: hours={search.document.hours}."
-        )
-
-    tuner = _define_tuner(search, store, execute, on_tried)(
-        make_oracle(search),
-        directory=folder,
-        project_name=search.name,
-        overwrite=True,
-    )
-    tuner.mine = []
-    return tuner
-
-
-def _define_tuner(
-    search: Search,
-    store: Store,
-    execute: Callable[[list[Job]], None],
-    on_tried: Callable[[Tried], None],
-) -> Any:
-    """Defines the class here, so that KerasTuner is imported no sooner."""
     import keras_tuner
 
     errors = keras_tuner.errors
-    budget = search.document.hours
+    budget = _read_hours(search)
 
     class RunTuner(keras_tuner.engine.base_tuner.BaseTuner):
         """Tries candidates as runs of the store."""
@@ -175,19 +150,17 @@ def _define_tuner(
         mine: list[Tried]
 
         def pre_create_trial(self) -> None:
-            seconds = {t.run_ids: t.seconds for t in self.mine}
-            if budget is not None and sum(seconds.values()) >= 3600 * budget:
+            seconds = {each.run_ids: each.seconds for each in self.mine}
+            if sum(seconds.values()) >= budget:
                 self.oracle.max_trials = len(self.oracle.trials)
 
-        def run_trial(
-            self, trial: "keras_tuner.engine.trial.Trial", **_: Any
-        ) -> dict[str, float]:
+        def run_trial(self, trial: Any, **_: Any) -> dict[str, float]:
             candidate = candidate_of(search, trial.hyperparameters.values)
             try:
                 execute(candidate.jobs(store))
             except (OSError, ValueError) as error:
                 raise errors.FatalRuntimeError(str(error)) from error
-            tried = judge(int(trial.trial_id) + 1, candidate, store)
+            tried = _judge_trial(search, store, trial)
             self.mine.append(tried)
             on_tried(tried)
             if tried.score is None:
@@ -199,16 +172,32 @@ def _define_tuner(
             trials = getattr(self.oracle, "trials", None)
             if trials is None:  # A worker asks its chief.
                 return self.mine
-            return [
-                judge(
-                    int(trial.trial_id) + 1,
-                    candidate_of(search, trial.hyperparameters.values),
-                    store,
-                )
-                for trial in trials.values()
-            ]
+            return [_judge_trial(search, store, t) for t in trials.values()]
 
-    return RunTuner
+    tuner = RunTuner(
+        make_oracle(search),
+        directory=folder,
+        project_name=search.name,
+        overwrite=True,
+    )
+    tuner.mine = []
+    return tuner
+
+
+def _read_hours(search: Search) -> float:
+    """Returns the budget in seconds, infinite if it is in trials alone."""
+    hours = search.document.hours
+    if hours is not None and "KERASTUNER_ORACLE_IP" in os.environ:
+        raise ValueError(
+            "A distributed search counts `trials`, since nobody sees all the "
+            f"hours. Received: hours={hours}."
+        )
+    return math.inf if hours is None else 3600 * hours
+
+
+def _judge_trial(search: Search, store: Store, trial: Any) -> Tried:
+    candidate = candidate_of(search, trial.hyperparameters.values)
+    return judge(int(trial.trial_id) + 1, candidate, store)
 
 
 def _max_epochs(search: Search) -> int:

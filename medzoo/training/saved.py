@@ -13,6 +13,7 @@ from medzoo.training.execute import load_data, require_data
 from medzoo.training.policy import list_flips
 from medzoo.training.record import Record
 from medzoo.training.run import Run
+from medzoo.training.sources import facts_of
 
 if TYPE_CHECKING:
     import keras
@@ -150,17 +151,17 @@ def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
     run = Run(**fields)
     if saved.record is not None and saved.record.run.task == task:
         run = saved.record.run
-    require_data(run)
-    data = load_data(run)
+    facts = facts_of(run)
     expected = (*saved.input_shape, len(saved.classes))
-    found = (*data.input_shape, data.num_classes)
+    found = (run.size, run.size, facts.channels, facts.num_classes)
     if expected != found:
         raise ValueError(
             f"Task `{task}` does not fit the model. Expected images of shape "
             f"{expected[:3]} and {expected[3]} classes. "
             f"Received: {found[:3]} and {found[3]}."
         )
-    return run, data
+    require_data(run)
+    return run, load_data(run)
 
 
 def _load_model(path: Path) -> "keras.Model":
