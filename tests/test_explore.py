@@ -75,7 +75,8 @@ def test_the_command_writes_page_figures_and_table(
     assert "1 images show next to nothing" in out
     folder = tmp_path / "results" / "cells_explore"
     for name in ("counts.png", "samples.png", "histograms.png"):
-        assert Image.open(folder / name).width > 300
+        with Image.open(folder / name) as figure:
+            assert figure.width > 300
     with open(folder / "classes.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [row["class"] for row in rows] == list(CLASSES)
