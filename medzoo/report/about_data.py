@@ -16,7 +16,10 @@ def describe_source(run: Run) -> str:
     >>> describe_source(Run(task="breastmnist"))
     'medmnist, 28 px'
     """
-    options = (f"{key} {value}" for key, value in run.data_options.items())
+    options = (
+        f"{key} {' + '.join(value) if isinstance(value, tuple) else value}"
+        for key, value in run.data_options.items()
+    )
     return ", ".join([run.data, f"{run.size} px", *options])
 
 
