@@ -3,7 +3,8 @@
 Occlusion sensitivity (Zeiler and Fergus 2014, arXiv 1311.2901) rather than
 Grad-CAM: it needs no gradients, so that it is the same code for an MLP, a
 convolution network or a transformer, on every backend, and its unit means
-something: the probability that hiding the part costs.
+something: the log odds that hiding the part costs. Of a probability near 1,
+which nothing moves, they still say what it rests on.
 """
 
 from collections.abc import Callable
@@ -22,8 +23,8 @@ def occlude(
     """Says how much each pixel's surroundings speak for a class.
 
     A square of a seventh of the side, in the mean colour of the image, is moved
-    over it in steps of half its side; a pixel has the mean loss of probability
-    over the squares that hide it.
+    over it in steps of half its side; a pixel has the mean loss of log odds,
+    `log p - log (1 - p)`, over the squares that hide it.
 
     Args:
         predict: From `uint8` images to probabilities, `(n, num_classes)`.
@@ -31,7 +32,7 @@ def occlude(
         classes: The class to explain for each image, shape `(n,)`.
 
     Returns:
-        Loss of probability, `float32`, -1 to 1, shape `(n, height, width)`:
+        Loss of log odds, `float32`, -28 to 28, shape `(n, height, width)`:
         positive where the image speaks for the class, negative where it speaks
         against it.
 
@@ -96,7 +97,8 @@ def _occlude_one(
     colour = image.mean(axis=(0, 1)).round().astype("uint8")
     for index, (top, left) in enumerate(corners, start=1):
         hidden[index, top : top + side, left : left + side] = colour
-    found = predict(hidden)[:, label]
+    chance = np.clip(predict(hidden)[:, label], 1e-6, 1 - 1e-6, dtype="float64")
+    found = np.log(chance) - np.log(1 - chance)
     losses, counts = np.zeros((2, height, width))
     for loss, (top, left) in zip(found[0] - found[1:], corners, strict=True):
         losses[top : top + side, left : left + side] += loss

@@ -29,7 +29,7 @@ def draw_overlays(
 
     Args:
         images: `uint8`, shape `(n, height, width, channels)`.
-        maps: Loss of probability, shape `(n, height, width)`.
+        maps: Loss of log odds, shape `(n, height, width)`.
         captions: One an image.
         title: Above all.
     """
@@ -38,17 +38,16 @@ def draw_overlays(
     width = max(5.0, columns * (2 * _SIDE + 3 * _GAP) + 0.3)
     height = 0.75 + rows * (_SIDE + 0.4) + 0.1
     figure = make_figure(width, height)
-    most = float(np.abs(maps).max())
     note = (
-        f"red: hiding it costs probability of the class (at most {most:.2f}); "
-        "blue: hiding it adds to it"
+        "red: hiding it costs log odds of the class; blue: hiding it adds to "
+        "them; each image has its own scale"
     )
     add_titles(figure, title, note)
-    limit = max(most, 1e-6)
     for index, (image, found) in enumerate(zip(images, maps, strict=True)):
         row, column = divmod(index, columns)
         left = 0.2 + column * (2 * _SIDE + 3 * _GAP)
         top = 0.95 + row * (_SIDE + 0.4)
+        limit = max(float(np.abs(found).max()), 1e-6)
         shown = image[..., 0] if image.shape[-1] == 1 else image
         for part in (0, 1):
             at = left + part * (_SIDE + _GAP / 2)
