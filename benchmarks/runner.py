@@ -8,9 +8,9 @@ run on many images, for which training is nearly everything.
 """
 
 import argparse
+import contextlib
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -101,7 +101,6 @@ def _measure_medzoo(
 
 
 def _measure(command: list[str], **environment: str) -> Cost:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -111,27 +110,33 @@ def _measure(command: list[str], **environment: str) -> Cost:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    peak = 0.0
+    peak, cpu = 0.0, {}
     while process.poll() is None:
-        peak = max(peak, _memory(process.pid))
+        memory, seconds = _look_at(process.pid)
+        peak, cpu = max(peak, memory), cpu | seconds
         time.sleep(0.5)
     wall = time.perf_counter() - started
     output = process.communicate()[0].strip()
     if process.returncode:
         sys.exit(f"{' '.join(command)} ended with {process.returncode}.")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Cost(wall, cpu, peak, output.splitlines()[-1])
+    return Cost(wall, sum(cpu.values()), peak, output.splitlines()[-1])
 
 
-def _memory(pid: int) -> float:
-    """Sums the memory of a process and its children, shared pages once."""
-    try:
+def _look_at(pid: int) -> tuple[float, dict[int, float]]:
+    """Returns the memory of a process and its children, shared pages once.
+
+    Also the CPU seconds of each so far: whoever forks workers need not wait for
+    them, so that the system does not add theirs to those of the parent.
+    """
+    memory, seconds = 0.0, {}
+    with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-        return sum(p.memory_full_info().pss for p in family) / 2**20
-    except psutil.Error:  # One has ended between the two lines.
-        return 0.0
+        for member in [process, *process.children(recursive=True)]:
+            with contextlib.suppress(psutil.Error):  # It has just ended.
+                memory += member.memory_full_info().pss / 2**20
+                times = member.cpu_times()
+                seconds[member.pid] = times.user + times.system
+    return memory, seconds
 
 
 def _write_page(
