@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from medzoo.cli.model import evaluate_model
+from medzoo.cli.scope import AsJson
 from medzoo.cli.submission import evaluate_submission
 
 
@@ -27,9 +28,7 @@ def evaluate(
         Path | None,
         typer.Option(help="Folder for medmnist's standard evaluation file."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the scores as one object.")
-    ] = False,
+    as_json: AsJson = False,
     data: Annotated[
         Literal["medmnist", "synthetic"],
         typer.Option(help="Where the labels for a submission are from."),

@@ -41,6 +41,24 @@ Format = Annotated[
 ]
 Out = Annotated[Path, typer.Option(help="Folder for tables and figures.")]
 
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes; one a core.")
+]
+Retries = Annotated[
+    int, typer.Option(min=0, help="Further tries of a run that fails.")
+]
+RunTimeout = Annotated[
+    float | None,
+    typer.Option(min=1, help="End a run after so many seconds."),
+]
+MaxHours = Annotated[
+    float | None,
+    typer.Option(min=0, help="Start no run after so many hours."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the scores as one object.")
+]
+
 
 def read(
     name: str,

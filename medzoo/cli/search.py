@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medzoo.cli.scope import MaxHours, Out, Retries, RunTimeout, Workers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -41,23 +43,11 @@ def run(
     name: Annotated[
         str, typer.Argument(help="A file of searches/, or a path.")
     ],
-    out: Annotated[
-        Path, typer.Option(help="Folder for tables and figures.")
-    ] = Path("results"),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; one a core.")
-    ] = None,
-    retries: Annotated[
-        int, typer.Option(min=0, help="Further tries of a run that fails.")
-    ] = 1,
-    run_timeout: Annotated[
-        float | None,
-        typer.Option(min=1, help="End a run after so many seconds."),
-    ] = None,
-    max_hours: Annotated[
-        float | None,
-        typer.Option(min=0, help="Start no run after so many hours."),
-    ] = None,
+    out: Out = Path("results"),
+    workers: Workers = None,
+    retries: Retries = 1,
+    run_timeout: RunTimeout = None,
+    max_hours: MaxHours = None,
 ) -> None:
     """Go on with a search, and write what it has found so far."""
     from rich.console import Console

@@ -10,12 +10,16 @@ from medzoo.cli.scope import (
     Data,
     DropLeaks,
     Format,
+    MaxHours,
     Name,
     Out,
+    Retries,
+    RunTimeout,
     Seeds,
     SkipBad,
     Smoke,
     Tasks,
+    Workers,
     data_flags,
     read,
     word_command,
@@ -75,9 +79,7 @@ def run(
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
     out: Out = Path("results"),
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; one a core.")
-    ] = None,
+    workers: Workers = None,
     workers_per_gpu: Annotated[
         int,
         typer.Option(
@@ -94,17 +96,9 @@ def run(
     shard: Annotated[
         str | None, typer.Option(help="Only part i of n of the runs: i/n.")
     ] = None,
-    retries: Annotated[
-        int, typer.Option(min=0, help="Further tries of a run that fails.")
-    ] = 1,
-    run_timeout: Annotated[
-        float | None,
-        typer.Option(min=1, help="End a run after so many seconds."),
-    ] = None,
-    max_hours: Annotated[
-        float | None,
-        typer.Option(min=0, help="Start no run after so many hours."),
-    ] = None,
+    retries: Retries = 1,
+    run_timeout: RunTimeout = None,
+    max_hours: MaxHours = None,
     track: Annotated[
         str | None,
         typer.Option(help="tensorboard, mlflow, wandb; with commas between."),

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medzoo.cli.scope import AsJson
+
 if TYPE_CHECKING:
     import keras
     from rich.console import Console
@@ -38,9 +40,7 @@ def train(
         Path | None,
         typer.Option(help="Folder for model.keras, its record and its card."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the scores as one object.")
-    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train one run and score it; one that is finished is not trained again."""
     from rich.console import Console

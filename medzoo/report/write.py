@@ -13,7 +13,7 @@ from medzoo.report.index import make_index
 from medzoo.report.markdown import format_table
 from medzoo.report.matrix import TrialResults, read_results
 from medzoo.report.pages import list_failures, make_page
-from medzoo.report.stats import StudyStatistics, summarise
+from medzoo.report.stats import summarise
 from medzoo.report.tables import Table, to_csv
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
@@ -77,10 +77,12 @@ def write_report(
     statistics = summarise(results, store, baseline)
     summary = make_summary(results, study.axis_names, statistics)
     warnings = list_warnings(results, store)
+    per_task = make_per_task(results, study.axis_names, statistics)
     contents = _make_texts(
         study,
         results,
-        statistics,
+        {"summary": summary, "per_task": per_task},
+        verdict=statistics.verdict,
         command=command,
         smoke=smoke,
         warnings=warnings,
@@ -117,25 +119,22 @@ def write_report(
 def _make_texts(
     study: Study,
     results: list[TrialResults],
-    statistics: StudyStatistics,
+    tables: dict[str, Table],
     *,
+    verdict: str,
     command: str,
     smoke: bool,
     warnings: list[str],
 ) -> dict[str, bytes]:
     """Makes the content of the tables and of their pages by name."""
     texts = {}
-    tables = {
-        "summary": make_summary(results, study.axis_names, statistics),
-        "per_task": make_per_task(results, study.axis_names, statistics),
-    }
     for name, table in tables.items():
         texts[f"{name}.md"] = make_page(
             name,
             table,
             study=study,
             results=results,
-            verdict=statistics.verdict,
+            verdict=verdict,
             command=command,
             smoke=smoke,
             warnings=warnings,

@@ -120,8 +120,7 @@ def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
         recipes = list_recipes()
         if recipe not in recipes:
             raise ValueError(unknown("recipe", recipe, recipes))
-        text = recipes[recipe].read_text(encoding="utf-8")
-        sources.append(Source(recipes[recipe], text))
+        sources.append(Source.read(recipes[recipe]))
     if path is not None:
         if not path.is_file():
             raise FileNotFoundError(
@@ -129,11 +128,7 @@ def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
                 f"of a run. Received: {path}."
             )
         kind = JsonSource if path.suffix == ".json" else Source
-        try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError:
-            raise ValueError(f"{path} is not text in UTF-8.") from None
-        sources.append(kind(path, text))
+        sources.append(kind.read(path))
     return sources
 
 

@@ -11,15 +11,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-import medzoo
 from medzoo.study.document import Scope, Value
+from medzoo.study.find import find_file, list_files
 from medzoo.study.keys import wrong_keys
 from medzoo.study.source import Place, Source, describe, key_of, not_listed
 from medzoo.study.space import Dimension, list_grid, probe
 from medzoo.study.trials import run_values
 from medzoo.training.run import Run
 from medzoo.training.sources import with_fingerprint
-from medzoo.wording import unknown
 
 Tuner = Literal["random", "hyperband", "bayesian", "grid"]
 # Seeds of the study that proves the winner, if the file does not say them.
@@ -141,28 +140,14 @@ def read_search(name_or_path: str | Path) -> Search:
         ValueError: For an unknown name, and for a file that is no search: with
             file, line, key and one sentence for each fault.
     """
-    path = Path(name_or_path)
-    known = find_searches()
-    if path.suffix == ".toml" or len(path.parts) > 1:
-        if not path.is_file():
-            raise FileNotFoundError(
-                "No search file there. Expected a TOML file, or the name of a "
-                f"search: {', '.join(known)}. Received: {path}."
-            )
-    elif str(path) not in known:
-        raise ValueError(unknown("search", str(path), known))
-    else:
-        path = known[str(path)]
-    source = Source(path, path.read_text(encoding="utf-8-sig"))
+    path = find_file("search", name_or_path, find_searches())
+    source = Source.read(path)
     return Search(path.stem, path, _read(source), source.text)
 
 
 def find_searches() -> dict[str, Path]:
     """Returns the search files by name; those of the current folder win."""
-    checkout = Path(medzoo.__file__).parents[1]
-    folders = (checkout / "searches", Path("searches"))
-    files = {p.stem: p for folder in folders for p in folder.glob("*.toml")}
-    return dict(sorted(files.items()))
+    return list_files("searches")
 
 
 def _read(source: Source) -> SearchDocument:

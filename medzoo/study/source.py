@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from pydantic_core import ErrorDetails
 
@@ -60,6 +60,18 @@ class Source:
 
     path: Path
     text: str
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads a file.
+
+        Raises:
+            ValueError: If it is not text in UTF-8.
+        """
+        try:
+            return cls(path, path.read_text(encoding="utf-8-sig"))
+        except UnicodeDecodeError:
+            raise ValueError(f"{path} is not text in UTF-8.") from None
 
     def __str__(self) -> str:
         path, here = self.path.absolute(), Path.cwd()

@@ -8,12 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import medzoo
 from medzoo.study.document import Document, Scope, Tuned, Value
+from medzoo.study.find import find_file, list_files
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
 from medzoo.training.sources import is_own
-from medzoo.wording import unknown
 
 
 @dataclass(frozen=True)
@@ -128,45 +127,19 @@ def read_study(name_or_path: str | Path) -> Study:
         ValueError: For an unknown name, and for a file that is no study: with
             file, line, key and one sentence for each fault.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or len(path.parts) > 1:
-        if not path.is_file():
-            raise FileNotFoundError(
-                "No study file there. Expected a TOML file, or the name of a "
-                f"study: {', '.join(_find_studies())}. Received: {path}."
-            )
-    else:
-        studies = _find_studies()
-        if str(name_or_path) not in studies:
-            raise ValueError(unknown("study", str(name_or_path), studies))
-        path = studies[str(name_or_path)]
-    return _make_study(_read_source(path))
+    path = find_file("study", name_or_path, list_files("studies"))
+    return _make_study(Source.read(path))
 
 
 def list_studies() -> list[Study | BrokenStudy]:
     """Reads all files of `studies/`, sorted by name; hides none of them."""
     found: list[Study | BrokenStudy] = []
-    for name, path in _find_studies().items():
+    for name, path in list_files("studies").items():
         try:
             found.append(read_study(path))
         except ValueError as error:
             found.append(BrokenStudy(name, path, str(error)))
     return found
-
-
-def _find_studies() -> dict[str, Path]:
-    """Returns the study files by name; those of the current folder win."""
-    checkout = Path(medzoo.__file__).parents[1]
-    folders = (checkout / "studies", Path("studies"))
-    files = {p.stem: p for folder in folders for p in folder.glob("*.toml")}
-    return dict(sorted(files.items()))
-
-
-def _read_source(path: Path) -> Source:
-    try:
-        return Source(path, path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not text in UTF-8.") from None
 
 
 def _make_study(source: Source) -> Study:

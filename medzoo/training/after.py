@@ -12,6 +12,7 @@ from medzoo.training.choices import AFTER_TRAINING
 from medzoo.training.evaluate import predict_logits, to_probabilities
 from medzoo.training.fit import Trainer
 from medzoo.training.policy import list_flips
+from medzoo.training.prepare import class_counts
 from medzoo.training.run import Run
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ def choose_shift(run: Run, logits: np.ndarray, data: Dataset) -> np.ndarray:
         return np.concatenate(
             [choose_shift(run, mine, part) for (_, _, mine), part in parts]
         )
-    labels = data.train.labels
-    counts = np.bincount(labels[labels >= 0], minlength=logits.shape[-1])
+    counts = np.array(class_counts(data))
     prior = np.log(np.maximum(counts, 1) / counts.sum()).astype("float32")
 
     def macro_f1(multiple: float) -> float:
