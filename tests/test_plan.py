@@ -97,8 +97,8 @@ def test_time_is_the_median_of_the_same_task_else_of_the_model(study, store):
     # 100 steps after the first took 10 s by the median, and the rest 3 s.
     assert plan.seconds_left == pytest.approx(9 * (101 * 0.1 + 3))
     assert plan.sources == {
-        "runs of the same model": 6,
-        "runs of the same model, width and task": 3,
+        "runs of the same model, options and width": 6,
+        "runs of the same model, options, width and task": 3,
     }
 
 

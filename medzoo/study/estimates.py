@@ -17,6 +17,13 @@ MAX_RECORDS = 300
 MIN_STEPS = 10
 # Images of train of a synthetic task before one has been run: 400 to 800.
 SYNTHETIC_IMAGES = 600
+# What a run shares with those of each of its `_keys`.
+_SHARED = (
+    "model, options, width and task",
+    "model, options and width",
+    "model, width and task",
+    "model",
+)
 # Records of such runs tell the time of a whole training.
 _WHOLE = ("done", "trained")
 
@@ -71,14 +78,12 @@ class Estimates:
 
     def of(self, run: Run) -> tuple[float, str]:
         """Returns the seconds of a run, and what says so."""
-        alike, same_model = _keys(run)
-        if alike in self._paces:
-            source = "runs of the same model, width and task"
-        elif same_model in self._paces:
-            source = "runs of the same model"
-        else:
-            source = "a rough rule from the pixels"
-        pace = self._paces.get(alike, self._paces.get(same_model, ROUGH))
+        found = (
+            (self._paces[key], f"runs of the same {shared}")
+            for key, shared in zip(_keys(run), _SHARED, strict=True)
+            if key in self._paces
+        )
+        pace, source = next(found, (ROUGH, "a rough rule from the pixels"))
         num_images = self._count_images(run)
         steps = count_steps(run, num_images)
         pixels = _pixels(run, num_images)
@@ -94,9 +99,12 @@ class Estimates:
         return min(known, most)
 
 
-def _keys(run: Run) -> tuple[tuple, tuple]:
-    size = run.width, run.parameters
-    return (run.model, *size, run.task), (run.model,)
+def _keys(run: Run) -> tuple[tuple, ...]:
+    """Names the groups of runs that it is like, the nearest first."""
+    net = run.model, run.width, run.parameters
+    options = tuple(run.options.items())
+    # A frozen trunk and a trained one differ more than two tasks do.
+    return (*net, options, run.task), (*net, options), (*net, run.task), net[:1]
 
 
 def _steps_of(record: Record) -> int:
