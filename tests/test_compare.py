@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from medzoo.report.compare import holm, probability_of_improvement
-from medzoo.report.ranks import friedman
+from medzoo.report.ranks import friedman, normal_range
 from medzoo.report.sign_flips import sign_flip_test
 
 
@@ -116,3 +116,9 @@ def test_groups_are_the_largest_and_may_overlap():
     # Average ranks 1.5, 2.0, 2.5 and 4 with a distance of 1.35.
     assert found.critical_difference == pytest.approx(1.354, abs=0.001)
     assert found.groups == (("a", "b", "c"),)
+
+
+@pytest.mark.parametrize("number", [2, 3, 10, 100])
+def test_the_range_of_normal_values_is_that_of_scipy(number):
+    expected = stats.studentized_range.ppf(0.95, number, np.inf)
+    assert normal_range(number) == pytest.approx(expected, abs=1e-4)
