@@ -19,8 +19,9 @@ class Trial:
     """One choice of axis values.
 
     Args:
-        name: The name that the file gives it; else its value of the only axis,
-            such as `adam`, or of all, such as `model=mlp, width=64`.
+        name: The name that the file gives it; else its word of the only axis,
+            such as `adam`, or its axes with their values, such as `alpha=0.5`
+            or `model=mlp, width=64`.
         values: Its value of every axis of the study, as its runs have it: a
             `width` that the file leaves out is the model's default. An axis
             that its model does not have is absent.
@@ -152,8 +153,8 @@ def _value_of(run: Run, key: str) -> Value | None:
 def _make_trial(draft: _Draft, run: Run, axis_names: tuple[str, ...]) -> Trial:
     found = {key: _value_of(run, key) for key in axis_names}
     values = {key: value for key, value in found.items() if value is not None}
-    if len(axis_names) == 1:
-        name = str(values.get(axis_names[0], "none"))
+    if len(axis_names) == 1 and isinstance(values.get(axis_names[0]), str):
+        name = str(values[axis_names[0]])
     else:
         shown = values or draft.values
         name = ", ".join(f"{key}={value}" for key, value in shown.items())
