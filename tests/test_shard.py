@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from medzoo.study.audits import find_leaks, keep_audit
 from medzoo.study.estimates import rough_seconds
 from medzoo.study.expand import expand
 from medzoo.study.merge import merge_stores
@@ -146,3 +147,10 @@ def test_a_folder_that_is_not_there_is_named_before_anything_is_merged(stores):
     with pytest.raises(FileNotFoundError, match=str(nowhere.folder)):
         merge_stores([theirs.folder, nowhere.folder], ours)
     assert not ours.statuses()
+
+
+def test_findings_about_data_are_merged_too(stores):
+    ours, theirs, _ = stores
+    keep_audit(theirs, {"fingerprint": "folder:12", "line": "Leaks in x."})
+    merge_stores([theirs.folder], ours)
+    assert find_leaks(ours, ["folder:12"]) == ["Leaks in x."]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medzoo.study.audits import copy_audits
 from medzoo.study.store import Store
 from medzoo.training.record import Record
 
@@ -36,7 +37,7 @@ class Merged:
 
 
 def merge_stores(folders: Iterable[Path], into: Store) -> Merged:
-    """Copies records and predictions into a store, each as a whole.
+    """Copies records, predictions and findings of audits, each as a whole.
 
     A finished record is better than a failed one, and of two equals the one
     that was started last wins. It can be interrupted and repeated.
@@ -61,6 +62,7 @@ def merge_stores(folders: Iterable[Path], into: Store) -> Merged:
         for run_id in source.run_ids():
             if theirs := source.read(run_id):
                 _merge_one(theirs, source, into, merged)
+        copy_audits(source, into)
     return merged
 
 
