@@ -93,7 +93,7 @@ def write_page(
     seconds: dict[str, list[float]], options: argparse.Namespace
 ) -> str:
     """Writes the table."""
-    from medzoo.training.execute import list_versions
+    from medzoo.training.machine import list_versions
     from medzoo.training.prepare import name_device
 
     rows = []

@@ -14,10 +14,11 @@ from medzoo.losses import build_loss
 from medzoo.models import build_model
 from medzoo.scores import macro_f1
 from medzoo.training import execute as execution
+from medzoo.training.budget import check_steps, count_steps
 from medzoo.training.choices import OPTIMIZERS
 from medzoo.training.evaluate import predict_logits, to_probabilities
 from medzoo.training.execute import execute
-from medzoo.training.fit import Trainer, check_steps, count_steps
+from medzoo.training.fit import Trainer
 from medzoo.training.optimizers import build_optimizer, learning_rate_at
 from medzoo.training.prepare import prepare_model
 from medzoo.training.run import Run
@@ -109,6 +110,15 @@ def test_every_optimizer_lowers_the_loss(name):
     trainer.train()
     assert trainer.history[-1]["loss"] < trainer.history[0]["loss"]
     assert not trainer.diverged
+
+
+def test_adamw_without_decay_is_adam():
+    options = {**SMALL, "weight_decay": 0.0, "loss": "cross_entropy"}
+    found, expected = (
+        execute(Run(**options, optimizer=name, learning_rate=1e-3))[0].history
+        for name in ("adamw", "adam")
+    )
+    assert found == expected
 
 
 def test_weight_decay_leaves_biases_alone():

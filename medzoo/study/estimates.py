@@ -6,7 +6,7 @@ from statistics import median
 from typing import NamedTuple
 
 from medzoo.study.store import Store
-from medzoo.training.fit import count_steps
+from medzoo.training.budget import count_steps
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 from medzoo.training.sources import facts_of

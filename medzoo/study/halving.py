@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from medzoo.training.budget import count_steps
 from medzoo.training.evaluate import rank_entry
-from medzoo.training.fit import Entry, count_steps
+from medzoo.training.fit import Entry
 from medzoo.training.record import Record
 
 # Shares of the budget after which the better half goes on. Of an odd number the

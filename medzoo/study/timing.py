@@ -11,7 +11,8 @@ from medzoo.models import get_entry
 from medzoo.study.expand import Planned
 from medzoo.study.process import FORKSERVER
 from medzoo.study.worker import start_worker
-from medzoo.training.fit import Trainer, check_steps, count_steps
+from medzoo.training.budget import check_steps, count_steps
+from medzoo.training.fit import Trainer
 from medzoo.training.run import Run
 
 STEPS = 9

@@ -22,9 +22,14 @@ def averaged(model: "keras.Model") -> Iterator[None]:
     if not model.optimizer.use_ema:
         yield
         return
+    from keras import ops
+
     variables = model.trainable_variables
     own = [variable.numpy() for variable in variables]
     model.optimizer.finalize_variable_values(variables)
+    for variable in variables:
+        # JAX would hold one array for both, and a prediction gives it away.
+        variable.assign(ops.copy(variable))
     try:
         yield
     finally:

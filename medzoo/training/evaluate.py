@@ -1,5 +1,6 @@
 """Finished models: logits of whole splits, their probabilities and scores."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def evaluate(
     split: Split,
     logits: np.ndarray,
     *,
-    loss: "keras.losses.Loss",
+    loss: Callable[[np.ndarray, np.ndarray], Any],
     output: str = "softmax",
 ) -> tuple[Scores, np.ndarray]:
     """Scores the logits of a split.

@@ -1,12 +1,8 @@
 """From a run to its record: build, train, choose on val, read test once."""
 
-import math
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from medzoo import data as sources
 from medzoo.data.mixed import MixedDataset
@@ -14,14 +10,14 @@ from medzoo.data.split import Dataset
 from medzoo.models import get_entry
 from medzoo.training.baselines import fit_baseline
 from medzoo.training.features import Features, attach_trunk, load_features
-from medzoo.training.fit import Entry, State, Trainer
-from medzoo.training.machine import list_versions, peak_memory_mb
+from medzoo.training.fit import Entry, State
 from medzoo.training.multi_task import net_of
-from medzoo.training.prepare import find_width, name_device, prepare_model
 from medzoo.training.probe import build_probe
-from medzoo.training.record import Parameters, Record
+from medzoo.training.record import Record
+from medzoo.training.resident import choose_trainer
 from medzoo.training.run import Run
 from medzoo.training.scoring import Predictions, score_test, score_val
+from medzoo.training.session import Session, add_seconds, describe
 from medzoo.training.weights import fetch_weights
 
 if TYPE_CHECKING:
@@ -62,47 +58,24 @@ def execute(
     """
     started = time.perf_counter()
     data = load_features(run, load_data)
-    loaded = time.perf_counter()
     if get_entry(run.model).baseline:
         return _execute_baseline(run, data, read_test, started, on_model)
-    model = prepare_model(run, data)
-    built = time.perf_counter()
-    trainer = Trainer(model, data, run)
-    record = _describe(run, count_parameters(net_of(model), data), data)
-    record.width = find_width(run, data)
-    if state is not None:
-        _go_on(trainer, record, state)
-    stop = None if until is None else math.ceil(until * trainer.num_steps)
-    trainer.train(stop, on_check)
-    record.history = trainer.history
-    record.best_step = trainer.best_step
-    record.images_per_second = trainer.images_per_second()
-    trained = time.perf_counter()
-    predictions: Predictions = {}
-    if trainer.diverged:
-        record.status = "diverged"
-    elif trainer.finished:
-        record.status = "done" if read_test else "trained"
-        predictions = score_val(record, trainer, data)
-        if read_test:
-            predictions = score_test(record, data, predictions)
-        if on_model is not None:
-            cached = isinstance(data, Features)
-            on_model(
-                attach_trunk(run, load_data(run), model)
-                if cached
-                else net_of(model)
-            )
-    ended = time.perf_counter()
-    _add_seconds(
-        record,
-        {"load": loaded - started, "build": built - loaded}
-        | trainer.seconds
-        | {"evaluate": ended - trained, "total": ended - started},
-    )
+    loaded = time.perf_counter() - started
+    trainer = choose_trainer(run, data)
+    session = Session(run, data, trainer=trainer, state=state)
+    add_seconds(session.record, load=loaded, total=loaded)
+    session.train(until, on_check)
+    predictions = session.score(read_test=read_test)
+    record, model = session.record, session.trainer.model
     if record.status == "pruned" and on_stop is not None:
-        about = {"record": np.array(record.model_dump_json())}
-        on_stop(trainer.state() | about)
+        on_stop(session.state())
+    elif record.scores and on_model is not None:
+        cached = isinstance(data, Features)
+        on_model(
+            attach_trunk(run, load_data(run), model)
+            if cached
+            else net_of(model)
+        )
     return record, predictions
 
 
@@ -133,7 +106,7 @@ def complete(
     record = record.model_copy(deep=True, update={"status": "done"})
     predictions = score_test(record, data, predictions)
     seconds = time.perf_counter() - started
-    _add_seconds(record, {"evaluate": seconds, "total": seconds})
+    add_seconds(record, evaluate=seconds, total=seconds)
     return record, predictions
 
 
@@ -148,7 +121,7 @@ def _execute_baseline(
     loaded = time.perf_counter()
     baseline = fit_baseline(run, data)
     fitted = time.perf_counter()
-    record = _describe(run, baseline.count_parameters(data), data)
+    record = describe(run, baseline.count_parameters(data), data)
     record.status = "done" if read_test else "trained"
     record.chosen = baseline.chosen
     predictions = score_val(record, baseline, data)
@@ -158,49 +131,14 @@ def _execute_baseline(
     if on_model is not None and is_model:
         on_model(build_probe(run, load_data(run), baseline))
     ended = time.perf_counter()
-    seconds = {
-        "load": loaded - started,
-        "train": fitted - loaded,
-        "evaluate": ended - fitted,
-        "total": ended - started,
-    }
-    _add_seconds(record, seconds)
-    return record, predictions
-
-
-def _describe(run: Run, parameters: Parameters, data: Dataset) -> Record:
-    """Starts the record of a run: all that is known before it is trained."""
-    return Record(
-        run=run,
-        run_id=run.run_id,
-        status="pruned",
-        parameters=parameters,
-        num_images={s: len(getattr(data, s)) for s in ("train", "val", "test")},
-        device=name_device(),
-        versions=list_versions(),
-        data_fingerprint=data.fingerprint,
-        notes=list(data.notes),
-        classes=list(data.classes),
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
+    add_seconds(
+        record,
+        load=loaded - started,
+        train=fitted - loaded,
+        evaluate=ended - fitted,
+        total=ended - started,
     )
-
-
-def _go_on(trainer: Trainer, record: Record, state: State) -> None:
-    """Resumes a training, unless the same numbers could not come out of it."""
-    earlier = Record.model_validate_json(str(state["record"]))
-    alike = earlier.versions == record.versions
-    if alike and earlier.data_fingerprint == record.data_fingerprint:
-        trainer.resume(state)
-        record.started = earlier.started
-        record.seconds = earlier.seconds
-
-
-def _add_seconds(record: Record, seconds: dict[str, float]) -> None:
-    record.seconds |= {
-        part: record.seconds.get(part, 0.0) + value
-        for part, value in seconds.items()
-    }
-    record.peak_memory_mb = peak_memory_mb()
+    return record, predictions
 
 
 def require_data(run: Run) -> None:
@@ -234,10 +172,3 @@ def load_data(run: Run) -> Dataset:
     if isinstance(data, MixedDataset) and run.options.get("film"):
         return data.with_tasks()
     return data
-
-
-def count_parameters(model: "keras.Model", data: Dataset) -> Parameters:
-    """Counts all weights, of a cached trunk too, and those that change."""
-    trainable = sum(int(np.prod(w.shape)) for w in model.trainable_weights)
-    frozen = data.trunk_parameters if isinstance(data, Features) else 0
-    return Parameters(total=model.count_params() + frozen, trainable=trainable)

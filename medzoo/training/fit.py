@@ -3,14 +3,16 @@
 import json
 import math
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from medzoo.data.batches import gather
 from medzoo.data.split import Dataset
 from medzoo.training.averaging import averaged
+from medzoo.training.budget import check_steps, count_steps
 from medzoo.training.evaluate import evaluate, predict_logits, rank_entry
 from medzoo.training.mixing import mix_batch
 from medzoo.training.multi_task import make_batches
@@ -37,34 +39,6 @@ _PROGRESS = (
 )
 
 
-def count_steps(run: Run, num_images: int) -> int:
-    """Returns the steps of a run over `num_images` images of train."""
-    if run.steps is not None:
-        return run.steps
-    batch_size = min(run.batch_size, num_images)
-    return math.ceil((run.epochs or 1) * num_images / batch_size)
-
-
-def check_steps(run: Run, num_images: int) -> list[int]:
-    """Returns the steps after which val is looked at: once an epoch.
-
-    A budget in `steps` is looked at 20 times even where it is less than 20
-    epochs, so that early stopping and the best weights have a choice.
-
-    Example:
-
-    >>> run = Run(task="breastmnist", epochs=2, batch_size=128)
-    >>> check_steps(run, num_images=546)
-    [5, 9]
-    """
-    num_steps = count_steps(run, num_images)
-    num_checks = run.epochs or max(
-        20, math.ceil(num_steps * run.batch_size / num_images)
-    )
-    ends = np.linspace(0, num_steps, min(num_checks, num_steps) + 1)[1:]
-    return [math.ceil(round(end, 6)) for end in ends]
-
-
 class Trainer:
     """Trains a compiled model on one dataset.
 
@@ -80,6 +54,7 @@ class Trainer:
 
     Attributes:
         step: Steps done.
+        checks: Steps after which val is looked at.
         history: One entry a check on val.
         best_step: Step of the weights to evaluate.
         diverged: Whether the loss became NaN or infinite.
@@ -99,7 +74,7 @@ class Trainer:
         self.finished = False
         self.seconds = {"first_step": 0.0, "train": 0.0, "check": 0.0}
         self.num_steps = count_steps(run, len(data.train))
-        self._checks = check_steps(run, len(data.train))
+        self.checks = check_steps(run, len(data.train))
         self._best_rank: tuple[float, ...] = (-math.inf, -math.inf)
         self._best_weights = model.get_weights()
         self._best_own_weights = model.get_weights() if run.ema else []
@@ -120,19 +95,10 @@ class Trainer:
                 to stop there.
         """
         batches = make_batches(self.run, self.data, start=self.step)
-        for check in [step for step in self._checks if step > self.step]:
+        for check in [step for step in self.checks if step > self.step]:
             if self.finished or (until is not None and self.step >= until):
                 return
-            self.model.reset_metrics()
-            while self.step < check:
-                loss = self._train_step(next(batches))
-            with averaged(self.model):
-                entry = self._check(loss)
-                self.history.append(entry)
-                self.finished = self.diverged or self.step >= self.num_steps
-                self._choose(entry)
-            if self.run.ema and self.best_step == self.step:
-                self._best_own_weights = self.model.get_weights()
+            entry = self._conclude(self._train_to(check, batches))
             if on_check is not None and on_check(entry):
                 until = self.step
 
@@ -149,10 +115,7 @@ class Trainer:
 
     def state(self) -> State:
         """Copies all that the rest of the training depends on."""
-        groups = {
-            group: [variable.numpy() for variable in variables]
-            for group, variables in self._variables().items()
-        }
+        groups = self._values()
         groups["best"] = self._best_weights
         groups["own"] = self._best_own_weights
         arrays = {
@@ -188,8 +151,28 @@ class Trainer:
             "optimizer": self.model.optimizer.variables,
         }
 
+    def _values(self) -> dict[str, list[np.ndarray]]:
+        """Returns the values of all variables."""
+        return {
+            group: [variable.numpy() for variable in variables]
+            for group, variables in self._variables().items()
+        }
+
+    def _weights(self) -> list[np.ndarray]:
+        """Returns the weights: the average of them inside of `_averaged`."""
+        return self.model.get_weights()
+
+    def _averaged(self) -> AbstractContextManager[None]:
+        return averaged(self.model)
+
+    def _train_to(self, check: int, batches: Iterator[np.ndarray]) -> float:
+        """Does the steps up to a check and returns the loss of the last one."""
+        while self.step < check:
+            loss = self._train_step(next(batches))
+        return loss
+
     def _train_step(self, indices: np.ndarray) -> float:
-        """Does one step and returns the mean loss since the last check."""
+        """Does one step and returns its loss."""
         train = self.data.train
         started = time.perf_counter()
         set_rates(self.model.optimizer, self.run, self.step, self.num_steps)
@@ -204,6 +187,24 @@ class Trainer:
         self.step += 1
         return float(loss)
 
+    def _conclude(self, loss: float) -> Entry:
+        """Looks at val and draws the conclusions."""
+        with self._averaged():
+            entry = self._check(loss)
+            self.history.append(entry)
+            self.finished = self.diverged or self.step >= self.num_steps
+            self._choose(entry)
+        if self.run.ema and self.best_step == self.step:
+            self._best_own_weights = self._weights()
+        return entry
+
+    def _predict_val(self) -> tuple[np.ndarray, Callable[..., Any]]:
+        """Returns the logits of val, and what gives their loss."""
+        return (
+            predict_logits(self.model, self.data.val.images),
+            self.model.loss,
+        )
+
     def _check(self, loss: float) -> Entry:
         """Looks at val."""
         started = time.perf_counter()
@@ -215,13 +216,13 @@ class Trainer:
             "learning_rate": rate,
             "loss": loss,
         }
-        logits = predict_logits(self.model, self.data.val.images)
+        logits, val_loss = self._predict_val()
         self.diverged = not (math.isfinite(loss) and np.isfinite(logits).all())
         if not self.diverged:
             found, _ = evaluate(
                 self.data.val,
                 logits,
-                loss=self.model.loss,
+                loss=val_loss,
                 output=self.run.output,
             )
             for name, value in found.items():
@@ -237,7 +238,7 @@ class Trainer:
         rank = rank_entry(entry)
         if self.run.keep == "last" or rank > self._best_rank:
             self._best_rank, self.best_step = rank, self.step
-            self._best_weights = self.model.get_weights()
+            self._best_weights = self._weights()
         gained = self.best_step == self.step
         self._checks_without_gain = (
             0 if gained else self._checks_without_gain + 1

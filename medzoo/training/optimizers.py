@@ -28,7 +28,8 @@ def build_optimizer(
 
     choice = OPTIMIZERS[run.optimizer]
     options: dict[str, Any] = {"learning_rate": float(run.learning_rate or 0)}
-    if run.weight_decay:
+    # Keras's AdamW has a decay of its own where none is given.
+    if run.weight_decay or choice.keras_class == "AdamW":
         options["weight_decay"] = run.weight_decay
     if run.ema:
         options |= {"use_ema": True, "ema_momentum": run.ema}
@@ -49,19 +50,30 @@ def build_optimizer(
     return optimizer
 
 
-def set_rates(
+def rates_at(
     optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
-) -> None:
-    """Sets the learning rate of one step, and that of a trunk."""
-    optimizer.learning_rate = learning_rate_at(
+) -> "list[tuple[keras.Variable, float]]":
+    """Returns the rates of one step: the learning rate, and that of a trunk."""
+    rate = learning_rate_at(
         step,
         num_steps,
         peak=run.learning_rate or 0.0,
         schedule=run.schedule,
         warmup=run.warmup,
     )
+    rates = [(optimizer.learning_rate, rate)]
     if has_trunk_rate(run):
-        optimizer.trunk_rate.assign(trunk_rate_at(run, step, num_steps))
+        share = trunk_rate_at(run, step, num_steps)
+        rates.append((optimizer.trunk_rate, share))
+    return rates
+
+
+def set_rates(
+    optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
+) -> None:
+    """Sets the rates of one step."""
+    for variable, rate in rates_at(optimizer, run, step, num_steps):
+        variable.assign(rate)
 
 
 def learning_rate_at(

@@ -83,7 +83,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     The model of an earlier run of this process is used again if its graph is
     equal; that run's results are not touched by it.
     """
-    import keras  # noqa: F401 - see below
+    import keras
 
     width = find_width(run, data)
     graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
@@ -110,8 +110,9 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     model.compile(
         optimizer=optimizer,
         loss=make_loss(run, data),
-        # XLA makes convolutions slower on a CPU and faster on a GPU.
-        jit_compile=name_device() != "cpu",
+        # XLA makes convolutions slower on a CPU and faster on a GPU; JAX
+        # compiles with it or not at all.
+        jit_compile=keras.backend.backend() == "jax" or name_device() != "cpu",
     )
     _traced[key] = model
     return model

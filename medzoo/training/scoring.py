@@ -38,7 +38,7 @@ def score_val(
         that `score_test` needs.
     """
     predictions: Predictions = {}
-    loss = trainer.model.loss
+    loss = make_loss(record.run, data)
     for option, logits in predict(record.run, trainer, data).items():
         predictions |= _score(
             record, "val", data.val, logits["val"], loss=loss, without=option

@@ -1,0 +1,53 @@
+"""What tests of the JAX backend share; `make test-jax` runs them."""
+
+import keras
+import numpy as np
+import pytest
+
+needs_jax = pytest.mark.skipif(
+    keras.backend.backend() != "jax",
+    reason="the backend is not JAX: make test-jax",
+)
+SMALL = {
+    "task": "breastmnist",
+    "data": "synthetic",
+    "model": "mlp",
+    "width": 8,
+    "batch_size": 32,
+    "max_images": 80,
+    "epochs": 3,
+}
+# What a record says of the time that it took, and beside whom.
+OF_THE_WAY = {
+    "seconds",
+    "images_per_second",
+    "peak_memory_mb",
+    "started",
+    "stack",
+}
+
+
+def assert_alike(found, expected):
+    """Compares records and predictions to within the rounding of sums."""
+    (record, predictions), (other, others) = found, expected
+    values = record.model_dump(exclude=OF_THE_WAY)
+    assert_close(values, other.model_dump(exclude=OF_THE_WAY))
+    assert predictions.keys() == others.keys()
+    for name, array in predictions.items():
+        np.testing.assert_allclose(array, others[name], atol=1e-4)
+
+
+def assert_close(value, other):
+    """Compares numbers inside of lists and dictionaries."""
+    if isinstance(value, dict):
+        assert value.keys() == other.keys()
+        for key in value:
+            assert_close(value[key], other[key])
+    elif isinstance(value, list):
+        assert len(value) == len(other)
+        for pair in zip(value, other, strict=True):
+            assert_close(*pair)
+    elif isinstance(value, float):
+        assert value == pytest.approx(other, rel=1e-3, abs=1e-4)
+    else:
+        assert value == other

@@ -1,0 +1,87 @@
+"""Resident training: the numbers of the ordinary one, in fewer programs."""
+
+import pytest
+from on_jax import SMALL, assert_alike, needs_jax
+
+from medzoo.training.execute import execute, load_data
+from medzoo.training.fit import Trainer
+from medzoo.training.resident import (
+    SWITCH,
+    ResidentTrainer,
+    choose_trainer,
+)
+from medzoo.training.run import Run
+
+RUNS = {
+    "mlp": {"optimizer": "adamw", "schedule": "cosine", "warmup": 0.2},
+    "dropout": {"options": {"dropout": 0.5}, "augmentation": "flips"},
+    "average": {"ema": 0.9, "optimizer": "momentum", "keep": "last"},
+    "sampling": {"imbalance": "balanced_batches", "loss": "cross_entropy"},
+    "classes": {"task": "retinamnist", "loss": "weighted_soft_f1"},
+    "skip_cnn": {"model": "skip_cnn", "width": 4, "options": {"stages": 1}},
+}
+
+
+@needs_jax
+@pytest.mark.parametrize("name", RUNS)
+def test_resident_training_gives_the_record_of_the_ordinary_one(
+    name, monkeypatch
+):
+    run = Run(**SMALL | RUNS[name])
+    monkeypatch.setenv(SWITCH, "off")
+    expected = execute(run)
+    monkeypatch.setenv(SWITCH, "on")
+    assert_alike(execute(run), expected)
+
+
+@needs_jax
+@pytest.mark.parametrize("ways", [("off", "on"), ("on", "off")], ids="-".join)
+def test_either_way_goes_on_where_the_other_stopped(ways, monkeypatch):
+    run = Run(**SMALL, optimizer="adam", schedule="cosine")
+    uncut = execute(run)
+    kept = {}
+    monkeypatch.setenv(SWITCH, ways[0])
+    execute(run, until=0.4, on_stop=lambda state: kept.update(state=state))
+    monkeypatch.setenv(SWITCH, ways[1])
+    assert_alike(execute(run, state=kept["state"]), uncut)
+
+
+@needs_jax
+def test_what_diverges_is_noticed(monkeypatch):
+    monkeypatch.setenv(SWITCH, "on")
+    values = {"optimizer": "sgd", "learning_rate": 1e30}
+    record, _ = execute(Run(**SMALL | values, loss="cross_entropy"))
+    assert record.status == "diverged"
+
+
+@needs_jax
+def test_compiling_is_told_apart_from_training(monkeypatch):
+    monkeypatch.setenv(SWITCH, "on")
+    record, _ = execute(Run(**SMALL, activation="elu"))
+    assert record.seconds["first_step"] > 5 * record.seconds["train"] > 0
+    again, _ = execute(Run(**SMALL, activation="elu", seed=1))
+    assert again.seconds["first_step"] < record.seconds["first_step"] / 5
+
+
+@needs_jax
+def test_a_cpu_keeps_the_ordinary_way_unless_asked(monkeypatch):
+    run = Run(**SMALL)
+    data = load_data(run)
+    assert choose_trainer(run, data) is Trainer
+    monkeypatch.setenv(SWITCH, "on")
+    assert choose_trainer(run, data) is ResidentTrainer
+    mixed = Run(**SMALL, mix="mixup")
+    assert choose_trainer(mixed, data) is Trainer
+    several = Run(
+        **SMALL
+        | {"task": "breastmnist+retinamnist", "model": "multi_head"}
+        | {"options": {"trunk": "mlp"}}
+    )
+    assert choose_trainer(several, load_data(several)) is Trainer
+
+
+def test_the_switch_has_three_positions(monkeypatch):
+    run = Run(**SMALL)
+    monkeypatch.setenv(SWITCH, "yes")
+    with pytest.raises(ValueError, match=f"Unknown {SWITCH} `yes`.* auto, on"):
+        choose_trainer(run, load_data(run))
