@@ -66,6 +66,11 @@ class Pretended:
         lines = self.executions.read_text().splitlines()
         return Counter(line.split()[0] for line in lines)
 
+    def stacks(self):
+        """Lists how many runs each stack had."""
+        stacks = self.executions.with_name(f"{self.executions.name}.stacks")
+        return [int(line) for line in stacks.read_text().splitlines()]
+
     def processes(self):
         """Lists the processes that have executed something."""
         lines = self.executions.read_text().splitlines()

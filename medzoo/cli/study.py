@@ -99,6 +99,10 @@ def run(
     retries: Retries = 1,
     run_timeout: RunTimeout = None,
     max_hours: MaxHours = None,
+    stack: Annotated[
+        str,
+        typer.Option(help="Like runs as one program on JAX: auto, off or N."),
+    ] = "auto",
     track: Annotated[
         str | None,
         typer.Option(help="tensorboard, mlflow, wandb; with commas between."),
@@ -124,6 +128,7 @@ def run(
         timeout=run_timeout,
         hours=max_hours,
         fail_fast=fail_fast,
+        stack=stack,
     )
     code = run_on_screen(
         study,

@@ -1,11 +1,55 @@
-"""Takes a run as far as a job says, from where the store has it."""
+"""Takes runs as far as their jobs say, from where the store has them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from medzoo.study.job import Job
 from medzoo.study.store import Store
 from medzoo.training.execute import Predictions, complete, execute
 from medzoo.training.record import Record
+
+
+def advance_all(
+    jobs: Sequence[Job], store: Store, **watch: Any
+) -> list[tuple[Record, Predictions]]:
+    """Executes jobs, as one program where there are several to train.
+
+    Args:
+        jobs: One, or several whose runs are alike
+            (`medzoo.training.alike.stack_key`), as far as each other.
+        store: As for `advance`.
+        **watch: As for `advance`, of a job that is alone.
+
+    Returns:
+        What `advance` returns for each.
+    """
+    trained = [store.status(job.run.run_id) == "trained" for job in jobs]
+    stack = [job for job, done in zip(jobs, trained, strict=True) if not done]
+    together = iter(_advance_stack(stack, store) if len(stack) > 1 else [])
+    return [
+        advance(job, store, **watch)
+        if done or len(stack) == 1
+        else next(together)
+        for job, done in zip(jobs, trained, strict=True)
+    ]
+
+
+def _advance_stack(
+    jobs: Sequence[Job], store: Store
+) -> list[tuple[Record, Predictions]]:
+    from medzoo.training.stacked import execute_stack
+
+    found = []
+    for record, predictions, state in execute_stack(
+        [job.run for job in jobs],
+        until=jobs[0].until,
+        read_test=jobs[0].read_test,
+        states=[store.read_state(job.run.run_id) for job in jobs],
+    ):
+        if state is not None:
+            store.write_state(record.run_id, state)
+        found.append((record, predictions))
+    return found
 
 
 def advance(job: Job, store: Store, **watch: Any) -> tuple[Record, Predictions]:

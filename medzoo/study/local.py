@@ -134,16 +134,18 @@ class LocalExecutor:
     def _collect(self, busy: list[Worker], ready: list) -> Iterator[Outcome]:
         for worker in busy:
             if any(end in ready for end in worker.ends()):
-                yield worker.finish()
+                yield from worker.finish()
                 self._replace_if_worn(worker)
-            elif self._timeout and worker.seconds() > self._timeout:
-                yield worker.give_up(
+            elif self._timeout and worker.seconds() > self._timeout * len(
+                worker.jobs
+            ):
+                yield from worker.give_up(
                     "TimeoutError",
                     f"The run took longer than {self._timeout:g} seconds and "
                     "was ended.",
                 )
             elif worker.memory() > self._memory:
-                yield worker.give_up(
+                yield from worker.give_up(
                     "MemoryError",
                     f"The run took more than {self._memory / 2**30:.1f} GB, "
                     "the share of one worker, and was ended. Use fewer "

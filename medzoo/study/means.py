@@ -1,5 +1,7 @@
 """How a study is executed: by whom, for how long, how stubbornly."""
 
+import math
+import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -8,6 +10,9 @@ from dataclasses import dataclass, field
 from medzoo.study.runner import Executor
 from medzoo.study.shard import Shard, take_shard
 from medzoo.training.run import Run
+
+# Runs in a stack unless somebody says how many.
+STACK = 32
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class Means:
         timeout: Seconds after which a run is ended; never if `None`.
         hours: Hours after which no run is started; never if `None`.
         fail_fast: Whether the first failed run ends the study.
+        stack: Runs with equal graphs that train as one program: a number,
+            `off`, or `auto` for up to 32 on GPUs under JAX.
     """
 
     workers: int | None = None
@@ -37,6 +44,7 @@ class Means:
     timeout: float | None = None
     hours: float | None = None
     fail_fast: bool = False
+    stack: str = "auto"
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -67,3 +75,40 @@ class Means:
         return LocalExecutor(
             min(workers, max(1, num_jobs)), timeout=self.timeout
         )
+
+    def find_stack(self, num_jobs: int) -> int:
+        """Returns how many runs may train together, 1 for each alone.
+
+        By itself no place gets more than its share of the jobs.
+
+        Raises:
+            ValueError: If `stack` is no such thing, or is a number without the
+                JAX backend.
+
+        Example:
+
+        >>> Means(stack="off").find_stack(100)
+        1
+        """
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        if self.stack == "off":
+            return 1
+        if self.stack == "auto":
+            from medzoo.study.local import list_gpus
+
+            gpus = len(list_gpus())
+            if backend != "jax" or not gpus:
+                return 1
+            places = self.workers or gpus * self.workers_per_gpu
+            return min(STACK, math.ceil(num_jobs / places))
+        if not self.stack.isdecimal() or int(self.stack) < 1:
+            raise ValueError(
+                "`stack` must be `auto`, `off`, or a number of runs. Received: "
+                f"stack={self.stack!r}."
+            )
+        if backend != "jax":
+            raise ValueError(
+                "Runs are stacked by JAX alone. Expected KERAS_BACKEND=jax. "
+                f"Received: KERAS_BACKEND={backend}, stack={self.stack!r}."
+            )
+        return int(self.stack)

@@ -1,9 +1,11 @@
 """The order of jobs: equal graphs follow each other on one worker."""
 
+import itertools
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from medzoo.study.job import Job
+from medzoo.training.alike import stack_key
 from medzoo.training.prepare import graph_key
 
 
@@ -65,3 +67,30 @@ class Queue:
         if not groups[key]:
             del groups[key]
         return job
+
+    def take_alike(
+        self, job: Job, count: int, *, fits: Callable[[Job], bool]
+    ) -> list[Job]:
+        """Takes jobs that can train together with one that was taken.
+
+        Args:
+            job: What they must be like.
+            count: How many at most.
+            fits: Says which of them may be taken.
+        """
+        wanted = _key(job)
+        found: list[Job] = []
+        for group in [*self._groups.values()] if wanted[0] else []:
+            alike = (j for j in group if _key(j) == wanted and fits(j))
+            found += itertools.islice(alike, count - len(found))
+        taken = set(found)
+        for key, group in [*self._groups.items()]:
+            if left := deque(job for job in group if job not in taken):
+                self._groups[key] = left
+            else:
+                del self._groups[key]
+        return found
+
+
+def _key(job: Job) -> tuple[str | None, float | None, bool]:
+    return stack_key(job.run), job.until, job.read_test

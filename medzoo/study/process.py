@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,19 +33,19 @@ class Setup(NamedTuple):
 
 
 class Worker:
-    """A process that executes jobs, one after the other.
+    """A process that executes jobs, one stack after the other.
 
     Args:
         setup: What it is started with.
 
     Attributes:
-        is_busy: Whether it has a job.
-        job: The one that it has, or had last.
+        is_busy: Whether it has jobs.
+        jobs: Those that it has, or had last: one, or a stack.
         known: Graphs that it has traced, the last used first.
-        runs: How many it was given.
+        runs: How many times it was given any.
     """
 
-    job: Job
+    jobs: Sequence[Job]
 
     def __init__(self, setup: Setup) -> None:
         self.is_busy = False
@@ -61,17 +61,17 @@ class Worker:
             self._process.start()
         theirs.close()
 
-    def start(self, job: Job, store: Store) -> None:
-        """Hands a job over."""
-        self.job, self.is_busy = job, True
+    def start(self, jobs: Sequence[Job], store: Store) -> None:
+        """Hands jobs over."""
+        self.jobs, self.is_busy = jobs, True
         self._started = time.monotonic()
         self.runs += 1
-        key = graph_key(job.run)
+        key = graph_key(jobs[0].run)
         if key in self.known:
             self.known.remove(key)
         self.known.appendleft(key)
         with contextlib.suppress(BrokenPipeError):  # `finish` will see it dead.
-            self._channel.send((job, store))
+            self._channel.send((jobs, store))
 
     def is_alive(self) -> bool:
         """Says whether the process is there."""
@@ -94,12 +94,12 @@ class Worker:
         # Mapped files of data belong to all workers, and go when need be.
         return info.rss - getattr(info, "shared", 0)
 
-    def finish(self) -> Outcome:
-        """Takes what the job gave; a failed record if the process has died."""
+    def finish(self) -> list[Outcome]:
+        """Takes what the jobs gave; failed records if the process has died."""
         try:
             if not self._channel.poll():
                 raise EOFError
-            record, predictions = self._channel.recv()
+            found = self._channel.recv()
         except (EOFError, OSError):
             self._process.join(5)
             return self.give_up(
@@ -108,15 +108,23 @@ class Worker:
                 f"{self._process.exitcode}. Did the machine run out of memory?",
             )
         self.is_busy = False
-        return Outcome(self.job, record, predictions)
+        return [
+            Outcome(job, *each)
+            for job, each in zip(self.jobs, found, strict=True)
+        ]
 
-    def give_up(self, kind: str, message: str) -> Outcome:
-        """Ends the process and makes the failed record of its job."""
+    def give_up(self, kind: str, message: str) -> list[Outcome]:
+        """Ends the process and makes the failed records of its jobs."""
         self.end()
-        record = failed_record(
-            self.job.run, kind=kind, message=message, trace=self._log()
-        )
-        return Outcome(self.job, record, {})
+        log = self._log()
+        return [
+            Outcome(
+                job,
+                failed_record(job.run, kind=kind, message=message, trace=log),
+                {},
+            )
+            for job in self.jobs
+        ]
 
     def retire(self) -> None:
         """Lets an idle process end by itself."""

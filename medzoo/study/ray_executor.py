@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
 from medzoo.study.job import Job, Outcome
 from medzoo.study.local import RUNS_A_WORKER
 from medzoo.study.store import Store
-from medzoo.study.worker import failed_record, run_one, set_threads
+from medzoo.study.worker import failed_record, run_all, set_threads
 from medzoo.training.record import Record
 
 # How often Ray itself starts a task again whose node or process was lost.
@@ -65,7 +66,7 @@ class RayExecutor:
             max_calls=RUNS_A_WORKER,
         )(run_on_node)
         self._timeout = timeout
-        self._running: dict[Any, Job] = {}
+        self._running: dict[Any, Sequence[Job]] = {}
         self._places = 0
         self._looked = -LOOK_AT_CLUSTER
 
@@ -86,10 +87,10 @@ class RayExecutor:
         is_full = len(self._running) >= self._places * TASKS_A_PLACE
         return None if is_full else self
 
-    def start(self, job: Job, store: Store) -> None:
-        """Hands a job to Ray."""
-        task = self._execute.remote(job, store, self._timeout)
-        self._running[task] = job
+    def start(self, jobs: Sequence[Job], store: Store) -> None:
+        """Hands jobs to Ray, as one task."""
+        task = self._execute.remote(jobs, store, self._timeout)
+        self._running[task] = jobs
 
     def is_busy(self) -> bool:
         """Says whether any job is with Ray."""
@@ -109,7 +110,7 @@ class RayExecutor:
         if ready:  # Others may have ended with it.
             count = len(tasks)
             ready, _ = self._ray.wait(tasks, num_returns=count, timeout=0)
-        return [self._take(task) for task in ready]
+        return [outcome for task in ready for outcome in self._take(task)]
 
     def stop(self) -> None:
         """Ends all jobs at once."""
@@ -117,37 +118,41 @@ class RayExecutor:
             self._ray.cancel(task, force=True)
         self._running.clear()
 
-    def _take(self, task: Any) -> Outcome:
-        job = self._running.pop(task)
+    def _take(self, task: Any) -> list[Outcome]:
+        jobs = self._running.pop(task)
         try:
-            record, predictions = self._ray.get(task)
+            found = self._ray.get(task)
         except self._ray.exceptions.RayError as error:
             text = str(error).strip() or type(error).__name__
-            lost = failed_record(
-                job.run,
-                kind=type(error).__name__,
-                message=text.splitlines()[-1],
-                trace=text,
-            )
-            return Outcome(job, lost, {}, again=False)
-        return Outcome(job, record, predictions)
+            about = {
+                "kind": type(error).__name__,
+                "message": text.splitlines()[-1],
+                "trace": text,
+            }
+            return [
+                Outcome(job, failed_record(job.run, **about), {}, again=False)
+                for job in jobs
+            ]
+        pairs = zip(jobs, found, strict=True)
+        return [Outcome(job, *each) for job, each in pairs]
 
 
 def run_on_node(
-    job: Job, store: Store, timeout: float | None
-) -> tuple[Record, dict]:
-    """Executes a job in a process of Ray, as a worker of one machine does."""
+    jobs: Sequence[Job], store: Store, timeout: float | None
+) -> list[tuple[Record, dict]]:
+    """Executes jobs in a process of Ray, as a worker of one machine does."""
     from medzoo.training.execute import require_data
 
     def end(number: int, frame: FrameType | None) -> None:
         raise TimeoutError(f"The run took longer than {timeout:g} seconds.")
 
     set_threads(1)
-    require_data(job.run)
+    for job in jobs:
+        require_data(job.run)
     signal.signal(signal.SIGALRM, end)
-    signal.setitimer(signal.ITIMER_REAL, timeout or 0)
+    signal.setitimer(signal.ITIMER_REAL, (timeout or 0) * len(jobs))
     try:
-        return run_one(job, store)
+        return run_all(jobs, store)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

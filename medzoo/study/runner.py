@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import FrameType
 from typing import Protocol
 
@@ -29,8 +29,8 @@ class Place(Protocol):
     def known(self) -> Iterable[str]:
         """Graphs that were traced there, the last used first."""
 
-    def start(self, job: Job, store: Store) -> None:
-        """Hands a job over."""
+    def start(self, jobs: Sequence[Job], store: Store) -> None:
+        """Hands jobs over: one, or a stack that trains together."""
 
 
 class Executor(Protocol):
@@ -59,6 +59,7 @@ def execute_jobs(
     executor: Executor,
     retries: int = 1,
     deadline: float | None = None,
+    stack: int = 1,
     on_record: Callable[[Record], None],
     on_retry: Callable[[Record], None] = lambda record: None,
 ) -> bool:
@@ -77,6 +78,7 @@ def execute_jobs(
             early, and can be used again after it.
         retries: How often a failed job is tried again.
         deadline: Value of `time.monotonic()` after which no job is started.
+        stack: Runs that may train together, where they are alike.
         on_record: Called with each record that is in the store, in the order in
             which runs end.
         on_retry: Called with the failed record, which is not stored, of each
@@ -90,7 +92,14 @@ def execute_jobs(
         KeyboardInterrupt: After Ctrl-C.
     """
     execution = _Execution(
-        store, executor, retries, deadline, on_record, on_retry, Queue(jobs)
+        store,
+        executor,
+        retries,
+        deadline,
+        stack,
+        on_record,
+        on_retry,
+        Queue(jobs),
     )
     try:
         with _interrupts() as interrupted:
@@ -111,6 +120,7 @@ class _Execution:
         executor: Executor,
         retries: int,
         deadline: float | None,
+        stack: int,
         on_record: Callable[[Record], None],
         on_retry: Callable[[Record], None],
         queue: Queue,
@@ -119,6 +129,7 @@ class _Execution:
         self.executor = executor
         self.retries = retries
         self.deadline = math.inf if deadline is None else deadline
+        self.stack = stack
         self.on_record = on_record
         self.on_retry = on_retry
         self.queue = queue
@@ -156,15 +167,31 @@ class _Execution:
             if place is None:
                 return
             job = self.queue.take(place.known, self.executor.graphs())
-            if not self.leases.claim(job.run.run_id):
-                self.elsewhere.append(job)
-                if job not in self.seen:
-                    self.seen[job] = self.store.read(job.run.run_id)
-            elif record := self._find_answer(job):
-                self.leases.release(job.run.run_id)
-                self.on_record(record)
-            else:
-                place.start(job, self.store)
+            jobs = [each for each in self._stack(job) if self._claim(each)]
+            if jobs:
+                place.start(jobs, self.store)
+
+    def _stack(self, job: Job) -> list[Job]:
+        """Joins what can train together with a job; what failed stays alone."""
+        if self.stack == 1 or self.attempts[job]:
+            return [job]
+        others = self.queue.take_alike(
+            job, self.stack - 1, fits=lambda other: not self.attempts[other]
+        )
+        return [job, *others]
+
+    def _claim(self, job: Job) -> bool:
+        """Says whether a job is left for this process to execute."""
+        if not self.leases.claim(job.run.run_id):
+            self.elsewhere.append(job)
+            if job not in self.seen:
+                self.seen[job] = self.store.read(job.run.run_id)
+            return False
+        record = self._find_answer(job)
+        if record is not None:
+            self.leases.release(job.run.run_id)
+            self.on_record(record)
+        return record is None
 
     def _find_answer(self, job: Job) -> Record | None:
         """Returns the record that another process has written meanwhile."""

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,7 +31,7 @@ def serve(
     """Executes the jobs that arrive, until the other end of the pipe closes.
 
     Args:
-        channel: Brings pairs of a job and its store, and takes what `run_one`
+        channel: Brings pairs of jobs and their store, and takes what `run_all`
             returns for them.
         logs: As for `start_worker`.
         threads: As for `start_worker`.
@@ -44,9 +44,9 @@ def serve(
     start_worker(logs, threads)
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
-            job, store = channel.recv()
+            jobs, store = channel.recv()
             os.truncate(sys.stdout.fileno(), 0)  # A log tells of one run.
-            channel.send(run_one(job, store))
+            channel.send(run_all(jobs, store))
 
 
 def start_worker(logs: Path, threads: int) -> None:
@@ -81,6 +81,7 @@ def set_threads(threads: int) -> None:
         OMP_NUM_THREADS=str(threads),
         TF_NUM_INTRAOP_THREADS=str(threads),
         TF_NUM_INTEROP_THREADS="1",
+        NPROC=str(threads),  # How JAX on a CPU counts the cores.
         TF_FORCE_GPU_ALLOW_GROWTH="true",
         XLA_PYTHON_CLIENT_PREALLOCATE="false",
     )
@@ -94,22 +95,41 @@ def run_one(job: Job, store: Store, **watch: Any) -> tuple[Record, dict]:
         store: Where its state and what it predicted lie.
         **watch: Callbacks of `medzoo.training.execute.execute`.
     """
-    from medzoo.study.advance import advance
+    return run_all([job], store, **watch)[0]
+
+
+def run_all(
+    jobs: Sequence[Job], store: Store, **watch: Any
+) -> list[tuple[Record, dict]]:
+    """Executes jobs together; whatever one raises becomes a failed record.
+
+    Several that raise are halved, until those that fail stand alone: a stack
+    may be larger than the memory of its device.
+
+    Args:
+        jobs: As for `medzoo.study.advance.advance_all`.
+        store: As for `run_one`.
+        **watch: As for `run_one`.
+    """
+    from medzoo.study.advance import advance_all
 
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        return advance(job, store, **watch)
+        return advance_all(jobs, store, **watch)
     except Exception as error:  # noqa: BLE001 - the one place: a failed record
-        return (
-            failed_record(
-                job.run,
+        if len(jobs) == 1:
+            record = failed_record(
+                jobs[0].run,
                 kind=type(error).__name__,
                 message=str(error),
                 trace=traceback.format_exc(),
                 started=started,
-            ),
-            {},
-        )
+            )
+            return [(record, {})]
+        traceback.print_exc()
+    # The error has let go of the device by now.
+    half = len(jobs) // 2
+    return run_all(jobs[:half], store) + run_all(jobs[half:], store)
 
 
 def failed_record(

@@ -48,6 +48,8 @@ class Record(BaseModel):
         chosen: What a baseline chose on val, such as `C`.
         seconds: By part: `build`, `first_step`, `train`, `evaluate`, `total`.
         images_per_second: Of training, after the first step.
+        stack: Runs that were trained together, this one among them; `seconds`
+            are its share of theirs.
         peak_memory_mb: Largest resident memory of the process so far.
         num_images: By split.
         device: What it ran on, such as `cpu`.
@@ -75,6 +77,7 @@ class Record(BaseModel):
     chosen: dict[str, float] = {}
     seconds: dict[str, float] = {}
     images_per_second: float | None = None
+    stack: int = 1
     peak_memory_mb: float | None = None
     num_images: dict[str, int] = {}
     device: str = ""

@@ -79,7 +79,14 @@ def pretend(job, store):
     return record, predictions
 
 
+def pretend_stack(jobs, store):
+    with open(f"{os.environ['EXECUTIONS']}.stacks", "a") as file:
+        file.write(f"{len(jobs)}\n")
+    return [pretend(job, store) for job in jobs]
+
+
 if "EXECUTIONS" in os.environ:
     advance.advance = pretend
+    advance._advance_stack = pretend_stack
     # Nothing is trained, so no worker needs a backend.
     sys.modules["medzoo.study.preload"] = types.ModuleType("preload")
