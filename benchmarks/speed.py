@@ -1,0 +1,164 @@
+"""How near training comes to the machine's limit, and where its time goes.
+
+    python benchmarks/speed.py [--turns 5] [--seconds 2]
+
+Each network in a process of its own: images a second in training and inference
+beside plain Keras `fit` on arrays and with `tf.data`, and PyTorch if it is
+installed; the ways take turns, and the fastest turn of each counts. The limit
+is what a large matrix product and a large convolution reach in the same run.
+All with one thread on a CPU, as a run of a study has it.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from measures.limit import measure_limit
+from measures.nets import BATCH_SIZE, SHAPE, measure_net
+from measures.steps import measure_parts
+
+from medzoo.study.worker import set_threads
+
+CASES = [
+    *(("mlp", width) for width in (16, 32, 64, 512)),
+    *(("skip_cnn", width) for width in (16, 32, 64)),
+]
+NETS = (
+    "| net | parameters | MFLOP an image | medzoo | `fit` | `fit`, `tf.data` "
+    "| PyTorch | share of peak | inference | `predict` | share of peak "
+    "| first step, s | memory, MB |\n"
+    "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: "
+    "| ---: | ---: | ---: |"
+)
+PARTS = (
+    "| net | batch | step, ms | batches | rates | network |\n"
+    "| :--- | ---: | ---: | ---: | ---: | ---: |"
+)
+
+
+def main() -> None:
+    """Measures every network, and writes the page."""
+    options = _parse()
+    if options.case:
+        set_threads(1)
+        print(json.dumps(measure(options)))
+        return
+    limit = _in_a_process("limit")
+    nets = {
+        f"{name}, {width}": _in_a_process(f"{name}:{width}")
+        for name, width in CASES
+    }
+    page = write_page(limit, nets, _in_a_process("parts"), options)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(page)
+    print(page)
+
+
+def measure(options: argparse.Namespace) -> Any:
+    """Measures one case."""
+    if options.case == "limit":
+        return measure_limit(3 * options.turns)
+    if options.case == "parts":
+        return measure_parts(options.turns)
+    name, width = options.case.split(":")
+    return measure_net(
+        name, int(width), turns=options.turns, seconds=options.seconds
+    )
+
+
+def _in_a_process(case: str) -> Any:
+    """Measures one case by this file, in a process that has done no other."""
+    command = [sys.executable, *sys.argv, "--case", case]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def write_page(
+    limit: dict[str, Any],
+    nets: dict[str, dict[str, Any]],
+    parts: list[dict[str, Any]],
+    options: argparse.Namespace,
+) -> str:
+    """Writes the tables."""
+    most = max(limit["matrix"], limit["convolution"])
+    versions = ", ".join(f"{n} {v}" for n, v in limit["versions"].items())
+    rows = [_word_net(name, found, most) for name, found in nets.items()]
+    return "\n".join(
+        [
+            "# Speed, beside the machine's limit",
+            "",
+            f"- Command: `python {' '.join(sys.argv)}`",
+            f"- Date: {datetime.now(UTC):%Y-%m-%d}",
+            f"- Versions: {versions}",
+            f"- Device: {limit['device']}, {platform.machine()}, one thread on "
+            "a CPU",
+            f"- Limit, measured in the same run: matrix product "
+            f"{limit['matrix'] / 1e9:,.1f} GFLOP/s, 3x3 convolution "
+            f"{limit['convolution'] / 1e9:,.1f} GFLOP/s; shares are of the "
+            "larger one",
+            f"- Images {SHAPE}, batch {BATCH_SIZE}, Adam, cross entropy; "
+            f"images/s of the fastest of {options.turns} turns of about "
+            f"{options.seconds:g} s each; a step of training counts three "
+            "times the operations of the forward pass",
+            "- First step: from building the net to the end of its first step, "
+            "with the import of Keras. Memory: peak of the process by then",
+            "",
+            NETS,
+            *rows,
+            "",
+            "## Where a step goes",
+            "",
+            "Medians. Batches: the order of images and their gathering; rates: "
+            "setting the learning rate; network: `train_on_batch`.",
+            "",
+            PARTS,
+            *map(_word_parts, parts),
+            "",
+        ]
+    )
+
+
+def _word_net(name: str, found: dict[str, Any], limit: float) -> str:
+    speed, flops = found["speed"], found["flops"]
+    words = {way: f"{value:,.0f}" for way, value in speed.items()}
+    cells = [
+        name,
+        f"{found['parameters']:,}",
+        f"{flops / 1e6:.2f}",
+        *(words.get(way, "-") for way in ("medzoo", "fit", "tf.data", "torch")),
+        f"{3 * flops * speed['medzoo'] / limit:.1%}",
+        words["inference"],
+        words["predict"],
+        f"{flops * speed['inference'] / limit:.1%}",
+        f"{found['first_step']:.1f}",
+        f"{found['memory']:,.0f}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _word_parts(found: dict[str, Any]) -> str:
+    parts = [found[part] for part in ("batches", "rates", "network")]
+    shares = [f"{part / sum(parts):.1%}" for part in parts]
+    cells = [found["net"], str(found["batch"]), f"{1000 * sum(parts):.2f}"]
+    return f"| {' | '.join([*cells, *shares])} |"
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/benchmarks/speed.md")
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
