@@ -3,14 +3,16 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 MEDZOO := $(BIN)/medzoo
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
+PIP := $(BIN)/python $(INSTALL)
 # The first supported interpreter on the path; override with PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study search report test test-slow chaos bench check lock
+.PHONY: help setup study search report test test-slow test-jax chaos bench \
+	bench-gpu check lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -54,11 +56,29 @@ test: $(VENV)/.installed ## the default test suite
 test-slow: $(VENV)/.installed ## the long tests
 	@$(BIN)/python -m pytest -m slow
 
+# Another environment, in which there is no TensorFlow.
+JAX := .venv-jax
+JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,jax resident stacked models \
+	losses training resume rates bench_gpu))
+
+$(JAX)/.installed: requirements-jax.lock setup.cfg
+	@$(PYTHON) -m venv $(JAX)
+	@$(JAX)/bin/python $(INSTALL) -r requirements-jax.lock
+	@$(JAX)/bin/python $(INSTALL) --no-build-isolation -e .
+	@touch $@
+
+test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
+	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest $(JAX_TESTS)
+
 chaos: $(VENV)/.installed ## kill drivers and workers at random, and look what is left
 	@$(BIN)/python -m pytest -m slow tests/test_chaos.py
 
 bench: $(VENV)/.installed ## every benchmark, against named alternatives (writes results/benchmarks)
-	@for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
+		$(BIN)/python $$file || exit 1; done
+
+bench-gpu: ## one run and a stack on a GPU against plain Keras (needs JAX on it)
+	@KERAS_BACKEND=jax $(or $(wildcard $(JAX)/bin/python),python3) benchmarks/gpu.py
 
 check: $(VENV)/.installed ## lint and types
 	@$(BIN)/ruff format --check .
@@ -66,8 +86,13 @@ check: $(VENV)/.installed ## lint and types
 	@$(BIN)/mypy medzoo
 
 # medmnist is installed alone: its own requirements bring torch (see setup.cfg).
-lock: ## renew requirements.lock (needs uv on the path: pip install uv)
+lock: ## renew the lock files (needs uv on the path: pip install uv)
 	@uv pip compile setup.cfg --extra dev --extra search --universal \
 		--python-version 3.11 --no-emit-index-url --no-header --quiet \
 		-o requirements.lock
-	@echo "medmnist==3.0.2" >> requirements.lock
+	@uv pip compile setup.cfg --extra dev --extra search --extra jax \
+		--universal --python-version 3.11 --no-emit-index-url --no-header \
+		--no-annotate --quiet --constraint requirements.lock \
+		--override <(echo "tensorflow; python_version < '3'") \
+		-o requirements-jax.lock
+	@for lock in requirements*.lock; do echo "medmnist==3.0.2" >> $$lock; done
