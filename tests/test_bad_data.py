@@ -1,6 +1,8 @@
 """Own data that are wrong: one sentence for each fault, all faults at once."""
 
 import re
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -39,6 +41,24 @@ def deep(root):
     make_image(0, dtype=np.uint16, high=60_000).save(root / "z" / "bad.png")
 
 
+def deep_colour(root):
+    """Writes a PNG of 48 bits a pixel, which Pillow itself cannot."""
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", 9, 9, 16, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress((b"\0" + b"\1\2" * 27) * 9)),
+        (b"IEND", b""),
+    ]
+    chunks = [
+        struct.pack(">I", len(data))
+        + kind
+        + data
+        + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    ]
+    path = root / "z" / "bad.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
 def floats(root):
     make_image(0, dtype=np.float32).save(root / "z" / "bad.tif")
 
@@ -72,6 +92,7 @@ def empty_class(root):
         (text_file, "z/bad.png: no image, or a damaged one"),
         (truncated, "z/bad.jpg: cannot be read (image file is truncated"),
         (bomb, "z/bad.png: cannot be read (Image size (900000000 pixels) exc"),
+        (deep_colour, "z/bad.png: mode RGB of 16 bits a channel, which would"),
         (cmyk, "z/bad.jpg: mode CMYK, where grey, RGB or 16-bit grey belongs"),
         (deep, "z/bad.png: 16 bits; say how they become 8: intensity ="),
         (floats, "z/bad.tif: mode F, where grey, RGB or 16-bit grey belongs"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ _DAMAGE = (
 )
 _GREY, _COLOUR = ("L", "1"), ("RGB", "P", "RGBA", "LA", "PA")
 _DEEP = ("I;16", "I;16L", "I;16B")
+# How Pillow packs such pixels in a file; it keeps their upper 8 bits alone.
+_DEEP_COLOUR = re.compile(r"(RGB|RGBX|RGBA|LA);16[BLNS]")
 
 
 class BadImage(Exception):  # noqa: N818 - a finding, not an error
@@ -123,6 +126,13 @@ def _open(content: bytes) -> Image.Image:
         raise BadImage(
             f"mode {image.mode}, where grey, RGB or 16-bit grey belongs"
             f"{hint.get(image.mode, '')}"
+        )
+    if any(
+        _DEEP_COLOUR.search(str(tile)) for tile in getattr(image, "tile", ())
+    ):
+        raise BadImage(
+            f"mode {image.mode} of 16 bits a channel, which would be cut to 8; "
+            "save each channel as a grey file and name them in `channels`"
         )
     image.load()
     if image.has_transparency_data:
