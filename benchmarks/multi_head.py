@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 
 from medzoo.study.worker import set_threads
+from medzoo.tasks import TASKS
 from medzoo.training.run import Run
 
 ONE = "one head (bloodmnist)"
@@ -31,6 +32,8 @@ VARIANTS = {
         for name in ("uncertainty", "dwa", "gradnorm", "pcgrad")
     },
 }
+# Operations a second in float32, as NVIDIA's data sheets have them.
+PEAKS = {"NVIDIA T4": 8.1e12, "NVIDIA A100": 19.5e12}
 HEADER = (
     "| net | images/s | share of one head | by turns: median (range) |\n"
     "| :--- | ---: | ---: | ---: |"
@@ -115,6 +118,38 @@ def write_page(
         f"{options.batch_size}\n"
         f"- {options.turns} turns of {options.steps} steps each; images/s "
         "of the fastest turn\n\n" + "\n".join([HEADER, *rows]) + "\n"
+        "\n" + word_cost(options, min(seconds["eleven heads"]))
+    )
+
+
+def word_cost(options: argparse.Namespace, fastest: float) -> str:
+    """Writes what training on all official images takes, here and elsewhere."""
+    from medzoo.models import build_model
+    from medzoo.models.flops import count_flops
+
+    images = sum(task.num_images["train"] for task in TASKS.values())
+    net = build_model(
+        "skip_cnn", 11, input_shape=(28, 28, 3), width=options.width
+    )
+    flops = 3 * images * count_flops(net)
+    here = images * fastest / (options.steps * options.batch_size)
+    rows = [
+        f"| one thread of this machine | {here / 60:.1f} | measured |",
+        f"| two of them, one run each | {here / 120:.1f} | half of that |",
+        *(
+            f"| {name} | {flops / peak / 60:.3f} | at least: at its peak of "
+            f"{peak / 1e12:g} TFLOP/s in float32 |"
+            for name, peak in PEAKS.items()
+        ),
+    ]
+    return (
+        "## What all 11 tasks cost\n\n"
+        f"An epoch is {images:,} images of train, each of "
+        f"{flops / images / 1e6:.0f} MFLOP forward and back. GPUs were not "
+        "measured; small nets stay far below a GPU's peak.\n\n"
+        "| device | minutes an epoch | by what |\n| :--- | ---: | :--- |\n"
+        + "\n".join(rows)
+        + "\n"
     )
 
 
