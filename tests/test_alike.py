@@ -47,6 +47,7 @@ def test_values_and_books_may_differ_in_a_stack(changes):
         {"epochs": 3},
         {"max_images": 100},
         {"ema": 0.9},
+        {"mix": "cutmix"},
     ],
 )
 def test_graphs_steps_and_images_may_not(changes):
@@ -58,7 +59,6 @@ def test_graphs_steps_and_images_may_not(changes):
     [
         {"model": "knn"},
         {"model": "multi_head", "task": "breastmnist+pneumoniamnist"},
-        {"mix": "cutmix"},
         {
             "max_images": 100,
             "imbalance": "focal",

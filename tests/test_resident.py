@@ -18,6 +18,14 @@ RUNS = {
     "average": {"ema": 0.9, "optimizer": "momentum", "keep": "last"},
     "sampling": {"imbalance": "balanced_batches", "loss": "cross_entropy"},
     "classes": {"task": "retinamnist", "loss": "weighted_soft_f1"},
+    "several tasks": {
+        "task": "breastmnist+retinamnist",
+        "model": "multi_head",
+        "options": {"trunk": "mlp", "film": True},
+        "task_weighting": "dwa",
+    },
+    "mixup": {"mix": "mixup", "optimizer": "momentum"},
+    "cutmix": {"mix": "cutmix", "augmentation": "flips"},
     "skip_cnn": {"model": "skip_cnn", "width": 4, "options": {"stages": 1}},
 }
 
@@ -67,21 +75,13 @@ def test_compiling_is_told_apart_from_training(monkeypatch):
 def test_a_cpu_keeps_the_ordinary_way_unless_asked(monkeypatch):
     run = Run(**SMALL)
     data = load_data(run)
-    assert choose_trainer(run, data) is Trainer
+    assert choose_trainer(data) is Trainer
     monkeypatch.setenv(SWITCH, "on")
-    assert choose_trainer(run, data) is ResidentTrainer
-    mixed = Run(**SMALL, mix="mixup")
-    assert choose_trainer(mixed, data) is Trainer
-    several = Run(
-        **SMALL
-        | {"task": "breastmnist+retinamnist", "model": "multi_head"}
-        | {"options": {"trunk": "mlp"}}
-    )
-    assert choose_trainer(several, load_data(several)) is Trainer
+    assert choose_trainer(data) is ResidentTrainer
 
 
 def test_the_switch_has_three_positions(monkeypatch):
     run = Run(**SMALL)
     monkeypatch.setenv(SWITCH, "yes")
     with pytest.raises(ValueError, match=f"Unknown {SWITCH} `yes`.* auto, on"):
-        choose_trainer(run, load_data(run))
+        choose_trainer(load_data(run))

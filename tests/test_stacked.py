@@ -31,6 +31,7 @@ KINDS = {
         "loss": "cross_entropy+soft_f1",
         "constants": CONSTANTS,
     },
+    "cutmix": {"mix": "cutmix"},
     "skip_cnn": {"model": "skip_cnn", "width": 4, "options": {"stages": 1}},
 }
 

@@ -127,7 +127,7 @@ def make_trainer(name: str, width: int, data: Dataset, batch_size: int) -> Any:
         batch_size=batch_size,
         epochs=1000,
     )
-    trainer = choose_trainer(run, data)
+    trainer = choose_trainer(data)
     return trainer(prepare_model(run, data), data, run)
 
 

@@ -32,6 +32,11 @@ class MixedImages:
         channels = max(part.shape[-1] for part in parts)
         self.shape = (len(self), *parts[0].shape[1:3], channels)
 
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the images."""
+        return self.parts[0].dtype
+
     def flip(self, axes: Sequence[tuple[int, ...]]) -> "MixedImages":
         """Returns mirror images, flipped by the axes given for each task."""
         parts = map(np.flip, self.parts, axes)

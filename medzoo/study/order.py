@@ -1,6 +1,5 @@
 """The order of jobs: equal graphs follow each other on one worker."""
 
-import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
 
@@ -80,15 +79,16 @@ class Queue:
         """
         wanted = _key(job)
         found: list[Job] = []
-        for group in [*self._groups.values()] if wanted[0] else []:
-            alike = (j for j in group if _key(j) == wanted and fits(j))
-            found += itertools.islice(alike, count - len(found))
-        taken = set(found)
-        for key, group in [*self._groups.items()]:
-            if left := deque(job for job in group if job not in taken):
-                self._groups[key] = left
-            else:
-                del self._groups[key]
+        if wanted[0] is None:
+            return found
+        for graph, group in [*self._groups.items()]:
+            left: deque[Job] = deque()
+            for other in group:
+                is_one = len(found) < count and _key(other) == wanted
+                (found if is_one and fits(other) else left).append(other)
+            self._groups[graph] = left
+            if not left:
+                del self._groups[graph]
         return found
 
 

@@ -34,7 +34,7 @@ def stack_key(run: Run) -> str | None:
     ... ]
     >>> stack_key(runs[0]) == stack_key(runs[1])
     True
-    >>> stack_key(Run(task="breastmnist", mix="mixup")) is None
+    >>> stack_key(Run(task="breastmnist", model="knn")) is None
     True
     """
     drawn = run.max_images is not None or run.resplit
@@ -43,7 +43,6 @@ def stack_key(run: Run) -> str | None:
     if (
         get_entry(run.model).baseline
         or len(run.tasks) > 1
-        or run.mix != "none"
         or (drawn and weighs)  # The loss of each seed has other constants.
     ):
         return None

@@ -61,7 +61,7 @@ def execute(
     if get_entry(run.model).baseline:
         return _execute_baseline(run, data, read_test, started, on_model)
     loaded = time.perf_counter() - started
-    trainer = choose_trainer(run, data)
+    trainer = choose_trainer(data)
     session = Session(run, data, trainer=trainer, state=state)
     add_seconds(session.record, load=loaded, total=loaded)
     session.train(until, on_check)

@@ -7,8 +7,9 @@ runs at a time (`jax.vmap`).
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from medzoo.training.mixing import Mix, mix_on_device
 from medzoo.training.prepare import MAX_TRACED
 
 if TYPE_CHECKING:
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 
 # Of all variables: the trainable ones, the others, and the optimizer's.
 Values = tuple[list[Any], list[Any], list[Any]]
+
+
+class Plan(NamedTuple):
+    """What steps are made with, besides images and values.
+
+    Args:
+        indices: Of the images of each batch, `int32`, shape `(steps, batch)`.
+        rates: `float32`, shape `(steps, rates)`, as `rates_at` lists them.
+        mix: A `Mix` whose arrays have a first axis of steps, if there is any.
+    """
+
+    indices: Any
+    rates: Any
+    mix: Mix | None
 
 
 class Programs:
@@ -45,8 +60,8 @@ class Programs:
 def programs_of(model: "keras.Model") -> Programs:
     """Makes the programs of one run.
 
-    - `train`, from values, images, labels, the indices of batches and the rates
-      of steps, gives new values and the loss of the last step;
+    - `train`, from values, images, labels and a plan, gives new values and the
+      loss of the last step;
     - `predict`, from values and batches of images, gives their logits.
 
     Args:
@@ -65,18 +80,17 @@ def train_stretch(
     values: Values,
     images: Any,
     labels: Any,
-    indices: Any,
-    rates: Any,
+    plan: Plan,
 ) -> tuple[Values, Any]:
-    """Does one step a row of `indices`, as `model.train_on_batch` would.
+    """Does the steps of a plan, as `model.train_on_batch` would.
 
     Args:
         model: Compiled, with a built optimizer.
         values: Those to start from.
-        images: `uint8`, shape `(n, height, width, channels)`.
+        images: `uint8`, shape `(n, height, width, channels)`; or a dictionary
+            of arrays, for a net of several inputs.
         labels: `int32`, shape `(n,)`.
-        indices: Of the images, shape `(steps, batch)`.
-        rates: Shape `(steps, rates)`, as `rates_at` lists them.
+        plan: Of the steps.
 
     Returns:
         The new values, and the loss of the last step.
@@ -87,19 +101,22 @@ def train_stretch(
     # Keras starts its running mean of the loss anew with every step.
     metrics = [jax.numpy.zeros_like(v.value) for v in model.metrics_variables]
 
-    def step(values: Values, inputs: tuple) -> tuple[Values, Any]:
-        batch, now = inputs
+    def step(values: Values, now: Plan) -> tuple[Values, Any]:
         trainable, others, optimizer = values
         optimizer = list(optimizer)
-        for place, rate in zip(places, now, strict=True):
+        for place, rate in zip(places, now.rates, strict=True):
             optimizer[place] = rate
+        batch: Any = jax.tree.map(
+            lambda array: array[now.indices], (images, labels)
+        )
+        if now.mix is not None:
+            batch = mix_on_device(*batch, now.mix)
         logs, (trainable, others, optimizer, _) = model.train_step(
-            (trainable, others, optimizer, metrics),
-            (images[batch], labels[batch]),
+            (trainable, others, optimizer, metrics), batch
         )
         return (trainable, others, optimizer), logs["loss"]
 
-    values, losses = jax.lax.scan(step, values, (indices, rates))
+    values, losses = jax.lax.scan(step, values, plan)
     return values, losses[-1]
 
 
@@ -109,7 +126,8 @@ def predict_batches(model: "keras.Model", values: Values, images: Any) -> Any:
     Args:
         model: From images to logits.
         values: Those of its variables.
-        images: `uint8`, shape `(batches, batch, height, width, channels)`.
+        images: `uint8`, shape `(batches, batch, height, width, channels)`; or a
+            dictionary of arrays.
 
     Returns:
         Shape `(batches * batch, num_classes)`.

@@ -8,20 +8,25 @@ the numbers, to within the rounding of sums. XLA's convolutions inside of loops
 are slow on a CPU, which keeps the ordinary path.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.training.fit import Trainer
+from medzoo.training.mixing import draw_mix
 from medzoo.training.optimizers import rates_at
 from medzoo.training.prepare import name_device
-from medzoo.training.programs import programs_of, read_values, write_values
+from medzoo.training.programs import (
+    Plan,
+    programs_of,
+    read_values,
+    write_values,
+)
 from medzoo.training.run import Run
 from medzoo.wording import unknown
 
@@ -42,21 +47,21 @@ class ResidentTrainer(Trainer):
     Args:
         model: As for `Trainer`.
         data: As for `Trainer`; train and val are copied to the device.
-        run: As for `Trainer`; it mixes no images.
+        run: As for `Trainer`.
     """
 
     def __init__(self, model: "keras.Model", data: Dataset, run: Run) -> None:
         super().__init__(model, data, run)
         self._programs = programs_of(model)
-        self._train = put_on_device((data.train.images, data.train.labels))
-        self._val = put_on_device(in_batches(data.val.images))
+        self._train = put_on_device((data.train.images[:], data.train.labels))
+        self._val = put_on_device(in_batches(data.val.images[:]))
 
     def _train_to(self, check: int, batches: Iterator[np.ndarray]) -> float:
         steps = range(self.step, check)
-        indices, rates = plan_stretch(self, steps, batches)
+        plan = plan_stretch(self, steps, batches)
         started = time.perf_counter()
         values = read_values(self.model)
-        arguments = (values, *self._train, indices, rates)
+        arguments = (values, *self._train, plan)
         program = self._programs.compile("train", arguments)
         compiled = time.perf_counter()
         values, loss = program(*arguments)
@@ -74,21 +79,21 @@ class ResidentTrainer(Trainer):
         return np.asarray(logits)[: len(self.data.val)], self.model.loss
 
 
-def choose_trainer(run: Run, data: Dataset) -> type[Trainer]:
-    """Returns the trainer of a run by where it trains.
+def choose_trainer(data: Dataset) -> type[Trainer]:
+    """Returns what trains on these data here.
 
     Raises:
         ValueError: If `MEDZOO_RESIDENT` is none of `auto`, `on` and `off`, or
             is `on` without the JAX backend.
     """
-    return ResidentTrainer if is_resident(run, data) else Trainer
+    return ResidentTrainer if is_resident(data) else Trainer
 
 
-def is_resident(run: Run, data: Dataset) -> bool:
-    """Says whether a run is trained by `ResidentTrainer`.
+def is_resident(data: Dataset) -> bool:
+    """Says whether `ResidentTrainer` trains on these data here.
 
-    It is on an accelerator under JAX, where it has one task, mixes no images,
-    and train and val fit into half of the device's memory.
+    It does on an accelerator under JAX, where train and val fit into half of
+    the device's memory.
     """
     import keras
 
@@ -102,44 +107,48 @@ def is_resident(run: Run, data: Dataset) -> bool:
             f"KERAS_BACKEND={keras.backend.backend()}."
         )
     wanted = asked == "on" or (asked == "auto" and name_device() != "cpu")
-    return has_jax and wanted and can_reside(run, data)
+    return has_jax and wanted and can_reside(data)
 
 
-def can_reside(run: Run, data: Dataset) -> bool:
-    """Says whether the device can hold the images and make the batches."""
-    if isinstance(data, MixedDataset) or run.mix != "none":
-        return False
+def can_reside(data: Dataset) -> bool:
+    """Says whether train and val fit into half of the device's memory."""
     import jax
 
-    size = data.train.images.nbytes + data.val.images.nbytes
+    arrays = (data.train.images, data.val.images)
+    size = sum(math.prod(a.shape) * a.dtype.itemsize for a in arrays)
     stats = jax.local_devices()[0].memory_stats() or {}
     return size <= MEMORY_SHARE * stats.get("bytes_limit", np.inf)
 
 
 def plan_stretch(
     trainer: Trainer, steps: range, batches: Iterator[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what some steps are made with.
+) -> Plan:
+    """Plans some steps of a run.
 
-    Returns:
-        Indices of train, `int32`, shape `(steps, batch)`, and rates, `float32`,
-        shape `(steps, rates)`, as `rates_at` lists them.
+    Args:
+        trainer: Of the run.
+        steps: Their indices.
+        batches: Yields the indices of the batches of just these steps, next.
     """
-    indices = np.stack([*islice(batches, len(steps))]).astype("int32")
-    rates = [
-        [
-            rate
-            for _, rate in rates_at(
-                trainer.model.optimizer, trainer.run, step, trainer.num_steps
-            )
-        ]
-        for step in steps
-    ]
-    return indices, np.array(rates, "float32")
+    import jax
+
+    run, optimizer = trainer.run, trainer.model.optimizer
+    shape = trainer.data.train.images.shape
+    plans = []
+    for step, indices in zip(steps, batches, strict=False):
+        found = rates_at(optimizer, run, step, trainer.num_steps)
+        rates = np.array([rate for _, rate in found], "float32")
+        size = (len(indices), *shape[1:3])
+        mix = None if run.mix == "none" else draw_mix(run, step, size)
+        plans.append(Plan(indices.astype("int32"), rates, mix))
+    return jax.tree.map(lambda *each: np.stack(each), *plans)
 
 
-def in_batches(images: np.ndarray) -> np.ndarray:
+def in_batches(images: Any) -> Any:
     """Parts images into batches, the last one filled up with zeros.
+
+    Args:
+        images: Shape `(n, height, width, channels)`, or a dictionary of arrays.
 
     Returns:
         Shape `(batches, batch, height, width, channels)`.
@@ -149,6 +158,8 @@ def in_batches(images: np.ndarray) -> np.ndarray:
     >>> in_batches(np.ones((130, 28, 28, 1), "uint8")).shape
     (2, 128, 28, 28, 1)
     """
+    if isinstance(images, dict):
+        return {name: in_batches(array) for name, array in images.items()}
     missing = -len(images) % BATCH_SIZE
     padding = [(0, missing)] + [(0, 0)] * (images.ndim - 1)
     return np.pad(images, padding).reshape(-1, BATCH_SIZE, *images.shape[1:])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.training.prepare import MAX_TRACED
 from medzoo.training.programs import (
+    Plan,
     Programs,
     Values,
     list_groups,
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 def stacked_programs_of(model: "keras.Model") -> Programs:
     """Makes the programs of a stack of runs.
 
-    - `train`, from the values of all runs, common images and labels, and
-      indices, rates and dials of each run, gives new values and losses;
+    - `train`, from the values of all runs, common images and labels, and the
+      plan and the dials of each run, gives new values and losses;
     - `look` is `look_at_val`, for values, splits and dials of all runs.
 
     Args:
@@ -32,20 +33,15 @@ def stacked_programs_of(model: "keras.Model") -> Programs:
     import jax
 
     def train(
-        values: Values,
-        images: Any,
-        labels: Any,
-        indices: Any,
-        rates: Any,
-        dials: Any,
+        values: Values, images: Any, labels: Any, plan: Plan, dials: Any
     ) -> tuple[Values, Any]:
         with set_dials(model, dials):
-            return train_stretch(model, values, images, labels, indices, rates)
+            return train_stretch(model, values, images, labels, plan)
 
     look = functools.partial(look_at_val, model)
     return Programs(
         {
-            "train": jax.vmap(train, in_axes=(0, None, None, 0, 0, 0)),
+            "train": jax.vmap(train, in_axes=(0, None, None, 0, 0)),
             "look": jax.vmap(look, in_axes=(0, 0, None, None, 0)),
         }
     )

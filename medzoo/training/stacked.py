@@ -174,9 +174,9 @@ class Stack:
                 self._members, self._batches, strict=True
             )
         ]
-        indices, rates = (np.stack(part) for part in zip(*plans, strict=True))
+        plan = jax.tree.map(lambda *each: np.stack(each), *plans)
         times = [time.perf_counter()]
-        inputs = (*self._train, indices, rates, self._dials)
+        inputs = (*self._train, plan, self._dials)
         shown = (*self._val, self._dials)
         train = self._programs.compile("train", (self._values, *inputs))
         look = self._programs.compile("look", (self._values, *shown))
@@ -205,8 +205,8 @@ def _check_alike(members: Sequence[Member]) -> None:
             "Runs of a stack must have one graph, equal steps and equally many "
             f"images. Received: {len(kinds)} kinds of {len(members)} runs."
         )
-    run, data = members[0].run, members[0].data
-    if not can_reside(run, data):
+    run = members[0].run
+    if not can_reside(members[0].data):
         raise ValueError(
             "The images of a stack must fit into half of the memory of its "
             f"device. Received: {run.task}, size {run.size}."
