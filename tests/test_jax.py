@@ -35,24 +35,24 @@ steps = 4
 """
 
 
-def run_medzoo(folder, *arguments, **environment):
-    """Runs a command; says on the last line whether TensorFlow came in."""
-    code = (
+def run_medzoo(folder, *arguments, code=0, **environment):
+    """Runs a command that ends with a code, and has imported no TensorFlow."""
+    script = (
         "import sys\n"
         "from medzoo.cli import main\n"
         "try:\n    main()\nfinally:\n"
         "    print('tensorflow' in sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        [sys.executable, "-c", script, *arguments],
         cwd=folder,
         env=os.environ | environment,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == code, done.stderr
     assert done.stderr.splitlines()[-1] == "False"
-    return done.stdout
+    return done.stdout if code == 0 else done.stderr
 
 
 def test_a_run_is_trained_and_its_model_predicts(tmp_path):
@@ -68,6 +68,8 @@ def test_a_run_is_trained_and_its_model_predicts(tmp_path):
     )
     lines = (tmp_path / "predictions.csv").read_text().splitlines()
     assert len(lines) == 1 + 5
+    found = run_medzoo(tmp_path, "export", "kept", "--to", "tflite", code=2)
+    assert "needs the package `tensorflow`, which is not installed." in found
 
 
 def test_a_study_is_the_same_alone_and_in_stacks(tmp_path):

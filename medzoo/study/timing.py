@@ -12,7 +12,6 @@ from medzoo.study.expand import Planned
 from medzoo.study.process import FORKSERVER
 from medzoo.study.worker import start_worker
 from medzoo.training.budget import check_steps, count_steps
-from medzoo.training.fit import Trainer
 from medzoo.training.run import Run
 
 STEPS = 9
@@ -52,6 +51,7 @@ def measure(run: Run) -> Pace:
     from medzoo.training.execute import execute, load_data
     from medzoo.training.features import with_features
     from medzoo.training.prepare import prepare_model
+    from medzoo.training.resident import choose_trainer
 
     data = with_features(run, load_data(run))
     num_evaluated = len(data.val) + len(data.test)
@@ -65,7 +65,7 @@ def measure(run: Run) -> Pace:
         "patience": None,
     }
     short = Run(**values)
-    trainer = Trainer(prepare_model(short, data), data, short)
+    trainer = choose_trainer(data)(prepare_model(short, data), data, short)
     trainer.train(until=1)
     first = dict(trainer.seconds)
     trainer.train()

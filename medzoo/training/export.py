@@ -11,8 +11,12 @@ import numpy as np
 from medzoo.training.evaluate import predict_logits
 from medzoo.training.saved import Saved
 
-# What each format needs besides TensorFlow, and how its files end.
-PACKAGES = {"savedmodel": (), "tflite": (), "onnx": ("tf2onnx", "onnxruntime")}
+# What each format needs, under any backend, and how its files end.
+PACKAGES = {
+    "savedmodel": ("tensorflow",),
+    "tflite": ("tensorflow",),
+    "onnx": ("tensorflow", "tf2onnx", "onnxruntime"),
+}
 _ENDINGS = {"savedmodel": "_savedmodel", "tflite": ".tflite", "onnx": ".onnx"}
 Predict = Callable[[np.ndarray], np.ndarray]
 
