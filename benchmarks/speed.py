@@ -3,10 +3,10 @@
     python benchmarks/speed.py [--turns 5] [--seconds 2]
 
 Each network in a process of its own: images a second in training and inference
-beside plain Keras `fit` on arrays and with `tf.data`, and PyTorch if it is
-installed; the ways take turns, and the fastest turn of each counts. The limit
-is what a large matrix product and a large convolution reach in the same run.
-All with one thread on a CPU, as a run of a study has it.
+beside plain Keras `fit` on arrays and with `tf.data`; the ways take turns, and
+the fastest turn of each counts. The limit is what a large matrix product and a
+large convolution reach in the same run. All with one thread on a CPU, as a run
+of a study has it.
 """
 
 import argparse
@@ -30,10 +30,10 @@ CASES = [
 ]
 NETS = (
     "| net | parameters | MFLOP an image | medzoo | `fit` | `fit`, `tf.data` "
-    "| PyTorch | share of peak | inference | `predict` | share of peak "
+    "| share of peak | inference | `predict` | share of peak "
     "| first step, s | memory, MB |\n"
     "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: "
-    "| ---: | ---: | ---: |"
+    "| ---: | ---: |"
 )
 PARTS = (
     "| net | batch | step, ms | batches | rates | network |\n"
@@ -130,7 +130,7 @@ def _word_net(name: str, found: dict[str, Any], limit: float) -> str:
         name,
         f"{found['parameters']:,}",
         f"{flops / 1e6:.2f}",
-        *(words.get(way, "-") for way in ("medzoo", "fit", "tf.data", "torch")),
+        *(words.get(way, "-") for way in ("medzoo", "fit", "tf.data")),
         f"{3 * flops * speed['medzoo'] / limit:.1%}",
         words["inference"],
         words["predict"],

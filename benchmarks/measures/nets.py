@@ -1,7 +1,6 @@
 """Networks at work: each way to train them and to predict, in turn."""
 
 import functools
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -90,11 +89,6 @@ def list_ways(
 
         dataset = make_dataset(images, labels, BATCH_SIZE)
         yield "tf.data", _timed(lambda: fit(dataset))
-    if importlib.util.find_spec("torch") is not None:
-        from alternatives.torch_loop import make_loop
-
-        net_of_torch = make_loop(name, width, images, labels, BATCH_SIZE)
-        yield "torch", _timed(net_of_torch)
     yield "inference", _timed(lambda: predict_logits(trainer.model, images))
     predict = functools.partial(net.predict, verbose=0)
     yield "predict", _timed(lambda: predict(images, batch_size=BATCH_SIZE))
