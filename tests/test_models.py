@@ -31,10 +31,10 @@ def images(shape, num_images=6, seed=0):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", NETWORKS)
 def test_raw_images_become_finite_float32_logits(name, shape):
-    logits = build(name, shape=shape)(images(shape))
-    assert logits.shape == (6, 3)
-    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
-    assert np.isfinite(logits).all()
+    for logits in keras.tree.flatten(build(name, shape=shape)(images(shape))):
+        assert (logits.shape[0], logits.shape[-1]) == (6, 3)
+        assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+        assert np.isfinite(logits).all()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -44,7 +44,12 @@ def test_every_trainable_weight_changes_in_training(name):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile("sgd", loss)
     before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
-    model.train_on_batch(images((28, 28, 3), 16), np.arange(16) % 3)
+    # Of the U-Net, a label and a mask.
+    labels = keras.tree.map_structure(
+        lambda logits: np.resize(np.arange(3), (16, *logits.shape[1:-1])),
+        model.output,
+    )
+    model.train_on_batch(images((28, 28, 3), 16), labels)
     for weight, value in zip(model.trainable_weights, before, strict=True):
         assert not np.array_equal(weight, value), weight.path
 
@@ -67,7 +72,9 @@ def test_a_saved_model_predicts_the_same(name, tmp_path):
     model.save(path)
     batch = images((28, 28, 3))
     loaded = keras.saving.load_model(path, safe_mode=True)
-    np.testing.assert_array_equal(model(batch), loaded(batch))
+    found = map(keras.tree.flatten, (model(batch), loaded(batch)))
+    for logits, again in zip(*found, strict=True):
+        np.testing.assert_array_equal(logits, again)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -24,6 +24,8 @@ ROOMS = {
     "joint_losses": {"losses", "wording"},
     "task_losses": {"losses", "wording"},
     "task_weighting": {"losses", "task_losses", "wording"},
+    "mask_losses": {"losses", "wording"},
+    "mask_scores": {"scores", "wording"},
     "metrics": {"wording"},
     "imbalance": {"losses", "wording"},
     "data": {"tasks", "wording"},
@@ -31,6 +33,7 @@ ROOMS = {
     "training": {
         "tasks", "scores", "losses", "joint_losses", "task_losses",
         "task_weighting", "imbalance", "metrics", "data", "models", "wording",
+        "mask_losses", "mask_scores",
     },
     "study": {"tasks", "models", "training", "wording"},
     "explore": {"tasks", "data", "report", "wording"},
@@ -81,7 +84,7 @@ def test_reports_read_runs_and_records_and_never_train():
 def test_every_model_file_is_in_the_table():
     files = {path.stem for path in (PACKAGE / "models").glob("*.py")}
     shared = {"blocks", "augmentation", "warp", "tint", "sizes", "trunks"}
-    shared |= {"flops"}
+    shared |= {"flops", "unet_options"}
     networks = {name for name, entry in MODELS.items() if not entry.baseline}
     assert files == networks | shared | {"pretrained", "__init__"}
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from medzoo.models import trunks
+from medzoo.models import trunks, unet_options
 from medzoo.wording import unknown
 
 if TYPE_CHECKING:
@@ -66,6 +66,13 @@ MODELS: dict[str, Entry] = {
         parameters=310_249,
         options={"trunk": "skip_cnn", "film": False},
     ),
+    "unet": Entry(
+        "encoder and decoder joined by skips: a mask and a label",
+        width=16,
+        parameters=1_971_692,
+        options=unet_options.OPTIONS,
+        check=unet_options.check_options,
+    ),
     "transfer": Entry(
         "a head on a pretrained trunk of keras.applications",
         width=128,
@@ -118,7 +125,7 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
     entry = get_entry(name)
     if "trunk" not in entry.options:
         return entry
-    others = {"trunk", "backbone"}
+    others = {"trunk", "backbone", "num_segments"}
     known = [t for t, e in MODELS.items() if not others & {*e.options}]
     trunk = options.get("trunk", entry.options["trunk"])
     if trunk not in known:

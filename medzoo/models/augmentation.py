@@ -55,6 +55,15 @@ AUGMENTATIONS: dict[str, Callable[[], list[layers.Layer]]] = {
     "strong_fixed": lambda: _strong(rotation=0.05),
 }
 
+# What moves pixels, and has to move their mask as well where there is one.
+MOVING = (
+    RandomWarp,
+    layers.RandomFlip,
+    layers.RandomRotation,
+    layers.RandomTranslation,
+    layers.RandomZoom,
+)
+
 
 @keras.saving.register_keras_serializable(package="medzoo")
 class Augmentation(layers.Layer):
@@ -71,7 +80,12 @@ class Augmentation(layers.Layer):
     def __init__(self, preset: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.preset = preset
-        self.layers = AUGMENTATIONS[preset]()
+        self.layers = self.make_layers(preset)
+
+    @staticmethod
+    def make_layers(preset: str) -> list[layers.Layer]:
+        """Makes the layers of a preset, in their order."""
+        return AUGMENTATIONS[preset]()
 
     def build(self, input_shape: Any) -> None:
         for layer in self.layers:
@@ -88,3 +102,26 @@ class Augmentation(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "preset": self.preset}
+
+
+@keras.saving.register_keras_serializable(package="medzoo")
+class PixelAugmentation(Augmentation):
+    """Applies a preset but for its layers that move pixels.
+
+    Args:
+        preset: A name of `AUGMENTATIONS`.
+        **kwargs: Arguments of `keras.layers.Layer`.
+
+    Example:
+
+    >>> [type(layer).__name__ for layer in PixelAugmentation("colour").layers]
+    ['RandomTint']
+    """
+
+    @staticmethod
+    def make_layers(preset: str) -> list[layers.Layer]:
+        return [
+            layer
+            for layer in AUGMENTATIONS[preset]()
+            if not isinstance(layer, MOVING)
+        ]
