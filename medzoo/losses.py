@@ -29,8 +29,7 @@ def soft_f1(
     `2 sum(y_c p_c) / (sum(y_c) + sum(p_c))`, summed over labelled images. The
     mean goes over the classes present in the batch: an absent one has a soft F1
     of 0 whatever the model says, and would only raise the floor of the loss.
-    Weighted by the shares of the classes in train, it is the soft form of
-    scikit-learn's `f1_score(average="weighted")`.
+    Weighted by shares in train, it is the soft `f1_score(average="weighted")`.
 
     Args:
         labels: Integers, shape `(batch,)`; -1 marks an unlabelled image.
@@ -57,7 +56,7 @@ def soft_f1(
     - [Bénédict et al., 2022](https://arxiv.org/abs/2108.10566), sigmoidF1.
     - [Milletari et al., 2016](https://arxiv.org/abs/1606.04797), soft Dice.
     """
-    one_hot, logits = _prepare(labels, logits)
+    one_hot, logits = prepare(labels, logits)
     labelled = ops.sum(one_hot, axis=-1, keepdims=True)
     probabilities = _choose(output, ops.softmax, ops.sigmoid)(logits) * labelled
     overlap = ops.sum(one_hot * probabilities, axis=0)
@@ -65,7 +64,7 @@ def soft_f1(
     predicted = ops.sum(probabilities, axis=0)
     f1 = ops.divide_no_nan(2 * overlap, support + predicted)
     present = ops.cast(support > 0, f1.dtype)
-    return _weighted_mean(1 - f1, present * _as_weights(class_weights, one_hot))
+    return weighted_mean(1 - f1, present * as_weights(class_weights, one_hot))
 
 
 def cross_entropy(
@@ -102,11 +101,11 @@ def cross_entropy(
     >>> round(float(cross_entropy([0, 0, 1], logits)), 4)
     0.2798
     """
-    one_hot, logits = _prepare(labels, logits)
+    one_hot, logits = prepare(labels, logits)
     costs = _choose(output, _softmax_costs, _sigmoid_costs)
     values = costs(one_hot, logits, label_smoothing)
-    weights = ops.sum(one_hot * _as_weights(class_weights, one_hot), axis=-1)
-    return _weighted_mean(values, weights)
+    weights = ops.sum(one_hot * as_weights(class_weights, one_hot), axis=-1)
+    return weighted_mean(values, weights)
 
 
 def cross_entropy_and_soft_f1(
@@ -218,7 +217,7 @@ class BatchLoss(keras.losses.Loss):
         return {"loss": self.loss, **self.options}
 
 
-def _prepare(labels: Any, logits: Any) -> tuple[Any, Any]:
+def prepare(labels: Any, logits: Any) -> tuple[Any, Any]:
     """Returns one-hot labels, zero where unlabelled, and logits."""
     labels, logits = map(ops.convert_to_tensor, (labels, logits))
     dtype = keras.backend.result_type(logits.dtype, "float32")
@@ -233,7 +232,7 @@ def _choose(output: str, softmax: Any, sigmoid: Any) -> Any:
     return softmax if output == "softmax" else sigmoid
 
 
-def _as_weights(weights: Sequence[float] | None, one_hot: Any) -> Any:
+def as_weights(weights: Sequence[float] | None, one_hot: Any) -> Any:
     """Returns one weight a class: 1 if none are given."""
     num_classes = one_hot.shape[-1]
     values = [1.0] * num_classes if weights is None else weights
@@ -245,7 +244,8 @@ def _as_weights(weights: Sequence[float] | None, one_hot: Any) -> Any:
     return ops.convert_to_tensor(values, dtype=one_hot.dtype)
 
 
-def _weighted_mean(values: Any, weights: Any) -> Any:
+def weighted_mean(values: Any, weights: Any) -> Any:
+    """Returns `sum(w v) / sum(w)`, and 0 where all weights are 0."""
     return ops.divide_no_nan(ops.sum(weights * values), ops.sum(weights))
 
 
