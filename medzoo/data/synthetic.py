@@ -8,13 +8,13 @@ drawn from the raw stream of PCG64, which NumPy guarantees: equal arguments give
 equal bytes on every platform.
 """
 
-import hashlib
 import itertools
 from typing import NamedTuple
 
 import numpy as np
 
 from medzoo.data.split import Dataset, Split
+from medzoo.data.stream import Stream
 from medzoo.data.subset import apportion
 from medzoo.tasks import SIZES, SPLITS, Task, get_task
 from medzoo.wording import unknown
@@ -114,7 +114,7 @@ def make_synthetic(task: str, size: int = 28, *, seed: int = 0) -> Dataset:
     fingerprint = f"synthetic:{task}:{size}:{seed}:{VERSION}"
     counts = _split_sizes(facts.num_images["train"])
     train, val, test = (
-        _make_split(facts, size, counts[name], _Stream(f"{fingerprint}:{name}"))
+        _make_split(facts, size, counts[name], Stream(f"{fingerprint}:{name}"))
         for name in SPLITS
     )
     return Dataset(task, facts.classes, train, val, test, fingerprint)
@@ -124,31 +124,6 @@ def _split_sizes(num_real: int) -> dict[str, int]:
     """Adds 50 images to train each time that the real train doubles."""
     train = 50 * (num_real.bit_length() - 2)
     return {"train": train, "val": 100 + train // 8, "test": 200 + train // 8}
-
-
-class _Stream:
-    """Whole numbers from the raw stream of PCG64, seeded by a text."""
-
-    def __init__(self, text: str) -> None:
-        digest = hashlib.sha256(text.encode()).digest()
-        self._bits = np.random.PCG64(int.from_bytes(digest, "little"))
-
-    def integers(self, low: int, high: int, *shape: int) -> np.ndarray:
-        """Draws from `low` to `high`, both included."""
-        raw = self._bits.random_raw(int(np.prod(shape))) >> np.uint64(32)
-        scaled = raw * np.uint64(high - low + 1) >> np.uint64(32)
-        return scaled.astype(np.int32).reshape(shape) + np.int32(low)
-
-    def shuffled(self, values: np.ndarray) -> np.ndarray:
-        keys = self._bits.random_raw(len(values))
-        return values[np.argsort(keys, kind="stable")]
-
-    def noise(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Draws from -255 to 255, the middle oftener than the ends."""
-        count = int(np.prod(shape))
-        raw = self._bits.random_raw(-(-count // 4)).astype("<u8")
-        pairs = raw.view(np.uint8)[: 2 * count].reshape(2, *shape)
-        return pairs[0].astype(np.int32) - pairs[1]
 
 
 class _Look(NamedTuple):
@@ -166,7 +141,7 @@ class _Look(NamedTuple):
 
 
 def _make_look(facts: Task) -> _Look:
-    stream = _Stream(f"look:{facts.name}:{VERSION}")
+    stream = Stream(f"look:{facts.name}:{VERSION}")
     layout = _LAYOUTS[stream.integers(0, len(_LAYOUTS) - 1)]
     kinds = range(len(_TEXTURES))
     bags = np.array(list(itertools.combinations_with_replacement(kinds, 4)))
@@ -184,7 +159,7 @@ def _make_look(facts: Task) -> _Look:
 
 
 def _make_split(
-    facts: Task, size: int, num_images: int, stream: _Stream
+    facts: Task, size: int, num_images: int, stream: Stream
 ) -> Split:
     recipe, look = _RECIPES[facts.name], _make_look(facts)
     counts = apportion(recipe.shares, num_images, least=num_images // 25)
@@ -200,7 +175,7 @@ def _make_split(
 
 
 def _shown(
-    labels: np.ndarray, facts: Task, overlap: int, stream: _Stream
+    labels: np.ndarray, facts: Task, overlap: int, stream: Stream
 ) -> np.ndarray:
     """Replaces `overlap` percent of the classes by other ones."""
     last = facts.num_classes - 1
@@ -220,7 +195,7 @@ def _draw(
     look: _Look,
     recipe: _Recipe,
     size: int,
-    stream: _Stream,
+    stream: Stream,
 ) -> np.ndarray:
     """Draws one image for each row of `textures`, shape `(n, 4, 3)`."""
     n, reach = len(textures), recipe.shift * _PIXEL
