@@ -15,7 +15,7 @@ def digest(*arrays):
 
 def test_bytes_are_the_same_on_every_platform():
     found = make_shapes(0, 5, 48, channels=3)
-    assert digest(*found)[:16] == "167cbfe6e0474401"
+    assert digest(*found)[:16] == "26c19ba31b0264c3"
     assert digest(*make_shapes(0, 5, 48, channels=3)) == digest(*found)
     assert digest(*make_shapes(1, 5, 48, channels=3)) != digest(*found)
 

@@ -109,7 +109,7 @@ def test_both_heads_and_every_norm_train(norm):
     batch[::2] //= 4
     bright = (batch.mean((1, 2, 3)) > 64).astype("int32")
     targets = {"mask": (batch[..., 0] > 64).astype("int32"), "label": bright}
-    # The sum, the label's and the mask's.
+    # The sum, and its two parts.
     found = np.stack([model.train_on_batch(batch, targets) for _ in range(30)])
     assert (found[-1] < 0.7 * found[0]).all()
 

@@ -1,8 +1,8 @@
 """Made-up images with masks, so that nets that segment run without files.
 
-Zero to three shapes lie on an uneven ground: round ones (segment 1) and angular
-ones (segment 2), lighter or darker than it, turned by any angle, with a sharp
-or a soft edge, one over the other. A smear without an edge, and noise, make
+Zero to three shapes lie on an uneven ground: discs (segment 1) and bars
+(segment 2), lighter or darker than it, turned by any angle, with a sharp or a
+soft edge, one over the other. A smear without an edge, and noise, make
 brightness alone say little. The label says whether there is any shape. Only
 whole numbers are used, so that equal arguments give equal bytes everywhere.
 """
@@ -13,7 +13,7 @@ from medzoo.data.stream import Stream
 
 # Part of every fingerprint. Raise it when other images are made.
 VERSION = 1
-SEGMENTS = ("background", "round", "angular")
+SEGMENTS = ("background", "disc", "bar")
 CLASSES = ("without", "with")
 
 # Lengths are 1024ths of the side.
@@ -88,13 +88,13 @@ def _draw(
     for number in range(_NUM_SHAPES.max()):
         kind = stream.integers(1, 2, n, 1, 1)
         depth = np.where(num_shapes > number, _depth(x, y, kind, stream), -512)
-        soft = stream.integers(4, 40, n, 1, 1)
+        soft = stream.integers(4, 24, n, 1, 1)
         cover = np.clip(depth * 128 // soft + 128, 0, 256)
-        contrast = _signed(stream.integers(20, 70, n, 1, 1), stream)
+        contrast = _signed(stream.integers(35, 90, n, 1, 1), stream)
         levels += (contrast - levels) * cover >> 8
         masks = np.where(depth >= 0, kind, masks).astype(np.int8)
     tints = stream.integers(160, 320, n, 1, 1, channels)
-    strength = stream.integers(10, 50, n, 1, 1, 1)
+    strength = stream.integers(6, 28, n, 1, 1, 1)
     noise = stream.noise((n, size, size, channels)) * strength >> 8
     light = stream.integers(100, 156, n, 1, 1, 1)
     images = light + (levels[..., None] * tints >> 8) + noise
@@ -113,9 +113,10 @@ def _depth(
     x, y = x - left, y - top
     x, y = x * cos + y * sin >> 6, y * cos - x * sin >> 6
     inside = 256 - x * x * 256 // long**2 - y * y * 256 // short**2
-    angular = np.minimum(long - np.abs(x), short - np.abs(y))
     # To first order, an ellipse is half as deep as its equation says.
-    return np.where(kind == 1, inside * short >> 9, angular - short // 8)
+    disc = inside * short >> 9
+    bar = np.minimum(long * 3 // 2 - np.abs(x), short // 2 - np.abs(y))
+    return np.where(kind == 1, disc, bar)
 
 
 def _signed(values: np.ndarray, stream: Stream) -> np.ndarray:
