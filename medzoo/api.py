@@ -8,7 +8,13 @@ from medzoo.study.candidates import Tried
 from medzoo.study.job import Job
 from medzoo.study.store import Store
 from medzoo.training.record import Record
-from medzoo.training.saved import MODEL, RECORD, Saved, load_saved
+from medzoo.training.saved import (
+    MODEL,
+    RECORD,
+    Saved,
+    load_saved,
+    save_model,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -54,8 +60,7 @@ def run(
 
     def keep(model: "keras.Model") -> None:
         if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-            model.save(folder / MODEL)
+            save_model(model, folder / MODEL)
 
     record, predictions = run_one(Job(wanted), store, on_model=keep)
     store.write(record, predictions)
@@ -101,7 +106,7 @@ def run_study(
         Path(out),
         command=f"medzoo.run_study({str(name)!r}, ...)",
         smoke=smoke,
-        means=Means(workers=workers),
+        means=Means(workers=workers, keep=study.keep),
         track=study.track,
     )
     folder = f"{study.name}_smoke" if smoke else study.name

@@ -14,12 +14,14 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from medzoo.cli.kept import keep_models
 from medzoo.report.matrix import read_results
 from medzoo.report.trackers import Tracking
 from medzoo.report.write import Report, write_report
 from medzoo.study.contests import list_units, name_runs
 from medzoo.study.expand import expand
 from medzoo.study.job import Job
+from medzoo.study.kept import find_folder, with_models
 from medzoo.study.means import Means
 from medzoo.study.plan import make_plan
 from medzoo.study.runner import execute_jobs
@@ -74,7 +76,17 @@ def run_on_screen(
     except Stopped:
         console.print("Stopped at the first failed run.")
     report = write_report(study, store, out, command=command, smoke=smoke)
-    tracking.finish(read_results(study, store, smoke=smoke), report.paths)
+    results = read_results(study, store, smoke=smoke)
+    tracking.finish(results, report.paths)
+    if rounds.models:
+        kept = keep_models(
+            results,
+            store,
+            rounds.models,
+            keep=means.keep,
+            asked=rounds.names,
+        )
+        console.print(kept, soft_wrap=True, end="\n" * bool(kept))
     return _close(report, rounds.candidates_failed(), console, interrupted)
 
 
@@ -105,6 +117,8 @@ class _Rounds:
         self.names = name_runs(study, smoke=smoke)
         self.trials = {i.run: i.trial for i in expand(study, smoke=smoke)}
         self.tried: list[Job] = []
+        keeps = means.keep != "none" and means.executor == "local"
+        self.models = find_folder(study, store, smoke=smoke) if keeps else None
 
     def next(self) -> list[Job]:
         """Lists the jobs of the next round, and makes sure of their files."""
@@ -117,7 +131,7 @@ class _Rounds:
         )
         require_data(self.study, [job.run for job in jobs])
         self.tried += jobs
-        return jobs
+        return with_models(jobs, self.models) if self.models else jobs
 
     def candidates_failed(self) -> int:
         """Counts candidates that failed in these rounds."""

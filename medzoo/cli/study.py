@@ -110,6 +110,10 @@ def run(
     fail_fast: Annotated[
         bool, typer.Option("--fail-fast", help="Stop at the first failed run.")
     ] = False,
+    keep: Annotated[
+        Literal["none", "best", "all"] | None,
+        typer.Option(help="Trained models to keep, of the best trial or all."),
+    ] = None,
 ) -> None:
     """Run what is missing of a study, and write its tables."""
     from medzoo.cli.screen import run_on_screen
@@ -129,6 +133,7 @@ def run(
         hours=max_hours,
         fail_fast=fail_fast,
         stack=stack,
+        keep=keep or study.keep,
     )
     code = run_on_screen(
         study,
@@ -174,14 +179,21 @@ def report(
     drop_leaks: DropLeaks = False,
     out: Out = Path("results"),
     format: Format = "md",
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Show what the kept models look at."),
+    ] = False,
 ) -> None:
     """Rebuild the tables and figures of a study from its records alone."""
+    from medzoo.cli.kept import explain_study
     from medzoo.report.formats import FORMATS
     from medzoo.report.write import write_report
     from medzoo.study.store import Store
 
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
+    if explain:
+        explain_study(study, Store(), smoke=smoke)
     found = write_report(
         study,
         Store(),

@@ -111,6 +111,7 @@ def _train(
     from medzoo.study.job import Job
     from medzoo.study.worker import run_one, set_threads
     from medzoo.training.execute import require_data
+    from medzoo.training.saved import MODEL, save_model
 
     require_data(run)
     set_threads(1)
@@ -118,8 +119,7 @@ def _train(
 
     def keep_model(model: "keras.Model") -> None:
         if out is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            model.save(out / "model.keras")
+            save_model(model, out / MODEL)
 
     with Progress(console=console) as progress, _interrupts() as interrupts:
         bar = progress.add_task("", total=run.steps or run.epochs)

@@ -1,12 +1,14 @@
 """Takes runs as far as their jobs say, from where the store has them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from medzoo.study.job import Job
 from medzoo.study.store import Store
 from medzoo.training.execute import Predictions, complete, execute
 from medzoo.training.record import Record
+from medzoo.training.saved import save_model
 
 
 def advance_all(
@@ -70,6 +72,8 @@ def advance(job: Job, store: Store, **watch: Any) -> tuple[Record, Predictions]:
         The record and the predictions, as of `execute`.
     """
     run_id = job.run.run_id
+    if job.model:
+        watch["on_model"] = lambda model: save_model(model, Path(job.model))
     record = store.read(run_id)
     if record is not None and record.status == "trained":
         predictions = store.read_predictions(run_id) or {}

@@ -152,6 +152,7 @@ class Document(Scope):
     trials: list[_Table] = []
     tuned: Tuned | None = None
     track: list[str] = []
+    keep: Literal["none", "best", "all"] = "best"
 
     @classmethod
     def read(cls, source: Source) -> "Document":
@@ -200,6 +201,8 @@ def misplaced(place: Place) -> str | None:
     key = str(place[-1])
     above = {"task": "tasks", "seed": "seeds"}.get(key, key)
     if len(place) == 1 or above not in Document.model_fields:
+        return None
+    if key == "keep":  # A run has one too: which of its weights are scored.
         return None
     return (
         f"{key_of(place)} is not a field of a run. "

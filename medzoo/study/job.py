@@ -19,11 +19,13 @@ class Job(NamedTuple):
         read_test: Score test. `False` leaves its labels untouched: the
             candidates of `[tuned]` are compared on val before any test label
             is read.
+        model: File to save the trained model to; not saved if empty.
     """
 
     run: Run
     until: float | None = None
     read_test: bool = True
+    model: str = ""
 
     def is_answered_by(self, status: str | None) -> bool:
         """Says whether a record of that status leaves nothing to do."""

@@ -33,6 +33,9 @@ class Means:
         fail_fast: Whether the first failed run ends the study.
         stack: Runs with equal graphs that train as one program: a number,
             `off`, or `auto` for up to 32 on GPUs under JAX.
+        keep: Trained models that are kept: `none`, those of the `best` trial,
+            or `all`. Ray keeps none, since they would lie on its nodes, and
+            runs that train as one program keep none either.
     """
 
     workers: int | None = None
@@ -45,6 +48,7 @@ class Means:
     hours: float | None = None
     fail_fast: bool = False
     stack: str = "auto"
+    keep: str = "none"
     started: float = field(default_factory=time.monotonic)
 
     @property

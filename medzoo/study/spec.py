@@ -38,6 +38,8 @@ class Study:
         score: What tables sort by, and what is said of trials; weights and
             tuned values are chosen by macro F1 on val in any case.
         track: Trackers that are told of its runs.
+        keep: Trained models that are kept: `none`, those of the `best` trial,
+            or `all`.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Study:
     track: tuple[str, ...] = ()
     data_options: dict[str, Any] = field(default_factory=dict, hash=False)
     score: str = "macro_f1"
+    keep: str = "best"
 
     @property
     def tune_seeds(self) -> tuple[int, ...]:
@@ -161,4 +164,5 @@ def _make_study(source: Source) -> Study:
         track=tuple(document.track),
         data_options=document.data_options,
         score=document.score,
+        keep=document.keep,
     )

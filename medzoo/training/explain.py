@@ -83,6 +83,31 @@ def pick_examples(
     return [int(index) for index in found]
 
 
+def pick_surest(
+    probabilities: np.ndarray, labels: np.ndarray, *, num_wrong: int = 2
+) -> list[int]:
+    """Picks the surest image that is right, and the surest that are wrong.
+
+    Args:
+        probabilities: Shape `(n, num_classes)`.
+        labels: Shape `(n,)`; images with -1 are not picked.
+        num_wrong: How many wrong ones.
+
+    Returns:
+        Positions; fewer where there are not so many.
+
+    Example:
+
+    >>> p = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.7, 0.3]])
+    >>> pick_surest(p, np.array([0, 1, 0, -1]))
+    [0, 2, 1]
+    """
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    order = order[labels[order] >= 0]
+    right = probabilities[order].argmax(axis=1) == labels[order]
+    return [*order[right][:1].tolist(), *order[~right][:num_wrong].tolist()]
+
+
 def _occlude_one(
     predict: Callable[[np.ndarray], np.ndarray], image: np.ndarray, label: int
 ) -> np.ndarray:

@@ -80,6 +80,14 @@ class Saved(NamedTuple):
         )
 
 
+def save_model(model: "keras.Model", path: Path) -> None:
+    """Saves a model so that what lies under its name is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}")
+    model.save(part)
+    part.replace(path)
+
+
 def load_saved(path: str | Path) -> Saved:
     """Loads a model and the record beside it.
 

@@ -17,12 +17,18 @@ from medzoo.report.figures.critical_difference import (
     draw_critical_difference,
 )
 from medzoo.report.figures.curves import draw_learning_curves
+from medzoo.report.figures.explained import (
+    EXPLAINED,
+    draw_explained,
+    read_explained,
+)
 from medzoo.report.figures.heat_map import draw_heat_map
 from medzoo.report.figures.macro_f1 import draw_macro_f1
 from medzoo.report.figures.style import render
 from medzoo.report.grid import make_grid
 from medzoo.report.matrix import TrialResults
 from medzoo.report.stats import StudyStatistics
+from medzoo.study.kept import find_folder
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 
@@ -38,6 +44,7 @@ NAMES = (
     "learning_curves",
     "classes_of_best",
     "critical_difference",
+    "explained",
 )
 
 
@@ -63,7 +70,7 @@ def make_figures(
     Returns:
         The content of each file by its name.
     """
-    key = _make_key(study, results, statistics)
+    key = _make_key(study, results, statistics, find_folder(study, store))
     files = {}
     for name, draw in _choose(study, results, store, statistics).items():
         old = [_read(folder / f"{name}.{kind}", key) for kind in KINDS]
@@ -103,6 +110,8 @@ def _choose(
         figures["critical_difference"] = bind(
             draw_critical_difference, study, ranks
         )
+    if found := read_explained(results, find_folder(study, store)):
+        figures["explained"] = bind(draw_explained, study.name, found)
     return figures
 
 
@@ -110,6 +119,7 @@ def _make_key(
     study: Study,
     results: Sequence[TrialResults],
     statistics: StudyStatistics,
+    models: Path,
 ) -> str:
     """Hashes all that decides how the figures of a study look."""
     digest = hashlib.sha256(version("matplotlib").encode())
@@ -120,6 +130,8 @@ def _make_key(
         for key, record in sorted(trial.records.items()):
             text = record.model_dump_json()
             digest.update(f"{trial.trial.name} {key} {text}".encode())
+    for path in sorted(models.glob(f"*/{EXPLAINED}")):
+        digest.update(path.read_bytes())
     return f"medzoo {digest.hexdigest()}"
 
 

@@ -19,8 +19,8 @@ _SIDE, _GAP, _COLUMNS = 1.35, 0.12, 3
 
 
 def draw_overlays(
-    images: np.ndarray,
-    maps: np.ndarray,
+    images: Sequence[np.ndarray] | np.ndarray,
+    maps: Sequence[np.ndarray] | np.ndarray,
     captions: Sequence[str],
     *,
     title: str,
@@ -28,8 +28,8 @@ def draw_overlays(
     """Draws each image beside itself with its map laid over it.
 
     Args:
-        images: `uint8`, shape `(n, height, width, channels)`.
-        maps: Loss of log odds, shape `(n, height, width)`.
+        images: `uint8`, each of shape `(height, width, channels)`.
+        maps: Loss of log odds, each of shape `(height, width)`.
         captions: One an image.
         title: Above all.
     """
