@@ -60,6 +60,20 @@ class Task:
         return f"{self.name}.npz" if size == 28 else f"{self.name}_{size}.npz"
 
 
+# Made-up images with masks, which only `synthetic` has.
+SHAPES = Task(
+    name="shapes",
+    title="Shapes",
+    kind="binary-class",
+    classes=("without", "with"),
+    channels=1,
+    num_images=MappingProxyType({"train": 400, "val": 100, "test": 200}),
+    licence="made up",
+    urls=MappingProxyType({}),
+    md5s=MappingProxyType({}),
+)
+
+
 def _read_medmnist_facts() -> dict[str, dict[str, Any]]:
     """Loads `medmnist/info.py` alone: the package itself would import torch."""
     package = importlib.util.find_spec("medmnist")
@@ -121,6 +135,8 @@ def get_task(name: str) -> Task:
             f"single-label task: {', '.join(NAMES)}. "
             "Received: task='chestmnist'."
         )
+    if name == SHAPES.name:
+        return SHAPES
     if name not in NAMES:
         from medzoo.wording import unknown
 
@@ -151,7 +167,7 @@ def split_tasks(name: str) -> tuple[str, ...]:
             "`task` joins tasks by `+`. Expected each of them once. "
             f"Received: task={name!r}."
         )
-    return tuple(part for part in NAMES if part in given)
+    return tuple(part for part in (*NAMES, SHAPES.name) if part in given)
 
 
 def join_tasks(names: Iterable[str]) -> str:

@@ -122,7 +122,7 @@ FAULTS = {
         "seeds =",
         'data = "imagenet"\nseeds =',
         "x.toml, line 4: `data`: Unknown data `imagenet`. Expected one of: "
-        "medmnist, synthetic, folder:PATH, csv:FILE, npz:FILE. "
+        "medmnist, synthetic, folder:PATH, csv:FILE, npz:FILE, masks:PATH. "
         "Received: data='imagenet'.",
     ),
     "an unknown optimizer": (

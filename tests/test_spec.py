@@ -177,7 +177,7 @@ def test_flags_override_tasks_seeds_and_data():
         (
             {"data": "sythetic"},
             "`data`: Unknown data `sythetic`. Expected one of: medmnist, "
-            "synthetic, folder:PATH, csv:FILE, npz:FILE. "
+            "synthetic, folder:PATH, csv:FILE, npz:FILE, masks:PATH. "
             "Received: data='sythetic'. Did you mean `synthetic`?",
         ),
     ],

@@ -15,8 +15,8 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A task, folder:PATH, csv:FILE, npz:FILE, a folder or file, or a "
-        "study's .toml file.",
+        help="A task, folder:PATH, csv:FILE, npz:FILE, masks:PATH, a folder or "
+        "file, or a study's .toml file.",
     ),
 ]
 Size = Annotated[

@@ -17,7 +17,8 @@ Tasks = Annotated[
 Data = Annotated[
     str | None,
     typer.Option(
-        help="medmnist, synthetic, folder:PATH, csv:FILE or npz:FILE."
+        help="medmnist, synthetic, folder:PATH, csv:FILE, npz:FILE or "
+        "masks:PATH."
     ),
 ]
 SkipBad = Annotated[

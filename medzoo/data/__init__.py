@@ -5,7 +5,7 @@ import functools
 from medzoo.data.own.address import is_own
 from medzoo.data.own.options import Option
 from medzoo.data.split import Dataset, Split
-from medzoo.tasks import split_tasks
+from medzoo.tasks import SHAPES, split_tasks
 
 __all__ = ["Dataset", "Split", "load"]
 
@@ -55,7 +55,12 @@ def _load(
     options: tuple[tuple[str, Option], ...],
     resplit: bool,
 ) -> Dataset:
-    if source == "synthetic":
+    dataset: Dataset
+    if task == SHAPES.name and source == "synthetic":
+        from medzoo.data.masks import make_shape_task
+
+        dataset = make_shape_task(size)
+    elif source == "synthetic":
         from medzoo.data.synthetic import make_synthetic
 
         dataset = make_synthetic(task, size)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -118,6 +119,6 @@ def _permutation(num_images: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng([seed, epoch]).permutation(num_images)
 
 
-def gather(split: Split, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the images and labels at `indices`."""
-    return split.images[indices], split.labels[indices]
+def gather(split: Split, indices: np.ndarray) -> tuple[np.ndarray, Any]:
+    """Returns the images at `indices`, and what is to be said of them."""
+    return split.images[indices], split.targets(indices)

@@ -49,12 +49,39 @@ def read_images(
         names.append(name)
         found.append(_fit(image, name, input_shape))
     if not found:
-        raise FileNotFoundError(
-            f"No image there. Expected files that end in {', '.join(ENDINGS)}, "
-            "folders of them, or npz archives. "
-            f"Received: {', '.join(map(str, paths))}."
-        )
+        raise _no_image(paths)
     return Images(names, np.stack(found))
+
+
+def _no_image(paths: Iterable[str | Path]) -> FileNotFoundError:
+    return FileNotFoundError(
+        f"No image there. Expected files that end in {', '.join(ENDINGS)}, "
+        "folders of them, or npz archives. "
+        f"Received: {', '.join(map(str, paths))}."
+    )
+
+
+def each_image(
+    paths: Iterable[str | Path], channels: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields images of any size, one after the other, with their names.
+
+    Args:
+        paths: As for `read_images`.
+        channels: 1 or 3, which all of them get.
+
+    Raises:
+        FileNotFoundError: If there is no such path, or no image in it.
+        ValueError: If an image is damaged or does not fit.
+    """
+    names = list(map(str, paths))
+    found = False
+    for name, image in _iterate(names):
+        found = True
+        height, width = image.shape[:2]
+        yield name, _fit(image, name, (height, width, channels))
+    if not found:
+        raise _no_image(names)
 
 
 def _iterate(paths: Iterable[str | Path]) -> Iterator[tuple[str, np.ndarray]]:

@@ -33,9 +33,8 @@ def resplit(dataset: Dataset, *, seed: int) -> Dataset:
     >>> len(parts.train), len(parts.val), len(parts.test)
     (8, 8, 4)
     """
-    pooled = (dataset.train, dataset.val)
-    images = np.concatenate([split.images for split in pooled])
-    labels = np.concatenate([split.labels for split in pooled])
+    pooled = dataset.train.join(dataset.val)
+    labels = pooled.labels
     repeat, fold = divmod(seed, NUM_FOLDS)
     order = np.random.default_rng([repeat, len(labels)]).permutation(
         len(labels)
@@ -50,8 +49,7 @@ def resplit(dataset: Dataset, *, seed: int) -> Dataset:
     is_val = np.diff(steps).astype(bool)
 
     def take(indices: np.ndarray) -> Split:
-        kept = np.sort(indices)
-        return Split(images[kept], labels[kept])
+        return pooled.take(np.sort(indices))
 
     return replace(
         dataset,

@@ -1,6 +1,10 @@
 """What every data source delivers: images, labels, and where they come from."""
 
+import dataclasses
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,6 +23,29 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def targets(self, rows: np.ndarray) -> Any:
+        """Returns what a model has to say of the images at `rows`."""
+        return self.labels[rows]
+
+    def take(
+        self, rows: np.ndarray, pick: Callable[..., Any] = operator.getitem
+    ) -> Self:
+        """Returns the images at `rows`, in that order.
+
+        Args:
+            rows: Whole numbers.
+            pick: Picks rows of the images: a copy, unless it says otherwise.
+        """
+        return dataclasses.replace(
+            self, images=pick(self.images, rows), labels=self.labels[rows]
+        )
+
+    def join(self, other: Self) -> Self:
+        """Returns the images of both splits, read into memory."""
+        images = np.concatenate([self.images, other.images])
+        labels = np.concatenate([self.labels, other.labels])
+        return dataclasses.replace(self, images=images, labels=labels)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ def take_stratified(split: Split, max_images: int, *, seed: int) -> Split:
         for label, count in zip(labels, counts, strict=True)
     ]
     kept = np.sort(np.concatenate(drawn))
-    return Split(split.images[kept], split.labels[kept])
+    return split.take(kept)
 
 
 def apportion(weights: Sequence[int], total: int, *, least: int) -> list[int]:

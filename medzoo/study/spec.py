@@ -12,6 +12,7 @@ from medzoo.study.document import Document, Scope, Tuned, Value
 from medzoo.study.find import find_file, list_files
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
+from medzoo.tasks import SHAPES
 from medzoo.training.sources import is_own
 
 
@@ -77,7 +78,8 @@ class Study:
         """Returns the study with other tasks, seeds or data where given.
 
         Other data bring their own tasks, if none are given, and none of the
-        options that the file has for its own; `data_options` are added.
+        options that the file has for its own; `data_options` are added. Made-up
+        shapes stand in for images with masks.
 
         Raises:
             ValueError: As for the same values in the file.
@@ -87,6 +89,8 @@ class Study:
         if tasks is None:
             moved = data != self.data and (is_own(data) or is_own(self.data))
             tasks = "all" if moved else self.tasks
+            if moved and self.data.startswith("masks:"):
+                tasks = [SHAPES.name] if data == "synthetic" else tasks
         given = {
             "tasks": tasks if isinstance(tasks, str) else list(tasks),
             "seeds": list(self.seeds if seeds is None else seeds),

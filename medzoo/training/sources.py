@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.data.own.address import PUBLISHED, is_own, parse_address
 from medzoo.data.own.options import make_canonical
-from medzoo.tasks import SIZES, Task, join_facts, split_tasks
+from medzoo.tasks import SHAPES, SIZES, Task, join_facts, split_tasks
 from medzoo.wording import unknown
 
 if TYPE_CHECKING:
@@ -32,7 +32,14 @@ def check_task(task: str, data: str, size: int) -> None:
     """
     if is_own(data):
         return
-    split_tasks(task)  # Raises the sentence that fits.
+    names = split_tasks(task)  # Raises the sentence that fits.
+    if SHAPES.name in names:
+        if data != "synthetic" or len(names) > 1:
+            raise ValueError(
+                "Task `shapes` is made up, and by itself. Expected "
+                f"data='synthetic'. Received: task={task!r}, data={data!r}."
+            )
+        return
     if size not in SIZES:
         raise ValueError(unknown("size", size, map(str, SIZES)))
 

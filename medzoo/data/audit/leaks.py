@@ -130,7 +130,7 @@ def drop_leaks(
     )
     return dataclasses.replace(
         dataset,
-        train=Split(TakenRows(train.images, rows), train.labels[rows]),  # type: ignore[arg-type]
+        train=train.take(rows, TakenRows),
         fingerprint=f"{dataset.fingerprint}:drop_leaks",
         notes=(*dataset.notes, note),
     )

@@ -1,4 +1,4 @@
-"""Own data by their address: `folder:PATH`, `csv:FILE` or `npz:FILE`."""
+"""Own data by their address: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -6,14 +6,14 @@ from typing import NamedTuple
 from medzoo.wording import unknown
 
 PUBLISHED = ("medmnist", "synthetic")
-KINDS = ("folder", "csv", "npz")
+KINDS = ("folder", "csv", "npz", "masks")
 
 
 class Address(NamedTuple):
     """Where own data lie.
 
     Args:
-        kind: `folder`, `csv` or `npz`.
+        kind: `folder`, `csv`, `npz` or `masks`.
         path: As it was given, but for `~`; relative to the current folder.
     """
 
@@ -53,7 +53,7 @@ def parse_address(data: str) -> Address:
     """
     kind, colon, path = data.partition(":")
     if not colon or kind not in KINDS:
-        ways = (*PUBLISHED, "folder:PATH", "csv:FILE", "npz:FILE")
+        ways = (*PUBLISHED, "folder:PATH", "csv:FILE", "npz:FILE", "masks:PATH")
         raise ValueError(unknown("data", data, ways))
     if not path:
         raise ValueError(
@@ -78,5 +78,6 @@ def find_address(what: str) -> Address:
         return Address(path.suffix[1:], path)
     raise FileNotFoundError(
         "No data there. Expected a task, a folder of images, a .csv or .npz "
-        f"file, or folder:PATH, csv:FILE, npz:FILE. Received: {what}."
+        "file, or folder:PATH, csv:FILE, npz:FILE, masks:PATH. "
+        f"Received: {what}."
     )

@@ -86,7 +86,7 @@ class _Chosen:
     @property
     def classes(self) -> list[str]:
         """Names of the classes; those that are numbers in their order."""
-        names = {item.label for item in self.items}
+        names = {item.label for item in self.items} - {""}
         if all(name.isdecimal() for name in names):
             return sorted(names, key=int)
         return sorted(names)

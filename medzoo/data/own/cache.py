@@ -1,6 +1,5 @@
 """Own images, decoded once into a memory-mapped array that all share."""
 
-import csv
 import hashlib
 import json
 from collections.abc import Mapping
@@ -15,7 +14,15 @@ from medzoo.data.own.address import Address
 from medzoo.data.own.build import build
 from medzoo.data.own.folder import list_folder
 from medzoo.data.own.items import Listing
-from medzoo.data.own.manifest import Manifest, array_path, make_stamp
+from medzoo.data.own.manifest import (
+    Manifest,
+    array_path,
+    make_stamp,
+    masks_path,
+    read_rows,
+)
+from medzoo.data.own.mask_build import build_masks
+from medzoo.data.own.mask_list import list_masks
 from medzoo.data.own.table import list_table
 
 
@@ -36,15 +43,19 @@ class Cache(NamedTuple):
         path = array_path(self.folder, self.manifest.fingerprint)
         return np.lib.format.open_memmap(path, mode="r")
 
+    def masks(self) -> np.ndarray:
+        """Maps the masks of these images, if they have any."""
+        path = masks_path(self.folder, self.manifest.fingerprint)
+        return np.lib.format.open_memmap(path, mode="r")
+
     def rows(self) -> list[dict[str, str]]:
         """Reads `images.csv`: what is known of each image, in that order."""
-        path = self.folder / "images.csv"
-        with path.open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        return read_rows(self.folder / "images.csv")
 
     def labels(self) -> np.ndarray:
-        """Returns the labels of the images, `int32`."""
+        """Returns the labels of the images, `int32`; -1 of those without."""
         numbers = {name: at for at, name in enumerate(self.manifest.classes)}
+        numbers[""] = -1
         found = [numbers[row["label"]] for row in self.rows()]
         return np.array(found, np.int32)
 
@@ -52,14 +63,14 @@ class Cache(NamedTuple):
 def open_cache(
     address: Address, size: int, options: Mapping[str, Any]
 ) -> Cache:
-    """Opens the decoded images of a folder or CSV file, or decodes them.
+    """Opens the decoded images of a source of files, or decodes them.
 
     As long as names, sizes and times of change of all files stay the same,
     nothing is read again. The cache lies beside the source, or in the user's
     cache folder if that place is read-only.
 
     Args:
-        address: A folder or a CSV file.
+        address: A folder or a CSV file, with or without masks.
         size: Height and width of the images.
         options: All options of the source.
 
@@ -79,12 +90,15 @@ def open_cache(
     with lock:
         manifest = Manifest.read(folder / "manifest.json")
         if manifest is None or not _is_fresh(folder, manifest, stamp):
-            manifest = build(listing, stamp, folder, size, options)
+            make = build_masks if address.kind == "masks" else build
+            manifest = make(listing, stamp, folder, size, options)
     return Cache(folder, manifest)
 
 
 def list_images(address: Address, options: Mapping[str, Any]) -> Listing:
     """Lists the images of a folder or CSV file without opening them."""
+    if address.kind == "masks":
+        return list_masks(address.path, options)
     if address.kind == "folder":
         return list_folder(address.path, options["channels"])
     return list_table(address.path, options)

@@ -40,6 +40,7 @@ def find_mixed(
 def find_class_faults(items: Sequence[Item]) -> dict[int, Fault]:
     """Finds images of classes that a given train does not have, by index."""
     trained = {item.label for item in items if item.split in ("", "train")}
+    trained |= {""}  # Not labelled.
     return {
         index: Fault(
             item.name,

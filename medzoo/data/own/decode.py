@@ -60,7 +60,6 @@ def decode(
         target: The `.npy` file to write.
         size: Height and width that images get.
         options: All options of the source.
-
     """
     deep = options["intensity"] != "bytes"
     depth = len(options["channels"]) or (1 if deep else 3)
@@ -92,11 +91,11 @@ def decode(
             found.digest, found.mode, found.width, found.height, found.is_grey
         )
 
-    _do_all(read, len(items))
+    do_all(read, len(items))
     return Decoded(images, seen, [faults[index] for index in sorted(faults)])
 
 
-def _do_all(read: Callable[[int], None], count: int) -> None:
+def do_all(read: Callable[[int], None], count: int) -> None:
     """Calls `read` for each index, on all cores, with a bar."""
     console = Console(stderr=True)
     with (

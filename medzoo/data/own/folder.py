@@ -63,7 +63,7 @@ def _list_class(
     split: str,
     channels: Sequence[str],
 ) -> None:
-    paths = list(_walk(folder))
+    paths = list(walk(folder))
     found = 0
     for name, files in _join(folder, paths, channels, listing.faults, root):
         inner = files[0].relative_to(folder).parts
@@ -75,7 +75,8 @@ def _list_class(
         listing.empty_classes.append(_relative(folder, root))
 
 
-def _walk(folder: Path) -> Iterator[Path]:
+def walk(folder: Path) -> Iterator[Path]:
+    """Yields the files in a folder at any depth, but for clutter."""
     for parent, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not _is_clutter(name))
         for name in sorted(files):

@@ -25,10 +25,11 @@ class Item(NamedTuple):
 
     Args:
         name: Its path relative to the folder of the data, for people.
-        paths: Its files: one, or one a channel.
-        label: Name of its class.
+        paths: Its files: one, or one a channel, or one and those of its masks.
+        label: Name of its class; empty for an unlabelled image with masks.
         split: `train`, `val` or `test`; empty where none is given.
         group: What must not be torn apart, such as a patient; may be empty.
+        segment: Class of all that its masks mark, where a column names it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Item(NamedTuple):
     label: str
     split: str = ""
     group: str = ""
+    segment: str = ""
 
 
 class Fault(NamedTuple):

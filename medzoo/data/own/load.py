@@ -7,6 +7,7 @@ from typing import Any
 
 from medzoo.data.audit.leaks import drop_leaks
 from medzoo.data.folders import derived_path
+from medzoo.data.masks import MaskedDataset, MaskedSplit
 from medzoo.data.own.address import parse_address
 from medzoo.data.own.arrays import load_arrays
 from medzoo.data.own.cache import Cache, open_cache
@@ -24,7 +25,7 @@ def load_own(
 
     Args:
         task: The name that they get.
-        data: `folder:PATH`, `csv:FILE` or `npz:FILE`.
+        data: `folder:PATH`, `csv:FILE`, `npz:FILE` or `masks:PATH`.
         size: Height and width of the images.
         options: Those that do not hold their default.
 
@@ -76,23 +77,36 @@ def _load(task: str, data: str, size: int, options: Options) -> Dataset:
         path = derived_path(address.path.resolve(), ending)
         return drop_leaks(dataset, (), path)
     cache = open_own(data, size, given)
-    about, images = cache.manifest, cache.images()
-    labels = cache.labels()
-    dataset = Dataset(
-        task,
-        tuple(about.classes),
-        **{
-            name: Split(images[about.rows(name)], labels[about.rows(name)])
-            for name in SPLITS
-        },
-        fingerprint=about.fingerprint,
-        notes=tuple(about.notes),
-    )
+    about = cache.manifest
+    dataset = _read(task, cache)
     if not leaks:
         return dataset
     groups = [row["group"] for row in cache.rows()]
     name = about.fingerprint.replace(":", "-")
     return drop_leaks(dataset, groups, cache.folder / f"{name}.leaks.npy")
+
+
+def _read(task: str, cache: Cache) -> Dataset:
+    about, images, labels = cache.manifest, cache.images(), cache.labels()
+    rows = [about.rows(name) for name in SPLITS]
+    classes, notes = tuple(about.classes), tuple(about.notes)
+    if not about.segments:
+        train, val, test = (Split(images[r], labels[r]) for r in rows)
+        return Dataset(
+            task, classes, train, val, test, about.fingerprint, notes
+        )
+    masks = cache.masks()
+    parts = [MaskedSplit(images[r], labels[r], masks[r]) for r in rows]
+    return MaskedDataset(
+        task,
+        classes,
+        parts[0],
+        parts[1],
+        parts[2],
+        about.fingerprint,
+        notes,
+        tuple(about.segments),
+    )
 
 
 def describe_rows(

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ class Manifest:
         num_images: By split.
         notes: What tables of results have to say about the data.
         ranges: Values that became 0 and 255, by channel, of 16-bit files.
+        segments: Names of the classes of pixels, of images with masks.
     """
 
     stamp: str
@@ -40,6 +41,7 @@ class Manifest:
     num_images: dict[str, int]
     notes: list[str]
     ranges: list[tuple[int, int]]
+    segments: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest | None":
@@ -66,6 +68,11 @@ class Manifest:
 def array_path(folder: Path, fingerprint: str) -> Path:
     """Names the array by its content, so that a stale one is never taken."""
     return folder / f"{fingerprint.replace(':', '-')}.npy"
+
+
+def masks_path(folder: Path, fingerprint: str) -> Path:
+    """Names the array of masks beside that of images."""
+    return array_path(folder, fingerprint).with_suffix(".masks.npy")
 
 
 def make_stamp(items: Sequence[Item], extra: object) -> str:
@@ -103,3 +110,9 @@ def write_rows(path: Path, header: Sequence[str], rows: Sequence[Any]) -> None:
         writer.writerow(header)
         writer.writerows(rows)
     part.replace(path)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Reads what `write_rows` wrote, by the names of the header."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

@@ -20,6 +20,21 @@ _TABLE: dict[str, Option] = {
     "split": "split",
     "group": "group",
 }
+# Of images with masks; empty patterns are those of the usual folders.
+_MASKS: dict[str, Option] = {
+    "path": "",
+    "mask": "",
+    "root": "",
+    # No column: whether the mask is empty.
+    "label": "label",
+    "split": "split",
+    "group": "group",
+    # A name for each value of a mask: `0=background`, `255=lesion`.
+    "mask_values": (),
+    # A column that names the class of all that a mask marks.
+    "mask_class": "",
+    "no_mask": "fault",
+}
 _PIXELS: dict[str, Option] = {
     "mode": "auto",
     "resize": "pad",
@@ -31,6 +46,7 @@ _CHOICES = {
     "mode": ("auto", "grey", "rgb"),
     "resize": ("pad", "stretch"),
     "intensity": ("bytes", "percentile", "full"),
+    "no_mask": ("fault", "unlabelled", "empty"),
 }
 
 
@@ -47,6 +63,8 @@ def defaults(data: str) -> dict[str, Option]:
     table = dict(_TABLE)
     if data.startswith("folder:"):
         table = {"channels": ()}
+    elif data.startswith("masks:"):
+        table = dict(_MASKS)
     return {**table, **_PIXELS, **_SPLITS, "skip_bad": False, **_EVERY}
 
 
@@ -87,10 +105,11 @@ def _check(name: str, value: Any, default: Option) -> None:
     kind = type(default)
     fits = type(value) in ((int, float) if kind is float else (kind,))
     if kind is tuple:
-        fits = fits and 0 < len(value) <= 3
+        fits = fits and 0 < len(value) <= (3 if name == "channels" else 128)
         fits = fits and all(isinstance(part, str) for part in value)
     if not fits:
-        expected = "one to three texts" if kind is tuple else kind.__name__
+        few = "one to three texts" if name == "channels" else "a list of texts"
+        expected = few if kind is tuple else kind.__name__
         raise ValueError(
             f"Data option `{name}` must be of type {expected}. "
             f"Received: {name}={value!r}."

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 # Pixels of one file; more of them in a small file are an attack on memory.
 MOST_PIXELS = 100_000_000
 # What Pillow raises for damaged or malicious files.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -29,8 +29,8 @@ _DAMAGE = (
     Image.DecompressionBombError,
     Image.DecompressionBombWarning,
 )
-_GREY, _COLOUR = ("L", "1"), ("RGB", "P", "RGBA", "LA", "PA")
-_DEEP = ("I;16", "I;16L", "I;16B")
+GREY, _COLOUR = ("L", "1"), ("RGB", "P", "RGBA", "LA", "PA")
+DEEP = ("I;16", "I;16L", "I;16B")
 # How Pillow packs such pixels in a file; it keeps their upper 8 bits alone.
 _DEEP_COLOUR = re.compile(r"(RGB|RGBX|RGBA|LA);16[BLNS]")
 
@@ -84,8 +84,8 @@ def read_pixels(
         try:
             content = path.read_bytes()
             image = _open(content)
-        except _DAMAGE as error:
-            raise BadImage(_word(error)) from error
+        except DAMAGE as error:
+            raise BadImage(word_damage(error)) from error
         digest.update(content)
         if planes and image.size != planes[0].size:
             raise BadImage(
@@ -93,12 +93,12 @@ def read_pixels(
                 f"{paths[0].name} {planes[0].width}x{planes[0].height}"
             )
         _check_depth(image, deep)
-        if len(paths) > 1 and image.mode not in (*_GREY, *_DEEP):
+        if len(paths) > 1 and image.mode not in (*GREY, *DEEP):
             raise BadImage(f"{path.name} is {image.mode}, where one grey "
                            "channel belongs")  # fmt: skip
         planes.append(image)
     first = planes[0]
-    is_grey = first.mode in (*_GREY, *_DEEP) and len(paths) == 1
+    is_grey = first.mode in (*GREY, *DEEP) and len(paths) == 1
     parts = [_resize(plane, size, resize) for plane in planes]
     if len(parts) == 1 and mode != "grey" and not deep:
         parts = [part.convert("RGB") for part in parts]
@@ -111,7 +111,12 @@ def read_pixels(
     )  # fmt: skip
 
 
-def _open(content: bytes) -> Image.Image:
+def open_image(content: bytes) -> Image.Image:
+    """Opens a file of one image, none of whose pixels are read yet.
+
+    Raises:
+        BadImage: If it has too many of them, or several pages.
+    """
     image: Image.Image = Image.open(io.BytesIO(content))
     if image.width * image.height > MOST_PIXELS:
         raise BadImage(
@@ -121,7 +126,12 @@ def _open(content: bytes) -> Image.Image:
     pages = getattr(image, "n_frames", 1)
     if pages > 1:
         raise BadImage(f"{pages} pages or frames, where one belongs")
-    if image.mode not in (*_GREY, *_COLOUR, *_DEEP):
+    return image
+
+
+def _open(content: bytes) -> Image.Image:
+    image = open_image(content)
+    if image.mode not in (*GREY, *_COLOUR, *DEEP):
         hint = {"CMYK": "; convert it to RGB", "I": "; save it as 16 bits"}
         raise BadImage(
             f"mode {image.mode}, where grey, RGB or 16-bit grey belongs"
@@ -148,7 +158,7 @@ def _open(content: bytes) -> Image.Image:
 
 
 def _check_depth(image: Image.Image, deep: bool) -> None:
-    if (image.mode in _DEEP) == deep:
+    if (image.mode in DEEP) == deep:
         return
     if deep:
         raise BadImage(f"8 bits (mode {image.mode}) among files of 16")
@@ -160,7 +170,7 @@ def _check_depth(image: Image.Image, deep: bool) -> None:
 def _resize(image: Image.Image, size: int, resize: str) -> Image.Image:
     if image.size == (size, size):
         return image
-    if image.mode in _DEEP:
+    if image.mode in DEEP:
         image = image.convert("I").convert("F")
     box = (size, size)
     if resize == "stretch" or image.width == image.height:
@@ -175,7 +185,7 @@ def _as_array(image: Image.Image, deep: bool) -> np.ndarray:
     return np.clip(np.rint(values), 0, 2**16 - 1).astype(np.uint16)
 
 
-def _word(error: BaseException) -> str:
+def word_damage(error: BaseException) -> str:
     """Words what Pillow says without the address of a buffer."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "no image, or a damaged one"

@@ -3,7 +3,7 @@
 import csv
 import os
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,15 @@ def list_table(path: Path, options: Mapping[str, Any]) -> Listing:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no CSV file, or lacks a column.
     """
-    columns, rows = _read(path)
-    patterns = [_as_pattern(p, columns) for p in options["channels"]]
-    patterns = patterns or [_as_pattern(options["path"], columns)]
+    columns, rows = read_rows(path)
+    patterns = [as_pattern(p, columns) for p in options["channels"]]
+    patterns = patterns or [as_pattern(options["path"], columns)]
     asked = {key: options[key] for key in ("label", "split", "group")}
-    needed = {asked["label"], *(n for p in patterns for n in _names(p))}
+    needed = {asked["label"], *(n for p in patterns for n in names_in(p))}
     # These are taken where they exist; named otherwise, they have to exist.
     needed |= {name for key, name in asked.items() if name not in ("", key)}
-    for name in sorted(needed):
-        if name not in columns:
-            way = "Set `label`, `path` or `channels` to what the file has."
-            sentence = unknown("column", name, columns)
-            raise ValueError(f"`{path}`: {sentence} {way}")
+    way = "Set `label`, `path` or `channels` to what the file has."
+    require_columns(path, needed, columns, way)
     root = path.parent / options["root"]
     listing = Listing()
     seen: dict[tuple[str, ...], int] = {}
@@ -50,7 +47,9 @@ def list_table(path: Path, options: Mapping[str, Any]) -> Listing:
             listing.faults.append(Fault(where, reason))
             continue
         parts = tuple(pattern.format_map(row) for pattern in patterns)
-        fault = _find_fault(root, parts, row[asked["label"]], seen)
+        fault = find_fault(root, parts, seen)
+        if all(parts) and not row[asked["label"]].strip():
+            fault = "no label"
         split = row.get(asked["split"], "").strip()
         if split and name_split(split) is None:
             fault = fault or f"split {split!r}, where train, val or test belong"
@@ -71,7 +70,26 @@ def list_table(path: Path, options: Mapping[str, Any]) -> Listing:
     return listing
 
 
-def _read(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
+def require_columns(
+    path: Path, needed: Iterable[str], columns: Sequence[str], way_out: str
+) -> None:
+    """Checks that there are columns.
+
+    Raises:
+        ValueError: With the way out, if one is missing.
+    """
+    for name in sorted(needed):
+        if name not in columns:
+            sentence = unknown("column", name, columns)
+            raise ValueError(f"`{path}`: {sentence} {way_out}")
+
+
+def read_rows(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
+    """Reads a CSV file; see `list_table`.
+
+    Returns:
+        Names of its columns, and each row with the number of its line.
+    """
     if not path.is_file():
         raise FileNotFoundError(
             f"No file `{path}`. Expected a CSV file of paths and labels."
@@ -101,12 +119,13 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
     return columns, rows
 
 
-def _as_pattern(text: str, columns: Sequence[str]) -> str:
+def as_pattern(text: str, columns: Sequence[str]) -> str:
     """Takes a bare name for a column, and the rest for a pattern."""
     return text if "{" in text and text not in columns else f"{{{text}}}"
 
 
-def _names(pattern: str) -> list[str]:
+def names_in(pattern: str) -> list[str]:
+    """Lists the columns that a pattern names."""
     try:
         parts = list(string.Formatter().parse(pattern))
     except ValueError as error:
@@ -117,17 +136,14 @@ def _names(pattern: str) -> list[str]:
     return [name for _, name, _, _ in parts if name is not None]
 
 
-def _find_fault(
+def find_fault(
     root: Path,
     parts: tuple[str, ...],
-    label: str,
     seen: Mapping[tuple[str, ...], int],
 ) -> str | None:
-    """Says what is wrong with a row."""
+    """Says what is wrong with the paths of a row."""
     if not all(parts):
         return "no path"
-    if not label.strip():
-        return "no label"
     if parts in seen:
         return f"the same path as line {seen[parts]}"
     base = os.path.abspath(root)

@@ -1,0 +1,255 @@
+"""Images with masks: how they are found, joined, mapped and split."""
+
+import numpy as np
+import pytest
+from own_images import make_image
+from own_masks import SIDE, make_mask, make_masks, write_csv
+from PIL import Image
+
+from medzoo.data.masks import MaskedDataset, count_pixels
+from medzoo.data.own import cache, load
+from medzoo.data.own.mask_classes import read_values
+from medzoo.data.resplit import resplit
+from medzoo.data.subset import take_stratified
+
+SPLITS = ("train", "val", "test")
+
+
+@pytest.fixture(autouse=True)
+def _forget():
+    load._load.cache_clear()
+
+
+def load_own(data, size=SIDE, **options):
+    load._load.cache_clear()
+    return load.load_own("x", data, size, options)
+
+
+def pair_up(dataset):
+    """Returns all images and masks, in the order of their first pixels."""
+    splits = [getattr(dataset, name) for name in SPLITS]
+    images = np.concatenate([split.images for split in splits])
+    masks = np.concatenate([split.masks for split in splits])
+    return images, masks
+
+
+def expect_pairs(dataset, num=12, classes=lambda mask: (mask > 0).astype(int)):
+    """Checks that each image has its own mask, whatever their order."""
+    found = {
+        image.tobytes(): mask
+        for image, mask in zip(*pair_up(dataset), strict=True)
+    }
+    assert len(found) == num
+    for index in range(num):
+        image = np.asarray(make_image(index, shape=(SIDE, SIDE)))[..., None]
+        mask = found[image.tobytes()]
+        np.testing.assert_array_equal(mask, classes(make_mask(index)))
+
+
+def test_each_image_keeps_its_mask_and_a_label_of_presence(tmp_path):
+    dataset = load_own(f"masks:{make_masks(tmp_path / 'cells')}")
+    assert isinstance(dataset, MaskedDataset)
+    assert dataset.segments == ("background", "foreground")
+    assert dataset.classes == ("absent", "present")
+    assert dataset.train.masks.dtype == np.int8
+    assert isinstance(dataset.train.masks.base, np.memmap)
+    expect_pairs(dataset)
+    for name in SPLITS:
+        split = getattr(dataset, name)
+        marked = split.masks.any(axis=(1, 2)).astype(int)
+        np.testing.assert_array_equal(split.labels, marked)
+        assert 0 < marked.sum() < len(marked) or name == "val"
+    assert "8 mark something, 4 are empty" in dataset.notes[-1]
+
+
+def test_masks_that_lie_beside_images_are_joined(tmp_path):
+    for index in range(9):
+        folder = tmp_path / ("odd" if index % 2 else "even")
+        folder.mkdir(exist_ok=True)
+        image = make_image(index, shape=(SIDE, SIDE))
+        image.save(folder / f"a ({index}).png")
+        mask = make_mask(index)
+        for part, rows in (("", slice(0, 3)), ("_1", slice(3, SIDE))):
+            half = np.zeros_like(mask)
+            half[rows] = mask[rows]
+            Image.fromarray(half).save(folder / f"a ({index})_mask{part}.png")
+    dataset = load_own(f"masks:{tmp_path}", val=0.2)
+    assert dataset.classes == ("even", "odd")
+    expect_pairs(dataset, num=9)
+
+
+def test_a_column_names_the_class_of_what_is_marked(tmp_path):
+    make_masks(tmp_path)
+    rows = [
+        (
+            f"{i:02}.png",
+            ("mole", "wart", "none")[i % 3 and 1 + i % 2 - 1],
+            i // 2,
+        )
+        for i in range(12)
+    ]
+    rows = [(file, kind if int(file[:2]) % 3 else "none", group)
+            for file, kind, group in rows]  # fmt: skip
+    data = write_csv(tmp_path, ("file", "kind", "group"), *rows)
+    dataset = load_own(
+        data,
+        path="images/{file}",
+        mask="masks/{file}",
+        mask_class="kind",
+        val=0.25,
+        test=0.25,
+    )
+    assert dataset.segments == ("background", "mole", "wart")
+    kinds = {int(file[:2]): kind for file, kind, _ in rows}
+    pairs = zip(*pair_up(dataset), strict=True)
+    by_image = {image.tobytes(): mask for image, mask in pairs}
+    for index, kind in kinds.items():
+        image = np.asarray(make_image(index, shape=(SIDE, SIDE)))[..., None]
+        found = set(np.unique(by_image[image.tobytes()]).tolist()) - {0}
+        wanted = {"mole": {1}, "wart": {2}, "none": set()}[kind]
+        assert found == wanted
+    described = load.describe_rows(data, SIDE, {
+        "path": "images/{file}", "mask": "masks/{file}", "mask_class": "kind",
+        "val": 0.25, "test": 0.25,
+    })  # fmt: skip
+    groups = {}
+    for row in described:
+        groups.setdefault(row["group"], set()).add(row["split"])
+    assert all(len(found) == 1 for found in groups.values())
+    assert "6 groups kept whole" in dataset.notes[0]
+
+
+def test_values_become_classes_and_some_are_ignored(tmp_path):
+    make_masks(tmp_path, value=7)
+    bad = make_mask(1, value=7)
+    bad[0] = 255
+    Image.fromarray(bad).save(tmp_path / "masks" / "01.png")
+    dataset = load_own(
+        f"masks:{tmp_path}",
+        mask_values=("0=skin", "7=mole", "9=mole", "255=ignore"),
+    )
+    assert dataset.segments == ("skin", "mole")
+    _, masks = pair_up(dataset)
+    assert (masks == -1).sum() == SIDE
+    assert sum(count_pixels(dataset)) <= dataset.train.masks.size
+
+
+def test_a_missing_mask_or_label_is_minus_one(tmp_path):
+    make_masks(tmp_path)
+    rows = [
+        (f"images/{i:02}.png", "" if i < 3 else f"masks/{i:02}.png",
+         "" if i == 5 else "ab"[i % 2])
+        for i in range(12)
+    ]  # fmt: skip
+    data = write_csv(tmp_path, ("path", "mask", "label"), *rows)
+    dataset = load_own(data)
+    images, masks = pair_up(dataset)
+    unknown = (masks == -1).all(axis=(1, 2))
+    assert unknown.sum() == 3
+    labels = np.concatenate([getattr(dataset, n).labels for n in SPLITS])
+    assert (labels == -1).sum() == 1
+    assert dataset.classes == ("a", "b")
+    empty = load_own(data, no_mask="empty")
+    assert (pair_up(empty)[1] >= 0).all()
+    assert empty.fingerprint != dataset.fingerprint
+
+
+def test_masks_are_resized_with_their_image_to_the_nearest_class(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for index in range(9):
+        values = np.zeros((20, 40), np.uint8)
+        values[5:15, 10 + index : 30] = 200
+        for name in ("images", "masks"):
+            image = Image.fromarray(values)
+            image.save(tmp_path / name / f"{index}.png")
+    dataset = load_own(f"masks:{tmp_path}", size=16)
+    for image, mask in zip(*pair_up(dataset), strict=True):
+        assert set(np.unique(mask)) == {0, 1}
+        # Padded above and below: the marker lies where the image is bright.
+        assert not mask[[*range(4), *range(12, 16)]].any()
+        assert ((image[..., 0] > 150) == mask).mean() > 0.97
+
+
+def test_a_palette_and_grey_values_in_rgb_are_classes(tmp_path):
+    make_masks(tmp_path)
+    mask = Image.fromarray(make_mask(1, value=1))
+    mask.putpalette([0, 0, 0, 255, 0, 0])
+    mask.save(tmp_path / "masks" / "01.png")
+    for index in range(12):
+        mask = make_mask(index, value=1)
+        if index % 2:
+            mask = np.dstack([mask] * 3)
+        path = tmp_path / "masks" / f"{index:02}.png"
+        if index != 1:
+            Image.fromarray(mask).save(path)
+    expect_pairs(load_own(f"masks:{tmp_path}"))
+
+
+def test_nothing_is_read_again_until_a_mask_changes(tmp_path, monkeypatch):
+    root = make_masks(tmp_path / "cells")
+    first = load_own(f"masks:{root}")
+    made = []
+    build = cache.build_masks
+    monkeypatch.setattr(
+        cache, "build_masks", lambda *a: made.append(1) or build(*a)
+    )
+    assert load_own(f"masks:{root}").fingerprint == first.fingerprint
+    assert not made
+    changed = make_mask(1)
+    changed[9, 9] = 255
+    Image.fromarray(changed).save(root / "masks" / "01.png")
+    assert load_own(f"masks:{root}").fingerprint != first.fingerprint
+    assert made == [1]
+
+
+def test_the_fingerprint_is_that_of_the_content_wherever_it_lies(tmp_path):
+    found = [
+        load_own(f"masks:{make_masks(tmp_path / name)}") for name in ("a", "b")
+    ]
+    assert found[0].fingerprint == found[1].fingerprint
+    assert found[0].fingerprint.startswith("own:")
+
+
+def test_masks_go_along_when_images_are_drawn_dropped_or_split_anew(tmp_path):
+    root = make_masks(tmp_path, num=20)
+    copy = tmp_path / "images" / "20.png"
+    make_image(0, shape=(SIDE, SIDE)).save(copy)
+    Image.fromarray(make_mask(0)).save(tmp_path / "masks" / "20.png")
+    dataset = load_own(f"masks:{root}")
+    few = take_stratified(dataset.train, 5, seed=0)
+    anew = resplit(dataset, seed=1).test
+    kept = load_own(f"masks:{root}", drop_leaks=True).train
+    truth = {
+        image.tobytes(): mask
+        for image, mask in zip(*pair_up(dataset), strict=True)
+    }
+    for split in (few, anew, kept):
+        assert len(split.masks) == len(split.images) > 0
+        masks = np.asarray(split.masks)
+        for image, mask in zip(np.asarray(split.images), masks, strict=True):
+            np.testing.assert_array_equal(truth[image.tobytes()], mask)
+
+
+def test_without_masks_it_is_a_task_of_labels(tmp_path):
+    dataset = load_own(f"masks:{make_masks(tmp_path)}")
+    plain = dataset.without_masks()
+    assert not isinstance(plain, MaskedDataset)
+    assert plain.train.targets(np.array([0])).shape == (1,)
+    assert set(dataset.train.targets(np.array([0]))) == {"mask", "label"}
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("0",),
+        ("0=a",),
+        ("x=a", "1=b"),
+        ("0=a", "0=b"),
+        ("0=a", "1=ignore"),
+        ("0=", "1=b"),
+    ],
+)
+def test_values_are_named_once_and_at_least_two(texts):
+    with pytest.raises(ValueError, match="`mask_values` name each value"):
+        read_values({"mask_values": texts, "mask_class": ""})
