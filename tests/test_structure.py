@@ -33,11 +33,14 @@ ROOMS = {
     "training": {
         "tasks", "scores", "losses", "joint_losses", "task_losses",
         "task_weighting", "imbalance", "metrics", "data", "models", "wording",
-        "mask_losses", "mask_scores",
+        "mask_losses", "mask_scores", "head_losses",
     },
     "study": {"tasks", "models", "training", "wording"},
     "explore": {"tasks", "data", "report", "wording"},
-    "report": {"tasks", "scores", "training", "study", "wording"},
+    "head_losses": {"losses", "mask_losses", "task_weighting", "wording"},
+    "report": {
+        "tasks", "scores", "mask_scores", "training", "study", "wording",
+    },
 }  # fmt: skip
 # Backends, and what costs as much to import.
 HEAVY = ("keras", "tensorflow", "jax", "torch")

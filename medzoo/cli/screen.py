@@ -1,7 +1,7 @@
 """A study on the screen: a bar, a line a finished run, the table at last."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +31,8 @@ from medzoo.study.tuning import next_jobs
 from medzoo.tasks import word_tasks
 from medzoo.training.record import Record
 from medzoo.training.run import Run
+
+Entry = Mapping[str, float | None]
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
@@ -198,18 +200,26 @@ def _line(name: str, record: Record) -> str:
     where = f"{name}, {word_tasks(record.run.task)}, seed {record.run.seed}"
     if record.status == "pruned":
         entry = record.history[-1]
-        return (
-            f"{where}: val macro F1 {entry['val_macro_f1'] or 0:.3f} "
-            f"at step {entry['step']:.0f}"
-        )
+        found = {key.removeprefix("val_"): v for key, v in entry.items()}
+        return f"{where}: {word_val(found)} at step {entry['step']:.0f}"
     if record.status in ("done", "trained"):
-        found = record.scores["val"]["macro_f1"]
         seconds = record.seconds["total"]
-        return f"{where}: val macro F1 {found:.3f} in {seconds:.1f} s"
+        found = record.scores["val"]
+        return f"{where}: {word_val(found)} in {seconds:.1f} s"
     if record.status == "diverged":
         return f"{where}: diverged (the loss is no longer finite)"
     error = record.error or {}
     return f"{where}: failed, {error.get('type')}: {error.get('message')}"
+
+
+def word_val(found: Entry) -> str:
+    """Words the scores on val that are shown on the way."""
+    parts = [
+        f"{name} {found[key] or 0:.3f}"
+        for key, name in (("dice", "Dice"), ("macro_f1", "macro F1"))
+        if key in found
+    ]
+    return f"val {', '.join(parts)}"
 
 
 def _close(

@@ -167,13 +167,16 @@ def _as_json(record: "Record") -> str:
 
 
 def _as_text(record: "Record") -> str:
-    lines = [f"{'split':<7}{'macro F1':>9}{'accuracy':>10}{'AUC':>8}"]
+    shown = {"macro_f1": "macro F1", "accuracy": "accuracy", "auc": "AUC"}
+    if record.segments:
+        shown = {"dice": "Dice", "mean_iou": "mean IoU", **shown}
+    lines = [
+        f"{'split':<7}" + "".join(f"{name:>10}" for name in shown.values())
+    ]
     for split, found in record.scores.items():
-        values = [found[name] for name in ("macro_f1", "accuracy", "auc")]
-        macro_f1, accuracy, auc = (
-            "-" if value is None else f"{value:.3f}" for value in values
-        )
-        lines.append(f"{split:<7}{macro_f1:>9}{accuracy:>10}{auc:>8}")
+        values = (found[name] for name in shown)
+        texts = ("-" if value is None else f"{value:.3f}" for value in values)
+        lines.append(f"{split:<7}" + "".join(f"{text:>10}" for text in texts))
     for option, without in record.without.items():
         others = [f"{without[s]['macro_f1']:.3f} on {s}" for s in without]
         lines.append(f"Without `{option}` the macro F1 is {', '.join(others)}.")

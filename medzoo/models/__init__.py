@@ -24,6 +24,8 @@ class Entry:
         width: Default of the size dial.
         parameters: Weights at that width, for 28x28x3 images and 9 classes.
         options: Options that not every model has, with their defaults.
+        of_loss: Those of them that its loss has, and its builder has not.
+        of_data: What else its builder is told of the data.
         check: Raises a `ValueError` for values of options that it refuses.
         baseline: Whether it is a classifier of scikit-learn, which has no
             builder and no width.
@@ -33,6 +35,8 @@ class Entry:
     width: int | None
     parameters: int
     options: Mapping[str, Any] = field(default_factory=dict)
+    of_loss: tuple[str, ...] = ()
+    of_data: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any]], None] = lambda options: None
     baseline: bool = False
 
@@ -70,8 +74,10 @@ MODELS: dict[str, Entry] = {
         "encoder and decoder joined by skips: a mask and a label",
         width=16,
         parameters=1_971_692,
-        options=unet_options.OPTIONS,
+        options={**unet_options.OPTIONS, **unet_options.LOSS_OPTIONS},
         check=unet_options.check_options,
+        of_loss=tuple(unet_options.LOSS_OPTIONS),
+        of_data=("num_segments",),
     ),
     "transfer": Entry(
         "a head on a pretrained trunk of keras.applications",
@@ -125,7 +131,7 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
     entry = get_entry(name)
     if "trunk" not in entry.options:
         return entry
-    others = {"trunk", "backbone", "num_segments"}
+    others = {"trunk", "backbone", "levels"}
     known = [t for t, e in MODELS.items() if not others & {*e.options}]
     trunk = options.get("trunk", entry.options["trunk"])
     if trunk not in known:
@@ -170,8 +176,11 @@ def build_model(
             f"`{name}` is a classifier of scikit-learn and no network to build."
         )
     for option in options:
-        if option not in entry.options:
+        if option not in (*entry.options, *entry.of_data):
             raise ValueError(unknown(f"{name} option", option, entry.options))
+    given = {**entry.options, **options}
+    for option in entry.of_loss:
+        del given[option]
     module = importlib.import_module(f"medzoo.models.{name}")
     return module.build(
         num_classes,
@@ -179,5 +188,5 @@ def build_model(
         width=entry.width if width is None else width,
         activation=activation,
         augmentation=augmentation,
-        **{**entry.options, **options},
+        **given,
     )

@@ -6,12 +6,18 @@ from typing import Any
 from medzoo.wording import unknown
 
 OPTIONS: dict[str, Any] = {
-    "num_segments": 3,
     "levels": 4,
     "dropout": 0.2,
     "norm": "batch",
     "upsample": "nearest",
     "pad": True,
+}
+# Options of its loss, which the builder does not have.
+LOSS_OPTIONS: dict[str, Any] = {
+    "mask_loss": "dice+cross_entropy",
+    "mask_weight": 1.0,
+    "label_weight": 1.0,
+    "mask_balance": False,
 }
 _NAMES = {
     "norm": ("batch", "group", "none"),

@@ -85,8 +85,9 @@ class Scope(BaseModel):
         """Asks `Run` about each value; returns places and sentences."""
         found: list[tuple[Place, str]] = []
         data = {"data": self.data, "data_options": self.data_options}
+        made_up = {"data": self.data} if self.data == "synthetic" else {}
         asked: list[tuple[str, list[dict[str, Any]]]] = [
-            ("tasks", [{"task": task} for task in self.tasks]),
+            ("tasks", [{"task": task, **made_up} for task in self.tasks]),
             ("seeds", [{"seed": seed} for seed in self.seeds]),
             ("data", [data]),
         ]
@@ -140,7 +141,9 @@ class Document(Scope):
     """All that may stand in a study file."""
 
     question: str = Field(min_length=1)
-    score: Literal["macro_f1", "balanced_accuracy"] = "macro_f1"
+    score: Literal["macro_f1", "balanced_accuracy", "dice", "mean_iou"] = (
+        "macro_f1"
+    )
     baseline: _Table = {}
     axes: Annotated[
         list[_Grid],

@@ -4,6 +4,7 @@ import functools
 
 from medzoo.models import get_entry
 from medzoo.training.choices import IMBALANCES
+from medzoo.training.mask_checks import predicts_masks
 from medzoo.training.run import Run
 
 # Fields in which the runs of a stack may differ: they decide values, not the
@@ -43,6 +44,7 @@ def stack_key(run: Run) -> str | None:
     if (
         get_entry(run.model).baseline
         or len(run.tasks) > 1
+        or predicts_masks(run)
         or (drawn and weighs)  # The loss of each seed has other constants.
     ):
         return None

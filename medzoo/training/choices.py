@@ -42,6 +42,14 @@ LOSSES = (
     "soft_harmonic_mean",
 )
 
+MASK_LOSSES = (
+    "cross_entropy",
+    "dice",
+    "dice+cross_entropy",
+    "focal",
+    "tversky",
+)
+
 # Fields of a run that only a net of several tasks has.
 OF_SEVERAL_TASKS = ("alpha", "task_weighting")
 

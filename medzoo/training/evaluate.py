@@ -31,15 +31,16 @@ def predict_logits(
     """
     parts = []
     for start in range(0, len(images), batch_size):
-        batch = _fill_up(images[start : start + batch_size], batch_size)
+        batch = fill_up(images[start : start + batch_size], batch_size)
         count = min(batch_size, len(images) - start)
         parts.append(model.predict_on_batch(batch)[:count])
     return np.concatenate(parts).astype("float32", copy=False)
 
 
-def _fill_up(batch: Any, batch_size: int) -> Any:
+def fill_up(batch: Any, batch_size: int) -> Any:
+    """Adds zeros to a batch that is smaller than the others."""
     if isinstance(batch, dict):
-        return {key: _fill_up(v, batch_size) for key, v in batch.items()}
+        return {key: fill_up(v, batch_size) for key, v in batch.items()}
     batch = np.asarray(batch)
     padding = [(0, batch_size - len(batch))] + [(0, 0)] * (batch.ndim - 1)
     return np.pad(batch, padding) if len(batch) < batch_size else batch
@@ -145,7 +146,9 @@ def average(by_task: dict[str, Scores]) -> Scores:
 def rank_entry(entry: Scores) -> tuple[float, float]:
     """Ranks a check on val: the higher, the better the weights.
 
-    By macro F1, of several tasks by its harmonic mean; then the lower loss.
+    By macro F1, of several tasks by its harmonic mean, with masks by its mean
+    with Dice; then the lower loss.
     """
     score = entry.get("val_harmonic_mean", entry["val_macro_f1"])
+    score = entry.get("val_joint", score)
     return score or 0.0, -(entry["val_loss"] or 0.0)

@@ -5,12 +5,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from medzoo import data as sources
+from medzoo.data.masks import MaskedDataset
 from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.models import get_entry
 from medzoo.training.baselines import fit_baseline
 from medzoo.training.features import Features, attach_trunk, load_features
 from medzoo.training.fit import Entry, State
+from medzoo.training.mask_checks import predicts_masks
 from medzoo.training.multi_task import net_of
 from medzoo.training.probe import build_probe
 from medzoo.training.record import Record
@@ -169,6 +171,8 @@ def load_data(run: Run) -> Dataset:
             f"planned. Expected fingerprint {run.fingerprint}. Received: "
             f"{data.fingerprint}. Run the same command again."
         )
+    if isinstance(data, MaskedDataset) and not predicts_masks(run):
+        return data.without_masks()
     if isinstance(data, MixedDataset) and run.options.get("film"):
         return data.with_tasks()
     return data

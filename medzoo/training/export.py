@@ -59,6 +59,11 @@ def export(
     Raises:
         ValueError: If a package is missing, or the format does not fit.
     """
+    if saved.has_masks:
+        raise ValueError(
+            f"`{saved.path}` has two heads, and other runtimes are given one. "
+            "Expected a model that classifies alone."
+        )
     for package in PACKAGES[to]:
         if importlib.util.find_spec(package) is None:
             raise ValueError(

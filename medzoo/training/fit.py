@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.batches import gather
+from medzoo.data.masks import MaskedSplit
 from medzoo.data.split import Dataset
 from medzoo.training.averaging import averaged
 from medzoo.training.budget import check_steps, count_steps
-from medzoo.training.evaluate import evaluate, predict_logits, rank_entry
+from medzoo.training.evaluate import (
+    Scores,
+    evaluate,
+    predict_logits,
+    rank_entry,
+)
 from medzoo.training.mixing import mix_batch
+from medzoo.training.moving import move_batch
 from medzoo.training.multi_task import make_batches
 from medzoo.training.optimizers import set_rates
 from medzoo.training.run import Run
+from medzoo.training.segmentation import look_at_masks
 
 if TYPE_CHECKING:
     import keras
@@ -26,7 +34,7 @@ Entry = dict[str, float | None]
 State = dict[str, np.ndarray]
 
 # Scores that the history has; those of single tasks are `macro_f1/<task>`.
-_WATCHED = ("loss", "macro_f1", "accuracy", "harmonic_mean")
+_WATCHED = ("loss", "macro_f1", "accuracy", "harmonic_mean", "dice", "joint")
 # What a trainer knows besides the values of variables.
 _PROGRESS = (
     "step",
@@ -176,10 +184,10 @@ class Trainer:
         train = self.data.train
         started = time.perf_counter()
         set_rates(self.model.optimizer, self.run, self.step, self.num_steps)
-        images, labels = mix_batch(
-            *gather(train, indices), run=self.run, step=self.step
-        )
-        loss = self.model.train_on_batch(images, labels)
+        batch = gather(train, indices)
+        for change in (mix_batch, move_batch):
+            batch = change(*batch, run=self.run, step=self.step)
+        loss = self.model.train_on_batch(*batch)
         taken = time.perf_counter() - started
         self.seconds["train" if self._traced else "first_step"] += taken
         self._steps_timed += self._traced
@@ -205,6 +213,16 @@ class Trainer:
             self.model.loss,
         )
 
+    def _look(self) -> Scores | None:
+        """Scores val; `None` if a logit is NaN or infinite."""
+        val, output = self.data.val, self.run.output
+        if isinstance(val, MaskedSplit):
+            return look_at_masks(self.model, val, output=output)
+        logits, val_loss = self._predict_val()
+        if not np.isfinite(logits).all():
+            return None
+        return evaluate(val, logits, loss=val_loss, output=output)[0]
+
     def _check(self, loss: float) -> Entry:
         """Looks at val."""
         started = time.perf_counter()
@@ -216,18 +234,11 @@ class Trainer:
             "learning_rate": rate,
             "loss": loss,
         }
-        logits, val_loss = self._predict_val()
-        self.diverged = not (math.isfinite(loss) and np.isfinite(logits).all())
-        if not self.diverged:
-            found, _ = evaluate(
-                self.data.val,
-                logits,
-                loss=val_loss,
-                output=self.run.output,
-            )
-            for name, value in found.items():
-                if name.split("/")[0] in _WATCHED:
-                    entry[f"val_{name}"] = value
+        found = self._look() if math.isfinite(loss) else None
+        self.diverged = found is None
+        for name, value in (found or {}).items():
+            if name.split("/")[0] in _WATCHED:
+                entry[f"val_{name}"] = value
         self.seconds["check"] += time.perf_counter() - started
         return entry
 

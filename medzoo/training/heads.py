@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from medzoo.data.own.address import is_own
 from medzoo.tasks import split_tasks
 from medzoo.training.choices import OF_SEVERAL_TASKS
+from medzoo.training.mask_checks import predicts_masks
 
 if TYPE_CHECKING:
     from medzoo.training.run import Run
@@ -38,6 +39,8 @@ def check_heads(run: "Run") -> None:
         for name in OF_SEVERAL_TASKS
         if getattr(run, name) != fields[name].default
     } | ({"task": run.task} if several else {})
+    if predicts_masks(run):
+        given.pop("task_weighting", None)
     if given and run.model != "multi_head":
         told = ", ".join(f"{key}={value!r}" for key, value in given.items())
         raise ValueError(

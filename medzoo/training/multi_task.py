@@ -8,6 +8,7 @@ import numpy as np
 
 from medzoo import scores
 from medzoo.data.batches import batch_indices, mixed_batch_indices
+from medzoo.data.masks import MaskedDataset
 from medzoo.data.mixed import MixedDataset, MixedSplit
 from medzoo.data.sampling import sampled_indices
 from medzoo.data.split import Dataset
@@ -141,17 +142,20 @@ def make_task_loss(
 
 
 def weigh_tasks(run: Run, data: Dataset, model: "keras.Model") -> "keras.Model":
-    """Gives a net of several tasks the train step that its run asks for.
+    """Gives a net of several heads the train step that its run asks for.
 
     Raises:
         ValueError: For `gradnorm` or `pcgrad` on another backend than
             TensorFlow.
     """
-    if not isinstance(data, MixedDataset):
+    masked = isinstance(data, MaskedDataset)
+    if not (masked or isinstance(data, MixedDataset)):
         return model
     from medzoo import task_weighting
 
-    num_tasks, name = len(data.heads), run.task_weighting
+    # A mask and a label.
+    num_tasks = len(data.heads) if isinstance(data, MixedDataset) else 2
+    name = run.task_weighting
     objective: task_weighting.Objective
     if run.loss == "soft_harmonic_mean":
         objective = task_weighting.SmoothedHarmonicMean(data.num_classes)
@@ -162,6 +166,10 @@ def weigh_tasks(run: Run, data: Dataset, model: "keras.Model") -> "keras.Model":
         objective = task_weighting.DynamicWeightAverage(
             num_tasks, period=period
         )
+    elif masked:
+        from medzoo.head_losses import FixedWeights
+
+        objective = FixedWeights()
     elif name in ("gradnorm", "pcgrad"):
         return _with_task_gradients(name, model, num_tasks)
     else:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.models import get_entry
 from medzoo.training.choices import IMBALANCES
+from medzoo.training.mask_checks import check_masks
 
 if TYPE_CHECKING:
     from medzoo.training.run import Run
@@ -17,7 +18,7 @@ BASELINE_IMBALANCES = {
 
 
 def check_pairs(run: "Run") -> None:
-    """Checks imbalance, the rates of a trunk, and baselines.
+    """Checks imbalance, the rates of a trunk, baselines, and masks.
 
     Raises:
         ValueError: For what the model or the loss of the run has no place for.
@@ -27,6 +28,7 @@ def check_pairs(run: "Run") -> None:
     check_imbalance(
         run.imbalance, model=run.model, loss=run.loss, output=run.output
     )
+    check_masks(run)
     if get_entry(run.model).baseline:
         check_baseline(run.model, run.model_dump(exclude_defaults=True))
 

@@ -8,15 +8,20 @@ traced first, and give it the fresh values of all its variables.
 
 import random
 from collections import OrderedDict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.data.masks import MaskedDataset
 from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.models import build_model
 from medzoo.models.sizes import solve_width
 from medzoo.training.choices import IMBALANCES
+from medzoo.training.mask_objective import (
+    describe_segments,
+    make_heads_loss,
+)
 from medzoo.training.multi_task import (
     make_task_loss,
     task_weights,
@@ -92,7 +97,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, _heads(data))
     shares = _loss_data(run, data), task_weights(run, data)
-    key = repr((graph, shapes, shares))
+    key = repr((graph, shapes, shares, describe_segments(run, data)))
     # All that Keras's layers draw from, and its import as well, so that must be
     # over. `keras.utils.set_random_seed` gives the same weights, and makes
     # TensorFlow forget its compiled graphs: half a second a run.
@@ -120,12 +125,19 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
 
 def make_loss(run: Run, data: Dataset) -> "keras.losses.Loss":
     """Makes the loss of a run, with the classes' shares where it takes them."""
+    if isinstance(data, MixedDataset):
+        return make_task_loss(run, data, _class_weights(run, data))
+    if isinstance(data, MaskedDataset):
+        return make_heads_loss(run, data, make_label_loss(run, data))
+    return make_label_loss(run, data)
+
+
+def make_label_loss(run: Run, data: Dataset) -> "keras.losses.Loss":
+    """Makes the loss of the labels of one task."""
     from medzoo.imbalance import build_imbalance_loss
     from medzoo.joint_losses import JointLoss
     from medzoo.losses import build_loss
 
-    if isinstance(data, MixedDataset):
-        return make_task_loss(run, data, _class_weights(run, data))
     if IMBALANCES[run.imbalance] == "loss":
         loss = build_imbalance_loss(
             run.imbalance, class_counts=class_counts(data), output=run.output
@@ -158,8 +170,16 @@ def find_width(run: Run, data: Dataset) -> int:
         _heads(data),
         input_shape=data.input_shape,
         parameters=run.parameters or 0,
-        **choose_options(run),
+        **_options(run, data),
     )
+
+
+def _options(run: Run, data: Dataset) -> dict[str, Any]:
+    """Returns the options of a model, and what it is told of the data."""
+    options = choose_options(run)
+    if isinstance(data, MaskedDataset):
+        options["num_segments"] = data.num_segments
+    return options
 
 
 def _heads(data: Dataset) -> int | tuple[int, ...]:
@@ -208,7 +228,7 @@ def build_network(run: Run, data: Dataset, width: int) -> "keras.Model":
         width=width,
         activation=run.activation,
         augmentation=choose_preset(run.task, run.augmentation),
-        **choose_options(run),
+        **_options(run, data),
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medzoo.data.masks import MaskedDataset
 from medzoo.data.split import Dataset
 from medzoo.training.fit import Trainer
 from medzoo.training.mixing import draw_mix
@@ -92,8 +93,8 @@ def choose_trainer(data: Dataset) -> type[Trainer]:
 def is_resident(data: Dataset) -> bool:
     """Says whether `ResidentTrainer` trains on these data here.
 
-    It does on an accelerator under JAX, where train and val fit into half of
-    the device's memory.
+    It does on an accelerator under JAX, where the net has no mask to predict
+    and train and val fit into half of the device's memory.
     """
     import keras
 
@@ -111,7 +112,9 @@ def is_resident(data: Dataset) -> bool:
 
 
 def can_reside(data: Dataset) -> bool:
-    """Says whether train and val fit into half of the device's memory."""
+    """Says whether the device can hold the images and make the batches."""
+    if isinstance(data, MaskedDataset):
+        return False
     import jax
 
     arrays = (data.train.images, data.val.images)

@@ -56,7 +56,7 @@ class Run(BaseModel):
         task: Name of one of the 11 tasks, or, for the model `multi_head`, of
             several, joined by `+`, or `all`; of own data, any name.
         data: Data source: `medmnist` (the official files), `synthetic`, or own
-            data as `folder:PATH`, `csv:FILE` or `npz:FILE`.
+            data as `folder:PATH`, `csv:FILE`, `npz:FILE` or `masks:PATH`.
         data_options: What else decides the images, such as `drop_leaks`.
         fingerprint: Content of own data, as a study fills it in; it then stands
             in `run_id` for where they lie and how they were found there.
@@ -77,7 +77,7 @@ class Run(BaseModel):
             of it by `mixup` or `cutmix`.
         loss: What training minimises.
         loss_weight: Weight of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
-        task_weighting: How `multi_head` weighs the losses of its tasks.
+        task_weighting: How `multi_head` or `unet` weighs its losses.
         alpha: How `multi_head` draws tasks of `n` images, in proportion to `n
             ** alpha`: 0 draws all alike, 1 as often as they have images.
         imbalance: What makes up for classes of different sizes, if anything.

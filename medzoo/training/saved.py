@@ -2,7 +2,7 @@
 
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from medzoo.training.execute import load_data, require_data
 from medzoo.training.policy import list_flips
 from medzoo.training.record import Record
 from medzoo.training.run import Run
+from medzoo.training.segmentation import predict_labels
 from medzoo.training.sources import facts_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,20 @@ class Saved(NamedTuple):
         """Names of its classes; their numbers if no record says them."""
         if self.record is not None and self.record.classes:
             return self.record.classes
-        return [str(label) for label in range(self.model.output_shape[-1])]
+        return [str(label) for label in range(label_shape(self.model)[-1] or 0)]
+
+    @property
+    def segments(self) -> list[str]:
+        """Names of its classes of pixels, if it has any."""
+        if self.record is not None and self.record.segments:
+            return self.record.segments
+        count = self.model.output["mask"].shape[-1] if self.has_masks else 0
+        return [str(segment) for segment in range(count)]
+
+    @property
+    def has_masks(self) -> bool:
+        """Says whether it predicts a mask beside a label."""
+        return isinstance(self.model.output, dict)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Returns probabilities of `uint8` images, `(n, num_classes)`.
@@ -61,6 +75,9 @@ class Saved(NamedTuple):
                 f"{('n', *self.input_shape)}. Received: {images.dtype} of "
                 f"shape {images.shape}."
             )
+        if self.has_masks:
+            output = self.record.run.output if self.record else "softmax"
+            return predict_labels(self.model, images, output)
         if self.record is None:
             return to_probabilities(predict_logits(self.model, images))
         run = self.record.run
@@ -122,7 +139,7 @@ def load_saved(path: str | Path) -> Saved:
             f"task. Received: {', '.join(record.run.tasks)}."
         )
     saved = Saved(_load_model(path), record, path)
-    shapes = saved.model.input_shape, saved.model.output_shape
+    shapes = saved.model.input_shape, label_shape(saved.model)
     if [len(shape) for shape in shapes] != [4, 2]:
         raise ValueError(
             f"`{path}` does not classify images. Expected a model from (batch, "
@@ -135,6 +152,13 @@ def load_saved(path: str | Path) -> Saved:
             f"{shapes[1][-1]} classes. Received: {len(saved.classes)}."
         )
     return saved
+
+
+def label_shape(model: "keras.Model") -> tuple[int | None, ...]:
+    """Returns the shape of the logits of labels, as far as it is known."""
+    found = model.output
+    found = found["label"] if isinstance(found, dict) else found
+    return tuple(found.shape)
 
 
 def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
@@ -155,10 +179,10 @@ def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
         raise ValueError(
             f"No record beside `{saved.path}` says its task. Pass --task."
         )
-    fields: dict[str, Any] = {"task": task, "size": saved.input_shape[0]}
-    run = Run(**fields)
     if saved.record is not None and saved.record.run.task == task:
         run = saved.record.run
+    else:
+        run = Run.model_validate({"task": task, "size": saved.input_shape[0]})
     facts = facts_of(run)
     expected = (*saved.input_shape, len(saved.classes))
     found = (run.size, run.size, facts.channels, facts.num_classes)

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.data.masks import MaskedDataset
 from medzoo.data.mixed import MixedDataset, MixedSplit
 from medzoo.data.split import Dataset, Split
+from medzoo.training import segmentation
 from medzoo.training.after import predict
 from medzoo.training.baselines import Baseline
 from medzoo.training.evaluate import evaluate, to_probabilities
@@ -37,6 +39,9 @@ def score_val(
         Probabilities and labels of val, probabilities of test, and the logits
         that `score_test` needs.
     """
+    if isinstance(data, MaskedDataset):
+        trainer.restore_best()
+        return segmentation.score_val(record, trainer.model, data)
     predictions: Predictions = {}
     loss = make_loss(record.run, data)
     for option, logits in predict(record.run, trainer, data).items():
@@ -65,6 +70,8 @@ def score_test(
         Probabilities and labels of val and test.
     """
     loss = make_loss(record.run, data)
+    if isinstance(data, MaskedDataset):
+        return segmentation.score_test(record, data, predictions, loss)
     waiting = [name for name in predictions if name.startswith(_WAITING)]
     kept = {k: v for k, v in predictions.items() if k not in waiting}
     for name in waiting:

@@ -135,6 +135,7 @@ def describe(run: Run, parameters: Parameters, data: Dataset) -> Record:
         data_fingerprint=data.fingerprint,
         notes=list(data.notes),
         classes=list(data.classes),
+        segments=list(getattr(data, "segments", ())),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

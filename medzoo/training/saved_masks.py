@@ -1,0 +1,57 @@
+"""Masks and labels of images of any size, by a model that is kept."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.training.evaluate import to_probabilities
+from medzoo.training.segmentation import each_batch
+from medzoo.training.tiles import predict_by_tiles
+
+if TYPE_CHECKING:
+    from medzoo.training.saved import Saved
+
+
+def predict_image(
+    saved: "Saved", image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Predicts the mask of one image, and its label where it is known.
+
+    An image of another size than those the model was trained on is predicted by
+    tiles of that size. It has no label: the model has never seen a whole one.
+
+    Args:
+        saved: A model with masks.
+        image: `uint8`, shape `(height, width, channels)`.
+
+    Returns:
+        The likeliest class of each pixel, `uint8`, shape `(height, width)`; and
+        the probabilities of the labels, or `None`.
+
+    Raises:
+        ValueError: If the model takes no square images, and the image has
+            another size.
+    """
+    height, width, _ = saved.input_shape
+    if image.shape == saved.input_shape:
+        ((_, found),) = each_batch(saved.model, image[None])
+        output = saved.record.run.output if saved.record else "softmax"
+        labels = to_probabilities(found["label"], output)[0]
+        return _decide(found["mask"][0]), labels
+    if height != width:
+        raise ValueError(
+            "Only a model of square images predicts larger ones by tiles. "
+            f"Expected an image of shape {saved.input_shape}. "
+            f"Received: {image.shape}."
+        )
+
+    def predict(tiles: np.ndarray) -> np.ndarray:
+        (*_, (_, found)) = each_batch(saved.model, tiles)
+        return found["mask"]
+
+    logits = predict_by_tiles(predict, image, tile=height, overlap=height // 2)
+    return _decide(logits), None
+
+
+def _decide(logits: np.ndarray) -> np.ndarray:
+    return logits.argmax(axis=-1).astype("uint8")
