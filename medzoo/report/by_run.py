@@ -20,6 +20,18 @@ SCORES = (
     "mcc",
     "loss",
 )
+# Behind them, if a run has masks.
+MASK_SCORES = (
+    "dice",
+    "mean_iou",
+    "mask_precision",
+    "mask_recall",
+    "mask_f1",
+    "mask_mcc",
+    "pixel_accuracy",
+    "dice_per_image",
+    "mean_iou_per_image",
+)
 SECONDS = (
     "load",
     "build",
@@ -39,18 +51,23 @@ def make_runs(results: Iterable[TrialResults]) -> Table:
     and the costs of the whole run. A run without a record has the status
     `missing` and no results.
     """
+    results = list(results)
+    masked = any(r.segments for t in results for r in t.records.values())
     rows = [
-        _make_row(trial.trial.name, run, trial.records.get(key))
+        _make_row(trial.trial.name, run, trial.records.get(key), masked)
         | {"task": key[1]}
         for trial in results
         for key, run in trial.runs.items()
     ]
     # There may be no row: no tuned value is chosen yet.
-    columns = tuple(_make_row("", Run.model_validate({"task": NAMES[0]}), None))
+    blank = Run.model_validate({"task": NAMES[0]})
+    columns = tuple(_make_row("", blank, None, masked))
     return Table(columns, [list(row.values()) for row in rows])
 
 
-def _make_row(trial: str, run: Run, record: Record | None) -> dict[str, Cell]:
+def _make_row(
+    trial: str, run: Run, record: Record | None, masked: bool
+) -> dict[str, Cell]:
     # A record without results, for the same columns.
     empty = Record(run=run, run_id=run.run_id, status="failed")
     return {
@@ -58,7 +75,7 @@ def _make_row(trial: str, run: Run, record: Record | None) -> dict[str, Cell]:
         "run_id": run.run_id,
         "status": "missing" if record is None else record.status,
         **_asked(run),
-        **_scores(record or empty),
+        **_scores(record or empty, masked),
         **_rest(record or empty),
     }
 
@@ -75,13 +92,17 @@ def _asked(run: Run) -> dict[str, Cell]:
     return fields
 
 
-def _scores(record: Record) -> dict[str, Cell]:
+def _scores(record: Record, masked: bool) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
     for split in SPLITS[1:]:
         scores = record.scores.get(split, {})
         row |= {f"{split}_{name}": scores.get(name) for name in SCORES}
         classes = record.per_class_f1.get(split, [])
         row[f"{split}_per_class_f1"] = " ".join(map(str, classes))
+        if masked:
+            row |= {f"{split}_{name}": scores.get(name) for name in MASK_SCORES}
+            dice = record.per_segment_dice.get(split, [])
+            row[f"{split}_per_segment_dice"] = " ".join(map(str, dice))
     for option in AFTER_TRAINING:
         for split in SPLITS[1:]:
             without = record.without.get(option, {}).get(split, {})

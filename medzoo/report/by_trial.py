@@ -16,6 +16,8 @@ SCORES = (
     "loss",
     "cross_entropy",
 )
+# Before them, of runs with masks.
+MASK_SCORES = ("dice", "mean_iou", "dice_per_image", "mean_iou_per_image")
 COSTS = ("parameters", "train_seconds", "images_per_second")
 
 
@@ -46,7 +48,8 @@ def make_summary(
         statistics: Of the trials.
     """
     compared = statistics.baseline is not None
-    rest = tuple(score for score in SCORES if score != statistics.score)
+    names = list_scores(results)
+    rest = tuple(score for score in names if score != statistics.score)
     rows: list[list[Cell]] = [
         [
             *_place(statistics, trial.trial.name),
@@ -66,6 +69,16 @@ def make_summary(
         *("runs_done", "runs_failed"),
     )
     return _lead(Table(columns, rows), results, axis_names)
+
+
+def list_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
+    """Names the scores that runs have.
+
+    The loss of masks on test is not known, as their logits are not kept.
+    """
+    if not any(record.segments for trial in results for record in trial.done):
+        return SCORES
+    return MASK_SCORES + tuple(score for score in SCORES if score != "loss")
 
 
 def _place(statistics: StudyStatistics, name: str) -> list[Cell]:

@@ -33,6 +33,7 @@ LEAKS = {
         "say little about test.",
     ),
 }
+_KINDS = ("classifier", "classifier and segmenter")
 _SHOWN = ("macro_f1", "balanced_accuracy", "accuracy", "auc", "mcc")
 
 
@@ -77,7 +78,7 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
         data["notes"] = " ".join(record.notes)
     parts = [
         f"# {run.model} on {title}",
-        "A classifier of images, trained by medzoo. Run "
+        f"A {_KINDS[bool(record.segments)]} of images, trained by medzoo. Run "
         f"`{record.run_id}`, {record.started}.",
         "## Scores",
         format_table(_scores(record)),
@@ -86,6 +87,7 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
         "once.",
         "## Classes",
         format_table(_classes(record, predictions)),
+        *_segments(record),
         *_confusion(record, predictions),
         "## Data",
         format_list(data),
@@ -100,11 +102,25 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
 
 
 def _scores(record: Record) -> Table:
+    names = (*("dice", "mean_iou") * bool(record.segments), *_SHOWN)
     rows: list[list[Cell]] = [
-        [split, *(_round(found.get(name)) for name in _SHOWN)]
+        [split, *(_round(found.get(name)) for name in names)]
         for split, found in record.scores.items()
     ]
-    return Table(("split", *_SHOWN), rows)
+    return Table(("split", *names), rows)
+
+
+def _segments(record: Record) -> list[str]:
+    """Tells the Dice of each class of pixels, if there are any."""
+    if not record.segments:
+        return []
+    dice = record.per_segment_dice
+    rows: list[list[Cell]] = [
+        [name, *(_round(values[at]) for values in dice.values())]
+        for at, name in enumerate(record.segments)
+    ]
+    table = Table(("class of pixels", *(f"{s}_dice" for s in dice)), rows)
+    return ["## Masks", format_table(table)]
 
 
 def _round(value: float | None) -> Cell:
@@ -112,7 +128,8 @@ def _round(value: float | None) -> Cell:
 
 
 def _word_interval(predictions: Mapping[str, np.ndarray]) -> str:
-    if not {"test", "test_labels"} <= predictions.keys():
+    labels = predictions.get("test_labels", np.array([]))
+    if "test" not in predictions or not (labels >= 0).any():
         return ""
     draws = bootstrap_score(predictions["test"], predictions["test_labels"])
     low, high = np.quantile(draws, [0.025, 0.975])

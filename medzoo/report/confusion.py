@@ -36,7 +36,7 @@ def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
     """
     found = []
     for task in trial.tasks:
-        done = [r for r in trial.of_task(task) if r.status == "done"]
+        done = [r for r in trial.of_task(task) if "test" in r.per_class_f1]
         kept = [(r, _read(store, r, task)) for r in done]
         counts = [
             confusion_matrix(

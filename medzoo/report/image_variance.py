@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.mask_scores import score_masks
 from medzoo.report.matrix import TrialResults
 from medzoo.study.store import Store
 from medzoo.training.record import Record, predictions_of
@@ -98,9 +99,14 @@ def read_replicates(
     kept = _read(path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
         found = predictions_of(store.read_predictions(run_id) or {}, task)
-        if not {"test", "test_labels"} <= found.keys():
+        if name in _OF_MASKS and "test_counts" in found:
+            kept = _score_masks(found["test_counts"], name)
+        elif name not in _OF_MASKS and {"test", "test_labels"} <= found.keys():
+            kept = _score_and_replicates(
+                found["test"], found["test_labels"], name
+            )
+        else:
             return None
-        kept = _score_and_replicates(found["test"], found["test_labels"], name)
         if not math.isclose(kept[0], score, abs_tol=1e-6):
             return None
         _write(path, kept)
@@ -150,6 +156,7 @@ def _balanced_accuracy(counts: np.ndarray) -> np.ndarray:
     return (hits / np.maximum(support, 1)).sum(axis=-1) / present
 
 
+_OF_MASKS = ("dice", "mean_iou")
 _SCORES = {"macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy}
 
 
@@ -161,6 +168,35 @@ def _score_and_replicates(
     score = _SCORES[name](counts.reshape(num_classes, num_classes))
     found = bootstrap_score(probabilities, labels, score=name)
     return np.append(score, found)
+
+
+def bootstrap_masks(
+    counts: np.ndarray, name: str, *, num_replicates: int = NUM_REPLICATES
+) -> np.ndarray:
+    """Scores masks on test splits that are drawn from their own.
+
+    The draws follow from the number of images and their labelled pixels alone,
+    so that runs on the same images are scored on the same draws.
+
+    Args:
+        counts: As of `medzoo.mask_scores.count`.
+        name: A score of `medzoo.mask_scores.score_masks`.
+        num_replicates: How often to draw.
+
+    Returns:
+        Shape `(num_replicates,)`; NaN where a draw has nothing to go by.
+    """
+    labelled = counts.sum(axis=-1).astype("<i8")
+    seed = zlib.crc32(labelled.tobytes())
+    random = np.random.default_rng([seed, len(counts)])
+    draws = random.integers(len(counts), size=(num_replicates, len(counts)))
+    found = [score_masks(counts[rows])[name] for rows in draws]
+    return np.array(found, dtype="float64")
+
+
+def _score_masks(counts: np.ndarray, name: str) -> np.ndarray:
+    score = np.array(score_masks(counts)[name], dtype="float64")
+    return np.append(score, bootstrap_masks(counts, name))
 
 
 def _read(path: Path) -> np.ndarray | None:

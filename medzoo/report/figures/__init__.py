@@ -24,6 +24,7 @@ from medzoo.report.figures.explained import (
 )
 from medzoo.report.figures.heat_map import draw_heat_map
 from medzoo.report.figures.macro_f1 import draw_macro_f1
+from medzoo.report.figures.masks import draw_masks
 from medzoo.report.figures.style import render
 from medzoo.report.grid import make_grid
 from medzoo.report.matrix import TrialResults
@@ -31,6 +32,7 @@ from medzoo.report.stats import StudyStatistics
 from medzoo.study.kept import find_folder
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
+from medzoo.training.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +47,7 @@ NAMES = (
     "classes_of_best",
     "critical_difference",
     "explained",
+    "masks_of_best",
 )
 
 
@@ -112,7 +115,27 @@ def _choose(
         )
     if found := read_explained(results, find_folder(study, store)):
         figures["explained"] = bind(draw_explained, study.name, found)
+    if masked := _find_masks(results[0], store):
+        record, predictions = masked
+        title = f"{results[0].trial.name}, seed {record.run.seed}"
+        figures["masks_of_best"] = bind(
+            draw_masks,
+            predictions,
+            record.segments,
+            title=f"The best, middle and worst masks of {title}",
+        )
     return figures
+
+
+def _find_masks(
+    trial: TrialResults, store: Store
+) -> tuple[Record, dict[str, np.ndarray]] | None:
+    """Finds the first run of a trial that keeps masks."""
+    for record in (record for record in trial.done if record.segments):
+        found = store.read_predictions(record.run_id) or {}
+        if len(found.get("shown", ())):
+            return record, found
+    return None
 
 
 def _make_key(

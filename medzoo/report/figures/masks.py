@@ -1,0 +1,95 @@
+"""Images with their masks: true, predicted, and where the two differ."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from medzoo.mask_scores import dice_of_images
+from medzoo.report.figures.style import (
+    COLOURS,
+    add_panel,
+    add_titles,
+    make_figure,
+    shorten,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_SIDE, _GAP = 1.35, 0.08
+_COLUMNS = ("image", "truth", "prediction", "error")
+_MISSED, _ADDED, _OTHER = COLOURS[0], COLOURS[1], COLOURS[4]
+
+
+def draw_masks(
+    found: Mapping[str, np.ndarray], segments: Sequence[str], *, title: str
+) -> "Figure":
+    """Draws the images of test with the best, middle and worst masks.
+
+    Args:
+        found: What a run with masks keeps: `shown`, rows of test, by falling
+            Dice; `shown_images`, `shown_truth`, `shown_masks`, `test_counts`.
+        segments: Names of the classes of pixels.
+        title: Above all.
+    """
+    rows = found["shown"]
+    dice = dice_of_images(found["test_counts"][rows])
+    width = 0.4 + len(_COLUMNS) * (_SIDE + _GAP)
+    figure = make_figure(width, 1.2 + len(rows) * (_SIDE + 0.24))
+    names = zip(segments[1:], COLOURS, strict=False)
+    note = ", ".join(f"{name} {_WORDS[colour]}" for name, colour in names)
+    add_titles(figure, title, shorten(note, 70))
+    for index, value in enumerate(dice):
+        image, truth, mask = (
+            found[f"shown_{name}"][index]
+            for name in ("images", "truth", "masks")
+        )
+        parts = (None, _paint(truth), _paint(mask), _compare(truth, mask))
+        for column, layer in enumerate(parts):
+            left = 0.2 + column * (_SIDE + _GAP)
+            top = 1.0 + index * (_SIDE + 0.24)
+            axis = add_panel(figure, left, top, _SIDE, _SIDE)
+            axis.set_axis_off()
+            shown = image[..., 0] if image.shape[-1] == 1 else image
+            axis.imshow(shown, cmap="gray", vmin=0, vmax=255)
+            if layer is not None:
+                axis.imshow(layer)
+            if not index:
+                axis.text(0.5, 1.16, _COLUMNS[column], size=8, ha="center",
+                          transform=axis.transAxes)  # fmt: skip
+            if not column:
+                text = f"test image {rows[index]}: Dice {value:.2f}"
+                axis.set_title(text, size=7, loc="left", pad=2)
+    return figure
+
+
+_WORDS = dict(
+    zip(
+        COLOURS,
+        ("blue", "vermilion", "green", "purple", "orange", "sky blue"),
+        strict=True,
+    )
+)
+
+
+def _paint(mask: np.ndarray) -> np.ndarray:
+    """Colours the foreground, and leaves the background clear."""
+    layer = np.zeros((*mask.shape, 4), "uint8")
+    for segment in range(1, int(mask.max(initial=0)) + 1):
+        colour = COLOURS[(segment - 1) % len(COLOURS)]
+        layer[mask == segment] = (*bytes.fromhex(colour[1:]), 150)
+    return layer
+
+
+def _compare(truth: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Colours what is missed, what is added, and what is of another class."""
+    layer = np.zeros((*mask.shape, 4), "uint8")
+    wrong = (truth != mask) & (truth >= 0)
+    for colour, pixels in (
+        (_MISSED, wrong & (mask == 0)),
+        (_ADDED, wrong & (truth == 0)),
+        (_OTHER, wrong & (mask > 0) & (truth > 0)),
+    ):
+        layer[pixels] = (*bytes.fromhex(colour[1:]), 200)
+    return layer

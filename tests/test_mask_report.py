@@ -1,0 +1,128 @@
+"""Reports of studies with masks: their columns, intervals and figure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_records import make_record, make_study
+
+from medzoo.mask_scores import count, score_masks
+from medzoo.report.by_run import make_runs
+from medzoo.report.by_trial import list_scores
+from medzoo.report.image_variance import bootstrap_masks
+from medzoo.report.matrix import gather
+from medzoo.report.write import write_report
+from medzoo.study.expand import expand
+from medzoo.study.spec import read_study
+from medzoo.study.store import Store
+from medzoo.training.segmentation import pick_examples
+
+SEGMENTS = ["background", "benign", "malignant"]
+
+
+def make_masked_study():
+    return make_study(
+        names=("dice", "focal"),
+        axis="mask_loss",
+        tasks=("shapes",),
+        data="synthetic",
+        fixed={"model": "unet", "epochs": 5},
+        score="dice",
+    )
+
+
+def predict(seed, wrong):
+    """Makes masks of which a share of the pixels is wrong."""
+    truth = np.random.default_rng(0).integers(0, 3, (20, 8, 8))
+    random = np.random.default_rng(seed)
+    other = (truth + 1) % 3
+    masks = np.where(random.random(truth.shape) < wrong, other, truth)
+    counts = count(truth, masks, 3)
+    rows = pick_examples(counts)
+    return {
+        "test": np.eye(2)[[0, 1] * 10],
+        "test_labels": np.array([0, 1] * 10),
+        "test_counts": counts,
+        "shown": rows,
+        "shown_images": np.zeros((len(rows), 8, 8, 1), "uint8"),
+        "shown_truth": truth[rows].astype("int8"),
+        "shown_masks": masks[rows].astype("uint8"),
+    }
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reported")
+    study, store = make_masked_study(), Store(folder / "runs")
+    for trial, run in expand(study):
+        predictions = predict(run.seed, 0.1 if trial.name == "dice" else 0.4)
+        found = score_masks(predictions["test_counts"])
+        record = make_record(
+            run, 1.0, segments=SEGMENTS, classes=["without", "with"]
+        )
+        for scores in record.scores.values():
+            scores |= found
+        record.per_segment_dice = {"test": [0.5, None, 0.25]}
+        record.per_class_f1 = {"test": [1.0, 1.0]}
+        store.write(record, predictions)
+    out = folder / "results"
+    return study, store, write_report(study, store, out, command="make"), out
+
+
+def test_dice_and_iou_stand_beside_macro_f1(reported):
+    study, _, report, out = reported
+    table = pd.read_csv(out / "toy" / "summary.csv")
+    columns = list(table.columns)
+    assert columns.index("dice") < columns.index("mean_iou")
+    assert columns.index("mean_iou") < columns.index("macro_f1")
+    assert "loss" not in columns
+    assert table["mask_loss"].tolist() == ["dice", "focal"]
+    assert (table["dice_low"] < table["dice"]).all()
+    assert "dice" in report.verdict
+
+
+def test_a_row_a_run_has_all_scores_of_masks(reported):
+    _, _, _, out = reported
+    runs = pd.read_csv(out / "toy" / "runs.csv")
+    assert runs["test_mask_mcc"].notna().all()
+    assert runs["test_per_segment_dice"][0] == "0.5 None 0.25"
+
+
+def test_the_best_masks_are_drawn_beside_the_true_ones(reported):
+    _, _, _, out = reported
+    for kind in ("png", "svg"):
+        assert (out / "toy" / f"masks_of_best.{kind}").stat().st_size > 5000
+
+
+def test_studies_without_masks_have_the_columns_that_they_had():
+    study = make_study()
+    results = gather(expand(study), {})
+    assert "dice" not in list_scores(results)
+    assert "loss" in list_scores(results)
+    assert not [name for name in make_runs(results).columns if "mask_" in name]
+
+
+def test_images_are_drawn_with_all_of_their_pixels():
+    counts = predict(0, 0.3)["test_counts"]
+    found = bootstrap_masks(counts, "dice", num_replicates=300)
+    assert found.shape == (300,)
+    assert abs(found.mean() - score_masks(counts)["dice"]) < 0.01
+    # As many pixels of one image would be equal, so would their scores.
+    alike = np.repeat(counts[:1], 20, axis=0)
+    assert np.ptp(bootstrap_masks(alike, "dice", num_replicates=5)) == 0
+    # Runs on the same images are scored on the same draws.
+    other = predict(1, 0.3)["test_counts"]
+    pairs = [bootstrap_masks(c, "dice") for c in (counts, other)]
+    again = bootstrap_masks(counts, "dice")
+    np.testing.assert_array_equal(pairs[0], again)
+    assert np.corrcoef(pairs)[0, 1] > -0.5
+
+
+@pytest.mark.parametrize("name", ["unet_loss_weights", "unet_losses"])
+def test_shapes_stand_in_for_images_with_masks(name):
+    study = read_study(name)
+    assert study.data.startswith("masks:")
+    moved = study.override(data="synthetic")
+    assert moved.tasks == ("shapes",)
+    runs = [run for _, run in expand(moved, smoke=True)]
+    assert {run.task for run in runs} == {"shapes"}
+    assert len({run.run_id for run in runs}) == len(study.trials)
