@@ -22,14 +22,21 @@ def predict(
         list[str], typer.Argument(help="Image files, folders, npz archives.")
     ],
     out: Annotated[
-        Path | None, typer.Option(help="CSV to write; printed if left out.")
+        Path | None,
+        typer.Option(
+            help="CSV to write; printed if left out. A folder, for masks."
+        ),
     ] = None,
 ) -> None:
-    """Predict the class of images, with the probability of each class."""
+    """Predict the class of images, and their masks if the model has any."""
+    from medzoo.cli.masks import predict_masks
     from medzoo.data.images import read_images
     from medzoo.training.saved import load_saved
 
     saved = load_saved(model)
+    if saved.has_masks:
+        predict_masks(saved, images, out)
+        return
     found = read_images(images, saved.input_shape)
     probabilities = saved.predict(found.images)
     _tell(saved)
@@ -57,6 +64,7 @@ def evaluate_model(
     """Scores a model on a split of a task."""
     from medzoo import scores
     from medzoo.training.saved import load_saved, load_task
+    from medzoo.training.segmentation import score_split
     from medzoo.training.standard_file import write_standard_file
 
     saved = load_saved(model)
@@ -65,6 +73,10 @@ def evaluate_model(
     images = getattr(data, split)
     probabilities = saved.predict(images.images)
     found = scores.score(probabilities, images.labels, data.num_classes)
+    if saved.has_masks:
+        output = run.output
+        masks = score_split(saved.model, images, output=output)
+        found = found if masks is None else masks.scores
     if as_json:
         print(json.dumps({"task": run.task, "split": split, "scores": found}))
     else:

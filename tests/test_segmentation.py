@@ -1,0 +1,251 @@
+"""Runs with masks: what they train, score, keep and refuse."""
+
+import csv
+
+import numpy as np
+import pytest
+from own_masks import make_masks
+from PIL import Image
+from sklearn.metrics import f1_score
+from typer.testing import CliRunner
+
+from medzoo.cli import app
+from medzoo.data import load
+from medzoo.mask_scores import score_masks
+from medzoo.study.store import Store
+from medzoo.training.evaluate import rank_entry
+from medzoo.training.execute import complete, execute, load_data
+from medzoo.training.run import Run
+from medzoo.training.saved import load_saved
+from medzoo.training.segmentation import pick_examples, score
+
+SMALL = {
+    "task": "shapes",
+    "data": "synthetic",
+    "model": "unet",
+    "width": 4,
+    "size": 16,
+    "steps": 4,
+    "batch_size": 8,
+    "max_images": 16,
+    "loss": "cross_entropy",
+    "augmentation": "warp",
+    "options": {"levels": 1},
+}
+RUN = Run(**SMALL)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder as `medzoo train --out` leaves it, and the predictions."""
+    folder = tmp_path_factory.mktemp("trained")
+    record, predictions = execute(
+        RUN, on_model=lambda model: model.save(folder / "model.keras")
+    )
+    (folder / "record.json").write_text(record.model_dump_json())
+    return folder, record, predictions
+
+
+def medzoo(*arguments):
+    done = CliRunner().invoke(app, list(map(str, arguments)))
+    if done.exception is not None:
+        raise done.exception
+    return done.stdout
+
+
+def test_a_record_has_scores_of_masks_and_labels(trained):
+    _, record, predictions = trained
+    data = load("shapes", "synthetic", 16)
+    assert record.status == "done"
+    assert record.segments == ["background", "disc", "bar"]
+    counts = predictions["test_counts"]
+    assert counts.sum() == data.test.masks.size
+    masks = data.test.masks
+    support = counts.sum(axis=(0, 2))
+    np.testing.assert_array_equal(support, np.bincount(masks.ravel()))
+    scores = record.scores["test"]
+    for name, value in score_masks(counts.astype("int64")).items():
+        assert scores[name] == value
+    labels = predictions["test_labels"]
+    assert scores["macro_f1"] == pytest.approx(
+        f1_score(labels, predictions["test"].argmax(axis=1), average="macro")
+    )
+    assert scores["joint"] == pytest.approx(
+        (scores["dice"] + scores["macro_f1"]) / 2
+    )
+    assert len(record.per_segment_dice["test"]) == 3
+    assert "loss" in record.scores["val"]
+    assert "loss" not in scores
+
+
+def test_the_best_step_is_that_of_both_heads_together(trained):
+    _, record, _ = trained
+    ranks = [rank_entry(entry) for entry in record.history]
+    best = record.history[ranks.index(max(ranks))]
+    assert record.best_step == best["step"]
+    assert record.scores["val"]["joint"] == best["val_joint"]
+    assert record.scores["val"]["loss"] == pytest.approx(best["val_loss"])
+
+
+def test_few_masks_are_kept_the_best_the_middle_and_the_worst(trained):
+    _, record, predictions = trained
+    data = load("shapes", "synthetic", 16)
+    rows = predictions["shown"]
+    assert 0 < len(rows) <= 6
+    np.testing.assert_array_equal(
+        predictions["shown_truth"], data.test.masks[rows]
+    )
+    np.testing.assert_array_equal(
+        predictions["shown_images"], data.test.images[rows]
+    )
+    assert not {"test_masks", "test_logits"} & set(predictions)
+    counts = np.zeros((9, 2, 2), "int64")
+    counts[:, 1, 1] = counts[:, 0, 1] = range(9)
+    counts[:, 1, 0] = np.arange(9) ** 2
+    assert pick_examples(counts).tolist() == [1, 2, 4, 5, 7, 8]
+
+
+def test_labels_and_masks_of_test_wait_until_they_are_asked_for(trained):
+    _, record, predictions = trained
+    waiting, kept = execute(RUN, read_test=False)
+    assert waiting.status == "trained"
+    assert "test" not in waiting.scores
+    done, found = complete(waiting, kept)
+    assert done.scores == record.scores
+    assert found.keys() == predictions.keys()
+    for name, values in predictions.items():
+        np.testing.assert_array_equal(values, found[name])
+
+
+def test_a_training_goes_on_where_it_stopped(trained):
+    _, record, _ = trained
+    states = []
+    stopped, _ = execute(RUN, until=0.5, on_stop=states.append)
+    assert stopped.status == "pruned"
+    going_on, _ = execute(RUN, state=states[0])
+    assert going_on.scores == record.scores
+    assert going_on.history == record.history
+
+
+def test_a_saved_model_predicts_what_its_run_did(trained):
+    folder, record, predictions = trained
+    saved = load_saved(folder)
+    assert saved.has_masks
+    data = load_data(RUN)
+    np.testing.assert_allclose(
+        saved.predict(data.test.images), predictions["test"], atol=1e-6
+    )
+    rows = predictions["shown"]
+    found = saved.model.predict_on_batch(data.test.images[rows])["mask"]
+    np.testing.assert_array_equal(
+        found.argmax(axis=-1), predictions["shown_masks"]
+    )
+    told = medzoo("evaluate", folder)
+    assert f"dice              {record.scores['test']['dice']:.4f}" in told
+
+
+def test_masks_and_labels_of_images_are_written_large_ones_by_tiles(
+    trained, tmp_path
+):
+    folder, _, predictions = trained
+    data = load_data(RUN)
+    images = data.test.images[predictions["shown"]]
+    (tmp_path / "images").mkdir()
+    for at, image in enumerate(images):
+        Image.fromarray(image[..., 0]).save(tmp_path / "images" / f"{at}.png")
+    large = np.tile(images[0], (3, 2, 1))[..., 0]
+    Image.fromarray(large).save(tmp_path / "images" / "large.png")
+    out = tmp_path / "out"
+    medzoo("predict", folder, tmp_path / "images", "--out", out)
+    with (out / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row, mask in zip(rows, predictions["shown_masks"], strict=False):
+        found = np.asarray(Image.open(out / row["mask"]))
+        np.testing.assert_array_equal(found, mask)
+        assert row["predicted"] in ("without", "with")
+        share = float(row["disc_share"])
+        assert share == pytest.approx((mask == 1).mean(), abs=1e-6)
+    assert np.asarray(Image.open(out / rows[-1]["mask"])).shape == (48, 32)
+    assert rows[-1]["predicted"] in (None, "")
+    with pytest.raises(ValueError, match="Expected --out FOLDER"):
+        medzoo("predict", folder, tmp_path / "images")
+
+
+def test_own_masks_are_trained_by_the_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+    root = make_masks(tmp_path / "cells", num=20)
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f'data = "masks:{root}"\nmodel = "unet"\nwidth = 2\nlevels = 1\n'
+        'size = 12\nsteps = 2\nbatch_size = 4\nlabel_weight = 0.5\n'
+        '[data_options]\nno_mask = "empty"\n'
+    )  # fmt: skip
+    told = medzoo("train", config, "--out", tmp_path / "out")
+    assert told.splitlines()[0].split()[:2] == ["split", "Dice"]
+    record = load_saved(tmp_path / "out").record
+    assert record.run.task == "cells"
+    assert record.segments == ["background", "foreground"]
+    assert record.run.options["label_weight"] == 0.5
+    assert record.data_fingerprint == record.run.fingerprint
+    assert Store().read(record.run_id).scores == record.scores
+
+
+def test_a_classifier_sees_the_labels_of_images_with_masks():
+    values = {**SMALL, "model": "mlp", "width": 8, "options": {}}
+    record, predictions = execute(Run(**values))
+    assert record.segments == []
+    assert predictions["test"].shape == (200, 2)
+
+
+def test_without_labels_masks_are_scored_alone():
+    counts = np.array([[[6, 1], [0, 1]]])
+    logits = np.zeros((1, 2), "float32")
+    found = score(np.array([-1]), logits, counts, "softmax", (1.0, 1.0))
+    assert found.scores["macro_f1"] is None
+    assert found.scores["joint"] == found.scores["dice"] == 2 / 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"task": "breastmnist", "size": 28},
+            "Model `unet` needs images with masks.",
+        ),
+        ({"data": "medmnist"}, "Task `shapes` is made up, and by itself."),
+        ({"data": "folder:x"}, "Model `unet` needs images with masks."),
+        ({"mix": "mixup"}, "`unet` has no `mix`"),
+        ({"flip_test": True}, "`unet` has no `flip_test`"),
+        ({"ema": 0.9}, "`unet` has no `ema`"),
+        ({"options": {"mask_loss": "dise"}}, "Did you mean `dice`?"),
+        ({"options": {"mask_weight": -1.0}}, "must not be negative"),
+        (
+            {"options": {"mask_weight": 0.0, "label_weight": 0.0}},
+            "one of them above 0",
+        ),
+        ({"task_weighting": "pcgrad"}, "weighs its two heads by one of"),
+        (
+            {"task_weighting": "dwa", "options": {"mask_weight": 2.0}},
+            "finds the weights of the heads itself",
+        ),
+        ({"model": "mlp"}, "Unknown option `levels`"),
+    ],
+)
+def test_what_has_no_form_for_masks_is_refused(changes, sentence):
+    with pytest.raises(ValueError, match=sentence.replace("?", r"\?")):
+        Run(**{**SMALL, **changes})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weighting", ["uncertainty", "dwa"])
+def test_both_heads_may_weigh_themselves(weighting):
+    record, _ = execute(Run(**SMALL, task_weighting=weighting))
+    assert record.status == "done"
+
+
+@pytest.mark.slow
+def test_shapes_are_found_at_the_full_budget():
+    values = {**SMALL, "size": 32, "width": 8, "max_images": None}
+    values |= {"steps": None, "epochs": 30, "options": {"levels": 3}}
+    record, _ = execute(Run(**values))
+    assert record.scores["test"]["dice"] > 0.8
