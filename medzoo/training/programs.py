@@ -110,7 +110,7 @@ def train_stretch(
             lambda array: array[now.indices], (images, labels)
         )
         if now.mix is not None:
-            batch = mix_on_device(*batch, now.mix)
+            batch = mix_on_device(batch[0], batch[1], now.mix)
         logs, (trainable, others, optimizer, _) = model.train_step(
             (trainable, others, optimizer, metrics), batch
         )
