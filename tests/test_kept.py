@@ -118,7 +118,7 @@ def test_a_run_has_a_keep_of_its_own(study):
 
 
 def test_a_study_without_models_explains_nothing(study):
-    with pytest.raises(ValueError, match="`kept` has kept no model"):
+    with pytest.raises(ValueError, match="`kept` has kept no model of one"):
         explain_study(study(), Store())
 
 

@@ -82,23 +82,25 @@ def explain_study(study: Study, store: Store, *, smoke: bool = False) -> None:
     """Explains images of val by the models that a study has kept.
 
     Of each task one model is asked: that of the first seed of the first trial
-    that has one. What it says lies beside it, so that a report can show it
-    without a training library.
+    that has one; nets of several tasks are not. What it says lies beside it, so
+    that a report can show it without a training library.
 
     Raises:
-        ValueError: If no model is kept.
+        ValueError: If no model of one task is kept.
     """
     folder = find_folder(study, store, smoke=smoke)
     models: dict[str, Path] = {}
     for trial in read_results(study, store, smoke=smoke):
         for (_, task), run in trial.runs.items():
-            if (folder / run.run_id / MODEL).is_file():
-                models.setdefault(task, folder / run.run_id)
+            path = folder / run.run_id
+            if len(run.tasks) == 1 and (path / MODEL).is_file():
+                models.setdefault(task, path)
     if not models:
         raise ValueError(
-            f"Study `{study.name}` has kept no model. Expected some in "
-            f"{folder}. Runs that are done are not trained again: train one "
-            "with `medzoo train --out`, and explain it with `medzoo explain`."
+            f"Study `{study.name}` has kept no model of one task. Expected "
+            f"some in {folder}. Runs that are done are not trained again: "
+            "train one with `medzoo train --out`, and explain it with "
+            "`medzoo explain`."
         )
     for path in models.values():
         _explain_model(path)
