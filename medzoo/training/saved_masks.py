@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.training.evaluate import to_probabilities
-from medzoo.training.segmentation import each_batch
+from medzoo.training.segmentation import AT_A_TIME, each_batch
 from medzoo.training.tiles import predict_by_tiles
 
 if TYPE_CHECKING:
@@ -49,7 +49,13 @@ def predict_image(
         (*_, (_, found)) = each_batch(saved.model, tiles)
         return found["mask"]
 
-    logits = predict_by_tiles(predict, image, tile=height, overlap=height // 2)
+    logits = predict_by_tiles(
+        predict,
+        image,
+        tile=height,
+        overlap=height // 2,
+        batch_size=AT_A_TIME,
+    )
     return _decide(logits), None
 
 
