@@ -13,6 +13,7 @@ import pytest
 from pretended import Pretended
 
 from medzoo.study.store import Store
+from medzoo.training.saved import load_saved
 
 pytestmark = pytest.mark.slow
 
@@ -139,6 +140,14 @@ def test_real_training_survives_kills_with_equal_numbers(tmp_path):
     assert left.statuses() == right.statuses()
     for run_id in left.run_ids():
         assert left.read(run_id).scores == right.read(run_id).scores
+    models, others = (
+        sorted((store.folder / "models" / "chaos").iterdir())
+        for store in (left, right)
+    )
+    assert [path.name for path in models] == [path.name for path in others]
+    assert len(models) == 2  # Of the best trial, on each of two tasks.
+    for path in models:
+        assert load_saved(path).record.run_id == path.name
 
 
 @pytest.fixture

@@ -117,7 +117,8 @@ def _explain_model(folder: Path) -> None:
     images, labels = data.val.images[rows], data.val.labels[rows]
     predicted = probabilities[rows].argmax(axis=1)
     captions = [
-        f"{run.task}, {data.classes[label]}: {data.classes[found]}"
+        f"{run.task}: {data.classes[label]}, "
+        + ("right" if label == found else f"taken for {data.classes[found]}")
         for label, found in zip(labels, predicted, strict=True)
     ]
     maps = occlude(saved.predict, images, predicted)

@@ -81,5 +81,5 @@ def draw_explained(name: str, found: Sequence[Explained]) -> "Figure":
         [image for task in found for image in task.images],
         [each for task in found for each in task.maps],
         [caption for task in found for caption in task.captions],
-        title=f"{name}: what {trials} looks at (label: prediction)",
+        title=f"{name}: what {trials} looks at",
     )
