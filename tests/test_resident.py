@@ -14,7 +14,7 @@ from medzoo.training.run import Run
 
 RUNS = {
     "mlp": {"optimizer": "adamw", "schedule": "cosine", "warmup": 0.2},
-    "dropout": {"options": {"dropout": 0.5}, "augmentation": "flips"},
+    "dropout": {"options": {"dropout": 0.5}, "augmentation": "standard"},
     "average": {"ema": 0.9, "optimizer": "momentum", "keep": "last"},
     "sampling": {"imbalance": "balanced_batches", "loss": "cross_entropy"},
     "classes": {"task": "retinamnist", "loss": "weighted_soft_f1"},

@@ -81,6 +81,10 @@ class Augmentation(layers.Layer):
         super().__init__(**kwargs)
         self.preset = preset
         self.layers = self.make_layers(preset)
+        if keras.backend.backend() == "jax":
+            for layer in self.layers:
+                # Keras says no of some, for XLA under TensorFlow.
+                layer.supports_jit = True
 
     @staticmethod
     def make_layers(preset: str) -> list[layers.Layer]:
