@@ -119,17 +119,17 @@ class DynamicWeightAverage(Objective):
 
     def _follow(self, values: Any, present: Any) -> None:
         """Adds a batch to the epoch; at its end, takes new weights."""
+        # JAX wants arrays, where TensorFlow takes variables too.
+        last, old = map(
+            ops.convert_to_tensor, (self.last, self.weights_of_tasks)
+        )
         step = self.step + 1
         sums, counts = self.sums + present * values, self.counts + present
         is_end = ops.equal(step, self.period)
-        means = ops.where(
-            counts > 0, ops.divide_no_nan(sums, counts), self.last
-        )
-        weights = ops.where(
-            is_end, self.weigh(means, self.last), self.weights_of_tasks
-        )
+        means = ops.where(counts > 0, ops.divide_no_nan(sums, counts), last)
+        weights = ops.where(is_end, self.weigh(means, last), old)
         self.weights_of_tasks.assign(weights)
-        self.last.assign(ops.where(is_end, means, self.last))
+        self.last.assign(ops.where(is_end, means, last))
         going_on = ops.cast(ops.logical_not(is_end), "float32")
         self.step.assign(step * going_on)
         self.sums.assign(sums * going_on)
@@ -169,8 +169,9 @@ class SmoothedHarmonicMean(Objective):
         counts = loss.soft_counts(labels, logits)
         # Classes of the tasks that the batch has.
         seen = loss.spread(loss.has_images(counts)) > 0
+        before = ops.convert_to_tensor(self.counts)
         summed = ops.where(
-            seen, self.decay * self.counts + ops.stack(counts), self.counts
+            seen, self.decay * before + ops.stack(counts), before
         )
         f1, known = loss.macro_f1(SoftCounts(*ops.unstack(summed)))
         self.counts.assign(ops.stop_gradient(summed))

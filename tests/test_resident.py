@@ -24,6 +24,12 @@ RUNS = {
         "options": {"trunk": "mlp", "film": True},
         "task_weighting": "dwa",
     },
+    "their harmonic mean": {
+        "task": "breastmnist+retinamnist",
+        "model": "multi_head",
+        "options": {"trunk": "mlp"},
+        "loss": "soft_harmonic_mean",
+    },
     "mixup": {"mix": "mixup", "optimizer": "momentum"},
     "cutmix": {"mix": "cutmix", "augmentation": "flips"},
     "skip_cnn": {"model": "skip_cnn", "width": 4, "options": {"stages": 1}},
