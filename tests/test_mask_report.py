@@ -1,5 +1,7 @@
 """Reports of studies with masks: their columns, intervals and figure."""
 
+import base64
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -89,6 +91,10 @@ def test_a_row_a_run_has_all_scores_of_masks(reported):
 
 def test_the_best_masks_are_drawn_beside_the_true_ones(reported):
     _, _, _, out = reported
+    assert "(masks_of_best.png)" in (out / "toy" / "summary.md").read_text()
+    picture = (out / "toy" / "masks_of_best.png").read_bytes()
+    page = (out / "toy" / "report.html").read_text()
+    assert base64.b64encode(picture).decode() in page
     for kind in ("png", "svg"):
         assert (out / "toy" / f"masks_of_best.{kind}").stat().st_size > 5000
 

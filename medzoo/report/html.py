@@ -1,5 +1,6 @@
 """The page of a study: one HTML file that opens from disk, without network."""
 
+import base64
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ def make_html(
     summary: Table,
     command: str,
     smoke: bool = False,
+    masks: bytes = b"",
 ) -> str:
     """Makes the page of a study.
 
@@ -59,6 +61,7 @@ def make_html(
         summary: The table of trials.
         command: The command that runs the study.
         smoke: Whether the runs are those of a smoke run.
+        masks: A picture of masks as PNG, if there is one.
     """
     facts = list_facts(study, results, command)
     warnings = [SYNTHETIC] * (study.data == "synthetic") + [SMOKE] * smoke
@@ -78,6 +81,7 @@ def make_html(
         score_name=word_score(study.score),
         axes=[*study.axis_names, "", ""],
         best=results[0].trial.name,
+        masks=base64.b64encode(masks).decode(),
         command=command,
         facts={k: v for k, v in facts.items() if k not in _ELSEWHERE},
         fingerprints=_list_fingerprints(results),

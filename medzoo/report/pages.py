@@ -62,11 +62,21 @@ def make_page(
         format_list(list_facts(study, results, command)),
         *word_notes(list_notes(results)),
         format_table(table),
+        *_show_masks(name, results),
         describe_gaps(results),
         f"{_legend(name, study.score)} {INTERVALS} "
         "Every column is explained in [results/README.md](../README.md).",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _show_masks(name: str, results: Iterable[TrialResults]) -> list[str]:
+    """Shows the figure of masks below the table of trials, if there are any."""
+    if name != "summary" or not any(
+        r.segments for t in results for r in t.done
+    ):
+        return []
+    return ["![Truth, prediction and error of masks](masks_of_best.png)"]
 
 
 def _legend(name: str, score: str) -> str:

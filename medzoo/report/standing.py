@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from medzoo.report.matrix import TrialResults
+from medzoo.wording import word_score
 
 
 def describe_standing(results: Sequence[TrialResults]) -> str:
@@ -22,7 +23,8 @@ def describe_standing(results: Sequence[TrialResults]) -> str:
     begun = [trial for trial in results if trial.done]
     if len(begun) < 2:
         return ""
-    scores = np.stack([trial.matrix("macro_f1", "val") for trial in begun])
+    told = word_score(begun[0].score)
+    scores = np.stack([trial.matrix(trial.score, "val") for trial in begun])
     shared = ~np.isnan(scores).any(axis=0)
     if not shared.any():
         return ""
@@ -30,8 +32,9 @@ def describe_standing(results: Sequence[TrialResults]) -> str:
     order = np.argsort(-means, kind="stable")[:10]
     width = max(len(begun[index].trial.name) for index in order)
     lines = [
-        f"Macro F1 on val so far, where all {len(begun)} begun trials are done "
-        f"({shared.sum()} of {shared.size} tasks and seeds):"
+        f"{told[0].upper()}{told[1:]} on val so far, where all {len(begun)} "
+        f"begun trials are done ({shared.sum()} of {shared.size} tasks and "
+        "seeds):"
     ]
     lines += [
         f"{place:>3}. {begun[index].trial.name:<{width}}  {means[index]:.3f}"

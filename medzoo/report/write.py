@@ -87,6 +87,7 @@ def write_report(
         smoke=smoke,
         warnings=warnings,
     )
+    figures = make_figures(study, results, store, statistics, folder)
     page = make_html(
         study,
         results,
@@ -95,9 +96,10 @@ def write_report(
         summary=summary,
         command=command,
         smoke=smoke,
+        masks=figures.get("masks_of_best.png", b""),
     )
     contents["report.html"] = page.encode()
-    contents |= make_figures(study, results, store, statistics, folder)
+    contents |= figures
     for name, content in contents.items():
         replace_file(folder / name, content)
     for name in _OPTIONAL - set(contents):
