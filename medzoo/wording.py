@@ -9,10 +9,11 @@ def word_score(name: str) -> str:
 
     Example:
 
-    >>> word_score("macro_f1"), word_score("balanced_accuracy")
-    ('macro F1', 'balanced accuracy')
+    >>> word_score("macro_f1"), word_score("mean_iou")
+    ('macro F1', 'mean IoU')
     """
-    return name.replace("_f1", " F1").replace("_", " ")
+    words = name.replace("_f1", " F1").replace("_", " ")
+    return words.replace("dice", "Dice").replace("iou", "IoU")
 
 
 def unknown(what: str, received: object, expected: Iterable[str]) -> str:

@@ -91,7 +91,7 @@ def test_few_masks_are_kept_the_best_the_middle_and_the_worst(trained):
     _, record, predictions = trained
     data = load("shapes", "synthetic", 16)
     rows = predictions["shown"]
-    assert 0 < len(rows) <= 6
+    assert 0 < len(rows) <= 3
     np.testing.assert_array_equal(
         predictions["shown_truth"], data.test.masks[rows]
     )
@@ -102,7 +102,7 @@ def test_few_masks_are_kept_the_best_the_middle_and_the_worst(trained):
     counts = np.zeros((9, 2, 2), "int64")
     counts[:, 1, 1] = counts[:, 0, 1] = range(9)
     counts[:, 1, 0] = np.arange(9) ** 2
-    assert pick_examples(counts).tolist() == [1, 2, 4, 5, 7, 8]
+    assert pick_examples(counts).tolist() == [1, 4, 8]
 
 
 def test_labels_and_masks_of_test_wait_until_they_are_asked_for(trained):

@@ -31,8 +31,6 @@ LABEL_SCORES = (
     "cross_entropy",
     "mcc",
 )
-# Images that are kept of the best, of the middle and of the worst.
-_KEPT = 2
 
 
 def each_batch(
@@ -233,16 +231,11 @@ def pick_examples(counts: np.ndarray) -> np.ndarray:
 
     Example:
 
-    >>> dice = np.arange(9)
-    >>> rows = [[[9 - n, 0], [n, n]] for n in dice]
-    >>> pick_examples(np.array(rows)).tolist()[-1]
-    1
+    >>> pick_examples(np.array([[[9, n], [0, 1]] for n in range(5)])).tolist()
+    [0, 2, 4]
     """
     values = mask_scores.dice_of_images(counts)
     order = np.argsort(-values, kind="stable")[: np.sum(~np.isnan(values))]
-    if len(order) <= 3 * _KEPT:
+    if len(order) <= 3:
         return order
-    middle = (len(order) - _KEPT) // 2
-    return np.concatenate(
-        [order[:_KEPT], order[middle : middle + _KEPT], order[-_KEPT:]]
-    )
+    return order[[0, (len(order) - 1) // 2, -1]]

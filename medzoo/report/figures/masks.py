@@ -39,7 +39,8 @@ def draw_masks(
     figure = make_figure(width, 1.2 + len(rows) * (_SIDE + 0.24))
     names = zip(segments[1:], COLOURS, strict=False)
     note = ", ".join(f"{name} {_WORDS[colour]}" for name, colour in names)
-    add_titles(figure, title, shorten(note, 70))
+    note += "; errors: missed blue, added vermilion, mixed up orange"
+    add_titles(figure, title, shorten(note, 95))
     for index, value in enumerate(dice):
         image, truth, mask = (
             found[f"shown_{name}"][index]
