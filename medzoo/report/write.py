@@ -98,12 +98,8 @@ def write_report(
         smoke=smoke,
         masks=figures.get("masks_of_best.png", b""),
     )
-    contents["report.html"] = page.encode()
-    contents |= figures
-    for name, content in contents.items():
-        replace_file(folder / name, content)
-    for name in _OPTIONAL - set(contents):
-        (folder / name).unlink(missing_ok=True)
+    contents |= {"report.html": page.encode(), **figures}
+    _replace_files(folder, contents)
     replace_file(out / "index.html", make_index(out).encode())
     done = sum(len(trial.done) for trial in results)
     failed = sum(len(trial.failed) for trial in results)
@@ -146,6 +142,14 @@ def _make_texts(
     if any(trial.failed for trial in results):
         texts["failed.md"] = list_failures(study, results)
     return {name: text.encode() for name, text in texts.items()}
+
+
+def _replace_files(folder: Path, contents: dict[str, bytes]) -> None:
+    """Puts all files in place, and takes away those that there are no more."""
+    for name, content in contents.items():
+        replace_file(folder / name, content)
+    for name in _OPTIONAL - set(contents):
+        (folder / name).unlink(missing_ok=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:
