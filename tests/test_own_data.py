@@ -13,6 +13,7 @@ from medzoo.data.own.splits import draw_splits
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
 from medzoo.training.run import Run
+from medzoo.training.sources import with_fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -233,3 +234,10 @@ def test_a_study_file_has_a_table_of_data(tmp_path):
     path.write_text(text.replace("resize", "rezise"))
     with pytest.raises(ValueError, match=r"line 2: `data`: Unknown data opt"):
         read_study(path)
+
+
+def test_a_fingerprint_changes_a_run_id_that_was_read_before(tmp_path):
+    make_folder(tmp_path / "x")
+    run = Run(task="x", data=f"folder:{tmp_path / 'x'}", size=8)
+    before = run.run_id
+    assert with_fingerprint(run).run_id != before

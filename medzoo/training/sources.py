@@ -79,7 +79,8 @@ def with_fingerprint(run: "Run") -> "Run":
     if not is_own(run.data):
         return run
     found, _ = find_fingerprint(run.data, run.size, run.data_options)
-    return run.model_copy(update={"fingerprint": found})
+    # A copy would keep the `run_id` that somebody has read already.
+    return type(run)(**{**run.model_dump(), "fingerprint": found})
 
 
 def find_fingerprint(
