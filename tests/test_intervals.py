@@ -105,3 +105,8 @@ def test_weights_are_the_slopes_of_the_harmonic_mean():
     ]
     assert_allclose(weights, slopes, rtol=1e-6)
     assert_allclose(weights @ means, harmonic_mean(means))
+
+
+def test_runs_that_agree_everywhere_have_an_interval_of_no_width():
+    assert half_widths(np.zeros((3, 1)), np.zeros(1)) == 0
+    assert np.isnan(half_widths(np.full((3, 1), np.nan), np.zeros(1)))
