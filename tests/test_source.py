@@ -80,7 +80,7 @@ FAULTS = {
         "seed =",
         "x.toml, line 4: `seed` is not a key of a study. Did you mean `seeds`? "
         "Expected one of: tasks, seeds, data, question, score, baseline, axes, "
-        "fixed, trials, tuned, track.",
+        "fixed, trials, tuned, track, keep.",
     ),
     "no question": (
         'question = "Which?"',
@@ -137,7 +137,7 @@ FAULTS = {
         '"mlp"',
         '"mpl"',
         "x.toml, line 11: `fixed.model`: Unknown model `mpl`. Expected one of: "
-        "mlp, skip_cnn, multi_head, transfer, logistic_regression, knn. "
+        "mlp, skip_cnn, multi_head, unet, transfer, logistic_regression, knn. "
         "Received: model='mpl'. Did you mean `mlp`?",
     ),
     "a value out of range": (
