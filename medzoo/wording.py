@@ -1,7 +1,7 @@
 """Sentences for what was typed wrongly."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 def word_score(name: str) -> str:
@@ -37,3 +37,25 @@ def unknown(what: str, received: object, expected: Iterable[str]) -> str:
         f"Unknown {what} `{received}`. Expected one of: {', '.join(names)}. "
         f"Received: {what}={received!r}.{hint}"
     )
+
+
+def check_names(
+    tables: Mapping[str, Iterable[str]], given: Mapping[str, object]
+) -> None:
+    """Checks that values which are names stand in their tables.
+
+    Args:
+        tables: What each may be, by option; an option that is not given is not
+            checked.
+        given: Values by option.
+
+    Raises:
+        ValueError: For the first name that does not.
+
+    Example:
+
+    >>> check_names({"norm": ("batch", "group")}, {"norm": "group"})
+    """
+    for option, names in tables.items():
+        if option in given and given[option] not in (known := list(names)):
+            raise ValueError(unknown(option, given[option], known))

@@ -87,6 +87,9 @@ def test_a_baseline_sees_features_of_a_trunk(name):
     assert record.status == "done"
     assert record.parameters.trainable == weights
     assert record.parameters.total == 3 * 3 * 3 * 8 + 4 * 8 + weights
+    # Of a stem of stride 2 on 32 pixels, and then of 8 features.
+    products = 8 * (1 if weights else len(data.train))
+    assert record.flops == 2 * (3 * 3 * 3 * 8 * 16 * 16 + products)
 
 
 @pytest.mark.parametrize("name", BASELINES)

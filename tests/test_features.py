@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from medzoo.data.folders import cache_folder
+from medzoo.models.flops import count_flops
 from medzoo.training.evaluate import predict_logits
 from medzoo.training.execute import execute, load_data
 from medzoo.training.features import (
@@ -88,6 +89,7 @@ def test_the_record_counts_the_trunk():
     whole = prepare_model(run, load_data(run))
     assert record.parameters.total == whole.count_params()
     assert record.parameters.trainable == 32 * 2 + 2
+    assert record.flops == count_flops(whole)
 
 
 def test_features_are_made_once_for_runs_that_share_them(cache):

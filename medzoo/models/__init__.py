@@ -3,13 +3,14 @@
 The table holds names only, so that a study is validated without Keras.
 """
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from medzoo.models import trunks, unet_options
-from medzoo.wording import unknown
+from medzoo.wording import check_names, unknown
 
 if TYPE_CHECKING:
     import keras
@@ -62,7 +63,21 @@ MODELS: dict[str, Entry] = {
         "residual stages joined by skips, adaptive pooling, dropout",
         width=32,
         parameters=310_249,
-        options={"dropout": 0.2, "stages": 3, "blocks": 1, "members": 1},
+        options={
+            "dropout": 0.2,
+            "stages": 3,
+            "blocks": 1,
+            "members": 1,
+            "stem": "strided",
+            "block_type": "plain",
+        },
+        check=functools.partial(
+            check_names,
+            {
+                "stem": ("strided", "full", "patch"),
+                "block_type": ("plain", "separable", "bottleneck"),
+            },
+        ),
     ),
     "multi_head": Entry(
         "a trunk of the zoo under one head for each of several tasks",
@@ -138,7 +153,10 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
         raise ValueError(unknown("trunk", trunk, known))
     found = MODELS[trunk]
     return replace(
-        entry, width=found.width, options={**found.options, **entry.options}
+        entry,
+        width=found.width,
+        options={**found.options, **entry.options},
+        check=found.check,
     )
 
 
@@ -179,6 +197,7 @@ def build_model(
         if option not in (*entry.options, *entry.of_data):
             raise ValueError(unknown(f"{name} option", option, entry.options))
     given = {**entry.options, **options}
+    entry.check(given)
     for option in entry.of_loss:
         del given[option]
     module = importlib.import_module(f"medzoo.models.{name}")

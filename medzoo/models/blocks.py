@@ -58,12 +58,28 @@ class MeanLogits(layers.Layer):
 
 
 def residual_block(
-    x: KerasTensor, width: int, *, stride: int, activation: str, name: str
+    x: KerasTensor,
+    width: int,
+    *,
+    stride: int,
+    activation: str,
+    name: str,
+    block_type: str = "plain",
 ) -> KerasTensor:
-    """Joins two 3x3 convolutions with a skip (He et al. 2016, variant v1).
+    """Joins convolutions with a skip (He et al. 2016, variant v1).
 
     The skip is the identity where shapes agree, else a 1x1 convolution after
     average pooling, which loses no position (He et al. 2019, ResNet-D).
+
+    Args:
+        x: Maps of shape `(batch, height, width, channels)`.
+        width: Channels of the result.
+        stride: By how much the maps shrink.
+        activation: Of the hidden layers and of the result.
+        name: Begins the name of every layer.
+        block_type: `plain`, two 3x3 convolutions; `separable`, each of them a
+            depthwise one and a 1x1 (Howard et al. 2017); `bottleneck`, a 3x3 on
+            half of the channels between two 1x1 (He et al. 2016).
     """
     skip = x
     if stride > 1:
@@ -74,10 +90,21 @@ def residual_block(
         skip = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_skip")(
             skip
         )
-    for part, step in (("a", stride), ("b", 1)):
+    steps = _list_steps(width, stride, block_type)
+    for part, (channels, side, step) in steps.items():
+        if block_type == "separable":
+            x = layers.DepthwiseConv2D(
+                side,
+                strides=step,
+                padding="same",
+                use_bias=False,
+                depthwise_initializer="he_normal",
+                name=f"{name}_depthwise_{part}",
+            )(x)
+            side = step = 1
         x = layers.Conv2D(
-            width,
-            3,
+            channels,
+            side,
             strides=step,
             padding="same",
             use_bias=False,
@@ -87,7 +114,17 @@ def residual_block(
         x = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm_{part}")(
             x
         )
-        if part == "a":
-            x = layers.Activation(activation, name=f"{name}_act_a")(x)
-    x = layers.Add(name=f"{name}_join")([x, skip])
-    return layers.Activation(activation, name=f"{name}_act_b")(x)
+        if part == max(steps):
+            x = layers.Add(name=f"{name}_join")([x, skip])
+        x = layers.Activation(activation, name=f"{name}_act_{part}")(x)
+    return x
+
+
+def _list_steps(
+    width: int, stride: int, block_type: str
+) -> dict[str, tuple[int, int, int]]:
+    """Returns channels, kernel and stride of the convolutions of a block."""
+    if block_type == "bottleneck":
+        half = max(1, width // 2)
+        return {"a": (half, 1, 1), "b": (half, 3, stride), "c": (width, 1, 1)}
+    return {"a": (width, 3, stride), "b": (width, 3, 1)}

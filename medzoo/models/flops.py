@@ -14,7 +14,8 @@ def count_flops(model: "keras.Model") -> int:
     and as many additions, `2 k n` operations. Convolutions and dense layers are
     counted; normalisation, activations and pooling are left out, as is usual. A
     step of training takes about three times as many: those of the gradients of
-    inputs and of weights are like the forward ones.
+    inputs and of weights are like the forward ones. A layer that is called
+    several times counts as often.
 
     Args:
         model: Functional, for images of one size.
@@ -29,12 +30,18 @@ def count_flops(model: "keras.Model") -> int:
     >>> count_flops(net) == 2 * (784 * 8 + 8 * 4 + 4 * 2 + 2 * 2)
     True
     """
-    return sum(_count(layer) for layer in model.layers)
+    calls = {
+        layer["config"]["name"]: len(layer.get("inbound_nodes", ())) or 1
+        for layer in model.get_config()["layers"]
+    }
+    return sum(
+        calls.get(layer.name, 1) * _count(layer) for layer in model.layers
+    )
 
 
 def _count(layer: Any) -> int:
     if hasattr(layer, "layers") and hasattr(layer, "output"):
-        return sum(map(_count, layer.layers))
+        return count_flops(layer)
     kernel = getattr(layer, "kernel", None)
     if kernel is None:
         return 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medzoo.wording import unknown
+from medzoo.wording import check_names
 
 PUBLISHER = "https://storage.googleapis.com/tensorflow/keras-applications"
 HEADS = ("linear", "mlp")
@@ -155,11 +155,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     Raises:
         ValueError: For a value that no trunk has.
     """
-    if options["backbone"] not in TRUNKS:
-        raise ValueError(unknown("backbone", options["backbone"], TRUNKS))
+    check_names({"backbone": TRUNKS, "head": HEADS}, options)
     check_features(options)
-    if options["head"] not in HEADS:
-        raise ValueError(unknown("head", options["head"], HEADS))
     freeze = options["freeze"]
     blocks = freeze.isdecimal() and int(freeze) > 0
     if freeze not in ("all", "none", "bn") and not blocks:
@@ -180,10 +177,8 @@ def check_features(options: Mapping[str, Any]) -> None:
     Raises:
         ValueError: For a value that no trunk has.
     """
-    if options["pool"] not in POOLS:
-        raise ValueError(unknown("pool", options["pool"], POOLS))
-    if options.get("views", "plain") not in VIEWS:
-        raise ValueError(unknown("views", options["views"], VIEWS))
+    names = {"pool": POOLS, "views": VIEWS, "backbone": ["none", *TRUNKS]}
+    check_names(names, options)
     if options.get("strength", 0.0) < 0:
         raise ValueError(
             "`strength` must be 0, to choose it on val, or above. "
@@ -191,9 +186,6 @@ def check_features(options: Mapping[str, Any]) -> None:
         )
     if options["backbone"] == "none":
         return
-    if options["backbone"] not in TRUNKS:
-        expected = ["none", *TRUNKS]
-        raise ValueError(unknown("backbone", options["backbone"], expected))
     minimum = TRUNKS[options["backbone"]].minimum
     if options["resize"] and options["resize"] < minimum:
         raise ValueError(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from medzoo.wording import unknown
+from medzoo.wording import check_names
 
 OPTIONS: dict[str, Any] = {
     "levels": 4,
@@ -37,9 +37,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
     >>> check_options({"levels": 4, "norm": "group"})
     """
-    for option, names in _NAMES.items():
-        if options.get(option, names[0]) not in names:
-            raise ValueError(unknown(option, options[option], names))
+    check_names(_NAMES, options)
     for option, (low, high) in _NUMBERS.items():
         if not low <= options.get(option, low) <= high:
             raise ValueError(

@@ -118,6 +118,7 @@ def _rest(record: Record) -> dict[str, Cell]:
         "best_step": record.best_step,
         "parameters": None if count is None else count.total,
         "parameters_trainable": None if count is None else count.trainable,
+        "flops": record.flops,
         "built_width": record.width,
         **{f"{part}_seconds": record.seconds.get(part) for part in SECONDS},
         "images_per_second": record.images_per_second,

@@ -18,7 +18,8 @@ SCORES = (
 )
 # Before them, of runs with masks.
 MASK_SCORES = ("dice", "mean_iou", "dice_per_image", "mean_iou_per_image")
-COSTS = ("parameters", "train_seconds", "images_per_second")
+# `mflops`: millions of operations of one image, forward.
+COSTS = ("parameters", "mflops", "train_seconds", "images_per_second")
 
 
 def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
@@ -120,18 +121,24 @@ def _name_costs(results: Sequence[TrialResults]) -> tuple[str, ...]:
     """Names the costs, beside a net of several tasks those of all nets."""
     if not any(trial.in_all for trial in results):
         return COSTS
-    return ("nets", *(f"{name}_in_all" for name in COSTS[:2]), *COSTS[2:])
+    summed = ("parameters", "train_seconds")
+    return (
+        "nets",
+        *(f"{name}_in_all" if name in summed else name for name in COSTS),
+    )
 
 
 def _costs(trial: TrialResults) -> list[Cell]:
-    """Averages parameters, seconds of training and speed over done runs."""
+    """Averages parameters, operations, seconds and speed over done runs."""
     done, nets = trial.done, trial.nets_told
+    flops = [record.flops for record in done if record.flops is not None]
     totals = [r.parameters.total for r in done if r.parameters is not None]
     seconds = [r.seconds["train"] for r in done if "train" in r.seconds]
     speeds = [r.images_per_second for r in done if r.images_per_second]
     return [
         *[trial.num_nets] * trial.in_all,
         round(nets * sum(totals) / len(totals)) if totals else None,
+        round(sum(flops) / len(flops) / 1e6, 3) if flops else None,
         round(nets * sum(seconds) / len(seconds), 3) if seconds else None,
         round(sum(speeds) / len(speeds), 1) if speeds else None,
     ]

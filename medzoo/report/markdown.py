@@ -11,6 +11,7 @@ from medzoo.report.tables import Cell, Table, is_empty
 _FORMATS = {
     "parameters": "{:,}",
     "parameters_in_all": "{:,}",
+    "mflops": "{:,.2f}",
     "train_seconds": "{:.1f}",
     "images_per_second": "{:,.0f}",
     "p_holm": "{:.3f}",

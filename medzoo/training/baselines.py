@@ -8,7 +8,7 @@ import numpy as np
 
 from medzoo.data.split import Dataset, Split
 from medzoo.training.evaluate import predict_logits, to_probabilities
-from medzoo.training.features import Features
+from medzoo.training.features import Features, trunk_flops
 from medzoo.training.prepare import class_counts, make_loss
 from medzoo.training.record import Parameters
 from medzoo.training.run import Run
@@ -64,6 +64,17 @@ class Baseline:
         smooth = (self.votes * found + even) / (self.votes + self.spread)
         logits = np.log(np.maximum(smooth, LEAST))
         return logits.reshape(len(images), -1, self.num_classes).mean(axis=1)
+
+    def count_flops(self, data: Dataset) -> int:
+        """Counts the operations of an image, those of the trunk included.
+
+        A class is one product with its coefficients for each view, a neighbour
+        one with its features.
+        """
+        fitted = getattr(self.classifier[-1], "coef_", None)
+        views = data.train.images.shape[1] if data.train.images.ndim == 3 else 1
+        size = data.train.images.size if fitted is None else views * fitted.size
+        return 2 * size + trunk_flops(data)
 
     def count_parameters(self, data: Dataset) -> Parameters:
         """Counts the weights that were fitted, and those of the trunk."""

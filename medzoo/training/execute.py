@@ -126,6 +126,7 @@ def _execute_baseline(
     record = describe(run, baseline.count_parameters(data), data)
     record.status = "done" if read_test else "trained"
     record.chosen = baseline.chosen
+    record.flops = baseline.count_flops(data)
     predictions = score_val(record, baseline, data)
     if read_test:
         predictions = score_test(record, data, predictions)

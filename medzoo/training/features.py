@@ -17,6 +17,7 @@ from filelock import FileLock
 from medzoo.data.folders import cache_folder, writing
 from medzoo.data.resplit import resplit
 from medzoo.data.split import Dataset, Split
+from medzoo.models.flops import count_flops
 from medzoo.models.trunks import require_weights
 from medzoo.tasks import SPLITS
 from medzoo.training.evaluate import predict_logits
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import keras
 
 # Part of every key. Raise it when a trunk would give other features.
-FEATURES_VERSION = 1
+FEATURES_VERSION = 2
 # Options that decide the features, beside the weights.
 _OPTIONS = ("backbone", "taps", "pool", "resize", "views")
 # Images between two writes, so that memory does not grow with the split.
@@ -41,9 +42,16 @@ class Features(Dataset):
 
     Args:
         trunk_parameters: Weights of the trunk that made them, all frozen.
+        trunk_flops: Operations of that trunk for an image, all its views.
     """
 
     trunk_parameters: int = 0
+    trunk_flops: int = 0
+
+
+def trunk_flops(data: Dataset) -> int:
+    """Returns the operations that made the features of an image, if any."""
+    return data.trunk_flops if isinstance(data, Features) else 0
 
 
 def load_features(run: Run, load: Callable[[Run], Dataset]) -> Dataset:
@@ -108,7 +116,8 @@ def with_features(run: Run, data: Dataset) -> Dataset:
     values: dict[str, Any] = vars(data) | {
         name: _read(folder, name, data) for name in SPLITS
     }
-    return Features(**values, trunk_parameters=facts["trunk_parameters"])
+    counts = {name: facts[name] for name in ("trunk_parameters", "trunk_flops")}
+    return Features(**values, **counts)
 
 
 def attach_trunk(run: Run, data: Dataset, head: "keras.Model") -> "keras.Model":
@@ -178,7 +187,11 @@ def _make(
         },
     )
     model.compile(jit_compile=name_device() != "cpu")
-    facts = {**about, "trunk_parameters": model.count_params()}
+    facts = {
+        **about,
+        "trunk_parameters": model.count_params(),
+        "trunk_flops": count_flops(model),
+    }
     with (
         writing(folder),
         tempfile.TemporaryDirectory(

@@ -47,6 +47,8 @@ class Record(BaseModel):
             `val_dice` and `val_joint`.
         best_step: Step whose weights were evaluated.
         parameters: Total and trainable weights.
+        flops: Operations of one image, forward, those of a frozen trunk
+            included (`medzoo.models.flops`).
         width: Width that the model was built with.
         chosen: What a baseline chose on val, such as `C`.
         seconds: By part: `build`, `first_step`, `train`, `evaluate`, `total`.
@@ -78,6 +80,7 @@ class Record(BaseModel):
     history: list[dict[str, float | None]] = []
     best_step: int | None = None
     parameters: Parameters | None = None
+    flops: int | None = None
     width: int | None = None
     chosen: dict[str, float] = {}
     seconds: dict[str, float] = {}

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data.split import Dataset
-from medzoo.training.features import Features
+from medzoo.models.flops import count_flops
+from medzoo.training.features import Features, trunk_flops
 from medzoo.training.fit import Entry, State, Trainer
 from medzoo.training.machine import list_versions, peak_memory_mb
 from medzoo.training.multi_task import net_of
@@ -53,6 +54,7 @@ class Session:
         self.data = data
         self.trainer = trainer(model, data, run)
         self.record = describe(run, _count_parameters(model, data), data)
+        self.record.flops = count_flops(net_of(model)) + trunk_flops(data)
         self.record.width = find_width(run, data)
         if state is not None:
             self._go_on(state)
