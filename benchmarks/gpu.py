@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from measures.cases import NUM_CLASSES, SHAPE, make_images
 from measures.limit import measure_limit
-from measures.nets import NUM_CLASSES, SHAPE, make_data
 from measures.times import (
     Times,
     make_run,
@@ -61,7 +61,7 @@ def main() -> None:
     limit = measure_limit(3)
     most = max(limit["matrix"], limit["convolution"])
     for name, width in options.nets:
-        large = make_data(options.large)
+        large = make_images(options.large)
         run = make_run(name, width, options.large_epochs)
         rows += word_task(
             run,
@@ -72,7 +72,7 @@ def main() -> None:
             },
             most,
         )
-        small = make_data(options.small)
+        small = make_images(options.small)
         runs = [
             make_run(name, width, options.small_epochs, seed=seed)
             for seed in range(options.stack)

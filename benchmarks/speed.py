@@ -4,9 +4,10 @@
 
 Each network in a process of its own: images a second in training and inference
 beside plain Keras `fit` on arrays and with `tf.data`; the ways take turns, and
-the fastest turn of each counts. The limit is what a large matrix product and a
-large convolution reach in the same run. All with one thread on a CPU, as a run
-of a study has it.
+the fastest turn of each counts. Where PyTorch is installed, the same layers in
+a plain loop of it take theirs in one more process. The limit is what a large
+matrix product and a large convolution reach in the same run. All with one
+thread on a CPU, as a run of a study has it.
 """
 
 import argparse
@@ -18,22 +19,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from measures.cases import CASES
+from measures.in_torch import measure_torch
 from measures.limit import measure_limit
-from measures.nets import BATCH_SIZE, SHAPE, measure_net
+from measures.nets import measure_net
 from measures.steps import measure_parts
 
 from medzoo.study.worker import set_threads
 
-CASES = [
-    *(("mlp", width) for width in (16, 32, 64, 512)),
-    *(("skip_cnn", width) for width in (16, 32, 64)),
-]
 NETS = (
     "| net | parameters | MFLOP an image | medzoo | `fit` | `fit`, `tf.data` "
-    "| share of peak | inference | `predict` | share of peak "
-    "| first step, s | memory, MB |\n"
+    "| PyTorch | share of peak | inference | `predict` | PyTorch "
+    "| share of peak | first step, s | memory, MB |\n"
     "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: "
-    "| ---: | ---: |"
+    "| ---: | ---: | ---: | ---: |"
 )
 PARTS = (
     "| net | batch | step, ms | batches | rates | network |\n"
@@ -49,10 +48,10 @@ def main() -> None:
         print(json.dumps(measure(options)))
         return
     limit = _in_a_process("limit")
-    nets = {
-        f"{name}, {width}": _in_a_process(f"{name}:{width}")
-        for name, width in CASES
-    }
+    nets = {}
+    for index, case in enumerate(CASES):
+        nets[case.name] = found = _in_a_process(f"net:{index}")
+        found["torch"] = _in_a_process(f"torch:{index}")
     page = write_page(limit, nets, _in_a_process("parts"), options)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page)
@@ -65,9 +64,10 @@ def measure(options: argparse.Namespace) -> Any:
         return measure_limit(3 * options.turns)
     if options.case == "parts":
         return measure_parts(options.turns)
-    name, width = options.case.split(":")
-    return measure_net(
-        name, int(width), turns=options.turns, seconds=options.seconds
+    way, index = options.case.split(":")
+    measure_case = measure_torch if way == "torch" else measure_net
+    return measure_case(
+        CASES[int(index)], turns=options.turns, seconds=options.seconds
     )
 
 
@@ -86,7 +86,9 @@ def write_page(
 ) -> str:
     """Writes the tables."""
     most = max(limit["matrix"], limit["convolution"])
-    versions = ", ".join(f"{n} {v}" for n, v in limit["versions"].items())
+    versions = dict(limit["versions"])
+    for found in nets.values():
+        versions |= found["torch"].get("versions", {})
     rows = [_word_net(name, found, most) for name, found in nets.items()]
     return "\n".join(
         [
@@ -94,17 +96,20 @@ def write_page(
             "",
             f"- Command: `python {' '.join(sys.argv)}`",
             f"- Date: {datetime.now(UTC):%Y-%m-%d}",
-            f"- Versions: {versions}",
+            "- Versions: "
+            + ", ".join(f"{name} {said}" for name, said in versions.items()),
             f"- Device: {limit['device']}, {platform.machine()}, one thread on "
             "a CPU",
             f"- Limit, measured in the same run: matrix product "
             f"{limit['matrix'] / 1e9:,.1f} GFLOP/s, 3x3 convolution "
             f"{limit['convolution'] / 1e9:,.1f} GFLOP/s; shares are of the "
             "larger one",
-            f"- Images {SHAPE}, batch {BATCH_SIZE}, Adam, cross entropy; "
-            f"images/s of the fastest of {options.turns} turns of about "
-            f"{options.seconds:g} s each; a step of training counts three "
-            "times the operations of the forward pass",
+            "- Images of 28 px and 3 channels in batches of 128, where nothing "
+            "else is said; `unet` in batches of 8, `transfer` (MobileNet 0.25, "
+            "all of it trained) of 32. Adam, cross entropy; images/s of the "
+            f"fastest of {options.turns} turns of about {options.seconds:g} s "
+            "each; a step of training counts three times the operations of "
+            "the forward pass",
             "- First step: from building the net to the end of its first step, "
             "with the import of Keras. Memory: peak of the process by then",
             "",
@@ -114,7 +119,8 @@ def write_page(
             "## Where a step goes",
             "",
             "Medians. Batches: the order of images and their gathering; rates: "
-            "setting the learning rate; network: `train_on_batch`.",
+            "setting a learning rate that changes at each step (a constant one "
+            "is set once); network: `train_on_batch`.",
             "",
             PARTS,
             *map(_word_parts, parts),
@@ -124,17 +130,20 @@ def write_page(
 
 
 def _word_net(name: str, found: dict[str, Any], limit: float) -> str:
-    speed, flops = found["speed"], found["flops"]
+    speed, flops = found["speed"] | found["torch"]["speed"], found["flops"]
+    see = "inference" if "inference" in speed else "predict"
     words = {way: f"{value:,.0f}" for way, value in speed.items()}
     cells = [
         name,
         f"{found['parameters']:,}",
         f"{flops / 1e6:.2f}",
-        *(words.get(way, "-") for way in ("medzoo", "fit", "tf.data")),
+        *(words.get(way, "-") for way in ("medzoo", "fit", "tf.data", "torch")),
         f"{3 * flops * speed['medzoo'] / limit:.1%}",
-        words["inference"],
-        words["predict"],
-        f"{flops * speed['inference'] / limit:.1%}",
+        *(
+            words.get(w, "-")
+            for w in ("inference", "predict", "torch inference")
+        ),
+        f"{flops * speed[see] / limit:.1%}",
         f"{found['first_step']:.1f}",
         f"{found['memory']:,.0f}",
     ]

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from measures.nets import NUM_CLASSES, SHAPE
+from measures.cases import NUM_CLASSES, SHAPE
 
 from medzoo.data.split import Dataset
 from medzoo.training.run import Run

@@ -32,7 +32,7 @@ def count_flops(model: "keras.Model") -> int:
     """
     calls = {
         layer["config"]["name"]: len(layer.get("inbound_nodes", ())) or 1
-        for layer in model.get_config()["layers"]
+        for layer in model.get_config().get("layers", ())
     }
     return sum(
         calls.get(layer.name, 1) * _count(layer) for layer in model.layers

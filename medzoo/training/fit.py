@@ -23,7 +23,7 @@ from medzoo.training.evaluate import (
 from medzoo.training.mixing import mix_batch
 from medzoo.training.moving import move_batch
 from medzoo.training.multi_task import make_batches
-from medzoo.training.optimizers import set_rates
+from medzoo.training.optimizers import change_rates
 from medzoo.training.run import Run
 from medzoo.training.segmentation import look_at_masks
 
@@ -183,7 +183,8 @@ class Trainer:
         """Does one step and returns its loss."""
         train = self.data.train
         started = time.perf_counter()
-        set_rates(self.model.optimizer, self.run, self.step, self.num_steps)
+        optimizer = self.model.optimizer
+        change_rates(optimizer, self.run, self.step, self.num_steps)
         batch = gather(train, indices)
         for change in (mix_batch, move_batch):
             batch = change(*batch, run=self.run, step=self.step)

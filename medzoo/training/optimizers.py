@@ -76,6 +76,20 @@ def set_rates(
         variable.assign(rate)
 
 
+def change_rates(
+    optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
+) -> None:
+    """Sets those rates that change with this step; at the first one, all.
+
+    An assignment takes a tenth of a step of a small network.
+    """
+    rates = rates_at(optimizer, run, step, num_steps)
+    before = rates_at(optimizer, run, step - 1, num_steps) if step else []
+    for at, (variable, rate) in enumerate(rates):
+        if not before or before[at][1] != rate:
+            variable.assign(rate)
+
+
 def learning_rate_at(
     step: int,
     num_steps: int,

@@ -1,0 +1,74 @@
+"""The MLP and the skip CNN in plain PyTorch, with a plain loop.
+
+The same layers as `medzoo/models/mlp.py` and `medzoo/models/skip_cnn.py` have
+by default, so that both have the same weights and the same work to do.
+"""
+
+import torch
+from torch import nn
+
+
+class Block(nn.Module):
+    def __init__(self, inputs, width, stride):
+        super().__init__()
+        self.conv_a = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
+        self.norm_a = nn.BatchNorm2d(width)
+        self.conv_b = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm_b = nn.BatchNorm2d(width)
+        self.skip = nn.Sequential()
+        if stride > 1:
+            self.skip.append(nn.AvgPool2d(stride, ceil_mode=True))
+        if inputs != width:
+            self.skip.append(nn.Conv2d(inputs, width, 1, bias=False))
+
+    def forward(self, x):
+        y = torch.relu(self.norm_a(self.conv_a(x)))
+        return torch.relu(self.norm_b(self.conv_b(y)) + self.skip(x))
+
+
+class SkipCNN(nn.Module):
+    def __init__(self, shape, num_classes, width):
+        super().__init__()
+        self.stem = nn.Conv2d(shape[-1], width, 3, 2, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.stages = nn.Sequential(
+            Block(width, width, 1),
+            Block(width, 2 * width, 2),
+            Block(2 * width, 4 * width, 2),
+        )
+        self.dropout = nn.Dropout(0.2)
+        self.logits = nn.Linear(8 * width, num_classes)
+
+    def forward(self, x):
+        x = self.stages(torch.relu(self.norm(self.stem(x))))
+        x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
+        return self.logits(self.dropout(x))
+
+
+def build_mlp(shape, num_classes, width):
+    sizes = [shape[0] * shape[1] * shape[2], width, width // 2, width // 4]
+    layers = [nn.Flatten()]
+    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], num_classes))
+
+
+NETS = {"mlp": build_mlp, "skip_cnn": SkipCNN}
+
+
+def train_epoch(net, optimizer, images, labels, batch_size):
+    net.train()
+    for rows in torch.randperm(len(images)).split(batch_size):
+        x = images[rows].float() / 127.5 - 1
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(net(x), labels[rows])
+        loss.backward()
+        optimizer.step()
+
+
+@torch.no_grad()
+def predict(net, images, batch_size):
+    net.eval()
+    return torch.cat(
+        [net(x.float() / 127.5 - 1) for x in images.split(batch_size)]
+    )
