@@ -9,6 +9,7 @@ from medzoo.study.job import Job
 from medzoo.study.means import STACK, Means
 from medzoo.study.order import Queue
 from medzoo.training.alike import stack_key
+from medzoo.training.machine import name_backend
 from medzoo.training.run import Run
 
 FIRST = {"task": "breastmnist", "model": "mlp"}
@@ -125,7 +126,7 @@ def test_finished_runs_of_a_stack_that_was_interrupted_are_kept(pretended):
 
 def test_stacks_are_for_gpus_under_jax(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
     assert Means().find_stack(100) == 1
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     assert Means().find_stack(100) == STACK
@@ -134,6 +135,27 @@ def test_stacks_are_for_gpus_under_jax(monkeypatch):
     assert Means(stack="8").find_stack(3) == 8
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert Means().find_stack(100) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "backend"),
+    [
+        ('{"backend": "jax"}', "jax"),
+        ('{"floatx": "float32"}', "tensorflow"),
+        ("{", "tensorflow"),
+        (None, "tensorflow"),
+    ],
+)
+def test_the_backend_is_the_one_that_keras_takes(
+    text, backend, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if text is not None:
+        (tmp_path / "keras.json").write_text(text)
+    assert name_backend() == backend
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    assert name_backend() == "torch"
 
 
 @pytest.mark.parametrize(

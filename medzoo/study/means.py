@@ -1,7 +1,6 @@
 """How a study is executed: by whom, for how long, how stubbornly."""
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 
 from medzoo.study.runner import Executor
 from medzoo.study.shard import Shard, take_shard
+from medzoo.training.machine import name_backend
 from medzoo.training.run import Run
 
 # Runs in a stack unless somebody says how many.
@@ -94,7 +94,7 @@ class Means:
         >>> Means(stack="off").find_stack(100)
         1
         """
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        backend = name_backend()
         if self.stack == "off":
             return 1
         if self.stack == "auto":
