@@ -81,6 +81,8 @@ class Augmentation(layers.Layer):
         super().__init__(**kwargs)
         self.preset = preset
         self.layers = self.make_layers(preset)
+        for layer in self.layers:
+            layer.dtype_policy = self.dtype_policy
         if keras.backend.backend() == "jax":
             for layer in self.layers:
                 # Keras says no of some, for XLA under TensorFlow.

@@ -23,9 +23,13 @@ def images_input(
             f"channels. Received: input_shape={input_shape}."
         )
     inputs = Input(input_shape, dtype="uint8", name="images")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(inputs)
+    # A policy of mixed precision is for what is learnt: places of pixels need
+    # more than the 8 bits of bfloat16.
+    x = layers.Rescaling(
+        1 / 127.5, offset=-1.0, dtype="float32", name="rescale"
+    )(inputs)
     if augmentation != "none":
-        x = Augmentation(augmentation, name="augmentation")(x)
+        x = Augmentation(augmentation, dtype="float32", name="augmentation")(x)
     return inputs, x
 
 

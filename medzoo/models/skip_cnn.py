@@ -78,7 +78,9 @@ def build(
         )
     outputs = logits[0]
     if members > 1:
-        outputs = MeanLogits(name="members")(ops.stack(logits, axis=1))
+        outputs = MeanLogits(dtype="float32", name="members")(
+            ops.stack(logits, axis=1)
+        )
     return Model(inputs, outputs, name="skip_cnn")
 
 

@@ -111,7 +111,7 @@ def build(
         dropout = 0.0
     logits = logits_head(x, num_classes, dropout=dropout)
     if views != "plain":
-        logits = MeanLogits(name="views")(logits)
+        logits = MeanLogits(dtype="float32", name="views")(logits)
     return Model(inputs, logits, name="transfer")
 
 

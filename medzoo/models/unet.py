@@ -85,7 +85,9 @@ def build(
     border = _find_border(input_shape, levels, pad)
     inputs, x = images_input(input_shape, "none")
     if augmentation != "none":
-        x = PixelAugmentation(augmentation, name="augmentation")(x)
+        x = PixelAugmentation(
+            augmentation, dtype="float32", name="augmentation"
+        )(x)
     if border:
         x = layers.ZeroPadding2D(border, name="pad")(x)
     style = {"activation": activation, "norm": norm}

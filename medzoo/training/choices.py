@@ -1,5 +1,6 @@
 """The names that fields of a run may take, readable without Keras."""
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 
@@ -106,4 +107,16 @@ IMBALANCES = {
     "balanced_batches": "sampling",
     "focal": "loss",
     "logit_adjustment": "loss",
+}
+
+# The table of each field of a run whose value is a name.
+TABLES: dict[str, Collection[str]] = {
+    "activation": ACTIVATIONS,
+    "augmentation": AUGMENTATIONS,
+    "imbalance": IMBALANCES,
+    "loss": LOSSES,
+    "mix": MIXES,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "task_weighting": TASK_WEIGHTINGS,
 }

@@ -75,7 +75,7 @@ def is_cacheable(run: Run) -> bool:
         return False
     frozen = run.options.get("freeze", "all") == "all"
     moved = run.augmentation != "none" or run.mix != "none" or run.flip_test
-    return frozen and not moved
+    return frozen and not moved and run.precision == "float32"
 
 
 def with_features(run: Run, data: Dataset) -> Dataset:

@@ -51,7 +51,11 @@ def check_baseline(model: str, asked: Mapping[str, Any]) -> None:
             f"`{model}` has no imbalance of {imbalance}. Expected one of: "
             f"{', '.join(fitting)}. Received: imbalance={imbalance!r}."
         )
-    for name in ("augmentation", "mix", "ema", "flip_test", "parameters"):
+    refused = (
+        *("augmentation", "mix", "ema", "flip_test", "parameters"),
+        "precision",
+    )
+    for name in refused:
         if name in asked:
             raise ValueError(
                 f"`{model}` is fitted once to images as they are. Expected no "

@@ -6,8 +6,10 @@ schedule or budget alone have the same graph: they take over the model that was
 traced first, and give it the fresh values of all its variables.
 """
 
+import contextlib
 import random
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -221,15 +223,31 @@ def name_device() -> str:
 
 def build_network(run: Run, data: Dataset, width: int) -> "keras.Model":
     """Builds the model of a run, not compiled, with weights of its own."""
-    return build_model(
-        run.model,
-        _heads(data),
-        input_shape=data.input_shape,
-        width=width,
-        activation=run.activation,
-        augmentation=choose_preset(run.task, run.augmentation),
-        **_options(run, data),
-    )
+    with _policy(
+        "mixed_bfloat16" if run.precision == "bfloat16" else "float32"
+    ):
+        return build_model(
+            run.model,
+            _heads(data),
+            input_shape=data.input_shape,
+            width=width,
+            activation=run.activation,
+            augmentation=choose_preset(run.task, run.augmentation),
+            **_options(run, data),
+        )
+
+
+@contextlib.contextmanager
+def _policy(name: str) -> Iterator[None]:
+    """Lets layers that are built compute in the dtypes of a policy."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def _copy_values(

@@ -16,16 +16,7 @@ from pydantic import (
 
 from medzoo.data.own.options import make_canonical
 from medzoo.models import find_entry
-from medzoo.training.choices import (
-    ACTIVATIONS,
-    AUGMENTATIONS,
-    IMBALANCES,
-    LOSSES,
-    MIXES,
-    OPTIMIZERS,
-    SCHEDULES,
-    TASK_WEIGHTINGS,
-)
+from medzoo.training.choices import OPTIMIZERS, TABLES
 from medzoo.training.heads import check_heads, list_tasks
 from medzoo.training.pairs import check_pairs
 from medzoo.training.sources import check_source, check_task
@@ -33,16 +24,6 @@ from medzoo.wording import unknown
 
 # Part of every run_id. Raise it when the same run would train differently.
 RUN_VERSION = 1
-_TABLES: dict[str, Any] = {
-    "activation": ACTIVATIONS,
-    "augmentation": AUGMENTATIONS,
-    "imbalance": IMBALANCES,
-    "loss": LOSSES,
-    "mix": MIXES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "task_weighting": TASK_WEIGHTINGS,
-}
 
 
 class Run(BaseModel):
@@ -97,6 +78,8 @@ class Run(BaseModel):
             macro F1; never if left out.
         keep: Which weights are evaluated: of the `best` check on val by macro
             F1 (ties: the lower loss), or the `last`.
+        precision: What layers compute in: `float32`, or `bfloat16` with
+            weights, images and logits in `float32`.
         ema: Decay a step of the average of weights that is evaluated in place
             of the weights themselves, 0 to 1; 0 for none.
         flip_test: Averages the logits over the flips that the task allows.
@@ -146,6 +129,7 @@ class Run(BaseModel):
     steps: int | None = Field(None, ge=1)
     patience: int | None = Field(None, ge=1)
     keep: Literal["best", "last"] = "best"
+    precision: Literal["float32", "bfloat16"] = "float32"
     ema: float = Field(0.0, ge=0, lt=1)
     flip_test: bool = False
     adjust: Literal["none", "prior"] = "none"
@@ -157,10 +141,10 @@ class Run(BaseModel):
         check_source(value)
         return value
 
-    @field_validator(*_TABLES)
+    @field_validator(*TABLES)
     @classmethod
     def _check_name(cls, value: str, info: Any) -> str:
-        table = _TABLES[info.field_name]
+        table = TABLES[info.field_name]
         if value not in table:
             raise ValueError(unknown(info.field_name, value, table))
         return value
