@@ -64,7 +64,8 @@ def score_masks(counts: ndarray) -> dict[str, float | None]:
 
     Returns:
         Pooled over the images: `dice`, the mean over the foreground of
-        `2 TP / (2 TP + FP + FN)`; over all segments `mean_iou`, that of `TP /
+        `2 TP / (2 TP + FP + FN)`, and `foreground_dice`, that of the whole
+        foreground as one segment; over all segments `mean_iou`, that of `TP /
         (TP + FP + FN)`, and `mask_precision`, `mask_recall` and `mask_f1`, the
         macro means as scikit-learn takes them with `zero_division=0`;
         `mask_mcc`, Matthews' correlation; `pixel_accuracy`. Per image:
@@ -89,6 +90,7 @@ def score_masks(counts: ndarray) -> dict[str, float | None]:
     there = labels + marks > 0
     return {
         "dice": _mean(_dice(pooled)[1:]),
+        "foreground_dice": _mean(_dice(_merge_foreground(pooled))[1:]),
         "mean_iou": _mean(_iou(pooled)),
         "mask_precision": _mean((hits / np.maximum(marks, 1))[there]),
         "mask_recall": _mean((hits / np.maximum(labels, 1))[there]),
@@ -124,6 +126,12 @@ def dice_of_images(counts: ndarray) -> ndarray:
     array([0.66666667,        nan])
     """
     return _row_means(_dice(counts)[:, 1:])
+
+
+def _merge_foreground(counts: ndarray) -> ndarray:
+    """Makes the background and the rest two segments."""
+    rows = np.stack([counts[0], counts[1:].sum(axis=0)])
+    return np.stack([rows[:, 0], rows[:, 1:].sum(axis=1)], axis=1)
 
 
 def _margins(counts: ndarray) -> tuple[ndarray, ndarray, ndarray]:

@@ -11,7 +11,7 @@ from medzoo.mask_scores import count, score_masks
 from medzoo.report.by_run import make_runs
 from medzoo.report.by_trial import list_scores
 from medzoo.report.image_variance import bootstrap_masks
-from medzoo.report.matrix import gather
+from medzoo.report.matrix import gather, read_results
 from medzoo.report.write import write_report
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
@@ -68,6 +68,24 @@ def reported(tmp_path_factory):
         store.write(record, predictions)
     out = folder / "results"
     return study, store, write_report(study, store, out, command="make"), out
+
+
+def test_a_score_that_came_later_is_read_from_the_counts(tmp_path):
+    study, store = make_masked_study(), Store(tmp_path / "runs")
+    _, run = expand(study)[0]
+    predictions = predict(run.seed, 0.2)
+    found = score_masks(predictions["test_counts"])
+    early = {k: v for k, v in found.items() if k != "foreground_dice"}
+    record = make_record(run, 1.0, segments=SEGMENTS)
+    record.scores["test"] |= early | {"dice": 0.25}
+    store.write(record, predictions)
+    (trial, *_) = read_results(study, store)
+    (read,) = trial.done
+    assert (
+        read.scores["test"]["foreground_dice"] == found["foreground_dice"] > 0
+    )
+    assert read.scores["test"]["dice"] == 0.25
+    assert read.scores["val"] == record.scores["val"]
 
 
 def test_dice_and_iou_stand_beside_macro_f1(reported):

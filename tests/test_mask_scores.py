@@ -35,6 +35,7 @@ def test_pooled_scores_are_those_of_scikit_learn(seed):
     macro = {"average": "macro", "zero_division": 0}
     expected = {
         "dice": metrics.f1_score(*both, labels=[1, 2], **macro),
+        "foreground_dice": metrics.f1_score(both[0] > 0, both[1] > 0),
         "mean_iou": metrics.jaccard_score(*both, **macro),
         "mask_precision": metrics.precision_score(*both, **macro),
         "mask_recall": metrics.recall_score(*both, **macro),

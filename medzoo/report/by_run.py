@@ -23,6 +23,7 @@ SCORES = (
 # Behind them, if a run has masks.
 MASK_SCORES = (
     "dice",
+    "foreground_dice",
     "mean_iou",
     "mask_precision",
     "mask_recall",

@@ -17,7 +17,13 @@ SCORES = (
     "cross_entropy",
 )
 # Before them, of runs with masks.
-MASK_SCORES = ("dice", "mean_iou", "dice_per_image", "mean_iou_per_image")
+MASK_SCORES = (
+    "dice",
+    "foreground_dice",
+    "mean_iou",
+    "dice_per_image",
+    "mean_iou_per_image",
+)
 # `mflops`: millions of operations of one image, forward.
 COSTS = ("parameters", "mflops", "train_seconds", "images_per_second")
 

@@ -156,7 +156,7 @@ def _balanced_accuracy(counts: np.ndarray) -> np.ndarray:
     return (hits / np.maximum(support, 1)).sum(axis=-1) / present
 
 
-_OF_MASKS = ("dice", "mean_iou")
+_OF_MASKS = ("dice", "foreground_dice", "mean_iou")
 _SCORES = {"macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy}
 
 

@@ -141,9 +141,9 @@ class Document(Scope):
     """All that may stand in a study file."""
 
     question: str = Field(min_length=1)
-    score: Literal["macro_f1", "balanced_accuracy", "dice", "mean_iou"] = (
-        "macro_f1"
-    )
+    score: Literal[
+        "macro_f1", "balanced_accuracy", "dice", "foreground_dice", "mean_iou"
+    ] = "macro_f1"
     baseline: _Table = {}
     axes: Annotated[
         list[_Grid],
