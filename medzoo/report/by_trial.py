@@ -57,12 +57,13 @@ def make_summary(
     compared = statistics.baseline is not None
     names = list_scores(results)
     rest = tuple(score for score in names if score != statistics.score)
+    costs = _name_costs(results)
     rows: list[list[Cell]] = [
         [
             *_place(statistics, trial.trial.name),
             *_compare(statistics.trials[trial.trial.name]) * compared,
             *(mean_over_tasks(trial.matrix(score)) for score in rest),
-            *_costs(trial),
+            *(_costs(trial)[name] for name in costs),
             len(trial.done),
             len(trial.failed),
         ]
@@ -72,7 +73,7 @@ def make_summary(
         *("best", "harmonic_mean", statistics.score),
         *("difference", "p_holm") * compared,
         *rest,
-        *_name_costs(results),
+        *costs,
         *("runs_done", "runs_failed"),
     )
     return _lead(Table(columns, rows), results, axis_names)
@@ -124,30 +125,36 @@ def make_per_task(
 
 
 def _name_costs(results: Sequence[TrialResults]) -> tuple[str, ...]:
-    """Names the costs, beside a net of several tasks those of all nets."""
+    """Names the costs, beside a net of several tasks those of all nets.
+
+    Records made before operations were counted have none to tell.
+    """
+    counted = any(r.flops is not None for trial in results for r in trial.done)
+    names = [name for name in COSTS if counted or name != "mflops"]
     if not any(trial.in_all for trial in results):
-        return COSTS
+        return tuple(names)
     summed = ("parameters", "train_seconds")
-    return (
-        "nets",
-        *(f"{name}_in_all" if name in summed else name for name in COSTS),
-    )
+    return "nets", *(f"{n}_in_all" if n in summed else n for n in names)
 
 
-def _costs(trial: TrialResults) -> list[Cell]:
+def _costs(trial: TrialResults) -> dict[str, Cell]:
     """Averages parameters, operations, seconds and speed over done runs."""
     done, nets = trial.done, trial.nets_told
     flops = [record.flops for record in done if record.flops is not None]
     totals = [r.parameters.total for r in done if r.parameters is not None]
     seconds = [r.seconds["train"] for r in done if "train" in r.seconds]
     speeds = [r.images_per_second for r in done if r.images_per_second]
-    return [
-        *[trial.num_nets] * trial.in_all,
-        round(nets * sum(totals) / len(totals)) if totals else None,
-        round(sum(flops) / len(flops) / 1e6, 3) if flops else None,
-        round(nets * sum(seconds) / len(seconds), 3) if seconds else None,
-        round(sum(speeds) / len(speeds), 1) if speeds else None,
-    ]
+    count = round(nets * sum(totals) / len(totals)) if totals else None
+    time = round(nets * sum(seconds) / len(seconds), 3) if seconds else None
+    return {
+        "nets": trial.num_nets,
+        **dict.fromkeys(("parameters", "parameters_in_all"), count),
+        "mflops": round(sum(flops) / len(flops) / 1e6, 3) if flops else None,
+        **dict.fromkeys(("train_seconds", "train_seconds_in_all"), time),
+        "images_per_second": (
+            round(sum(speeds) / len(speeds), 1) if speeds else None
+        ),
+    }
 
 
 def _lead(
