@@ -179,7 +179,13 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
 
 # What a field or an option is where it is not used.
 _OFF = ("None", "none", "False", "0", "0.0", "")
-_NEUTRAL = {("trunk_rate", "1.0"), ("members", "1")}
+_NEUTRAL = {
+    ("trunk_rate", "1.0"),
+    ("members", "1"),
+    ("precision", "float32"),
+    ("stem", "strided"),
+    ("block_type", "plain"),
+}
 
 
 def describe_failure(record: Record) -> str:
