@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from report_records import (
     SCORES,
@@ -14,7 +15,10 @@ from report_records import (
     make_study,
 )
 
+from medzoo.report.figures.explained import write_explained
 from medzoo.report.write import write_report
+from medzoo.study.expand import expand
+from medzoo.study.kept import find_folder
 from medzoo.study.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -105,6 +109,20 @@ def test_smoke_runs_are_reported_apart_and_said_to_be_so(tmp_path):
     page = (tmp_path / "results" / "toy_smoke" / "summary.md").read_text()
     assert page.startswith("**Smoke run")
     assert "steps 2" in page
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+def test_explained_images_are_those_of_the_runs_reported(smoke, tmp_path):
+    study, store = make_study(), Store(tmp_path / "runs")
+    run = expand(study, smoke=smoke)[0].run
+    folder = find_folder(study, store, smoke=smoke) / run.run_id
+    folder.mkdir(parents=True)
+    images, maps = np.zeros((1, 8, 8, 1), "uint8"), np.eye(8)[None]
+    write_explained(folder, images=images, maps=maps, captions=["an image"])
+    for asked in (False, True):
+        report(study, {}, tmp_path, smoke=asked)
+    (picture,) = (tmp_path / "results").glob("*/explained.png")
+    assert picture.parent.name == ("toy_smoke" if smoke else "toy")
 
 
 def test_a_study_without_records_has_a_report(tmp_path):

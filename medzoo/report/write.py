@@ -87,7 +87,9 @@ def write_report(
         smoke=smoke,
         warnings=warnings,
     )
-    figures = make_figures(study, results, store, statistics, folder)
+    figures = make_figures(
+        study, results, store, statistics, folder, smoke=smoke
+    )
     page = make_html(
         study,
         results,

@@ -57,6 +57,8 @@ def make_figures(
     store: Store,
     statistics: StudyStatistics,
     folder: Path,
+    *,
+    smoke: bool = False,
 ) -> dict[str, bytes]:
     """Makes the files of the figures that make sense for a study.
 
@@ -69,13 +71,16 @@ def make_figures(
         store: Where the predictions are.
         statistics: Of the trials.
         folder: Where the files of the last report lie.
+        smoke: Whether the runs are those of a smoke run.
 
     Returns:
         The content of each file by its name.
     """
-    key = _make_key(study, results, statistics, find_folder(study, store))
+    models = find_folder(study, store, smoke=smoke)
+    key = _make_key(study, results, statistics, models)
     files = {}
-    for name, draw in _choose(study, results, store, statistics).items():
+    drawings = _choose(study, results, store, statistics, models)
+    for name, draw in drawings.items():
         old = [_read(folder / f"{name}.{kind}", key) for kind in KINDS]
         if None in old:
             figure = draw()
@@ -90,6 +95,7 @@ def _choose(
     results: Sequence[TrialResults],
     store: Store,
     statistics: StudyStatistics,
+    models: Path,
 ) -> dict[str, "Callable[[], Figure]"]:
     """Picks what makes sense, by name; nothing is drawn yet."""
     bind = functools.partial
@@ -113,7 +119,7 @@ def _choose(
         figures["critical_difference"] = bind(
             draw_critical_difference, study, ranks
         )
-    if found := read_explained(results, find_folder(study, store)):
+    if found := read_explained(results, models):
         figures["explained"] = bind(draw_explained, study.name, found)
     if masked := _find_masks(results[0], store):
         record, predictions = masked
