@@ -1,3 +1,4 @@
+import base64
 import csv
 import re
 import subprocess
@@ -123,6 +124,8 @@ def test_explained_images_are_those_of_the_runs_reported(smoke, tmp_path):
         report(study, {}, tmp_path, smoke=asked)
     (picture,) = (tmp_path / "results").glob("*/explained.png")
     assert picture.parent.name == ("toy_smoke" if smoke else "toy")
+    page = picture.with_name("report.html").read_text()
+    assert base64.b64encode(picture.read_bytes()).decode() in page
 
 
 def test_a_study_without_records_has_a_report(tmp_path):

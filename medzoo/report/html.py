@@ -2,8 +2,9 @@
 
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -46,7 +47,7 @@ def make_html(
     summary: Table,
     command: str,
     smoke: bool = False,
-    masks: bytes = b"",
+    figures: Mapping[str, bytes] = MappingProxyType({}),
 ) -> str:
     """Makes the page of a study.
 
@@ -61,7 +62,8 @@ def make_html(
         summary: The table of trials.
         command: The command that runs the study.
         smoke: Whether the runs are those of a smoke run.
-        masks: A picture of masks as PNG, if there is one.
+        figures: Files by name; of these, the pictures of masks and of
+            explained images are shown.
     """
     facts = list_facts(study, results, command)
     warnings = [SYNTHETIC] * (study.data == "synthetic") + [SMOKE] * smoke
@@ -81,7 +83,8 @@ def make_html(
         score_name=word_score(study.score),
         axes=[*study.axis_names, "", ""],
         best=results[0].trial.name,
-        masks=base64.b64encode(masks).decode(),
+        masks=_embed(figures, "masks_of_best"),
+        explained=_embed(figures, "explained"),
         command=command,
         facts={k: v for k, v in facts.items() if k not in _ELSEWHERE},
         fingerprints=_list_fingerprints(results),
@@ -142,6 +145,11 @@ def _pair_up(record: Record) -> Iterable[tuple[str, str]]:
     tasks, found = record.run.tasks, record.data_fingerprint
     several = len(tasks) > 1
     return zip(tasks, found.split("+") if several else [found], strict=False)
+
+
+def _embed(figures: Mapping[str, bytes], name: str) -> str:
+    """Writes a picture as text; nothing if there is none."""
+    return base64.b64encode(figures.get(f"{name}.png", b"")).decode()
 
 
 def _plain_words(text: str) -> str:

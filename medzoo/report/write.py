@@ -98,7 +98,7 @@ def write_report(
         summary=summary,
         command=command,
         smoke=smoke,
-        masks=figures.get("masks_of_best.png", b""),
+        figures=figures,
     )
     contents |= {"report.html": page.encode(), **figures}
     _replace_files(folder, contents)
