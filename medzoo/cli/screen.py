@@ -15,7 +15,6 @@ from rich.progress import (
 )
 
 from medzoo.cli.kept import keep_models
-from medzoo.report.matrix import read_results
 from medzoo.report.trackers import Tracking
 from medzoo.report.write import Report, write_report
 from medzoo.study.contests import list_units, name_runs
@@ -78,11 +77,10 @@ def run_on_screen(
     except Stopped:
         console.print("Stopped at the first failed run.")
     report = write_report(study, store, out, command=command, smoke=smoke)
-    results = read_results(study, store, smoke=smoke)
-    tracking.finish(results, report.paths)
+    tracking.finish(report.results, report.paths)
     if rounds.models:
         kept = keep_models(
-            results,
+            report.results,
             store,
             rounds.models,
             keep=means.keep,

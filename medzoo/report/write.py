@@ -30,6 +30,7 @@ class Report:
         paths: The files, in the order in which a reader wants them.
         summary: The table of trials.
         verdict: What may be concluded, in one to three sentences.
+        results: The trials in the order of the study.
         runs_done: Runs with scores.
         runs_failed: Runs that failed or diverged.
         runs_missing: Runs without a record.
@@ -39,6 +40,7 @@ class Report:
     paths: tuple[Path, ...]
     summary: Table
     verdict: str
+    results: list[TrialResults]
     runs_done: int
     runs_failed: int
     runs_missing: int
@@ -70,9 +72,9 @@ def write_report(
         command: The command that runs the study, as the pages show it.
         smoke: Whether to report the runs of a smoke run.
     """
-    results = rank(read_results(study, store, smoke=smoke))
+    found = read_results(study, store, smoke=smoke)
+    results = rank(found)
     folder = out / (f"{study.name}_smoke" if smoke else study.name)
-    folder.mkdir(parents=True, exist_ok=True)
     baseline = study.baseline.name if study.baseline else None
     statistics = summarise(results, store, baseline)
     summary = make_summary(results, study.axis_names, statistics)
@@ -109,6 +111,7 @@ def write_report(
         paths=tuple(folder / name for name in contents),
         summary=summary,
         verdict=statistics.verdict,
+        results=found,
         runs_done=done,
         runs_failed=failed,
         runs_missing=sum(trial.num_asked for trial in results) - done - failed,
@@ -148,6 +151,7 @@ def _make_texts(
 
 def _replace_files(folder: Path, contents: dict[str, bytes]) -> None:
     """Puts all files in place, and takes away those that there are no more."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         replace_file(folder / name, content)
     for name in _OPTIONAL - set(contents):
