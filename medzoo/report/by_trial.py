@@ -84,7 +84,7 @@ def list_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
 
     The loss of masks on test is not known, as their logits are not kept.
     """
-    if not any(record.segments for trial in results for record in trial.done):
+    if not any(trial.has_masks for trial in results):
         return SCORES
     return MASK_SCORES + tuple(score for score in SCORES if score != "loss")
 

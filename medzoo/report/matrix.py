@@ -64,6 +64,11 @@ class TrialResults:
         return self._with_status("failed", "diverged")
 
     @property
+    def has_masks(self) -> bool:
+        """Says whether a run that is done makes masks."""
+        return any(record.segments for record in self.done)
+
+    @property
     def nets_told(self) -> int:
         """Number of nets that its costs are told for."""
         return self.num_nets if self.in_all else 1

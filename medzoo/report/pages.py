@@ -72,11 +72,9 @@ def make_page(
 
 def _show_masks(name: str, results: Iterable[TrialResults]) -> list[str]:
     """Shows the figure of masks below the table of trials, if there are any."""
-    if name != "summary" or not any(
-        r.segments for t in results for r in t.done
-    ):
-        return []
-    return ["![Truth, prediction and error of masks](masks_of_best.png)"]
+    masked = any(trial.has_masks for trial in results)
+    picture = "![Truth, prediction and error of masks](masks_of_best.png)"
+    return [picture] * (masked and name == "summary")
 
 
 def _legend(name: str, score: str) -> str:
