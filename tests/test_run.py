@@ -42,6 +42,16 @@ def test_the_id_survives_a_round_trip():
     assert Run.model_validate_json(run.model_dump_json()).run_id == run.run_id
 
 
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_copy_has_the_id_of_its_own_fields(deep):
+    run = Run(task="breastmnist")
+    assert run.run_id  # Is kept from now on, but not by its copies.
+    assert run.model_copy(deep=deep) == run
+    copy = run.model_copy(update={"seed": 1}, deep=deep)
+    assert copy == Run(task="breastmnist", seed=1)
+    assert copy != run
+
+
 def test_ids_never_change_unnoticed():
     """A changed id orphans every stored record: raise RUN_VERSION knowingly."""
     assert Run(task="breastmnist").run_id == "fa8ff28ef38c56b0"

@@ -18,11 +18,13 @@ BASELINE_IMBALANCES = {
 
 
 def check_pairs(run: "Run") -> None:
-    """Checks imbalance, the rates of a trunk, baselines, and masks.
+    """Checks budget, size, imbalance, rates of a trunk, baselines and masks.
 
     Raises:
-        ValueError: For what the model or the loss of the run has no place for.
+        ValueError: For what is asked twice, or what the model or the loss of
+            the run has no place for.
     """
+    check_once(run)
     if run.head_first or run.trunk_rate != 1:
         check_rates(run.model, run.options)
     check_imbalance(
@@ -31,6 +33,25 @@ def check_pairs(run: "Run") -> None:
     check_masks(run)
     if get_entry(run.model).baseline:
         check_baseline(run.model, run.model_dump(exclude_defaults=True))
+
+
+def check_once(run: "Run") -> None:
+    """Refuses a second budget, and a second size of the model.
+
+    Raises:
+        ValueError: For two of either.
+    """
+    if run.epochs is not None and run.steps is not None:
+        raise ValueError(
+            "A run has one budget. Expected `epochs` or `steps`, not both. "
+            f"Received: epochs={run.epochs}, steps={run.steps}."
+        )
+    if run.width is not None and run.parameters is not None:
+        raise ValueError(
+            "A model has one size. Expected `width` or `parameters`, not "
+            f"both. Received: width={run.width}, "
+            f"parameters={run.parameters}."
+        )
 
 
 def check_baseline(model: str, asked: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -196,19 +196,16 @@ class Run(BaseModel):
     def _check_pairs(self) -> "Run":
         check_task(self.task, self.data, self.size)
         check_heads(self)
-        if self.epochs is not None and self.steps is not None:
-            raise ValueError(
-                "A run has one budget. Expected `epochs` or `steps`, not both. "
-                f"Received: epochs={self.epochs}, steps={self.steps}."
-            )
-        if self.width is not None and self.parameters is not None:
-            raise ValueError(
-                "A model has one size. Expected `width` or `parameters`, not "
-                f"both. Received: width={self.width}, "
-                f"parameters={self.parameters}."
-            )
         check_pairs(self)
         return self
+
+    def model_copy(
+        self, *, update: Mapping[str, Any] | None = None, deep: bool = False
+    ) -> Self:
+        """Copies the fields; a copy has the `run_id` of its own fields."""
+        copy = super().model_copy(update=update, deep=deep)
+        vars(copy).pop("run_id", None)
+        return copy
 
     @property
     def tasks(self) -> tuple[str, ...]:

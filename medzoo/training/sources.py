@@ -79,8 +79,7 @@ def with_fingerprint(run: "Run") -> "Run":
     if not is_own(run.data):
         return run
     found, _ = find_fingerprint(run.data, run.size, run.data_options)
-    # A copy would keep the `run_id` that somebody has read already.
-    return type(run)(**{**run.model_dump(), "fingerprint": found})
+    return run.model_copy(update={"fingerprint": found})
 
 
 def find_fingerprint(
