@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from medzoo.losses import build_loss
+from medzoo.losses import build_loss, weighted_mean
 
 # A logit that has no share in a softmax, and is still finite.
 _NEVER = -1e9
@@ -190,11 +190,6 @@ class TaskLoss(keras.losses.Loss):
             ops.matmul(values, tasks) for values in (weights * costs, weights)
         )
         return ops.divide_no_nan(sums, totals)
-
-
-def weighted_mean(values: Any, weights: Any) -> Any:
-    """Returns `sum_t w_t v_t / sum_t w_t`, and 0 where all weights are 0."""
-    return ops.divide_no_nan(ops.sum(weights * values), ops.sum(weights))
 
 
 def harmonic_mean(f1: Any, present: Any) -> Any:

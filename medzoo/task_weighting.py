@@ -12,12 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from medzoo.task_losses import (
-    SoftCounts,
-    TaskLoss,
-    harmonic_mean,
-    weighted_mean,
-)
+from medzoo.losses import weighted_mean
+from medzoo.task_losses import SoftCounts, TaskLoss, harmonic_mean
 
 
 class Objective(keras.layers.Layer):

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from medzoo.task_losses import weighted_mean
+from medzoo.losses import weighted_mean
 from medzoo.task_weighting import balance_norms, project_conflicts
 
 
