@@ -17,6 +17,7 @@ from medzoo.mask_losses import (
     pixel_cross_entropy,
     tversky,
 )
+from medzoo.training import choices
 
 every_loss = pytest.mark.parametrize("name", MASK_LOSSES)
 # One image of one row: labels 0, 0, 1.
@@ -78,6 +79,10 @@ def test_a_segment_that_is_absent_is_left_out_of_the_mean():
         for c in (0, 1)
     ]
     assert_allclose(dice(masks, logits), 1 - np.mean(each))
+
+
+def test_names_are_those_of_the_choices():
+    assert tuple(MASK_LOSSES) == choices.MASK_LOSSES
 
 
 @every_loss
