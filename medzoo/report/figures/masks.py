@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 _SIDE, _GAP = 1.35, 0.08
 _COLUMNS = ("image", "truth", "prediction", "error")
+_WORDS = dict(
+    zip(
+        COLOURS,
+        ("blue", "vermilion", "green", "purple", "orange", "sky blue"),
+        strict=True,
+    )
+)
 _MISSED, _ADDED, _OTHER = COLOURS[0], COLOURS[1], COLOURS[4]
 
 
@@ -63,15 +70,6 @@ def draw_masks(
                 text = f"test image {rows[index]}: Dice {value:.2f}"
                 axis.set_title(text, size=7, loc="left", pad=2)
     return figure
-
-
-_WORDS = dict(
-    zip(
-        COLOURS,
-        ("blue", "vermilion", "green", "purple", "orange", "sky blue"),
-        strict=True,
-    )
-)
 
 
 def _paint(mask: np.ndarray) -> np.ndarray:
