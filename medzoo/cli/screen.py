@@ -1,8 +1,9 @@
 """A study on the screen: a bar, a line a finished run, the table at last."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import (
@@ -31,7 +32,8 @@ from medzoo.tasks import word_tasks
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
-Entry = Mapping[str, float | None]
+if TYPE_CHECKING:
+    from medzoo.training.evaluate import Scores
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
@@ -210,7 +212,7 @@ def _line(name: str, record: Record) -> str:
     return f"{where}: failed, {error.get('type')}: {error.get('message')}"
 
 
-def word_val(found: Entry) -> str:
+def word_val(found: "Scores") -> str:
     """Words the scores on val that are shown on the way."""
     parts = [
         f"{name} {found[key] or 0:.3f}"
