@@ -7,7 +7,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from medzoo.losses import BatchLoss, cross_entropy
+from medzoo.losses import (
+    BatchLoss,
+    as_weights,
+    cross_entropy,
+    prepare,
+    weighted_mean,
+)
 from medzoo.wording import unknown
 
 
@@ -60,7 +66,12 @@ def effective_number(
 
 
 def focal(
-    labels: Any, logits: Any, *, output: str = "softmax", gamma: float = 2.0
+    labels: Any,
+    logits: Any,
+    *,
+    output: str = "softmax",
+    gamma: float = 2.0,
+    class_weights: Sequence[float] | None = None,
 ) -> Any:
     """Averages `-(1 - p_t)^gamma log p_t` over the labelled images.
 
@@ -74,6 +85,8 @@ def focal(
         output: What turns logits into probabilities: `softmax` or `sigmoid`.
         gamma: How much images that are right already count less; with 0 it is
             the cross entropy.
+        class_weights: Weight of an image by its class; the mean is a weighted
+            one.
 
     Returns:
         A scalar, 0 or more, and 0 when no image of the batch is labelled.
@@ -88,18 +101,14 @@ def focal(
 
     - [Lin et al., 2017](https://arxiv.org/abs/1708.02002).
     """
-    labels, logits = map(ops.convert_to_tensor, (labels, logits))
-    dtype = keras.backend.result_type(logits.dtype, "float32")
-    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
-    logits = ops.cast(logits, dtype)
-    one_hot = ops.one_hot(labels, logits.shape[-1], dtype=dtype)
+    one_hot, logits = prepare(labels, logits)
     if output == "softmax":
         log_p = ops.sum(one_hot * ops.log_softmax(logits), -1, keepdims=True)
     else:
         log_p = ops.log_sigmoid((2 * one_hot - 1) * logits)
     costs = ops.mean(-((1 - ops.exp(log_p)) ** gamma) * log_p, axis=-1)
-    labelled = ops.sum(one_hot, axis=-1)
-    return ops.divide_no_nan(ops.sum(labelled * costs), ops.sum(labelled))
+    weights = ops.sum(one_hot * as_weights(class_weights, one_hot), axis=-1)
+    return weighted_mean(costs, weights)
 
 
 def logit_adjusted(

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from medzoo import imbalance
 from medzoo.losses import (
     BatchLoss,
     as_weights,
@@ -134,11 +135,9 @@ def focal(
 
     - [Lin et al., 2017](https://arxiv.org/abs/1708.02002).
     """
-    one_hot, logits = prepare(*_flatten(masks, logits))
-    log_p = ops.sum(one_hot * ops.log_softmax(logits), axis=-1)
-    costs = -((1 - ops.exp(log_p)) ** gamma) * log_p
-    weights = ops.sum(one_hot * as_weights(class_weights, one_hot), axis=-1)
-    return weighted_mean(costs, weights)
+    return imbalance.focal(
+        *_flatten(masks, logits), gamma=gamma, class_weights=class_weights
+    )
 
 
 def pixel_cross_entropy(

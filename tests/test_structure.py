@@ -24,7 +24,7 @@ ROOMS = {
     "joint_losses": {"losses", "wording"},
     "task_losses": {"losses", "wording"},
     "task_weighting": {"losses", "task_losses", "wording"},
-    "mask_losses": {"losses", "wording"},
+    "mask_losses": {"losses", "imbalance", "wording"},
     "mask_scores": {"scores", "wording"},
     "metrics": {"wording"},
     "imbalance": {"losses", "wording"},
