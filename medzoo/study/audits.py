@@ -16,7 +16,7 @@ def keep_audit(store: Store, summary: Mapping[str, Any]) -> Path:
         summary: Has a `fingerprint` and the `line` that reports show.
     """
     path = _path(store, str(summary["fingerprint"]))
-    _write(path, json.dumps(summary, indent=1).encode())
+    store.write_text(path, json.dumps(summary, indent=1))
     return path
 
 
@@ -25,7 +25,7 @@ def copy_audits(source: Store, into: Store) -> None:
     for path in sorted((source.folder / "audits").glob("*.json")):
         target = into.folder / "audits" / path.name
         if not target.exists():
-            _write(target, path.read_bytes())
+            into.write_text(target, path.read_text())
 
 
 def find_leaks(store: Store, fingerprints: Iterable[str]) -> list[str]:
@@ -44,13 +44,6 @@ def find_leaks(store: Store, fingerprints: Iterable[str]) -> list[str]:
         except (OSError, ValueError, KeyError):
             continue  # Not audited.
     return [line for line in lines if line]
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def _path(store: Store, fingerprint: str) -> Path:
