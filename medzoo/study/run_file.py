@@ -10,7 +10,7 @@ from pydantic import ValidationError
 import medzoo
 from medzoo.models import get_entry
 from medzoo.study.keys import FIELDS
-from medzoo.study.source import Place, Source, describe, key_of, not_listed
+from medzoo.study.source import Place, Source, find_faults, key_of, not_listed
 from medzoo.study.trials import run_values
 from medzoo.training.run import Run
 from medzoo.training.sources import name_task, with_fingerprint
@@ -97,7 +97,8 @@ def read_run(
         try:
             return with_fingerprint(Run(**arguments, **scope))
         except ValidationError as error:
-            faults = _wrong_values(error, values)
+            places: dict[str, Place] = {key: (key,) for key in values}
+            faults = find_faults(error, places, ())
     raise ValueError(
         "\n".join(
             str(origin[key].fault(((key,), sentence)))
@@ -144,17 +145,3 @@ def _unknown_keys(values: dict[str, Any]) -> list[tuple[Place, str]]:
         for key in values
         if key not in known
     ]
-
-
-def _wrong_values(
-    error: ValidationError, values: dict[str, Any]
-) -> list[tuple[Place, str]]:
-    """Words each fault, with the key that it is about."""
-    faults = []
-    for e in error.errors():
-        # A rule about several fields names them in its sentence.
-        keys = [str(key) for key in e["loc"] if key in values]
-        keys += [key for key in values if f"{key}=" in e["msg"]]
-        place: Place = (keys[0],) if keys else ()
-        faults.append((place, describe(e, place or e["loc"])))
-    return faults

@@ -14,7 +14,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from medzoo.study.document import Scope, Value
 from medzoo.study.find import find_file, list_files
 from medzoo.study.keys import wrong_keys
-from medzoo.study.source import Place, Source, describe, key_of, not_listed
+from medzoo.study.source import (
+    Place,
+    Source,
+    describe,
+    find_faults,
+    key_of,
+    not_listed,
+)
 from medzoo.study.space import Dimension, list_grid, probe
 from medzoo.study.trials import run_values
 from medzoo.training.run import Run
@@ -191,9 +198,5 @@ def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
         try:
             Run(**document.first_cell(), **run_values(every))
         except ValidationError as error:
-            for found in error.errors():
-                keys = [str(key) for key in found["loc"] if key in places]
-                keys += [key for key in places if f"{key}=" in found["msg"]]
-                place = places[keys[0]] if keys else (table,)
-                faults.append((place, describe(found, place)))
+            faults += find_faults(error, places, (table,))
     return faults

@@ -3,11 +3,12 @@
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 # The keys and list positions that lead to a value: ("axes", 0, "optimizer").
@@ -47,6 +48,26 @@ def describe(error: ErrorDetails, place: Place) -> str:
     text = re.sub(r"^\w+ should", f"{key} must", text)
     name = key.strip("`").rpartition(".")[2]
     return f"{text}. Received: {name}={error['input']!r}."
+
+
+def find_faults(
+    error: ValidationError, places: Mapping[str, Place], otherwise: Place
+) -> list[tuple[Place, str]]:
+    """Words each error of a run, with the place of the key that it is about.
+
+    Args:
+        error: What `Run` raised.
+        places: Where each key of the run stands.
+        otherwise: The place of what is about none of them.
+    """
+    found = []
+    for e in error.errors():
+        # A rule about several fields names them in its sentence.
+        keys = [str(key) for key in e["loc"] if key in places]
+        keys += [key for key in places if f"{key}=" in e["msg"]]
+        place = places[keys[0]] if keys else otherwise
+        found.append((place, describe(e, place or e["loc"])))
+    return found
 
 
 @dataclass(frozen=True)

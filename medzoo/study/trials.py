@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from medzoo.study.document import Document, Value
 from medzoo.study.keys import FIELDS, wrong_keys
-from medzoo.study.source import Place, Source, describe, key_of, not_listed
+from medzoo.study.source import Place, Source, find_faults, key_of, not_listed
 from medzoo.training.run import Run
 
 
@@ -120,12 +120,7 @@ class _Draft:
         try:
             return Run(**document.first_cell(), **run_values(values))
         except ValidationError as error:
-            for e in error.errors():
-                # A rule about several fields names them in its sentence.
-                keys = [str(key) for key in e["loc"] if key in places]
-                keys += [key for key in places if f"{key}=" in e["msg"]]
-                place = places[keys[0]] if keys else self.place
-                faults.append((place, describe(e, place)))
+            faults = find_faults(error, places, self.place)
             raise source.fault(*faults) from None
 
 
