@@ -59,12 +59,8 @@ def measure(run: Run) -> Pace:
     if get_entry(run.model).baseline:
         seconds = execute(run, read_test=False)[0].seconds["total"]
         return Pace(0.0, 0.0, 0.0, seconds, len(data.train), megabytes)
-    values = run.model_dump() | {
-        "epochs": None,
-        "steps": STEPS,
-        "patience": None,
-    }
-    short = Run(**values)
+    budget = {"epochs": None, "steps": STEPS, "patience": None}
+    short = run.model_copy(update=budget)
     trainer = choose_trainer(data)(prepare_model(short, data), data, short)
     trainer.train(until=1)
     first = dict(trainer.seconds)
