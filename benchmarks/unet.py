@@ -27,8 +27,9 @@ import psutil
 from medzoo.data import load
 from medzoo.data.batches import batch_indices, gather
 from medzoo.data.masks import MaskedDataset, MaskedSplit
-from medzoo.data.shapes import CLASSES, SEGMENTS, make_shapes
+from medzoo.data.shapes import SEGMENTS, make_shapes
 from medzoo.study.worker import set_threads
+from medzoo.tasks import SHAPES
 from medzoo.training.run import Run
 
 SIDE = 256
@@ -110,7 +111,7 @@ def make_data(num_images: int, size: int) -> MaskedDataset:
         )
     )
     return MaskedDataset(
-        "shapes", CLASSES, train, val, test, "made", segments=SEGMENTS
+        "shapes", SHAPES.classes, train, val, test, "made", segments=SEGMENTS
     )
 
 

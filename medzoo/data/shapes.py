@@ -14,7 +14,6 @@ from medzoo.data.stream import Stream
 # Part of every fingerprint. Raise it when other images are made.
 VERSION = 1
 SEGMENTS = ("background", "disc", "bar")
-CLASSES = ("without", "with")
 
 # Lengths are 1024ths of the side.
 _SIDE = 1024
