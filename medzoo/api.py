@@ -109,7 +109,7 @@ def run_study(
         means=Means(workers=workers, keep=study.keep),
         track=study.track,
     )
-    folder = f"{study.name}_smoke" if smoke else study.name
+    folder = study.folder_name(smoke=smoke)
     return pd.read_csv(Path(out) / folder / "summary.csv")
 
 

@@ -74,7 +74,7 @@ def write_report(
     """
     found = read_results(study, store, smoke=smoke)
     results = rank(found)
-    folder = out / (f"{study.name}_smoke" if smoke else study.name)
+    folder = out / study.folder_name(smoke=smoke)
     baseline = study.baseline.name if study.baseline else None
     statistics = summarise(results, store, baseline)
     summary = make_summary(results, study.axis_names, statistics)

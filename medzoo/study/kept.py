@@ -16,8 +16,7 @@ def find_folder(study: Study, store: Store, *, smoke: bool = False) -> Path:
     Studies share records, but not models: what one of them no longer needs may
     be the best of another.
     """
-    name = f"{study.name}_smoke" if smoke else study.name
-    return store.folder / "models" / name
+    return store.folder / "models" / study.folder_name(smoke=smoke)
 
 
 def with_models(jobs: Sequence[Job], folder: Path) -> list[Job]:

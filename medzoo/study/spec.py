@@ -67,6 +67,10 @@ class Study:
             return self.seeds
         return tuple(self.tuned.tune_seeds)
 
+    def folder_name(self, *, smoke: bool) -> str:
+        """Names what is written of it; a smoke run has a folder of its own."""
+        return f"{self.name}_smoke" if smoke else self.name
+
     def override(
         self,
         *,

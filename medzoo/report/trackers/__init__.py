@@ -120,7 +120,7 @@ class Tracking:
         names = tuple(names)
         for name in names:
             _require(name)
-        self._name = f"{study.name}_smoke" if smoke else study.name
+        self._name = study.folder_name(smoke=smoke)
         self._store = store
         self._trackers: dict[str, Tracker] = {}
         self._errors: dict[str, tuple[type[Exception], ...]] = {}
