@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from medzoo.models import trunks, unet_options
+from medzoo.models import trunk_options, unet_options
 from medzoo.wording import check_names, unknown
 
 if TYPE_CHECKING:
@@ -105,14 +105,14 @@ MODELS: dict[str, Entry] = {
             "head": "linear",
             "dropout": 0.2,
         },
-        check=trunks.check_options,
+        check=trunk_options.check_options,
     ),
     "logistic_regression": Entry(
         "scikit-learn's, on features of a trunk; C is given or chosen on val",
         width=None,
         parameters=222_585,
         options={**_FEATURES, "views": "plain", "strength": 0.0},
-        check=trunks.check_features,
+        check=trunk_options.check_features,
         baseline=True,
     ),
     "knn": Entry(
@@ -120,7 +120,7 @@ MODELS: dict[str, Entry] = {
         width=None,
         parameters=218_544,
         options=_FEATURES,
-        check=trunks.check_features,
+        check=trunk_options.check_features,
         baseline=True,
     ),
 }

@@ -6,7 +6,8 @@ from keras import Input, KerasTensor, Model, layers, ops
 
 from medzoo.models.blocks import MeanLogits, images_input, logits_head
 from medzoo.models.pretrained import build_trunk, freeze_trunk
-from medzoo.models.trunks import FLIPS, TRUNKS, check_options
+from medzoo.models.trunk_options import FLIPS, check_options
+from medzoo.models.trunks import TRUNKS
 
 
 def build(

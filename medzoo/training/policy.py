@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from medzoo.models.trunks import FLIPS
+from medzoo.models.trunk_options import FLIPS
 from medzoo.training.run import Run
 
 Symmetry = Literal["any", "mirror", "fixed"]
