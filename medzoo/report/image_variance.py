@@ -81,8 +81,8 @@ def read_replicates(
     It lies beside the record as `<run_id>.boot.npy`, with the name of the task
     in it if there are several, and of a score other than macro F1: the score
     itself, then the replicates. A file that belongs to another value than the
-    record's is made anew, so a run that was
-    executed again is never given old replicates.
+    record's is made anew, so a run that was executed again is never given old
+    replicates.
 
     Returns:
         Shape `(NUM_REPLICATES,)`; `None` if the run is not done, or its
