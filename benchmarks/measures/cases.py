@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medzoo.data.masks import MaskedDataset, MaskedSplit
-from medzoo.data.shapes import CLASSES, SEGMENTS, make_shapes
+from medzoo.data.shapes import SEGMENTS, make_shapes
 from medzoo.data.split import Dataset, Split
+from medzoo.tasks import SHAPES
 from medzoo.training.run import Run
 
 SHAPE, NUM_CLASSES = (28, 28, 3), 9
@@ -54,7 +55,7 @@ def make_data(case: Case, num_images: int) -> Dataset:
         made = [make_shapes(0, n, case.side) for n in (num_images, few)]
         train, val = (MaskedSplit(x, y, masks) for x, masks, y in made)
         return MaskedDataset(
-            "shapes", CLASSES, train, val, val, "made", segments=SEGMENTS
+            "shapes", SHAPES.classes, train, val, val, "made", segments=SEGMENTS
         )
     return make_images(num_images, case.shape, few)
 
