@@ -48,10 +48,12 @@ def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
     from medzoo.data import load
     from medzoo.data.own.load import describe_rows, load_own
     from medzoo.data.own.options import make_canonical
-    from medzoo.tasks import NAMES
+    from medzoo.tasks import NAMES, SHAPES
 
     if what.endswith(".toml"):
         return _look_at_study(what, size, options)
+    if what == SHAPES.name:
+        return Looked(load(what, "synthetic", size=size or 28), [])
     if what in NAMES:
         from medzoo.data.files import require_files
 

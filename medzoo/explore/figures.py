@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.explore.mask_figure import draw_segments
 from medzoo.explore.statistics import BINS, ClassLook, Look
 from medzoo.report.figures.style import (
     COLOURS,
@@ -36,11 +37,14 @@ def make_figures(look: Look, title: str) -> dict[str, bytes]:
     Returns:
         PNG files by name.
     """
-    return {
-        "counts.png": render(_draw_counts(look, title), "png"),
-        "samples.png": render(_draw_samples(look, title), "png"),
-        "histograms.png": render(_draw_histograms(look, title), "png"),
-    }
+    figures = {}
+    if look.num_labelled():
+        figures["counts"] = _draw_counts(look, title)
+        figures["samples"] = _draw_samples(look, title)
+        figures["histograms"] = _draw_histograms(look, title)
+    if look.masks is not None:
+        figures["masks"] = draw_segments(look.masks, title)
+    return {f"{name}.png": render(f, "png") for name, f in figures.items()}
 
 
 def _draw_counts(look: Look, title: str) -> "Figure":
@@ -116,7 +120,7 @@ def _draw_histograms(look: Look, title: str) -> "Figure":
             1.15,
         )
         _draw_steps(axis, found)
-        axis.set_ylim(0, found.histogram.max() * 1.05)
+        axis.set_ylim(0, (found.histogram.max() or 1) * 1.05)
         axis.set_yticks([])
         axis.set_title(shorten(found.name, 28), size=9, loc="left")
     return figure

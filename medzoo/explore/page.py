@@ -8,7 +8,14 @@ from typing import Any
 
 from medzoo.data.split import Dataset
 from medzoo.explore.figures import make_figures
+from medzoo.explore.mask_page import (
+    find_mask_warnings,
+    make_segment_csv,
+    show_masks,
+    word_masks,
+)
 from medzoo.explore.statistics import FLAT, ClassLook, Look
+from medzoo.explore.steps import TALL, WIDE, make_path
 from medzoo.explore.tiles import make_strip, to_uri
 from medzoo.report.html import render
 from medzoo.tasks import SPLITS
@@ -17,7 +24,6 @@ from medzoo.tasks import SPLITS
 _MOST = 30
 # Images of train below which a class is hard to learn, and to judge.
 _FEW = 30
-_WIDE, _TALL = 240, 80
 
 
 def write_page(
@@ -47,6 +53,8 @@ def write_page(
         "classes.csv": _make_csv(look).encode(),
         **make_figures(look, dataset.task),
     }
+    if look.masks is not None:
+        contents["segments.csv"] = make_segment_csv(look.masks).encode()
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return [folder / name for name in contents]
@@ -64,6 +72,7 @@ def make_page(
         warnings: What an audit found.
     """
     largest = max(sum(found.counts.values()) for found in look.classes)
+    is_labelled = look.num_labelled() > 0
     return render(
         "explore.html",
         title=dataset.task,
@@ -73,36 +82,42 @@ def make_page(
         notes=dataset.notes,
         splits=SPLITS,
         totals=look.totals(),
-        classes=[_show(found, largest) for found in look.classes],
+        unlabelled=look.unlabelled,
+        classes=[_show(found, largest) for found in look.classes * is_labelled],
         is_grey=dataset.input_shape[-1] == 1,
-        box=(_WIDE, _TALL),
+        box=(WIDE, TALL),
         flat=look.flat[:_MOST],
         num_flat=len(look.flat),
         flat_below=FLAT,
+        masks=None if look.masks is None else show_masks(look.masks),
         facts=_list_facts(dataset, look),
     )
 
 
 def word_summary(dataset: Dataset, look: Look) -> str:
-    """Says in two sentences how much there is of what."""
+    """Says in a few sentences how much there is of what."""
     total = sum(look.totals().values())
     height, width, channels = dataset.input_shape
     kind = "grey" if channels == 1 else "colour"
+    images = f"{total:,} {kind} images of {width} x {height} pixels"
+    marks = "" if look.masks is None else f" {word_masks(look.masks)}"
+    if not look.num_labelled():
+        return f"{images}, none of them labelled.{marks}"
     by_size = sorted(look.classes, key=lambda found: found.counts["train"])
     rare, common = by_size[0], by_size[-1]
     return (
-        f"{total:,} {kind} images of {width} x {height} pixels in "
-        f"{len(look.classes)} classes. In train the largest class, "
+        f"{images} in {len(look.classes)} classes. In train the largest class, "
         f"{common.name} ({common.counts['train']:,}), holds "
         f"{look.imbalance():.3g} times the images of the rarest, {rare.name} "
-        f"({rare.counts['train']:,})."
+        f"({rare.counts['train']:,}).{marks}"
     )
 
 
 def find_warnings(look: Look) -> list[str]:
     """Lists what a user had better know before training."""
     warnings = []
-    few = [c.name for c in look.classes if c.counts["train"] < _FEW]
+    classes = look.classes if look.num_labelled() else []
+    few = [c.name for c in classes if c.counts["train"] < _FEW]
     if few:
         warnings.append(
             f"Fewer than {_FEW} images of train: {', '.join(few)}. The "
@@ -110,13 +125,15 @@ def find_warnings(look: Look) -> list[str]:
             "much as any other."
         )
     for split in SPLITS[1:]:
-        none = [c.name for c in look.classes if not c.counts[split]]
+        none = [c.name for c in classes if not c.counts[split]]
         if none:
             warnings.append(f"No image in {split}: {', '.join(none)}.")
     if look.flat:
         warnings.append(
             f"{len(look.flat)} images show next to nothing (listed below)."
         )
+    if look.masks is not None:
+        warnings += find_mask_warnings(look.masks)
     return warnings
 
 
@@ -131,23 +148,12 @@ def _show(found: ClassLook, largest: int) -> dict[str, Any]:
             (split, 100 * found.counts[split] / largest) for split in SPLITS
         ],
         "brightness": found.brightness,
-        "samples": to_uri(make_strip(list(found.samples))),
+        "samples": to_uri(make_strip(list(found.samples) or [found.mean])),
         "mean": to_uri(make_strip([found.mean])),
         "paths": [
-            _make_path(row, found.histogram.max()) for row in found.histogram
+            make_path(row, found.histogram.max()) for row in found.histogram
         ],
     }
-
-
-def _make_path(shares: Sequence[float], highest: float) -> str:
-    """Draws a histogram as steps, in the words of SVG."""
-    step = _WIDE / len(shares)
-    parts = [f"M0 {_TALL}"]
-    for at, share in enumerate(shares):
-        parts.append(
-            f"V{_TALL * (1 - share / highest):.1f}H{(at + 1) * step:g}"
-        )
-    return f"{''.join(parts)}V{_TALL}Z"
 
 
 def _list_facts(dataset: Dataset, look: Look) -> dict[str, str]:

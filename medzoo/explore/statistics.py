@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medzoo.data.masks import MaskedDataset
 from medzoo.data.split import Dataset, Split
+from medzoo.explore.masks import MaskLook, look_at_masks
 from medzoo.tasks import SPLITS
 
 # Grey levels of standard deviation below which an image shows next to nothing.
@@ -54,19 +56,28 @@ class Look(NamedTuple):
         flat: Images of nearly one intensity.
         sizes: Files by their width and height, most frequent first.
         modes: Files by the kind of their pixels, most frequent first.
+        unlabelled: Images without a label, by split.
+        masks: What their masks look like, if there are any.
     """
 
     classes: list[ClassLook]
     flat: list[Flat]
     sizes: dict[str, int]
     modes: dict[str, int]
+    unlabelled: dict[str, int]
+    masks: MaskLook | None = None
 
     def totals(self) -> dict[str, int]:
         """Counts the images of each split."""
         return {
             split: sum(found.counts[split] for found in self.classes)
+            + self.unlabelled[split]
             for split in SPLITS
         }
+
+    def num_labelled(self) -> int:
+        """Counts the labelled images of all splits."""
+        return sum(self.totals().values()) - sum(self.unlabelled.values())
 
     def imbalance(self) -> float:
         """Returns how often the largest class of train holds the rarest."""
@@ -115,7 +126,12 @@ def look_at(
     sizes = Counter(f"{row['width']} x {row['height']}" for row in rows)
     modes = Counter(row["mode"] for row in rows)
     return Look(
-        classes, flat, dict(sizes.most_common()), dict(modes.most_common())
+        classes,
+        flat,
+        dict(sizes.most_common()),
+        dict(modes.most_common()),
+        {name: int((s.labels < 0).sum()) for name, s in splits.items()},
+        look_at_masks(dataset) if isinstance(dataset, MaskedDataset) else None,
     )
 
 

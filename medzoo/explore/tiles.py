@@ -7,21 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from medzoo.report.figures.style import COLOURS
+
 # Height and width at which an image is shown at most, and the gap between two.
 MOST = 64
 _GAP = 2
 
 
-def make_strip(images: Sequence[np.ndarray]) -> bytes:
+def make_strip(images: Sequence[np.ndarray], most: int = MOST) -> bytes:
     """Puts images side by side; the gaps between them are transparent.
 
     Args:
         images: `uint8`, each of shape `(height, width, channels)`.
+        most: Height and width at which one is shown at most.
 
     Returns:
         A PNG.
     """
-    tiles = [to_tile(image) for image in images]
+    tiles = [to_tile(image, most) for image in images]
     width = sum(tile.width + _GAP for tile in tiles) - _GAP
     strip = Image.new("RGBA", (width, tiles[0].height))
     left = 0
@@ -33,15 +36,46 @@ def make_strip(images: Sequence[np.ndarray]) -> bytes:
     return out.getvalue()
 
 
-def to_tile(image: np.ndarray) -> Image.Image:
+def to_tile(image: np.ndarray, most: int = MOST) -> Image.Image:
     """Turns an array into a small picture, in whole steps if it grows."""
     grey = image.shape[-1] == 1
     tile = Image.fromarray(image[..., 0] if grey else image).convert("RGB")
-    if tile.width > MOST:
-        return tile.resize((MOST, MOST), Image.Resampling.BICUBIC)
-    scale = max(1, MOST // tile.width)
+    if tile.width > most:
+        return tile.resize((most, most), Image.Resampling.BICUBIC)
+    scale = max(1, most // tile.width)
     size = (tile.width * scale, tile.height * scale)
     return tile.resize(size, Image.Resampling.NEAREST)
+
+
+def outline(image: np.ndarray, mask: np.ndarray, most: int) -> np.ndarray:
+    """Draws an image with the outlines of what its mask marks.
+
+    Args:
+        image: `uint8`, shape `(height, width, channels)`.
+        mask: The segment of each pixel, shape `(height, width)`; 0 and less
+            have no outline.
+        most: Height and width that the result has at most.
+
+    Returns:
+        `uint8`, shape `(side, side, 3)`.
+    """
+    tile = to_tile(image, most)
+    marked = Image.fromarray(mask.clip(0).astype(np.uint8))
+    marks = np.asarray(marked.resize(tile.size, Image.Resampling.NEAREST))
+    framed = np.pad(marks, 1)
+    inner = (slice(1, -1), slice(1, -1))
+    turns = [(shift, axis) for shift in (-1, 1) for axis in (0, 1)]
+    same = [np.roll(framed, *turn)[inner] == marks for turn in turns]
+    drawn, edge = np.array(tile), ~np.logical_and.reduce(same)
+    for segment in range(1, int(marks.max()) + 1):
+        colour = bytes.fromhex(colour_of(segment)[1:])
+        drawn[edge & (marks == segment)] = [*colour]
+    return drawn
+
+
+def colour_of(segment: int) -> str:
+    """Returns the colour of a segment: light ones first, as scans are dark."""
+    return COLOURS[-1 - (segment - 1) % len(COLOURS)]
 
 
 def to_uri(png: bytes) -> str:

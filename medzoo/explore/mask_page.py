@@ -1,0 +1,136 @@
+"""What the page of a look at data says of its masks."""
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+
+from medzoo.explore.masks import MaskLook, SegmentLook
+from medzoo.explore.steps import make_path
+from medzoo.explore.tiles import colour_of, make_strip, outline, to_uri
+from medzoo.tasks import SPLITS
+
+# Areas lie in bins of equal ratios, from a ten-thousandth of an image to all.
+LOWEST, AREA_BINS = 1e-4, 24
+TICKS = ("0.01 %", "1 %", "100 %")
+TILE = 128
+# Images of train below which a segment is hard to learn, and pixels below which
+# an object is hard to see.
+_FEW, _SMALL = 30, 16
+
+
+def show_masks(look: MaskLook) -> dict[str, Any]:
+    """Makes what the page shows of masks."""
+    return {
+        "summary": word_masks(look),
+        "segments": [
+            _show(look, segment) for segment in range(len(look.segments))
+        ],
+        "others": {"empty masks": look.empty}
+        | ({"no mask": look.unknown} if any(look.unknown.values()) else {}),
+        "ticks": TICKS,
+    }
+
+
+def word_masks(look: MaskLook) -> str:
+    """Says in two sentences how many pixels and masks of train are of what."""
+    shares = ", ".join(
+        f"{found.shares['train']:.1%} {found.name}" for found in look.segments
+    )
+    empty, unknown = look.empty["train"], look.unknown["train"]
+    lost = f", and {unknown:,} images have none" if unknown else ""
+    return (
+        f"Pixels of train: {shares}. Of its {look.known():,} masks {empty:,} "
+        f"are empty{lost}."
+    )
+
+
+def find_mask_warnings(look: MaskLook) -> list[str]:
+    """Lists what a user had better know of masks before training."""
+    warnings = []
+    marks = look.segments[1:]
+    if few := [each.name for each in marks if each.counts["train"] < _FEW]:
+        warnings.append(
+            f"Fewer than {_FEW} images of train hold {', '.join(few)}. Dice "
+            "counts so rare a segment as much as any other."
+        )
+    for split in SPLITS[1:]:
+        if none := [each.name for each in marks if not each.counts[split]]:
+            warnings.append(f"No mask of {split} holds {', '.join(none)}.")
+    for found in marks:
+        if found.areas.size and found.median() * found.places.size < _SMALL:
+            warnings.append(
+                f"Half of the images with {found.name} have fewer than "
+                f"{_SMALL} pixels of it. A larger size shows more."
+            )
+    return warnings
+
+
+def count_areas(areas: np.ndarray) -> np.ndarray:
+    """Counts areas, shares of an image from 0 to 1, in bins of equal ratios.
+
+    Example:
+
+    >>> count_areas(np.array([0.00001, 0.5, 1.0]))[[0, -2, -1]].tolist()
+    [1, 1, 1]
+    """
+    edges = np.geomspace(LOWEST, 1, AREA_BINS + 1)
+    return np.histogram(areas.clip(LOWEST, 1), edges)[0]
+
+
+def make_segment_csv(look: MaskLook) -> str:
+    """Makes the table of the segments, a row each."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    shares = [f"share_of_{split}" for split in SPLITS]
+    writer.writerow(["segment", *SPLITS, *shares, "median_area"])
+    for found in look.segments:
+        writer.writerow(
+            [
+                found.name,
+                *(found.counts[split] for split in SPLITS),
+                *(round(found.shares[split], 6) for split in SPLITS),
+                round(found.median(), 6) if found.areas.size else "",
+            ]
+        )
+    return out.getvalue()
+
+
+def _show(look: MaskLook, segment: int) -> dict[str, Any]:
+    """Makes what the page shows of a segment."""
+    found = look.segments[segment]
+    shown = {
+        "name": found.name,
+        "counts": found.counts,
+        "shares": [f"{100 * found.shares[split]:.2f} %" for split in SPLITS],
+        "colour": colour_of(segment) if segment else "",
+        "samples": "",
+    }
+    if not segment or not found.areas.size:  # Background is what others leave.
+        return shown
+    images = [
+        outline(look.images[row], look.masks[row], TILE) for row in found.rows
+    ]
+    counts = count_areas(found.areas)
+    return shown | {
+        "samples": to_uri(make_strip(images, TILE)),
+        "places": to_uri(make_strip([_shade(found)])),
+        "areas": _word_areas(found),
+        "path": make_path([int(count) for count in counts], int(counts.max())),
+    }
+
+
+def _shade(found: SegmentLook) -> np.ndarray:
+    """Draws where a segment lies: black is never, white its most frequent
+    place."""
+    places = found.places / max(found.places.max(), 1e-9)
+    return np.rint(255 * places).astype(np.uint8)[..., None]
+
+
+def _word_areas(found: SegmentLook) -> str:
+    low, middle, high = 100 * np.quantile(found.areas, (0.25, 0.5, 0.75))
+    return (
+        f"median {middle:.2g} % of an image, half of them {low:.2g} to "
+        f"{high:.2g} %"
+    )

@@ -1,0 +1,150 @@
+"""A look at masks: areas, empty masks, outlines, and the page's part of it."""
+
+import csv
+
+import numpy as np
+import pytest
+from own_masks import SIDE, make_masks, write_csv
+from PIL import Image
+
+from medzoo.cli import main
+from medzoo.data.masks import MaskedDataset, MaskedSplit, make_shape_task
+from medzoo.explore.mask_page import find_mask_warnings, word_masks
+from medzoo.explore.masks import SAMPLES, look_at_masks
+from medzoo.explore.page import make_page, word_summary
+from medzoo.explore.statistics import look_at
+from medzoo.explore.tiles import colour_of, outline
+
+BLACK = np.zeros((4, 4, 1), np.uint8)
+
+
+def make(*masks, val=0):
+    """Images of 2 x 2 pixels with these masks; val has the one at `val`."""
+    masks = np.array(masks, np.int8).reshape(-1, 2, 2)
+    images = np.zeros((*masks.shape, 1), np.uint8)
+    labels = np.full(len(masks), -1, np.int32)
+    train = MaskedSplit(images, labels, masks)
+    part = train.take(np.array([val]))
+    names = ("ground", "disc", "<b>bar</b>")
+    return MaskedDataset(
+        "x", ("a", "b"), train, part, part, "own:1:2", segments=names
+    )
+
+
+def test_pixels_areas_and_empty_masks_are_counted_by_segment():
+    look = look_at_masks(
+        make([0, 0, 0, 0], [1, 1, 0, 2], [1, 0, 0, -1], [-1, -1, -1, -1])
+    )
+    ground, disc, bar = look.segments
+    assert disc.counts == {"train": 2, "val": 0, "test": 0}
+    assert bar.counts["train"] == 1
+    # 11 pixels are known: 7, 3 and 1.
+    assert [round(s.shares["train"] * 11) for s in look.segments] == [7, 3, 1]
+    assert disc.areas.tolist() == [0.5, 0.25]
+    assert disc.rows.tolist() == [2, 1]
+    assert disc.places[0].tolist() == [2 / 3, 1 / 3]
+    assert look.empty == {"train": 1, "val": 1, "test": 1}
+    assert look.unknown == {"train": 1, "val": 0, "test": 0}
+    assert "Of its 3 masks 1 are empty, and 1 images have none." in word_masks(
+        look
+    )
+
+
+def test_shares_and_areas_are_those_that_numpy_counts():
+    dataset = make_shape_task(32)
+    look = look_at_masks(dataset)
+    for segment, found in enumerate(look.segments):
+        there = dataset.train.masks == segment
+        assert found.shares["train"] == pytest.approx(there.mean())
+        areas = there.mean(axis=(1, 2))
+        assert found.areas == pytest.approx(areas[areas > 0])
+    disc = look.segments[1]
+    shown = (dataset.train.masks[disc.rows] == 1).mean(axis=(1, 2))
+    assert len(shown) == SAMPLES
+    assert (np.diff(shown) >= 0).all()
+    assert (shown[0], shown[-1]) == (disc.areas.min(), disc.areas.max())
+
+
+def test_what_is_rare_absent_or_tiny_is_a_warning():
+    look = look_at_masks(make([1, 0, 0, 0], [0, 0, 0, 2], val=1))
+    assert find_mask_warnings(look) == [
+        "Fewer than 30 images of train hold disc, <b>bar</b>. Dice counts so "
+        "rare a segment as much as any other.",
+        "No mask of val holds disc.",
+        "No mask of test holds disc.",
+        "Half of the images with disc have fewer than 16 pixels of it. A "
+        "larger size shows more.",
+        "Half of the images with <b>bar</b> have fewer than 16 pixels of it. "
+        "A larger size shows more.",
+    ]
+
+
+def test_an_outline_is_the_border_of_each_segment_and_nothing_else():
+    mask = np.zeros((4, 4), np.int8)
+    mask[0, 0], mask[:, 2:] = -1, 2
+    drawn = outline(BLACK, mask, 16)
+    assert drawn.shape == (16, 16, 3)
+    marked = drawn.any(axis=-1)
+    assert not marked[:, :8].any()
+    assert marked[:, 8].all()  # The side that faces the background.
+    assert marked[0, 8:].all()  # The frame of the image.
+    assert not marked[1:-1, 9:-1].any()
+    assert [*drawn[5, 8]] == [*bytes.fromhex(colour_of(2)[1:])]
+
+
+def test_the_page_shows_masks_and_escapes_their_names():
+    dataset = make([1, 0, 0, 0], [0, 0, 0, 2], val=1)
+    look = look_at(dataset)
+    assert "none of them labelled. Pixels of train" in word_summary(
+        dataset, look
+    )
+    page = make_page(dataset, look, source="x")
+    assert "&lt;b&gt;bar&lt;/b&gt;" in page
+    assert "<b>bar" not in page
+    assert page.count('class="mean"') == 2  # No class has images to show.
+    assert page.count(" outlined") == 2
+
+
+def test_the_command_writes_figure_and_table_of_masks(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    root = make_masks(tmp_path / "cells", num=20)
+    monkeypatch.setattr(
+        "sys.argv", ["medzoo", "explore", f"masks:{root}", "--size", str(SIDE)]
+    )
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "are empty." in capsys.readouterr().out
+    folder = tmp_path / "results" / "cells_explore"
+    with Image.open(folder / "masks.png") as figure:
+        assert figure.width > 300
+    with open(folder / "segments.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["segment"] for row in rows] == ["background", "foreground"]
+    shares = [float(row["share_of_train"]) for row in rows]
+    assert sum(shares) == pytest.approx(1, abs=1e-5)
+
+
+def test_masks_without_any_label_are_looked_at(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    root = make_masks(tmp_path / "cells", num=20)
+    rows = [
+        (f"images/{i:02}.png", f"masks/{i:02}.png") for i in range(20) if i % 3
+    ]
+    data = write_csv(root, ("path", "mask"), *rows)
+    monkeypatch.setattr("sys.argv", ["medzoo", "explore", data])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "none of them labelled" in capsys.readouterr().out
+
+
+def test_the_made_up_shapes_can_be_looked_at(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["medzoo", "explore", "shapes"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert "masks 107 are empty" in capsys.readouterr().out
