@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medzoo.cli.scope import MaxHours, Out, Retries, RunTimeout, Workers
+from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +77,7 @@ def run(
     for path in report.paths:
         console.print(f"Wrote {path}", soft_wrap=True)
     if report.best is not None:
-        print(_word(report.best))
+        print(_word(report.best, search.document.score))
     sys.stdout.flush()
     if report.proof is not None:
         console.print(
@@ -111,7 +112,7 @@ def _run(
         tried[each.number] = each
         scores = [t.score for t in tried.values() if t.score is not None]
         best = f"; best so far {max(scores):.3f}" if scores else ""
-        console.print(f"{_word(each)}{best}", soft_wrap=True)
+        console.print(f"{_word(each, about.score)}{best}", soft_wrap=True)
 
     places = len(about.tasks) * len(about.seeds)
     places *= GRID_ROUND if about.tuner == "grid" else 1
@@ -148,12 +149,12 @@ def _executing(
     return execute
 
 
-def _word(tried: "Tried") -> str:
+def _word(tried: "Tried", score: str) -> str:
     values = ", ".join(f"{key}={v}" for key, v in tried.values.items())
     share = "" if tried.share == 1 else f" ({tried.share:.0%} of the budget)"
     found = (
         f"failed, {tried.error}"
         if tried.score is None
-        else f"val macro F1 {tried.score:.3f}"
+        else f"val {word_score(score)} {tried.score:.3f}"
     )
     return f"Candidate {tried.number}{share}: {values}: {found}"

@@ -40,7 +40,7 @@ def make_candidates(search: Search, tried: Sequence[Tried]) -> Table:
         "candidate",
         *space,
         *(("share",) if pruned else ()),
-        "val_macro_f1",
+        search.objective,
         "seconds",
         *(("error",) if failed else ()),
     )

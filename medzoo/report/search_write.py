@@ -17,6 +17,7 @@ from medzoo.report.write import replace_file
 from medzoo.study.candidates import Tried
 from medzoo.study.proof import write_proof
 from medzoo.study.search_file import Search
+from medzoo.wording import word_score
 
 # Rows of the table on the page; the CSV has all.
 _SHOWN = 10
@@ -90,8 +91,8 @@ def _make_page(
         "candidates": f"{len(tried)}, of which {failed} failed",
         "a candidate": f"{', '.join(about.tasks)}; seeds {about.seeds}; "
         f"{about.data} data",
-        "objective": "macro F1 on val, the mean over seeds and the harmonic "
-        "mean over tasks; no label of test was read",
+        "objective": f"{word_score(about.score)} on val, the mean over seeds "
+        "and the harmonic mean over tasks; no label of test was read",
         "training": f"{sum(seconds.values()) / 60:.1f} minutes",
         "fixed": ", ".join(f"{k}={v}" for k, v in about.fixed.items()) or "-",
     }
@@ -103,8 +104,8 @@ def _make_page(
         return "\n\n".join([*parts, f"Command: `{command}`\n"])
     values = {key: str(value) for key, value in best.values.items()}
     parts += [
-        f"## Best values: candidate {best.number}, val macro F1 "
-        f"{best.score:.3f}",
+        f"## Best values: candidate {best.number}, val "
+        f"{word_score(about.score)} {best.score:.3f}",
         format_list(values),
         "The best of many is in part the luckiest. What it is worth says the "
         f"study `{search.name}_proof.toml`, which trains it and a baseline "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import fmean, harmonic_mean
 
 from medzoo.study.document import Value
-from medzoo.study.halving import best_at, has_reached
+from medzoo.study.halving import has_reached, score_at
 from medzoo.study.job import Job
 from medzoo.study.search_file import Search
 from medzoo.study.store import Store
@@ -22,11 +22,13 @@ class Candidate:
         values: Its value of each key of the space that counts.
         runs: By task, one run a seed.
         share: How much of their budget they are trained for, 0 to 1.
+        goal: The score on val that says what it is worth.
     """
 
     values: Mapping[str, Value] = field(hash=False)
     runs: Mapping[str, tuple[Run, ...]] = field(hash=False)
     share: float = 1.0
+    goal: str = "macro_f1"
 
     def jobs(self, store: Store) -> list[Job]:
         """Lists what is to be executed; nothing of test is read for it."""
@@ -46,13 +48,16 @@ class Candidate:
     def score(self, store: Store) -> float | None:
         """Returns the objective, 0 to 1; `None` if a run failed or is missing.
 
-        It is the macro F1 on val, the mean over the seeds and, for several
-        tasks, the harmonic mean over them.
+        It is the goal on val, the mean over the seeds and, for several tasks,
+        the harmonic mean over them.
+
+        Raises:
+            ValueError: If val has no such score.
         """
         means = []
         for runs in self.runs.values():
             records = [store.read(run.run_id) for run in runs]
-            found = [best_at(record, self.share)[0] for record in records]
+            found = [score_at(r, self.share, self.goal) for r in records]
             means.append(fmean(found))
         return None if -math.inf in means else harmonic_mean(means)
 
@@ -96,7 +101,7 @@ def make_candidate(
         )
         for task in about.tasks
     }
-    return Candidate(dict(values), runs, share)
+    return Candidate(dict(values), runs, share, about.score)
 
 
 def judge(number: int, candidate: Candidate, store: Store) -> Tried:

@@ -17,6 +17,7 @@ from medzoo.training.budget import count_steps
 from medzoo.training.evaluate import rank_entry
 from medzoo.training.fit import Entry
 from medzoo.training.record import Record
+from medzoo.wording import word_score
 
 # Shares of the budget after which the better half goes on. Of an odd number the
 # larger half does: 5 candidates, then 3, then 2.
@@ -100,8 +101,42 @@ def best_at(record: Record | None, share: float) -> tuple[float, float]:
     """
     if record is None or record.status in ("failed", "diverged"):
         return _WORST
-    scores = [rank_entry(entry) for entry in _entries(record, share)]
-    return scores[-1] if record.run.keep == "last" else max(scores)
+    return rank_entry(_kept(record, share))
+
+
+def score_at(record: Record | None, share: float, name: str) -> float:
+    """Returns a score on val of the weights to evaluate.
+
+    Args:
+        record: A run; the score is minus infinity as for `best_at`.
+        share: Of its budget.
+        name: `macro_f1`, which is the harmonic mean for a net of several tasks,
+            or `dice`.
+
+    Raises:
+        ValueError: If val has no such score.
+    """
+    if record is None or record.status in ("failed", "diverged"):
+        return -math.inf
+    entry = _kept(record, share)
+    score = entry.get(f"val_{name}")
+    if name == "macro_f1":
+        score = entry.get("val_harmonic_mean", score)
+    if score is None:
+        raise ValueError(
+            f"`{record.run.task}` has no {word_score(name)} on val: nothing is "
+            "labelled there that it counts. Expected another `score`. "
+            f"Received: score={name!r}."
+        )
+    return score
+
+
+def _kept(record: Record, share: float) -> Entry:
+    """Returns the check on val whose weights are evaluated."""
+    entries = _entries(record, share)
+    if record.run.keep == "last":
+        return entries[-1]
+    return max(entries, key=rank_entry)
 
 
 def _entries(record: Record, share: float) -> list[Entry]:

@@ -16,7 +16,6 @@ from medzoo.study.store import Store
 if TYPE_CHECKING:
     import keras_tuner
 
-OBJECTIVE = "val_macro_f1"
 # Rungs of Hyperband for a run whose budget is not in epochs.
 EPOCHS = 20
 # Hyperband lets one of so many candidates go on.
@@ -96,7 +95,7 @@ def make_oracle(search: Search) -> "keras_tuner.Oracle":
     hp = keras_tuner.HyperParameters()
     declare(about.space, hp)
     options: dict[str, Any] = {
-        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "objective": keras_tuner.Objective(search.objective, "max"),
         "hyperparameters": hp,
         "allow_new_entries": False,
         "seed": about.tuner_seed + 1,
@@ -158,14 +157,14 @@ def make_tuner(
             candidate = candidate_of(search, trial.hyperparameters.values)
             try:
                 execute(candidate.jobs(store))
+                tried = _judge_trial(search, store, trial)
             except (OSError, ValueError) as error:
                 raise errors.FatalRuntimeError(str(error)) from error
-            tried = _judge_trial(search, store, trial)
             self.mine.append(tried)
             on_tried(tried)
             if tried.score is None:
                 raise errors.FailedTrialError(tried.error)
-            return {OBJECTIVE: tried.score}
+            return {search.objective: tried.score}
 
         def read_tried(self) -> list[Tried]:
             """Lists all that was tried, by whichever process."""

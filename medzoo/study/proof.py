@@ -35,6 +35,7 @@ def write_proof(search: Search, best: Mapping[str, Value]) -> str:
         "its baseline, with new seeds?",
         "tasks": about.tasks,
         "seeds": search.proof_seeds,
+        "score": about.score,
         "data": {"source": about.data, **about.data_options}
         if about.data_options
         else about.data,

@@ -17,7 +17,6 @@ from medzoo.study.begun import require_unchanged
 from medzoo.study.candidates import Tried, judge, make_candidate
 from medzoo.study.job import Job
 from medzoo.study.oracle import (
-    OBJECTIVE,
     candidate_of,
     declare,
     make_tuner,
@@ -89,8 +88,8 @@ def build_hypermodel(
     """Builds a `HyperModel` for a tuner of one's own.
 
     Its trials are runs of the store, so that a tuner that is started again
-    repeats none of them. The objective is `val_macro_f1`; callbacks are told it
-    once a candidate that was trained.
+    repeats none of them. The objective is `search.objective`, such as
+    `val_macro_f1`; callbacks are told it once a candidate that was trained.
 
     Args:
         search: Gives the space, the tasks and the seeds.
@@ -102,9 +101,10 @@ def build_hypermodel(
 
     Example:
 
+        search = read_search("skip_cnn")
         tuner = keras_tuner.RandomSearch(
-            build_hypermodel(read_search("skip_cnn")),
-            objective=keras_tuner.Objective("val_macro_f1", "max"),
+            build_hypermodel(search),
+            objective=keras_tuner.Objective(search.objective, "max"),
         )
         tuner.search()
     """
@@ -141,7 +141,7 @@ def build_hypermodel(
             tried = judge(0, candidate, records)
             if tried.score is None:
                 raise keras_tuner.errors.FailedTrialError(tried.error)
-            found = {OBJECTIVE: tried.score}
+            found = {search.objective: tried.score}
             if jobs:
                 _tell(callbacks, model, found)
             return found

@@ -24,6 +24,7 @@ from medzoo.study.source import (
 )
 from medzoo.study.space import Dimension, list_grid, probe
 from medzoo.study.trials import run_values
+from medzoo.training.mask_checks import predicts_masks
 from medzoo.training.run import Run
 from medzoo.training.sources import with_fingerprint
 
@@ -68,6 +69,7 @@ class SearchDocument(Scope):
 
     question: str = Field(min_length=1)
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    score: Literal["macro_f1", "dice"] = "macro_f1"
     tuner: Tuner = "random"
     tuner_seed: int = Field(0, ge=0)
     trials: int | None = Field(None, ge=1)
@@ -112,6 +114,11 @@ class Search:
     path: Path
     document: SearchDocument = field(hash=False)
     text: str
+
+    @property
+    def objective(self) -> str:
+        """What is maximised, by the name that histories have for it."""
+        return f"val_{self.document.score}"
 
     @property
     def proof_seeds(self) -> list[int]:
@@ -196,7 +203,16 @@ def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
             faults += wrong
             continue
         try:
-            Run(**document.first_cell(), **run_values(every))
+            run = Run(**document.first_cell(), **run_values(every))
+            if document.score == "dice" and not predicts_masks(run):
+                faults.append((("score",), _word_no_masks(run)))
         except ValidationError as error:
             faults += find_faults(error, places, (table,))
     return faults
+
+
+def _word_no_masks(run: Run) -> str:
+    return (
+        "`score` of dice needs a model that predicts masks, such as `unet`. "
+        f"Expected it, or score = 'macro_f1'. Received: model={run.model!r}."
+    )

@@ -21,6 +21,7 @@ from medzoo.report.search_tables import encode, place, rank_tried
 from medzoo.study.candidates import Tried
 from medzoo.study.search_file import Search
 from medzoo.study.space import Dimension
+from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +39,7 @@ def draw_best_so_far(search: Search, tried: Sequence[Tried]) -> "Figure":
     add_titles(
         figure,
         f"{search.name}: the best candidate so far",
-        "macro F1 on val; a dot is a candidate"
+        f"{word_score(search.document.score)} on val; a dot is a candidate"
         f"{_harmonic(search)}, the line is the best up to there",
     )
     axis = add_panel(figure, 0.65, 0.75, 5.5, 2.3)
@@ -60,13 +61,14 @@ def draw_best_so_far(search: Search, tried: Sequence[Tried]) -> "Figure":
 def draw_parallel(search: Search, tried: Sequence[Tried]) -> "Figure":
     """Draws each candidate as a line through its value of every key."""
     space = search.document.space
+    goal = word_score(search.document.score)
     width = 1.15 * (len(space) + 1) + 0.9
     figure = make_figure(max(6.4, width), 3.9)
     add_titles(
         figure,
         f"{search.name}: all candidates",
         f"a line is a candidate, the best {_FRONT} in blue; the last axis is "
-        "macro F1 on val; below an axis: does not count",
+        f"{goal} on val; below an axis: does not count",
     )
     axis = add_panel(figure, 0.5, 1.0, max(6.4, width) - 1.2, 2.75)
     ranked = [each for each in rank_tried(tried) if each.score is not None]
@@ -87,7 +89,7 @@ def draw_parallel(search: Search, tried: Sequence[Tried]) -> "Figure":
     for position, (name, dimension) in enumerate(space.items()):
         _label(axis, position, name, _marks(dimension))
     found = [(f"{low:.3f}", 0.0), (f"{high:.3f}", 1.0)]
-    _label(axis, len(space), "val macro F1", found)
+    _label(axis, len(space), f"val {goal}", found)
     axis.set_xlim(-0.2, len(space) + 0.6)
     axis.set_ylim(-0.25, 1.08)
     axis.set_axis_off()

@@ -1,0 +1,121 @@
+"""A search by Dice: what it maximises, what it says, and what it refuses."""
+
+import csv
+
+import pytest
+
+pytest.importorskip("keras_tuner")
+
+from search_records import Executed, pretend, read  # noqa: E402
+
+from medzoo.cli import main  # noqa: E402
+from medzoo.report.search_write import write_search  # noqa: E402
+from medzoo.study.begun import require_unchanged  # noqa: E402
+from medzoo.study.search import run_search  # noqa: E402
+from medzoo.study.spec import read_study  # noqa: E402
+from medzoo.study.store import Store  # noqa: E402
+
+TASKS = 'tasks = ["breastmnist", "retinamnist"]'
+MASKS = (
+    (TASKS, 'tasks = ["shapes"]\nscore = "dice"'),
+    ('model = "mlp"', 'model = "unet"'),
+    ("trials = 12", "trials = 6"),
+)
+
+
+class Marked(Executed):
+    """Pretends that Dice falls where the macro F1 rises."""
+
+    def __call__(self, jobs):
+        for job in jobs:
+            record = pretend(job)
+            for at, entry in enumerate(record.history, 1):
+                # The best weights are those of both heads, at check 4.
+                entry["val_dice"] = 1 - entry["val_macro_f1"]
+                entry["val_joint"] = 1 - abs(at - 4)
+            self.jobs.append(job)
+            self.store.write(record)
+
+
+@pytest.mark.parametrize("tuner", ["random", "bayesian", "grid"])
+def test_a_search_by_dice_looks_for_the_weights_that_are_kept(tuner, tmp_path):
+    trials = "trials = 9" if tuner == "bayesian" else "trials = 12"
+    changes = (*MASKS[:2], (trials, "trials = 6"))
+    search = read(tmp_path, *changes, tuner=tuner)
+    store = Store(tmp_path / "runs")
+    tried = run_search(search, store, execute=Marked(store))
+    assert len(tried) == 6
+    for each in tried:
+        (record,) = (store.read(run_id) for run_id in each.run_ids)
+        assert each.score == record.history[3]["val_dice"]
+
+
+def test_the_report_and_the_proof_name_the_score(tmp_path):
+    search = read(tmp_path, *MASKS)
+    store = Store(tmp_path / "runs")
+    tried = run_search(search, store, execute=Marked(store))
+    report = write_search(search, tried, tmp_path, command="x")
+    with open(report.paths[0], encoding="utf-8") as file:
+        scores = [float(row["val_dice"]) for row in csv.DictReader(file)]
+    assert scores == sorted(scores, reverse=True)
+    page = (report.proof.parent / "summary.md").read_text()
+    assert f"val Dice {report.best.score:.3f}" in page
+    assert "macro F1" not in page
+    assert read_study(report.proof).score == "dice"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (
+            ('"random"', '"random"\nscore = "dice"'),
+            "tiny.toml, line 5: `score` of dice needs a model that predicts "
+            "masks, such as `unet`. Expected it, or score = 'macro_f1'. "
+            "Received: model='mlp'.",
+        ),
+        (
+            ('"random"', '"random"\nscore = "auc"'),
+            "tiny.toml, line 5: `score` must be 'macro_f1' or 'dice'. "
+            "Received: score='auc'.",
+        ),
+    ],
+)
+def test_a_score_that_the_data_do_not_have_is_one_sentence(
+    change, sentence, tmp_path, monkeypatch, capsys
+):
+    with pytest.raises(ValueError, match=r"tiny\.toml"):
+        read(tmp_path, change)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["medzoo", "search", "run", "tiny.toml"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.count(sentence) == 1
+
+
+def test_a_score_without_any_label_on_val_ends_the_search(tmp_path):
+    search = read(tmp_path, ("trials = 12", "trials = 2"))
+    store = Store(tmp_path / "runs")
+
+    def unlabelled(jobs):
+        for job in jobs:
+            record = pretend(job)
+            for entry in record.history:
+                entry["val_macro_f1"] = None
+            store.write(record)
+
+    with pytest.raises(ValueError, match="has no macro F1 on val: nothing is"):
+        run_search(search, store, execute=unlabelled)
+
+
+def test_a_search_that_was_begun_before_scores_goes_on(tmp_path):
+    search = read(tmp_path)
+    store = Store(tmp_path / "runs")
+    require_unchanged(search, store)
+    path = store.folder / "searches" / "tiny.json"
+    text = path.read_text()
+    path.write_text(text.replace('"score": "macro_f1",', ""))
+    assert path.read_text() != text
+    require_unchanged(search, store)
+    with pytest.raises(ValueError, match="score: macro_f1 became dice"):
+        require_unchanged(read(tmp_path, *MASKS), store)
