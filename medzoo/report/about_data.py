@@ -13,11 +13,15 @@ def describe_source(run: Run) -> str:
 
     Example:
 
-    >>> describe_source(Run(task="breastmnist"))
-    'medmnist, 28 px'
+    >>> options = {"label": "", "no_mask": "empty"}
+    >>> run = Run(task="x", data="masks:x", data_options=options)
+    >>> describe_source(run)
+    'masks:x, 28 px, no label, no_mask empty'
     """
     options = (
         f"{key} {' + '.join(value) if isinstance(value, tuple) else value}"
+        if value != ""
+        else f"no {key}"
         for key, value in run.data_options.items()
     )
     return ", ".join([run.data, f"{run.size} px", *options])

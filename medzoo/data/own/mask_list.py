@@ -7,8 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medzoo.data.own.folder import walk
-from medzoo.data.own.items import ENDINGS, Fault, Item, Listing, name_split
+from medzoo.data.own.items import Fault, Item, Listing, name_split
+from medzoo.data.own.mask_folder import (
+    MASK_ENDINGS,
+    find_orphans,
+    patterns_of,
+    read_folder,
+)
 from medzoo.data.own.table import (
     Row,
     as_pattern,
@@ -48,8 +53,8 @@ def list_masks(path: Path, options: Mapping[str, Any]) -> Listing:
         ValueError: If it is no CSV file, or lacks a column.
     """
     is_table = path.is_file() or path.suffix == ".csv"
-    columns, rows, faults = (_read_table if is_table else _read_folder)(path)
-    defaults = ("path", "mask") if is_table else _patterns_of(path)
+    columns, rows, faults = (_read_table if is_table else read_folder)(path)
+    defaults = ("path", "mask") if is_table else patterns_of(path, options)
     image, mask = (
         as_pattern(options[key] or default, columns)
         for key, default in zip(("path", "mask"), defaults, strict=True)
@@ -63,7 +68,12 @@ def list_masks(path: Path, options: Mapping[str, Any]) -> Listing:
     lister = _Lister(root, image, mask, options, Listing(faults=faults))
     for where, row in rows:
         lister.add(where, row)
-    return lister.without_masks_of_others() if not is_table else lister.listing
+    if is_table:
+        return lister.listing
+    listing = lister.without_masks_of_others()
+    if not options["mask"] and (path / "masks").is_dir():
+        listing.faults.extend(find_orphans(path, listing))
+    return listing
 
 
 class _Lister:
@@ -128,10 +138,12 @@ class _Lister:
         text = self.mask.format_map(escaped).strip()
         found: list[str] = []
         for part in filter(None, map(str.strip, text.split("|"))):
-            matches = self._match(os.path.normpath(part))
+            pattern = os.path.normpath(part)
+            matches = self._match(pattern)
             if not matches and self.options["no_mask"] == "fault":
+                meant = pattern.replace("[[]", "[")
                 return [], (
-                    f"no mask {part}; if it is meant to have none, say "
+                    f"no mask {meant}; if it is meant to have none, say "
                     'no_mask = "unlabelled" or "empty"'
                 )
             found += matches
@@ -155,7 +167,7 @@ class _Lister:
         for at in range(bisect.bisect_left(names, start), len(names)):
             if not names[at].startswith(start):
                 break
-            is_image = names[at].lower().endswith((*ENDINGS, ".gif"))
+            is_image = names[at].lower().endswith(MASK_ENDINGS)
             if is_image and fnmatch.fnmatchcase(names[at], name):
                 found.append(os.path.join(folder, names[at]))
         return found
@@ -169,56 +181,3 @@ def _read_table(
     bad = {at for at, row in rows if None in row or None in row.values()}
     faults = [Fault(f"line {at}", reason) for at in sorted(bad)]
     return columns, [row for row in rows if row[0] not in bad], faults
-
-
-def _patterns_of(root: Path) -> tuple[str, str]:
-    """Returns where images and masks lie in a folder."""
-    if (root / "images").is_dir():
-        return "images/{path}", "masks/{folder}/{stem}.*"
-    return "{path}", "{folder}/{stem}_mask*"
-
-
-def _read_folder(
-    root: Path,
-) -> tuple[list[str], list[tuple[int, Row]], list[Fault]]:
-    """Reads a folder as if it were a table."""
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"No folder `{root}`. Expected one with the folders `images` and "
-            "`masks`, or a CSV file of both."
-        )
-    base = root / "images" if (root / "images").is_dir() else root
-    files = [path.relative_to(base) for path in walk(base)]
-    images = [path for path in files if path.suffix.lower() in ENDINGS]
-    if not images:
-        raise ValueError(
-            f"`{base}` has no images. Expected files that end in "
-            f"{', '.join(ENDINGS)}, at any depth. Received: {len(files)} files."
-        )
-    tops = {path.parts[0] for path in images if len(path.parts) > 1}
-    by_split = bool(tops) and None not in map(name_split, tops)
-    rows = [
-        (at, _describe(path, by_split)) for at, path in enumerate(images, 1)
-    ]
-    columns = ["path", "folder", "name", "stem", "split", "group"]
-    columns += ["label"] * any(row["label"] for _, row in rows)
-    reason = f"not an image of the kinds {', '.join(ENDINGS)}"
-    others = [path for path in files if path.suffix.lower() not in ENDINGS]
-    prefix = base.relative_to(root)
-    faults = [Fault((prefix / path).as_posix(), reason) for path in others]
-    return columns, rows, faults
-
-
-def _describe(path: Path, by_split: bool) -> Row:
-    above = list(path.parts[:-1])
-    split = above.pop(0) if by_split and above else ""
-    label, group = [*above, "", ""][:2]
-    return {
-        "path": path.as_posix(),
-        "folder": path.parent.as_posix(),
-        "name": path.name,
-        "stem": path.stem,
-        "split": split,
-        "group": group,
-        "label": label,
-    }
