@@ -1,6 +1,7 @@
 """Runs with masks: what they train, score, keep and refuse."""
 
 import csv
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 from medzoo.cli import app
 from medzoo.data import load
 from medzoo.mask_scores import score_masks
+from medzoo.report.card import make_card
 from medzoo.study.store import Store
 from medzoo.training.evaluate import rank_entry
 from medzoo.training.execute import complete, execute, load_data
@@ -188,6 +190,16 @@ def test_own_masks_are_trained_by_the_command(tmp_path, monkeypatch):
     assert record.run.options["label_weight"] == 0.5
     assert record.data_fingerprint == record.run.fingerprint
     assert Store().read(record.run_id).scores == record.scores
+
+
+def test_the_card_says_what_masks_are_worth(trained):
+    _, record, predictions = trained
+    text = make_card(record, predictions)
+    found = re.search(r"Dice (0\.\d+) to (0\.\d+), macro F1", text)
+    low, high = map(float, found.groups())
+    assert low <= record.scores["test"]["dice"] <= high
+    assert text.index("taken for") < text.index("## Masks")
+    assert "likeliest class of each pixel" in text
 
 
 def test_a_classifier_sees_the_labels_of_images_with_masks():

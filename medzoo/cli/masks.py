@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def predict_masks(
-    saved: "Saved", images: Sequence[str], out: Path | None
+    saved: "Saved", images: Sequence[str], out: Path | None, *, resize: bool
 ) -> None:
     """Writes `masks/*.png`, whose values are classes, and `labels.csv`.
 
@@ -36,11 +36,13 @@ def predict_masks(
     header += ["predicted", *saved.classes]
     (out / "masks").mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
+    tiled = 0
     with (out / "labels.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         for name, image in each_image(images, saved.input_shape[-1]):
-            mask, labels = predict_image(saved, image)
+            mask, labels = predict_image(saved, image, resize=resize)
+            tiled += labels is None
             path = Path("masks", _name(name, taken))
             _write(out / path, mask)
             shares = [(mask == at).mean() for at in range(len(segments))]
@@ -50,6 +52,14 @@ def predict_masks(
                 row += [f"{value:.6f}" for value in labels]
             writer.writerow(row)
     print(f"Wrote {out}: {len(taken)} masks and labels.csv", file=sys.stderr)
+    if tiled:
+        height, width, _ = saved.input_shape
+        print(
+            f"{tiled} images are of another size than {width} x {height}: they "
+            "were predicted by tiles at their own scale, and have no label. If "
+            "the images of the training were resized, pass --resize.",
+            file=sys.stderr,
+        )
 
 
 def _name(name: str, taken: set[str]) -> str:

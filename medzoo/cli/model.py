@@ -27,6 +27,10 @@ def predict(
             help="CSV to write; printed if left out. A folder, for masks."
         ),
     ] = None,
+    resize: Annotated[
+        bool,
+        typer.Option("--resize", help="Resize images as for the training."),
+    ] = False,
 ) -> None:
     """Predict the class of images, and their masks if the model has any."""
     from medzoo.cli.masks import predict_masks
@@ -35,9 +39,10 @@ def predict(
 
     saved = load_saved(model)
     if saved.has_masks:
-        predict_masks(saved, images, out)
+        predict_masks(saved, images, out, resize=resize)
         return
-    found = read_images(images, saved.input_shape)
+    how = saved.resize if resize else None
+    found = read_images(images, saved.input_shape, how)
     probabilities = saved.predict(found.images)
     _tell(saved)
     rows = [

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medzoo.cli.scope import AsJson
+from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     import keras
@@ -155,10 +156,12 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 def _describe(entry: "Entry") -> str:
-    found = entry.get("val_macro_f1")
-    return f"loss {entry['loss']:.3f}" + (
-        "" if found is None else f", val macro F1 {found:.3f}"
-    )
+    told = [f"loss {entry['loss']:.3f}"]
+    for name in ("dice", "macro_f1"):
+        found = entry.get(f"val_{name}")
+        if found is not None:
+            told.append(f"val {word_score(name)} {found:.3f}")
+    return ", ".join(told)
 
 
 def _as_json(record: "Record") -> str:

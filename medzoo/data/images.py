@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medzoo.data.resizing import shrink
+
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 # What NumPy raises for a file that is no archive of plain arrays.
 _DAMAGE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile)
@@ -26,18 +28,21 @@ class Images(NamedTuple):
 
 
 def read_images(
-    paths: Iterable[str | Path], input_shape: tuple[int, int, int]
+    paths: Iterable[str | Path],
+    input_shape: tuple[int, int, int],
+    resize: str | None = None,
 ) -> Images:
     """Reads images in the shape that a model takes.
 
     A grey image fits a model of RGB images, since its three channels are then
-    equal. Nothing is resized: a model that was trained on 28x28 images says
-    nothing about crops or scales that it has not seen.
+    equal. Nothing is resized unless it is asked for: a model that was trained
+    on 28x28 images says nothing about crops or scales that it has not seen.
 
     Args:
         paths: Image files, folders that hold some at any depth, and npz
             archives with arrays called `images` or `<split>_images`.
         input_shape: `(height, width, channels)` of the model.
+        resize: `pad` or `stretch`, as own data are for a training.
 
     Raises:
         FileNotFoundError: If there is no such path, or no image in it.
@@ -47,6 +52,9 @@ def read_images(
     found: list[np.ndarray] = []
     for name, image in _iterate(paths):
         names.append(name)
+        if resize is not None:
+            shape = (*image.shape[:2], input_shape[2])
+            image = shrink(_fit(image, name, shape), input_shape[0], resize)
         found.append(_fit(image, name, input_shape))
     if not found:
         raise _no_image(paths)

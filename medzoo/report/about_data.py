@@ -18,13 +18,18 @@ def describe_source(run: Run) -> str:
     >>> describe_source(run)
     'masks:x, 28 px, no label, no_mask empty'
     """
-    options = (
+    options = [describe_options(run)] * bool(run.data_options)
+    return ", ".join([run.data, f"{run.size} px", *options])
+
+
+def describe_options(run: Run) -> str:
+    """Says how images are read; a column that is left out is `no label`."""
+    return ", ".join(
         f"{key} {' + '.join(value) if isinstance(value, tuple) else value}"
         if value != ""
         else f"no {key}"
         for key, value in run.data_options.items()
     )
-    return ", ".join([run.data, f"{run.size} px", *options])
 
 
 def list_notes(results: Iterable[TrialResults]) -> list[str]:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.report.about_data import describe_options
 from medzoo.report.aggregate import Spread
-from medzoo.report.image_variance import bootstrap_score
+from medzoo.report.image_variance import bootstrap_masks, bootstrap_score
 from medzoo.report.markdown import format_list, format_table
 from medzoo.report.tables import Cell, Table
 from medzoo.report.write import replace_file
@@ -70,6 +71,7 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
         "licence of the data": licence if official else "that of their source",
         "images": ", ".join(f"{n} {s}" for s, n in record.num_images.items()),
         "size": f"{run.size} x {run.size} pixels",
+        **({"read with": describe_options(run)} if run.data_options else {}),
         "fingerprint": record.data_fingerprint,
     }
     if official and run.task in LEAKS:
@@ -87,8 +89,8 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
         "once.",
         "## Classes",
         format_table(_classes(record, predictions)),
-        *_segments(record),
         *_confusion(record, predictions),
+        *_segments(record),
         "## Data",
         format_list(data),
         "## Recipe",
@@ -120,7 +122,11 @@ def _segments(record: Record) -> list[str]:
         for at, name in enumerate(record.segments)
     ]
     table = Table(("class of pixels", *(f"{s}_dice" for s in dice)), rows)
-    return ["## Masks", format_table(table)]
+    note = (
+        "Dice is pooled over the pixels of a split; above it is the mean over "
+        f"all classes of pixels but {record.segments[0]}."
+    )
+    return ["## Masks", format_table(table), note]
 
 
 def _round(value: float | None) -> Cell:
@@ -128,14 +134,20 @@ def _round(value: float | None) -> Cell:
 
 
 def _word_interval(predictions: Mapping[str, np.ndarray]) -> str:
+    draws = {}
+    counts = predictions.get("test_counts", np.zeros((0, 1, 1)))
+    if counts[:, 1:].any():
+        draws["Dice"] = bootstrap_masks(counts, "dice")
     labels = predictions.get("test_labels", np.array([]))
-    if "test" not in predictions or not (labels >= 0).any():
+    if "test" in predictions and (labels >= 0).any():
+        draws["macro F1"] = bootstrap_score(predictions["test"], labels)
+    if not draws:
         return ""
-    draws = bootstrap_score(predictions["test"], predictions["test_labels"])
-    low, high = np.quantile(draws, [0.025, 0.975])
+    ends = {k: np.nanquantile(v, [0.025, 0.975]) for k, v in draws.items()}
+    told = (f"{k} {low:.3f} to {high:.3f}" for k, (low, high) in ends.items())
     return (
-        f"Macro F1 on test has a 95 % interval of {low:.3f} to {high:.3f} over "
-        "other test images (bootstrap, 500 draws). Other seeds would widen it."
+        "95 % intervals on test, over other test images (bootstrap, 500 "
+        f"draws): {', '.join(told)}. Other seeds would widen them."
     )
 
 
@@ -179,7 +191,7 @@ def _confusion(
 
 
 def _recipe(record: Record) -> dict[str, str]:
-    about = {"task", "data", "options"}
+    about = {"task", "data", "data_options", "fingerprint", "options"}
     values = record.run.model_dump(exclude=about, exclude_none=True)
     fields = {k: str(v) for k, v in values.items() if v not in ({}, "")}
     options = {key: str(value) for key, value in record.run.options.items()}
@@ -199,6 +211,13 @@ def _word_limits(record: Record) -> str:
         "always answers with one of its classes, also for an image that shows "
         "none of them, and its probabilities are not calibrated.",
     ]
+    if record.segments:
+        sentences.append(
+            "A mask is the likeliest class of each pixel. `medzoo predict` "
+            "takes an image of another size by tiles at its own scale, or with "
+            "--resize as those of the training, whose files may have been "
+            "larger."
+        )
     if run.data == "synthetic":
         sentences.insert(
             0, "Trained on made-up images: it knows nothing of medicine."

@@ -58,6 +58,12 @@ class Saved(NamedTuple):
         return [str(segment) for segment in range(count)]
 
     @property
+    def resize(self) -> str:
+        """How images became as large as those that it was trained on."""
+        options = self.record.run.data_options if self.record else {}
+        return str(options.get("resize", "pad"))
+
+    @property
     def has_masks(self) -> bool:
         """Says whether it predicts a mask beside a label."""
         return isinstance(self.model.output, dict)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.data.resizing import enlarge, shrink
 from medzoo.training.evaluate import to_probabilities
 from medzoo.training.segmentation import AT_A_TIME, each_batch
 from medzoo.training.tiles import predict_by_tiles
@@ -13,16 +14,18 @@ if TYPE_CHECKING:
 
 
 def predict_image(
-    saved: "Saved", image: np.ndarray
+    saved: "Saved", image: np.ndarray, *, resize: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Predicts the mask of one image, and its label where it is known.
 
     An image of another size than those the model was trained on is predicted by
     tiles of that size. It has no label: the model has never seen a whole one.
+    Resized, as images of own data are for a training, it has both.
 
     Args:
         saved: A model with masks.
         image: `uint8`, shape `(height, width, channels)`.
+        resize: Whether to resize an image of another size, and its mask back.
 
     Returns:
         The likeliest class of each pixel, `uint8`, shape `(height, width)`; and
@@ -34,16 +37,19 @@ def predict_image(
     """
     height, width, _ = saved.input_shape
     if image.shape == saved.input_shape:
-        ((_, found),) = each_batch(saved.model, image[None])
-        output = saved.record.run.output if saved.record else "softmax"
-        labels = to_probabilities(found["label"], output)[0]
-        return _decide(found["mask"][0]), labels
+        logits, labels = _predict(saved, image)
+        return _decide(logits), labels
     if height != width:
         raise ValueError(
-            "Only a model of square images predicts larger ones by tiles. "
+            "Only a model of square images predicts those of another size. "
             f"Expected an image of shape {saved.input_shape}. "
             f"Received: {image.shape}."
         )
+
+    if resize:
+        small = shrink(image, height, saved.resize)
+        logits, labels = _predict(saved, small)
+        return _decide(enlarge(logits, image.shape[:2], saved.resize)), labels
 
     def predict(tiles: np.ndarray) -> np.ndarray:
         (*_, (_, found)) = each_batch(saved.model, tiles)
@@ -57,6 +63,15 @@ def predict_image(
         batch_size=AT_A_TIME,
     )
     return _decide(logits), None
+
+
+def _predict(
+    saved: "Saved", image: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the logits of a mask, and the probabilities of labels."""
+    ((_, found),) = each_batch(saved.model, image[None])
+    output = saved.record.run.output if saved.record else "softmax"
+    return found["mask"][0], to_probabilities(found["label"], output)[0]
 
 
 def _decide(logits: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def read_pixels(
         planes.append(image)
     first = planes[0]
     is_grey = first.mode in (*GREY, *DEEP) and len(paths) == 1
-    parts = [_resize(plane, size, resize) for plane in planes]
+    parts = [resize_image(plane, size, resize) for plane in planes]
     if len(parts) == 1 and mode != "grey" and not deep:
         parts = [part.convert("RGB") for part in parts]
     elif mode == "grey" and not deep:
@@ -167,7 +167,8 @@ def _check_depth(image: Image.Image, deep: bool) -> None:
     )
 
 
-def _resize(image: Image.Image, size: int, resize: str) -> Image.Image:
+def resize_image(image: Image.Image, size: int, resize: str) -> Image.Image:
+    """Makes an image square; see `read_pixels`."""
     if image.size == (size, size):
         return image
     if image.mode in DEEP:

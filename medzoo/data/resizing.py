@@ -1,0 +1,64 @@
+"""Images resized as for a training, and what is said of them brought back."""
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from medzoo.data.own.pixels import resize_image
+
+
+def shrink(image: np.ndarray, size: int, resize: str) -> np.ndarray:
+    """Resizes an image as images are for a training.
+
+    Args:
+        image: `uint8`, shape `(height, width, channels)`, 1 or 3 channels.
+        size: Height and width of the result.
+        resize: `pad` keeps the shape and fills up with black; `stretch` does
+            not.
+
+    Returns:
+        `uint8`, shape `(size, size, channels)`.
+
+    Example:
+
+    >>> shrink(np.full((4, 8, 1), 9, "uint8"), 4, "pad")[..., 0].tolist()
+    [[0, 0, 0, 0], [9, 9, 9, 9], [9, 9, 9, 9], [0, 0, 0, 0]]
+    """
+    grey = image.shape[-1] == 1
+    found = Image.fromarray(image[..., 0] if grey else image)
+    return np.asarray(resize_image(found, size, resize)).reshape(
+        size, size, image.shape[-1]
+    )
+
+
+def enlarge(
+    values: np.ndarray, shape: tuple[int, int], resize: str
+) -> np.ndarray:
+    """Brings values of a resized image back to its own size.
+
+    Args:
+        values: `float32`, shape `(size, size, num_values)`.
+        shape: Height and width of the image.
+        resize: As for `shrink`; what was filled up is cut off.
+
+    Returns:
+        `float32`, shape `(*shape, num_values)`, by linear interpolation.
+
+    Example:
+
+    >>> enlarge(np.ones((4, 4, 2), "float32"), (4, 8), "pad").shape
+    (4, 8, 2)
+    """
+    height, width = shape
+    box = values.shape[1::-1]
+    if resize == "pad":
+        blank = Image.new("1", (width, height))
+        box = ImageOps.contain(blank, box).size
+    left, top = (round((len(values) - side) / 2) for side in box)
+    inside = values[top : top + box[1], left : left + box[0]]
+    planes = [
+        Image.fromarray(np.ascontiguousarray(plane)).resize(
+            (width, height), Image.Resampling.BILINEAR
+        )
+        for plane in np.moveaxis(inside, -1, 0)
+    ]
+    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
