@@ -131,6 +131,6 @@ def _shade(found: SegmentLook) -> np.ndarray:
 def _word_areas(found: SegmentLook) -> str:
     low, middle, high = 100 * np.quantile(found.areas, (0.25, 0.5, 0.75))
     return (
-        f"median {middle:.2g} % of an image, half of them {low:.2g} to "
-        f"{high:.2g} %"
+        f"median {middle:.3g} % of an image, half of them {low:.3g} to "
+        f"{high:.3g} %"
     )
