@@ -45,6 +45,7 @@ def make_record(run, macro_f1=None, *, status="done", **changes):
     values = {
         "scores": {"val": both, "test": both} if status == "done" else {},
         "parameters": Parameters(total=1234567, trainable=1234000),
+        "flops": 20_528_000,
         "seconds": {"train": 12.25},
         "width": run.width,
         "device": "cpu",
