@@ -59,7 +59,7 @@ test-slow: $(VENV)/.installed ## the long tests
 # Another environment, in which there is no TensorFlow.
 JAX := .venv-jax
 JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,jax resident stacked models \
-	losses training resume segmentation bench_gpu))
+	losses training resume segmentation precision bench_gpu))
 
 $(JAX)/.installed: requirements-jax.lock setup.cfg
 	@$(PYTHON) -m venv $(JAX)

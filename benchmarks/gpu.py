@@ -63,12 +63,14 @@ def main() -> None:
     for name, width in options.nets:
         large = make_images(options.large)
         run = make_run(name, width, options.large_epochs)
+        rough = run.model_copy(update={"precision": "bfloat16"})
         rows += word_task(
             run,
             large,
             {
                 "`fit`": time_fit(run, large),
                 "resident": time_resident(run, large),
+                "resident, bfloat16": time_resident(rough, large),
             },
             most,
         )
