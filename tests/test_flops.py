@@ -51,6 +51,7 @@ def test_a_layer_counts_as_often_as_it_is_called():
     [
         ({"stem": "full"}, 1, 1),
         ({"stem": "strided"}, 0.25, 0.28),
+        ({"stem": "pooled"}, 0.25, 0.3),
         ({"stem": "patch"}, 0.06, 0.08),
         ({"stem": "full", "block_type": "bottleneck"}, 0.25, 0.3),
         ({"stem": "full", "block_type": "separable"}, 0.15, 0.2),

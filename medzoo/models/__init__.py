@@ -74,7 +74,7 @@ MODELS: dict[str, Entry] = {
         check=functools.partial(
             check_names,
             {
-                "stem": ("strided", "full", "patch"),
+                "stem": ("strided", "full", "pooled", "patch"),
                 "block_type": ("plain", "separable", "bottleneck"),
             },
         ),

@@ -9,8 +9,13 @@ from medzoo.models.blocks import (
     residual_block,
 )
 
-# Side of the kernel and stride of each.
-STEMS = {"strided": (3, 2), "full": (3, 1), "patch": (4, 4)}
+# Side of the kernel, stride, and side of the pooling after it.
+STEMS = {
+    "strided": (3, 2, 1),
+    "full": (3, 1, 1),
+    "pooled": (3, 1, 2),
+    "patch": (4, 4, 1),
+}
 
 
 def build(
@@ -46,8 +51,9 @@ def build(
             averaged.
         stem: `full`, a 3x3 convolution at the resolution of the images;
             `strided`, the same at half of it, which takes about a quarter of
-            the operations of the whole net; `patch`, 4x4 patches side by side,
-            a sixteenth.
+            the operations of the whole net; `pooled`, the first and then
+            maximum pooling, little more; `patch`, 4x4 patches side by side, a
+            thirteenth.
         block_type: As for `residual_block`: `plain`, `separable` or
             `bottleneck`.
 
@@ -95,7 +101,7 @@ def _build_trunk(
     stem: str,
     block_type: str,
 ) -> KerasTensor:
-    side, stride = STEMS[stem]
+    side, stride, pool = STEMS[stem]
     x = layers.Conv2D(
         width,
         side,
@@ -106,6 +112,10 @@ def _build_trunk(
     )(x)
     x = layers.BatchNormalization(momentum=0.9, name=f"{prefix}stem_norm")(x)
     x = layers.Activation(activation, name=f"{prefix}stem_act")(x)
+    if pool > 1:
+        x = layers.MaxPooling2D(
+            pool, padding="same", name=f"{prefix}stem_pool"
+        )(x)
     for stage in range(stages):
         for block in range(blocks):
             x = residual_block(
