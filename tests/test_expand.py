@@ -84,7 +84,8 @@ def make_study(axes, tasks, seeds):
 
 # All other studies are of all tasks.
 OF_SOME_TASKS = (
-    *("best", "imbalance", "pathmnist_finetuning", "recipe", "transfer"),
+    *("best", "flops", "flops_synthetic", "imbalance"),
+    *("pathmnist_finetuning", "precision", "recipe", "transfer"),
 )
 
 
