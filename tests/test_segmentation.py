@@ -260,5 +260,5 @@ def test_shapes_are_found_at_the_full_budget():
     values = {**SMALL, "size": 64, "width": 8, "max_images": None}
     values |= {"steps": None, "epochs": 40, "batch_size": 8, "options": {}}
     values |= {"learning_rate": 0.003, "schedule": "cosine"}
-    record, _ = execute(Run(**values, augmentation="flips"))
+    record, _ = execute(Run(**values | {"augmentation": "flips"}))
     assert record.scores["test"]["dice"] > 0.9
