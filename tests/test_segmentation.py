@@ -258,7 +258,7 @@ def test_both_heads_may_weigh_themselves(weighting):
 @pytest.mark.slow
 def test_shapes_are_found_at_the_full_budget():
     values = {**SMALL, "size": 64, "width": 8, "max_images": None}
-    values |= {"steps": None, "epochs": 40, "batch_size": 8, "options": {}}
+    values |= {"steps": None, "epochs": 36, "options": {"label_weight": 0.1}}
     values |= {"learning_rate": 0.003, "schedule": "cosine"}
     record, _ = execute(Run(**values | {"augmentation": "flips"}))
     assert record.scores["test"]["dice"] > 0.9
