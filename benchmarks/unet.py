@@ -23,13 +23,13 @@ from statistics import median
 
 import numpy as np
 import psutil
+from measures.cases import make_masked
 
 from medzoo.data import load
 from medzoo.data.batches import batch_indices, gather
-from medzoo.data.masks import MaskedDataset, MaskedSplit
+from medzoo.data.masks import MaskedDataset
 from medzoo.data.shapes import SEGMENTS, make_shapes
 from medzoo.study.worker import set_threads
-from medzoo.tasks import SHAPES
 from medzoo.training.run import Run
 
 SIDE = 256
@@ -58,7 +58,7 @@ def measure_speed(options: argparse.Namespace) -> dict[str, list[float]]:
     from medzoo.training.fit import Trainer
     from medzoo.training.prepare import prepare_model
 
-    data = make_data(options.steps * options.batch_size, options.size)
+    data = make_masked(options.steps * options.batch_size, options.size)
     run = Run(
         task="shapes",
         data="synthetic",
@@ -99,20 +99,6 @@ def measure_speed(options: argparse.Namespace) -> dict[str, list[float]]:
         for way, measure in zip(WAYS, (train, fit), strict=True):
             found[way].append(len(data.train) / measure())
     return found
-
-
-def make_data(num_images: int, size: int) -> MaskedDataset:
-    """Makes shapes to train on; val and test are not measured."""
-    train, val, test = (
-        MaskedSplit(images, labels, masks)
-        for images, masks, labels in (
-            make_shapes(seed, count, size)
-            for seed, count in enumerate((num_images, 16, 16))
-        )
-    )
-    return MaskedDataset(
-        "shapes", SHAPES.classes, train, val, test, "made", segments=SEGMENTS
-    )
 
 
 def measure_memory(options: argparse.Namespace) -> dict[str, tuple]:

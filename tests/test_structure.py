@@ -87,7 +87,7 @@ def test_reports_read_runs_and_records_and_never_train():
 def test_every_model_file_is_in_the_table():
     files = {path.stem for path in (PACKAGE / "models").glob("*.py")}
     shared = {"blocks", "augmentation", "warp", "tint", "sizes", "trunks"}
-    shared |= {"flops", "unet_options", "trunk_options"}
+    shared |= {"flops", "unet_options", "trunk_options", "skip_cnn_options"}
     networks = {name for name, entry in MODELS.items() if not entry.baseline}
     assert files == networks | shared | {"pretrained", "__init__"}
 

@@ -50,14 +50,26 @@ CASES = [
 
 def make_data(case: Case, num_images: int) -> Dataset:
     """Makes random images, or shapes where masks are learnt, few of val."""
-    few = case.batch_size
     if case.model == "unet":
-        made = [make_shapes(0, n, case.side) for n in (num_images, few)]
-        train, val = (MaskedSplit(x, y, masks) for x, masks, y in made)
-        return MaskedDataset(
-            "shapes", SHAPES.classes, train, val, val, "made", segments=SEGMENTS
-        )
-    return make_images(num_images, case.shape, few)
+        return make_masked(num_images, case.side, case.batch_size)
+    return make_images(num_images, case.shape, case.batch_size)
+
+
+def make_turn(case: Case, images_per_second: float, seconds: float) -> Dataset:
+    """Makes the images of about so many seconds, in 4 to 128 whole batches."""
+    steps = round(seconds * images_per_second) // case.batch_size
+    return make_data(case, min(max(steps, 4), 128) * case.batch_size)
+
+
+def make_masked(num_images: int, side: int, few: int = 16) -> MaskedDataset:
+    """Makes shapes to train on, and few of val."""
+    made = [
+        make_shapes(seed, n, side) for seed, n in enumerate((num_images, few))
+    ]
+    train, val = (MaskedSplit(x, y, masks) for x, masks, y in made)
+    return MaskedDataset(
+        "shapes", SHAPES.classes, train, val, val, "made", segments=SEGMENTS
+    )
 
 
 def make_images(

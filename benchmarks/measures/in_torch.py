@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from measures.cases import NUM_CLASSES, Case, make_data
+from measures.cases import NUM_CLASSES, Case, make_data, make_turn
 from measures.turns import take_turns, timed
 
 from medzoo.data.split import Dataset
@@ -36,8 +36,7 @@ def measure_torch(case: Case, *, turns: int, seconds: float) -> dict[str, Any]:
 
     few = make_data(case, 4 * case.batch_size)
     speed = take_turns(ways(few), 1, few)["torch"]
-    steps = min(max(round(seconds * speed) // case.batch_size, 4), 128)
-    data = make_data(case, steps * case.batch_size)
+    data = make_turn(case, speed, seconds)
     return {
         "parameters": sum(weight.numel() for weight in net.parameters()),
         "versions": {"torch": str(torch.__version__)},

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from measures.cases import NUM_CLASSES, Case, make_data, make_trainer
+from measures.cases import NUM_CLASSES, Case, make_data, make_trainer, make_turn
 from measures.turns import take_turns, timed
 
 from medzoo.data.masks import MaskedDataset
@@ -34,9 +34,7 @@ def measure_net(case: Case, *, turns: int, seconds: float) -> dict[str, Any]:
     built = time.perf_counter() - started
     trainer.train(until=5)
     first_step = built + trainer.seconds["first_step"]
-    wanted = round(seconds * (trainer.images_per_second() or 1))
-    steps = min(max(wanted // case.batch_size, 4), 128)
-    data = make_data(case, steps * case.batch_size)
+    data = make_turn(case, trainer.images_per_second() or 1, seconds)
     memory = peak_memory_mb()
     return {
         "parameters": trainer.model.count_params(),

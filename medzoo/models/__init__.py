@@ -3,14 +3,13 @@
 The table holds names only, so that a study is validated without Keras.
 """
 
-import functools
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from medzoo.models import trunk_options, unet_options
-from medzoo.wording import check_names, unknown
+from medzoo.models import skip_cnn_options, trunk_options, unet_options
+from medzoo.wording import unknown
 
 if TYPE_CHECKING:
     import keras
@@ -63,21 +62,8 @@ MODELS: dict[str, Entry] = {
         "residual stages joined by skips, adaptive pooling, dropout",
         width=32,
         parameters=310_249,
-        options={
-            "dropout": 0.2,
-            "stages": 3,
-            "blocks": 1,
-            "members": 1,
-            "stem": "strided",
-            "block_type": "plain",
-        },
-        check=functools.partial(
-            check_names,
-            {
-                "stem": ("strided", "full", "pooled", "patch"),
-                "block_type": ("plain", "separable", "bottleneck"),
-            },
-        ),
+        options=skip_cnn_options.OPTIONS,
+        check=skip_cnn_options.check_options,
     ),
     "multi_head": Entry(
         "a trunk of the zoo under one head for each of several tasks",
@@ -197,7 +183,6 @@ def build_model(
         if option not in (*entry.options, *entry.of_data):
             raise ValueError(unknown(f"{name} option", option, entry.options))
     given = {**entry.options, **options}
-    entry.check(given)
     for option in entry.of_loss:
         del given[option]
     module = importlib.import_module(f"medzoo.models.{name}")

@@ -8,14 +8,7 @@ from medzoo.models.blocks import (
     logits_head,
     residual_block,
 )
-
-# Side of the kernel, stride, and side of the pooling after it.
-STEMS = {
-    "strided": (3, 2, 1),
-    "full": (3, 1, 1),
-    "pooled": (3, 1, 2),
-    "patch": (4, 4, 1),
-}
+from medzoo.models.skip_cnn_options import STEMS, check_options
 
 
 def build(
@@ -65,6 +58,7 @@ def build(
     >>> build(2, input_shape=(28, 28, 1), width=8).output_shape
     (None, 2)
     """
+    check_options({"stem": stem, "block_type": block_type})
     inputs, x = images_input(input_shape, augmentation)
     logits = []
     for member in range(1, members + 1):

@@ -63,7 +63,7 @@ def make_summary(
             *_place(statistics, trial.trial.name),
             *_compare(statistics.trials[trial.trial.name]) * compared,
             *(mean_over_tasks(trial.matrix(score)) for score in rest),
-            *(_costs(trial)[name] for name in costs),
+            *_costs(trial, costs),
             len(trial.done),
             len(trial.failed),
         ]
@@ -137,7 +137,7 @@ def _name_costs(results: Sequence[TrialResults]) -> tuple[str, ...]:
     return "nets", *(f"{n}_in_all" if n in summed else n for n in names)
 
 
-def _costs(trial: TrialResults) -> dict[str, Cell]:
+def _costs(trial: TrialResults, names: Sequence[str]) -> list[Cell]:
     """Averages parameters, operations, seconds and speed over done runs."""
     done, nets = trial.done, trial.nets_told
     flops = [record.flops for record in done if record.flops is not None]
@@ -146,7 +146,7 @@ def _costs(trial: TrialResults) -> dict[str, Cell]:
     speeds = [r.images_per_second for r in done if r.images_per_second]
     count = round(nets * sum(totals) / len(totals)) if totals else None
     time = round(nets * sum(seconds) / len(seconds), 3) if seconds else None
-    return {
+    found = {
         "nets": trial.num_nets,
         **dict.fromkeys(("parameters", "parameters_in_all"), count),
         "mflops": round(sum(flops) / len(flops) / 1e6, 3) if flops else None,
@@ -155,6 +155,7 @@ def _costs(trial: TrialResults) -> dict[str, Cell]:
             round(sum(speeds) / len(speeds), 1) if speeds else None
         ),
     }
+    return [found[name] for name in names]
 
 
 def _lead(
