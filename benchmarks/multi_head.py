@@ -75,7 +75,7 @@ def main() -> None:
 def prepare(run: Run) -> Callable[[], None]:
     """Returns what does one step of a run, traced already."""
     from medzoo.training.execute import load_data
-    from medzoo.training.multi_task import make_batches
+    from medzoo.training.inputs import make_batches
     from medzoo.training.prepare import prepare_model
 
     data = load_data(run)

@@ -23,7 +23,7 @@ from measures.cases import CASES
 from measures.in_torch import measure_torch
 from measures.limit import measure_limit
 from measures.nets import measure_net
-from measures.steps import measure_parts
+from measures.steps import STEPS, measure_parts
 
 from medzoo.study.worker import set_threads
 
@@ -35,8 +35,8 @@ NETS = (
     "| ---: | ---: | ---: | ---: |"
 )
 PARTS = (
-    "| net | batch | step, ms | batches | rates | network |\n"
-    "| :--- | ---: | ---: | ---: | ---: | ---: |"
+    "| net | batch | step, ms | batches | network |\n"
+    "| :--- | ---: | ---: | ---: | ---: |"
 )
 
 
@@ -118,9 +118,9 @@ def write_page(
             "",
             "## Where a step goes",
             "",
-            "Medians. Batches: the order of images and their gathering; rates: "
-            "setting a learning rate that changes at each step (a constant one "
-            "is set once); network: `train_on_batch`.",
+            f"Medians of stretches of {STEPS} steps. Batches: the order of "
+            "images, their gathering and joining; network: the loop of steps "
+            "in TensorFlow's graph, which sets the rates too.",
             "",
             PARTS,
             *map(_word_parts, parts),
@@ -151,7 +151,7 @@ def _word_net(name: str, found: dict[str, Any], limit: float) -> str:
 
 
 def _word_parts(found: dict[str, Any]) -> str:
-    parts = [found[part] for part in ("batches", "rates", "network")]
+    parts = [found[part] for part in ("batches", "network")]
     shares = [f"{part / sum(parts):.1%}" for part in parts]
     cells = [found["net"], str(found["batch"]), f"{1000 * sum(parts):.2f}"]
     return f"| {' | '.join([*cells, *shares])} |"

@@ -17,6 +17,29 @@ SMALL = {
     "max_images": 80,
     "epochs": 3,
 }
+# Of these, every way of training must make the same.
+RUNS = {
+    "mlp": {"optimizer": "adamw", "schedule": "cosine", "warmup": 0.2},
+    "dropout": {"options": {"dropout": 0.5}, "augmentation": "standard"},
+    "average": {"ema": 0.9, "optimizer": "momentum", "keep": "last"},
+    "sampling": {"imbalance": "balanced_batches", "loss": "cross_entropy"},
+    "classes": {"task": "retinamnist", "loss": "weighted_soft_f1"},
+    "several tasks": {
+        "task": "breastmnist+retinamnist",
+        "model": "multi_head",
+        "options": {"trunk": "mlp", "film": True},
+        "task_weighting": "dwa",
+    },
+    "their harmonic mean": {
+        "task": "breastmnist+retinamnist",
+        "model": "multi_head",
+        "options": {"trunk": "mlp"},
+        "loss": "soft_harmonic_mean",
+    },
+    "mixup": {"mix": "mixup", "optimizer": "momentum"},
+    "cutmix": {"mix": "cutmix", "augmentation": "flips"},
+    "skip_cnn": {"model": "skip_cnn", "width": 4, "options": {"stages": 1}},
+}
 # What a record says of the time that it took, and beside whom.
 OF_THE_WAY = {
     "seconds",

@@ -1,7 +1,7 @@
 """Resident training: the numbers of the ordinary one, in fewer programs."""
 
 import pytest
-from on_jax import SMALL, assert_alike, needs_jax
+from on_jax import RUNS, SMALL, assert_alike, needs_jax
 
 from medzoo.training.execute import execute, load_data
 from medzoo.training.fit import Trainer
@@ -11,29 +11,6 @@ from medzoo.training.resident import (
     choose_trainer,
 )
 from medzoo.training.run import Run
-
-RUNS = {
-    "mlp": {"optimizer": "adamw", "schedule": "cosine", "warmup": 0.2},
-    "dropout": {"options": {"dropout": 0.5}, "augmentation": "standard"},
-    "average": {"ema": 0.9, "optimizer": "momentum", "keep": "last"},
-    "sampling": {"imbalance": "balanced_batches", "loss": "cross_entropy"},
-    "classes": {"task": "retinamnist", "loss": "weighted_soft_f1"},
-    "several tasks": {
-        "task": "breastmnist+retinamnist",
-        "model": "multi_head",
-        "options": {"trunk": "mlp", "film": True},
-        "task_weighting": "dwa",
-    },
-    "their harmonic mean": {
-        "task": "breastmnist+retinamnist",
-        "model": "multi_head",
-        "options": {"trunk": "mlp"},
-        "loss": "soft_harmonic_mean",
-    },
-    "mixup": {"mix": "mixup", "optimizer": "momentum"},
-    "cutmix": {"mix": "cutmix", "augmentation": "flips"},
-    "skip_cnn": {"model": "skip_cnn", "width": 4, "options": {"stages": 1}},
-}
 
 
 @needs_jax
@@ -78,7 +55,7 @@ def test_compiling_is_told_apart_from_training(monkeypatch):
 
 
 @needs_jax
-def test_a_cpu_keeps_the_ordinary_way_unless_asked(monkeypatch):
+def test_jax_on_a_cpu_keeps_the_ordinary_way_unless_asked(monkeypatch):
     run = Run(**SMALL)
     data = load_data(run)
     assert choose_trainer(data) is Trainer

@@ -7,17 +7,14 @@ import numpy as np
 from measures.cases import Case, make_images, make_trainer
 
 BATCH_SIZES = (32, 128, 512, 1024)
+# Of a stretch; as many as a run of such a network has between two checks.
+STEPS = 8
 
 
 def measure_parts(turns: int) -> list[dict[str, Any]]:
-    """Measures what each part of a step takes, in seconds.
-
-    `rates` is what a learning rate costs that changes at each step; a constant
-    one is set once.
-    """
-    from medzoo.data.batches import batch_indices, gather
-    from medzoo.training.mixing import mix_batch
-    from medzoo.training.optimizers import change_rates
+    """Measures what each part of a step takes, in seconds."""
+    from medzoo.training.inputs import make_batches
+    from medzoo.training.looped import program_of
 
     found = []
     for name, width in (("mlp", 64), ("mlp", 512), ("skip_cnn", 32)):
@@ -25,27 +22,22 @@ def measure_parts(turns: int) -> list[dict[str, Any]]:
             data = make_images(16 * max(BATCH_SIZES))
             case = Case(name, width, batch_size=batch_size)
             trainer = make_trainer(case, data)
-            model = trainer.model
-            run = trainer.run.model_copy(update={"schedule": "cosine"})
-            batches = batch_indices(len(data.train), batch_size, seed=0)
+            program = program_of(trainer.model)
+            batches = make_batches(trainer.run, data, start=0)
             times = []
-            for step in range(3 + turns * 4):
+            for _ in range(2 + turns):
                 marks = [time.perf_counter()]
-                pairs = gather(data.train, next(batches))
-                images, labels = mix_batch(*pairs, run=run, step=step)
+                told = trainer.plan_stretch(range(STEPS), batches)
                 marks.append(time.perf_counter())
-                change_rates(model.optimizer, run, step, trainer.num_steps)
+                float(program(*told))
                 marks.append(time.perf_counter())
-                model.train_on_batch(images, labels)
-                marks.append(time.perf_counter())
-                times.append(np.diff(marks))
-            batches_s, rates_s, network_s = np.median(times[3:], axis=0)
+                times.append(np.diff(marks) / STEPS)
+            batches_s, network_s = np.median(times[2:], axis=0)
             found.append(
                 {
                     "net": case.name,
                     "batch": batch_size,
                     "batches": batches_s,
-                    "rates": rates_s,
                     "network": network_s,
                 }
             )

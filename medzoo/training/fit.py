@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.batches import gather
 from medzoo.data.masks import MaskedSplit
 from medzoo.data.split import Dataset
 from medzoo.training.averaging import averaged
@@ -20,9 +19,7 @@ from medzoo.training.evaluate import (
     predict_logits,
     rank_entry,
 )
-from medzoo.training.mixing import mix_batch
-from medzoo.training.moving import move_batch
-from medzoo.training.multi_task import make_batches
+from medzoo.training.inputs import make_batch, make_batches
 from medzoo.training.optimizers import change_rates
 from medzoo.training.run import Run
 from medzoo.training.segmentation import look_at_masks
@@ -181,20 +178,20 @@ class Trainer:
 
     def _train_step(self, indices: np.ndarray) -> float:
         """Does one step and returns its loss."""
-        train = self.data.train
         started = time.perf_counter()
         optimizer = self.model.optimizer
         change_rates(optimizer, self.run, self.step, self.num_steps)
-        batch = gather(train, indices)
-        for change in (mix_batch, move_batch):
-            batch = change(*batch, run=self.run, step=self.step)
+        batch = make_batch(self.run, self.data.train, indices, step=self.step)
         loss = self.model.train_on_batch(*batch)
-        taken = time.perf_counter() - started
-        self.seconds["train" if self._traced else "first_step"] += taken
-        self._steps_timed += self._traced
-        self._traced = True
-        self.step += 1
+        self._note_steps(1, time.perf_counter() - started)
         return float(loss)
+
+    def _note_steps(self, count: int, seconds: float) -> None:
+        """Notes that some steps are done; the first one also traces."""
+        self.seconds["train" if self._traced else "first_step"] += seconds
+        self._steps_timed += count * self._traced
+        self._traced = True
+        self.step += count
 
     def _conclude(self, loss: float) -> Entry:
         """Looks at val and draws the conclusions."""

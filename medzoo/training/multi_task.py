@@ -1,19 +1,15 @@
 """What runs of several tasks have of their own: loss, scores, predictions."""
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medzoo import scores
-from medzoo.data.batches import batch_indices, mixed_batch_indices
 from medzoo.data.masks import MaskedDataset
 from medzoo.data.mixed import MixedDataset, MixedSplit
-from medzoo.data.sampling import sampled_indices
 from medzoo.data.split import Dataset
 from medzoo.tasks import class_ranges
-from medzoo.training.choices import IMBALANCES
 from medzoo.training.evaluate import (
     average,
     predict_logits,
@@ -91,31 +87,6 @@ class MultiTaskNet:
         from medzoo.models.multi_head import name_heads
 
         return name_heads(self.model, self.classes)
-
-
-def make_batches(
-    run: Run, data: Dataset, *, start: int
-) -> Iterator[np.ndarray]:
-    """Yields the indices of the batches of a run from a step on."""
-    if isinstance(data, MixedDataset):
-        return mixed_batch_indices(
-            data.sizes,
-            run.batch_size,
-            alpha=run.alpha,
-            seed=run.seed,
-            start=start,
-        )
-    if IMBALANCES[run.imbalance] == "sampling":
-        return sampled_indices(
-            data.train.labels,
-            run.batch_size,
-            sampling=run.imbalance,
-            seed=run.seed,
-            start=start,
-        )
-    return batch_indices(
-        len(data.train), run.batch_size, seed=run.seed, start=start
-    )
 
 
 def task_weights(run: Run, data: Dataset) -> tuple[int, ...] | None:

@@ -50,10 +50,15 @@ def build_optimizer(
     return optimizer
 
 
-def rates_at(
-    optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
-) -> "list[tuple[keras.Variable, float]]":
-    """Returns the rates of one step: the learning rate, and that of a trunk."""
+def rate_variables(optimizer: "keras.Optimizer") -> "list[keras.Variable]":
+    """Returns the rates that an optimizer has: its own, and that of a trunk."""
+    trunk_rate = getattr(optimizer, "trunk_rate", None)
+    rates = [optimizer.learning_rate]
+    return rates if trunk_rate is None else [*rates, trunk_rate]
+
+
+def rates_at(run: Run, step: int, num_steps: int) -> list[float]:
+    """Returns the values of `rate_variables` at one step."""
     rate = learning_rate_at(
         step,
         num_steps,
@@ -61,33 +66,30 @@ def rates_at(
         schedule=run.schedule,
         warmup=run.warmup,
     )
-    rates = [(optimizer.learning_rate, rate)]
-    if has_trunk_rate(run):
-        share = trunk_rate_at(run, step, num_steps)
-        rates.append((optimizer.trunk_rate, share))
-    return rates
+    if not has_trunk_rate(run):
+        return [rate]
+    return [rate, trunk_rate_at(run, step, num_steps)]
 
 
 def set_rates(
     optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
 ) -> None:
     """Sets the rates of one step."""
-    for variable, rate in rates_at(optimizer, run, step, num_steps):
+    rates = rates_at(run, step, num_steps)
+    for variable, rate in zip(rate_variables(optimizer), rates, strict=True):
         variable.assign(rate)
 
 
 def change_rates(
     optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
 ) -> None:
-    """Sets those rates that change with this step; at the first one, all.
+    """Sets the rates where they change with this step, and at the first one.
 
     An assignment takes a tenth of a step of a small network.
     """
-    rates = rates_at(optimizer, run, step, num_steps)
-    before = rates_at(optimizer, run, step - 1, num_steps) if step else []
-    for at, (variable, rate) in enumerate(rates):
-        if not before or before[at][1] != rate:
-            variable.assign(rate)
+    rates = rates_at(run, step, num_steps)
+    if not step or rates != rates_at(run, step - 1, num_steps):
+        set_rates(optimizer, run, step, num_steps)
 
 
 def learning_rate_at(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medzoo.training.mixing import Mix, mix_on_device
+from medzoo.training.optimizers import rate_variables
 from medzoo.training.prepare import MAX_TRACED
 
 if TYPE_CHECKING:
@@ -171,11 +172,10 @@ def list_groups(model: "keras.Model") -> "list[list[keras.Variable]]":
 
 
 def _find_rates(optimizer: "keras.Optimizer") -> list[int]:
-    """Returns the places of the rates of `rates_at` among the variables."""
-    rates = [optimizer.learning_rate, getattr(optimizer, "trunk_rate", None)]
+    """Returns the places of `rate_variables` among all of an optimizer."""
     return [
         index
-        for rate in rates
+        for rate in rate_variables(optimizer)
         for index, variable in enumerate(optimizer.variables)
         if variable is rate
     ]

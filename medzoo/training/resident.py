@@ -19,6 +19,7 @@ import numpy as np
 from medzoo.data.masks import MaskedDataset
 from medzoo.data.split import Dataset
 from medzoo.training.fit import Trainer
+from medzoo.training.looped import LoopedTrainer
 from medzoo.training.mixing import draw_mix
 from medzoo.training.optimizers import rates_at
 from medzoo.training.prepare import name_device
@@ -83,11 +84,19 @@ class ResidentTrainer(Trainer):
 def choose_trainer(data: Dataset) -> type[Trainer]:
     """Returns what trains on these data here.
 
+    TensorFlow on a CPU does several steps a call, unless the switch is off.
+
     Raises:
         ValueError: If `MEDZOO_RESIDENT` is none of `auto`, `on` and `off`, or
             is `on` without the JAX backend.
     """
-    return ResidentTrainer if is_resident(data) else Trainer
+    import keras
+
+    if is_resident(data):
+        return ResidentTrainer
+    on_tensorflow = keras.backend.backend() == "tensorflow"
+    looped = os.environ.get(SWITCH) != "off" and name_device() == "cpu"
+    return LoopedTrainer if on_tensorflow and looped else Trainer
 
 
 def is_resident(data: Dataset) -> bool:
@@ -135,12 +144,11 @@ def plan_stretch(
     """
     import jax
 
-    run, optimizer = trainer.run, trainer.model.optimizer
+    run = trainer.run
     shape = trainer.data.train.images.shape
     plans = []
     for step, indices in zip(steps, batches, strict=False):
-        found = rates_at(optimizer, run, step, trainer.num_steps)
-        rates = np.array([rate for _, rate in found], "float32")
+        rates = np.array(rates_at(run, step, trainer.num_steps), "float32")
         size = (len(indices), *shape[1:3])
         mix = None if run.mix == "none" else draw_mix(run, step, size)
         plans.append(Plan(indices.astype("int32"), rates, mix))

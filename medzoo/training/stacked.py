@@ -17,8 +17,8 @@ from medzoo.data.split import Dataset, Split
 from medzoo.training.execute import load_data
 from medzoo.training.features import load_features
 from medzoo.training.fit import State
+from medzoo.training.inputs import make_batches
 from medzoo.training.members import Member, Stretch
-from medzoo.training.multi_task import make_batches
 from medzoo.training.programs import Values, read_values
 from medzoo.training.record import Record
 from medzoo.training.resident import (

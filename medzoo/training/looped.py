@@ -1,0 +1,145 @@
+"""Stretches of steps as one TensorFlow graph, where Python would be the brake.
+
+To ask for a step takes Python longer than a small network takes to do it. So
+the batches and rates of several steps go into the graph at once, and a loop in
+there does the steps, with the numbers of the ordinary `Trainer`.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from medzoo.training.fit import Trainer
+from medzoo.training.inputs import make_batch
+from medzoo.training.optimizers import rate_variables, rates_at
+from medzoo.training.prepare import MAX_TRACED
+
+if TYPE_CHECKING:
+    import keras
+
+# Of one stretch at most: it cannot be interrupted, and is copied once.
+SECONDS = 0.25
+MEGABYTES = 16
+STEPS = 64
+
+
+class LoopedTrainer(Trainer):
+    """A `Trainer` that does as many steps a call as a fraction of a second has.
+
+    It is for a CPU, since a loop in a graph is not compiled by XLA.
+    """
+
+    _length = 1
+
+    def _train_to(self, check: int, batches: Iterator[np.ndarray]) -> float:
+        while self.step < check:
+            last = min(check, self.step + self._length)
+            loss = self._train_stretch(range(self.step, last), batches)
+        return loss
+
+    def _train_stretch(
+        self, steps: range, batches: Iterator[np.ndarray]
+    ) -> float:
+        """Does some steps and returns the loss of the last one."""
+        started = time.perf_counter()
+        told = self.plan_stretch(steps, batches)
+        loss = float(program_of(self.model)(*told))
+        self._note_steps(len(steps), time.perf_counter() - started)
+        if len(steps) == self._length and self._steps_timed:
+            self._length = self._choose_length(told[0])
+        return loss
+
+    def plan_stretch(
+        self, steps: range, batches: Iterator[np.ndarray]
+    ) -> tuple[Any, np.ndarray]:
+        """Makes what a `Program` is told of some steps: batches and rates.
+
+        Args:
+            steps: Their indices.
+            batches: Yields the indices of the images of just these, next.
+        """
+        import keras
+
+        rates = [rates_at(self.run, step, self.num_steps) for step in steps]
+        made = [
+            make_batch(self.run, self.data.train, next(batches), step=step)
+            for step in steps
+        ]
+        stacked = keras.tree.map_structure(lambda *each: np.stack(each), *made)
+        return stacked, np.array(rates, "float32")
+
+    def _choose_length(self, stacked: Any) -> int:
+        """Chooses the steps of the next stretch by those that were timed."""
+        import keras
+
+        size = sum(
+            array.nbytes / len(array) for array in keras.tree.flatten(stacked)
+        )
+        seconds = self.seconds["train"] / self._steps_timed
+        most = min(SECONDS / seconds, MEGABYTES * 2**20 / size, STEPS)
+        return max(1, int(most))
+
+
+class Program:
+    """What does some steps with a model; traced once, whatever their number.
+
+    Args:
+        model: Compiled, with a built optimizer.
+    """
+
+    def __init__(self, model: "keras.Model") -> None:
+        self._model = model
+        self._traced: Callable[..., Any] | None = None
+
+    def __call__(self, batches: Any, rates: np.ndarray) -> Any:
+        """Does the steps.
+
+        Args:
+            batches: As `train_on_batch` takes them; each array has a first axis
+                of steps.
+            rates: `float32`, shape `(steps, rates)`, as `rates_at` lists them.
+
+        Returns:
+            The loss of the last step.
+        """
+        import keras
+        import tensorflow as tf
+
+        if self._traced is None:
+            self._traced = tf.function(
+                self._train,
+                autograph=False,
+                input_signature=keras.tree.map_structure(
+                    lambda a: tf.TensorSpec((None, *a.shape[1:]), a.dtype),
+                    (batches, rates),
+                ),
+            )
+        return self._traced(batches, rates)
+
+    def _train(self, batches: Any, rates: Any) -> Any:
+        import tensorflow as tf
+
+        return tf.while_loop(
+            lambda index, _: index < tf.shape(rates)[0],
+            lambda index, _: (index + 1, self._step(index, batches, rates)),
+            (0, 0.0),
+            parallel_iterations=1,
+        )[1]
+
+    def _step(self, index: Any, batches: Any, rates: Any) -> Any:
+        import keras
+        import tensorflow as tf
+
+        variables = rate_variables(self._model.optimizer)
+        each = zip(variables, tf.unstack(rates[index]), strict=True)
+        for variable, rate in each:
+            variable.assign(rate)
+        self._model.reset_metrics()
+        batch = keras.tree.map_structure(lambda array: array[index], batches)
+        return self._model.train_step(batch)["loss"]
+
+
+program_of = functools.lru_cache(maxsize=MAX_TRACED)(Program)

@@ -1,0 +1,91 @@
+"""Stretches of steps in one graph: the numbers of single steps, bit by bit."""
+
+import keras
+import numpy as np
+import pytest
+from on_jax import OF_THE_WAY, RUNS, SMALL
+
+from medzoo.training import looped
+from medzoo.training.execute import execute, load_data
+from medzoo.training.fit import Trainer
+from medzoo.training.looped import LoopedTrainer
+from medzoo.training.resident import SWITCH, choose_trainer
+from medzoo.training.run import Run
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow",
+    reason="the backend is not TensorFlow",
+)
+TWO_HEADS = {
+    "task": "breastmnist+retinamnist",
+    "model": "multi_head",
+    "options": {"trunk": "mlp"},
+}
+OTHERS = {
+    "gradnorm": TWO_HEADS | {"task_weighting": "gradnorm"},
+    "pcgrad": TWO_HEADS | {"task_weighting": "pcgrad"},
+    "uncertainty": TWO_HEADS | {"task_weighting": "uncertainty"},
+    "bfloat16": {"precision": "bfloat16"},
+    "features": {
+        "model": "transfer",
+        "options": {"weights": "none", "head": "mlp"},
+    },
+    "rate of the trunk": {
+        "model": "transfer",
+        "options": {"weights": "none", "freeze": "bn"},
+        "head_first": 0.5,
+        "trunk_rate": 0.1,
+        "epochs": 1,
+    },
+    "masks": {
+        "task": "shapes",
+        "model": "unet",
+        "width": 2,
+        "size": 32,
+        "options": {"levels": 2},
+        "augmentation": "warp",
+        "task_weighting": "dwa",
+    },
+}
+
+
+@pytest.mark.parametrize("name", RUNS | OTHERS)
+def test_stretches_of_steps_give_the_record_of_single_ones(name, monkeypatch):
+    run = Run(**SMALL | (RUNS | OTHERS)[name])
+    monkeypatch.setenv(SWITCH, "off")
+    expected, others = execute(run)
+    monkeypatch.delenv(SWITCH)
+    record, predictions = execute(run)
+    assert record.model_dump(exclude=OF_THE_WAY) == expected.model_dump(
+        exclude=OF_THE_WAY
+    )
+    assert predictions.keys() == others.keys()
+    for key, array in predictions.items():
+        np.testing.assert_array_equal(array, others[key])
+
+
+def test_a_stretch_takes_a_fraction_of_a_second(monkeypatch):
+    run = Run(**SMALL | {"epochs": None, "steps": 40, "batch_size": 8})
+    lengths = []
+    original = LoopedTrainer._train_stretch
+
+    def note(self, steps, batches):
+        lengths.append(len(steps))
+        return original(self, steps, batches)
+
+    monkeypatch.setattr(LoopedTrainer, "_train_stretch", note)
+    execute(run)
+    assert lengths[0] == 1
+    assert max(lengths) > 1
+    assert sum(lengths) == 40
+    lengths.clear()
+    monkeypatch.setattr(looped, "SECONDS", 0.0)
+    execute(run)
+    assert lengths == [1] * 40
+
+
+def test_a_cpu_trains_in_stretches_unless_told_not_to(monkeypatch):
+    data = load_data(Run(**SMALL))
+    assert choose_trainer(data) is LoopedTrainer
+    monkeypatch.setenv(SWITCH, "off")
+    assert choose_trainer(data) is Trainer
