@@ -52,6 +52,7 @@ def test_a_layer_counts_as_often_as_it_is_called():
         ({"stem": "full"}, 1, 1),
         ({"stem": "strided"}, 0.25, 0.28),
         ({"stem": "pooled"}, 0.25, 0.3),
+        ({"stem": "deep", "width": 24}, 0.2, 0.25),
         ({"stem": "patch"}, 0.06, 0.08),
         ({"stem": "full", "block_type": "bottleneck"}, 0.25, 0.3),
         ({"stem": "full", "block_type": "separable"}, 0.15, 0.2),
@@ -60,7 +61,7 @@ def test_a_layer_counts_as_often_as_it_is_called():
 def test_stems_and_blocks_save_operations(options, low, high):
     def build(**options):
         return build_model(
-            "skip_cnn", 9, input_shape=(28, 28, 3), width=32, **options
+            "skip_cnn", 9, input_shape=(28, 28, 3), **{"width": 32} | options
         )
 
     found = build(**options)

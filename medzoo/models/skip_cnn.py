@@ -1,5 +1,7 @@
 """A small residual network for images of any size."""
 
+import math
+
 from keras import KerasTensor, Model, layers, ops
 
 from medzoo.models.blocks import (
@@ -45,7 +47,9 @@ def build(
         stem: `full`, a 3x3 convolution at the resolution of the images;
             `strided`, the same at half of it, which takes about a quarter of
             the operations of the whole net; `pooled`, the first and then
-            maximum pooling, little more; `patch`, 4x4 patches side by side, a
+            maximum pooling, little more; `deep`, two such convolutions, the
+            first of half of the channels, before the pooling (after He et al.
+            2019, ResNet-C), two fifths; `patch`, 4x4 patches side by side, a
             thirteenth.
         block_type: As for `residual_block`: `plain`, `separable` or
             `bottleneck`.
@@ -95,17 +99,21 @@ def _build_trunk(
     stem: str,
     block_type: str,
 ) -> KerasTensor:
-    side, stride, pool = STEMS[stem]
-    x = layers.Conv2D(
-        width,
-        side,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        name=f"{prefix}stem_conv",
-    )(x)
-    x = layers.BatchNormalization(momentum=0.9, name=f"{prefix}stem_norm")(x)
-    x = layers.Activation(activation, name=f"{prefix}stem_act")(x)
+    shares, side, stride, pool = STEMS[stem]
+    for part, share in enumerate(shares, 1):
+        suffix = f"_{part}" if len(shares) > 1 else ""
+        x = layers.Conv2D(
+            math.ceil(share * width),
+            side,
+            strides=stride,
+            padding="same",
+            use_bias=False,
+            name=f"{prefix}stem_conv{suffix}",
+        )(x)
+        x = layers.BatchNormalization(
+            momentum=0.9, name=f"{prefix}stem_norm{suffix}"
+        )(x)
+        x = layers.Activation(activation, name=f"{prefix}stem_act{suffix}")(x)
     if pool > 1:
         x = layers.MaxPooling2D(
             pool, padding="same", name=f"{prefix}stem_pool"

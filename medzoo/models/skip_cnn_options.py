@@ -1,7 +1,7 @@
 """What the options of the skip CNN may be, readable without Keras."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from medzoo.wording import check_names
 
@@ -13,12 +13,30 @@ OPTIONS: dict[str, Any] = {
     "stem": "strided",
     "block_type": "plain",
 }
-# Side of the kernel, stride, and side of the pooling after it.
+
+
+class Stem(NamedTuple):
+    """What comes before the first block.
+
+    Args:
+        shares: Channels of each convolution, as shares of the width.
+        side: Of the kernels.
+        stride: Of the convolutions.
+        pool: Side of the maximum pooling after them; 1 for none.
+    """
+
+    shares: tuple[float, ...] = (1.0,)
+    side: int = 3
+    stride: int = 1
+    pool: int = 1
+
+
 STEMS = {
-    "strided": (3, 2, 1),
-    "full": (3, 1, 1),
-    "pooled": (3, 1, 2),
-    "patch": (4, 4, 1),
+    "strided": Stem(stride=2),
+    "full": Stem(),
+    "pooled": Stem(pool=2),
+    "deep": Stem(shares=(0.5, 1.0), pool=2),
+    "patch": Stem(side=4, stride=4),
 }
 BLOCK_TYPES = ("plain", "separable", "bottleneck")
 
