@@ -20,7 +20,7 @@ SMALL = {
 # Of these, every way of training must make the same.
 RUNS = {
     "mlp": {"optimizer": "adamw", "schedule": "cosine", "warmup": 0.2},
-    "dropout": {"options": {"dropout": 0.5}, "augmentation": "standard"},
+    "dropout": {"options": {"dropout": 0.5}, "augmentation": "light"},
     "average": {"ema": 0.9, "optimizer": "momentum", "keep": "last"},
     "sampling": {"imbalance": "balanced_batches", "loss": "cross_entropy"},
     "classes": {"task": "retinamnist", "loss": "weighted_soft_f1"},

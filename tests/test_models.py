@@ -67,7 +67,7 @@ def test_a_seed_decides_every_weight(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_saved_model_predicts_the_same(name, tmp_path):
-    model = build(name, augmentation="standard")
+    model = build(name, augmentation="light")
     path = tmp_path / "model.keras"
     model.save(path)
     batch = images((28, 28, 3))

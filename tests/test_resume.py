@@ -24,7 +24,7 @@ def results(record):
 
 MODELS = {
     "mlp": {"model": "mlp", "optimizer": "adamw", "warmup": 0.2},
-    "augmented": {"model": "mlp", "augmentation": "standard", "dropout": 0.3},
+    "augmented": {"model": "mlp", "augmentation": "light", "dropout": 0.3},
     "skip_cnn": {"model": "skip_cnn", "stages": 1, "optimizer": "momentum"},
 }
 

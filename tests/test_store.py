@@ -56,6 +56,20 @@ def test_what_is_written_is_read(store):
     ]
 
 
+@pytest.mark.parametrize("model", ["skip_cnn", "multi_head"])
+def test_a_record_from_before_a_choice_is_of_what_there_was(store, model):
+    task = "breastmnist" if model == "skip_cnn" else "breastmnist+retinamnist"
+    before = {"stem": "strided", "squeeze_excite": False}
+    run = Run(task=task, model=model, width=32, options=before)
+    content = make_record(run=run).model_dump(mode="json")
+    for option in before:
+        del content["run"]["options"][option]
+    record = Record.model_validate(content)
+    assert record.run.options["stem"] == "strided"
+    assert record.run.run_id == record.run_id
+    assert record.run != Run(task=task, model=model, width=32)
+
+
 def test_an_empty_store_has_nothing(store):
     assert store.read(RUN.run_id) is None
     assert store.read_predictions(RUN.run_id) is None

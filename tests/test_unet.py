@@ -128,7 +128,7 @@ def test_inside_the_model_augmentation_moves_no_pixel():
     for preset in AUGMENTATIONS:
         kept = PixelAugmentation(preset).layers
         assert {type(layer).__name__ for layer in kept} <= still
-    model = build(augmentation="standard", norm="none")
+    model = build(augmentation="warp", norm="none")
     batch = images((32, 32, 1))
     trained = model(batch, training=True)
     assert_array_equal(trained["mask"], model(batch)["mask"])

@@ -15,6 +15,14 @@ class Block(nn.Module):
         self.norm_a = nn.BatchNorm2d(width)
         self.conv_b = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.norm_b = nn.BatchNorm2d(width)
+        hidden = (width + 3) // 4
+        self.excite = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(width, hidden, 1),
+            nn.ReLU(),
+            nn.Conv2d(hidden, width, 1),
+            nn.Sigmoid(),
+        )
         self.skip = nn.Sequential()
         if stride > 1:
             self.skip.append(nn.AvgPool2d(stride, ceil_mode=True))
@@ -23,14 +31,23 @@ class Block(nn.Module):
 
     def forward(self, x):
         y = torch.relu(self.norm_a(self.conv_a(x)))
-        return torch.relu(self.norm_b(self.conv_b(y)) + self.skip(x))
+        y = self.norm_b(self.conv_b(y))
+        return torch.relu(y * self.excite(y) + self.skip(x))
 
 
 class SkipCNN(nn.Module):
     def __init__(self, shape, num_classes, width):
         super().__init__()
-        self.stem = nn.Conv2d(shape[-1], width, 3, 2, 1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
+        half = (width + 1) // 2
+        self.stem = nn.Sequential(
+            nn.Conv2d(shape[-1], half, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(half),
+            nn.ReLU(),
+            nn.Conv2d(half, width, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+        )
         self.stages = nn.Sequential(
             Block(width, width, 1),
             Block(width, 2 * width, 2),
@@ -40,7 +57,7 @@ class SkipCNN(nn.Module):
         self.logits = nn.Linear(8 * width, num_classes)
 
     def forward(self, x):
-        x = self.stages(torch.relu(self.norm(self.stem(x))))
+        x = self.stages(self.stem(x))
         x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
         return self.logits(self.dropout(x))
 

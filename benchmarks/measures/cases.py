@@ -41,7 +41,7 @@ class Case(NamedTuple):
 TRUNK = {"backbone": "mobilenet_025", "weights": "none", "freeze": "none"}
 CASES = [
     *(Case("mlp", width) for width in (16, 32, 64, 512)),
-    *(Case("skip_cnn", width) for width in (16, 32, 64)),
+    *(Case("skip_cnn", width) for width in (16, 24, 32, 64)),
     Case("skip_cnn", 32, options={"stem": "full"}),
     Case("unet", 8, side=128, batch_size=8),
     Case("transfer", 128, side=96, batch_size=32, options=TRUNK),

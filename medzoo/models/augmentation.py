@@ -31,12 +31,6 @@ AUGMENTATIONS: dict[str, Callable[[], list[layers.Layer]]] = {
         layers.RandomTranslation(0.08, 0.08, fill_mode="reflect"),
         layers.RandomRotation(0.03, fill_mode="reflect"),
     ],
-    "standard": lambda: [
-        layers.RandomFlip("horizontal"),
-        layers.RandomTranslation(0.1, 0.1, fill_mode="reflect"),
-        layers.RandomRotation(0.05, fill_mode="reflect"),
-        layers.RandomZoom(0.1, fill_mode="reflect"),
-    ],
     "warp": lambda: [
         RandomWarp(
             flips="horizontal", rotation=0.05, translation=0.1, zoom=0.1
@@ -61,7 +55,6 @@ MOVING = (
     layers.RandomFlip,
     layers.RandomRotation,
     layers.RandomTranslation,
-    layers.RandomZoom,
 )
 
 

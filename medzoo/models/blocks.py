@@ -1,5 +1,6 @@
 """Layers that the models share."""
 
+import math
 from typing import Any
 
 import keras
@@ -69,6 +70,7 @@ def residual_block(
     activation: str,
     name: str,
     block_type: str = "plain",
+    squeeze_excite: bool = False,
 ) -> KerasTensor:
     """Joins convolutions with a skip (He et al. 2016, variant v1).
 
@@ -84,6 +86,8 @@ def residual_block(
         block_type: `plain`, two 3x3 convolutions; `separable`, each of them a
             depthwise one and a 1x1 (Howard et al. 2017); `bottleneck`, a 3x3 on
             half of the channels between two 1x1 (He et al. 2016).
+        squeeze_excite: Whether the result of the convolutions is scaled by
+            channel, as `excite` does.
     """
     skip = x
     if stride > 1:
@@ -119,9 +123,34 @@ def residual_block(
             x
         )
         if part == max(steps):
+            if squeeze_excite:
+                x = excite(x, name=name)
             x = layers.Add(name=f"{name}_join")([x, skip])
         x = layers.Activation(activation, name=f"{name}_act_{part}")(x)
     return x
+
+
+def excite(x: KerasTensor, *, name: str, reduction: int = 4) -> KerasTensor:
+    """Scales each channel by what all channels are on average (SE-ResNet).
+
+    Args:
+        x: Maps of shape `(batch, height, width, channels)`.
+        name: Begins the name of every layer.
+        reduction: How many channels share a hidden unit.
+
+    Reference:
+
+    - [Hu et al., 2018](https://arxiv.org/abs/1709.01507).
+    """
+    channels = x.shape[-1]
+    scale = layers.GlobalAveragePooling2D(
+        keepdims=True, name=f"{name}_squeeze"
+    )(x)
+    scale = layers.Dense(
+        math.ceil(channels / reduction), "relu", name=f"{name}_reduce"
+    )(scale)
+    scale = layers.Dense(channels, "sigmoid", name=f"{name}_excite")(scale)
+    return layers.Multiply(name=f"{name}_scale")([x, scale])
 
 
 def _list_steps(

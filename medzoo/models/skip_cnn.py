@@ -17,15 +17,16 @@ def build(
     num_classes: int,
     *,
     input_shape: tuple[int, int, int],
-    width: int = 32,
+    width: int = 24,
     activation: str = "relu",
     augmentation: str = "none",
     dropout: float = 0.2,
     stages: int = 3,
     blocks: int = 1,
     members: int = 1,
-    stem: str = "strided",
+    stem: str = "deep",
     block_type: str = "plain",
+    squeeze_excite: bool = True,
 ) -> Model:
     """Builds a convolution network with skips and adaptive pooling.
 
@@ -53,6 +54,7 @@ def build(
             thirteenth.
         block_type: As for `residual_block`: `plain`, `separable` or
             `bottleneck`.
+        squeeze_excite: Whether blocks scale their channels (Hu et al. 2018).
 
     Returns:
         A model from `uint8` images to logits `(batch, num_classes)`.
@@ -76,6 +78,7 @@ def build(
             prefix=prefix,
             stem=stem,
             block_type=block_type,
+            squeeze_excite=squeeze_excite,
         )
         logits.append(
             logits_head(features, num_classes, dropout=dropout, prefix=prefix)
@@ -98,6 +101,7 @@ def _build_trunk(
     prefix: str,
     stem: str,
     block_type: str,
+    squeeze_excite: bool,
 ) -> KerasTensor:
     shares, side, stride, pool = STEMS[stem]
     for part, share in enumerate(shares, 1):
@@ -126,6 +130,7 @@ def _build_trunk(
                 stride=2 if stage and not block else 1,
                 activation=activation,
                 block_type=block_type,
+                squeeze_excite=squeeze_excite,
                 name=f"{prefix}stage{stage + 1}_block{block + 1}",
             )
     return layers.Concatenate(name=f"{prefix}features")(

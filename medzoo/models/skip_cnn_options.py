@@ -10,9 +10,12 @@ OPTIONS: dict[str, Any] = {
     "stages": 3,
     "blocks": 1,
     "members": 1,
-    "stem": "strided",
+    "stem": "deep",
     "block_type": "plain",
+    "squeeze_excite": True,
 }
+# What runs had before there was a choice.
+BEFORE = {"stem": "strided", "squeeze_excite": False}
 
 
 class Stem(NamedTuple):

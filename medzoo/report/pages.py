@@ -181,8 +181,9 @@ _NEUTRAL = {
     ("trunk_rate", "1.0"),
     ("members", "1"),
     ("precision", "float32"),
-    ("stem", "strided"),
+    ("stem", "deep"),
     ("block_type", "plain"),
+    ("squeeze_excite", "True"),
 }
 
 

@@ -83,7 +83,6 @@ AUGMENTATIONS = (
     "none",
     "flips",
     "light",
-    "standard",
     "warp",
     "colour",
     "strong",

@@ -15,12 +15,6 @@ if TYPE_CHECKING:
 _AS_WARP: dict[str, dict[str, Any]] = {
     "flips": {"flips": "horizontal_and_vertical"},
     "light": {"translation": 0.08, "rotation": 0.03},
-    "standard": {
-        "flips": "horizontal",
-        "translation": 0.1,
-        "rotation": 0.05,
-        "zoom": 0.1,
-    },
 }
 
 

@@ -1,10 +1,12 @@
 """A record: what came out of a run."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
+from medzoo.models import find_entry
 from medzoo.tasks import class_ranges
 from medzoo.training.run import Run
 
@@ -96,6 +98,16 @@ class Record(BaseModel):
     segments: list[str] = []
     started: str = ""
     error: dict[str, Any] | None = None
+
+    @field_validator("run", mode="before")
+    @classmethod
+    def _fill_in(cls, run: Any) -> Any:
+        """Says of an older run what it had before there was a choice."""
+        if not isinstance(run, Mapping):
+            return run
+        options = run.get("options", {})
+        before = find_entry(str(run.get("model")), options).before
+        return {**run, "options": {**before, **options}}
 
     def of_task(self, task: str) -> "Record":
         """Returns the record as that of one of its tasks.

@@ -217,7 +217,8 @@ class Run(BaseModel):
         """Hash of the canonical content: 16 hexadecimal digits.
 
         Fields and options that hold their default are left out, so that one
-        added later (whose default trains as before) changes no run_id. A
+        added later (whose default trains as before) changes no run_id; where an
+        option's default was another one `before`, that one is left out. A
         fingerprint stands for all about own data, so that moving them changes
         none either.
         """
@@ -225,11 +226,12 @@ class Run(BaseModel):
         content = self.model_dump(
             mode="json", exclude_defaults=True, exclude=told
         )
-        defaults = find_entry(self.model, self.options).options
+        entry = find_entry(self.model, self.options)
+        unnamed = {**entry.options, **entry.before}
         content["options"] = {
             option: value
             for option, value in self.options.items()
-            if value != defaults[option]
+            if value != unnamed[option]
         }
         text = json.dumps([RUN_VERSION, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
