@@ -7,8 +7,8 @@ import numpy as np
 from measures.cases import Case, make_images, make_trainer
 
 BATCH_SIZES = (32, 128, 512, 1024)
-# Of a stretch; as many as a run of such a network has between two checks.
-STEPS = 8
+# Of a stretch: about as many as a small task has between two checks.
+STEPS = 4
 
 
 def measure_parts(turns: int) -> list[dict[str, Any]]:

@@ -1,11 +1,12 @@
 """What a step of a run is told: its images and labels, mixed and moved."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from medzoo.data.batches import batch_indices, gather, mixed_batch_indices
+from medzoo.data.masks import MaskedSplit
 from medzoo.data.mixed import MixedDataset
 from medzoo.data.sampling import sampled_indices
 from medzoo.data.split import Dataset, Split
@@ -55,3 +56,30 @@ def make_batch(
     for change in (mix_batch, move_batch):
         batch = change(*batch, run=run, step=step)
     return batch
+
+
+def make_stretch(
+    run: Run, train: Split, indices: Sequence[np.ndarray], *, start: int
+) -> Any:
+    """Makes the batches of several steps, joined on a first axis of steps.
+
+    Args:
+        run: As for `make_batch`.
+        train: As for `make_batch`.
+        indices: Of each batch; all have one length.
+        start: Index of the first step.
+    """
+    import keras
+
+    if run.mix == "none" and not isinstance(train, MaskedSplit):
+        # Nothing depends on the step: all images are copied once.
+        shape = len(indices), len(indices[0])
+        return keras.tree.map_structure(
+            lambda array: array.reshape(*shape, *array.shape[1:]),
+            gather(train, np.concatenate(indices)),
+        )
+    made = [
+        make_batch(run, train, each, step=step)
+        for step, each in enumerate(indices, start)
+    ]
+    return keras.tree.map_structure(lambda *each: np.stack(each), *made)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.training.fit import Trainer
-from medzoo.training.inputs import make_batch
+from medzoo.training.inputs import make_stretch
 from medzoo.training.optimizers import rate_variables, rates_at
 from medzoo.training.prepare import MAX_TRACED
 
@@ -61,14 +61,11 @@ class LoopedTrainer(Trainer):
             steps: Their indices.
             batches: Yields the indices of the images of just these, next.
         """
-        import keras
-
         rates = [rates_at(self.run, step, self.num_steps) for step in steps]
-        made = [
-            make_batch(self.run, self.data.train, next(batches), step=step)
-            for step in steps
-        ]
-        stacked = keras.tree.map_structure(lambda *each: np.stack(each), *made)
+        indices = [next(batches) for _ in steps]
+        stacked = make_stretch(
+            self.run, self.data.train, indices, start=steps.start
+        )
         return stacked, np.array(rates, "float32")
 
     def _choose_length(self, stacked: Any) -> int:
