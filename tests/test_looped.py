@@ -49,7 +49,17 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", RUNS | OTHERS)
+# Each kind traces two graphs; the longer half has its turn in `make test-slow`.
+SHORT = ("mlp", "dropout", "average", "sampling", "cutmix", "gradnorm", "masks")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name in SHORT else pytest.mark.slow)
+        for name in RUNS | OTHERS
+    ],
+)
 def test_stretches_of_steps_give_the_record_of_single_ones(name, monkeypatch):
     run = Run(**SMALL | (RUNS | OTHERS)[name])
     monkeypatch.setenv(SWITCH, "off")

@@ -146,10 +146,14 @@ def excite(x: KerasTensor, *, name: str, reduction: int = 4) -> KerasTensor:
     scale = layers.GlobalAveragePooling2D(
         keepdims=True, name=f"{name}_squeeze"
     )(x)
-    scale = layers.Dense(
-        math.ceil(channels / reduction), "relu", name=f"{name}_reduce"
+    # Not `Dense`, which TensorFlow Lite cannot run in integers on maps.
+    hidden = math.ceil(channels / reduction)
+    scale = layers.Conv2D(hidden, 1, activation="relu", name=f"{name}_reduce")(
+        scale
+    )
+    scale = layers.Conv2D(
+        channels, 1, activation="sigmoid", name=f"{name}_excite"
     )(scale)
-    scale = layers.Dense(channels, "sigmoid", name=f"{name}_excite")(scale)
     return layers.Multiply(name=f"{name}_scale")([x, scale])
 
 
