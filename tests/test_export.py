@@ -55,6 +55,18 @@ def test_integers_stay_near_the_floats(saved):
     assert found.path.stat().st_size < size
 
 
+def test_a_silent_layer_stays_in_integers(tmp_path):
+    model = build_model("skip_cnn", 3, input_shape=(28, 28, 1), width=8)
+    reduce = model.get_layer("stage1_block1_reduce")
+    reduce.bias.assign(np.full(2, -9.0))  # No image makes either unit positive.
+    excite = model.get_layer("stage1_block1_excite")
+    excite.bias.assign(np.linspace(-2, 2, 8))
+    silent = Saved(model, None, tmp_path / "model.keras")
+    images = images_of(silent, 32)
+    found = export(silent, to="tflite", images=images, calibration=images)
+    assert 0 < found.difference < 0.2 * max(1, found.scale)
+
+
 def test_a_missing_package_is_named(saved, monkeypatch):
     monkeypatch.setitem(PACKAGES, "onnx", ("no_such_package",))
     with pytest.raises(ValueError, match=r"medzoo\[export\]"):

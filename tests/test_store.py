@@ -1,5 +1,6 @@
 """The store: whole records or none, whatever happens to the writer."""
 
+import json
 import math
 import random
 import shutil
@@ -68,6 +69,26 @@ def test_a_record_from_before_a_choice_is_of_what_there_was(store, model):
     assert record.run.options["stem"] == "strided"
     assert record.run.run_id == record.run_id
     assert record.run != Run(task=task, model=model, width=32)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"options": "strided"}, {"options": 3}, {"model": ["skip_cnn"]}]
+)
+def test_a_record_of_a_damaged_run_is_moved_aside(store, fields):
+    content = make_record().model_dump(mode="json")
+    content["run"] |= fields
+    store.write(make_record())
+    path_of(store).write_text(json.dumps(content))
+    with pytest.warns(UserWarning, match="is damaged"):
+        assert store.read(RUN.run_id) is None
+    assert path_of(store, ".json.broken").exists()
+
+
+def test_a_record_may_leave_out_the_default_model(store):
+    content = make_record().model_dump(mode="json")
+    del content["run"]["model"], content["run"]["options"]
+    options = Record.model_validate(content).run.options
+    assert options["stem"] == "strided"
 
 
 def test_an_empty_store_has_nothing(store):

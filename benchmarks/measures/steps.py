@@ -17,9 +17,9 @@ def measure_parts(turns: int) -> list[dict[str, Any]]:
     from medzoo.training.looped import program_of
 
     found = []
+    data = make_images(16 * max(BATCH_SIZES))
     for name, width in (("mlp", 64), ("mlp", 512), ("skip_cnn", 32)):
         for batch_size in BATCH_SIZES:
-            data = make_images(16 * max(BATCH_SIZES))
             case = Case(name, width, batch_size=batch_size)
             trainer = make_trainer(case, data)
             program = program_of(trainer.model)

@@ -130,13 +130,12 @@ def residual_block(
     return x
 
 
-def excite(x: KerasTensor, *, name: str, reduction: int = 4) -> KerasTensor:
+def excite(x: KerasTensor, *, name: str) -> KerasTensor:
     """Scales each channel by what all channels are on average (SE-ResNet).
 
     Args:
         x: Maps of shape `(batch, height, width, channels)`.
         name: Begins the name of every layer.
-        reduction: How many channels share a hidden unit.
 
     Reference:
 
@@ -147,7 +146,7 @@ def excite(x: KerasTensor, *, name: str, reduction: int = 4) -> KerasTensor:
         keepdims=True, name=f"{name}_squeeze"
     )(x)
     # Not `Dense`, which TensorFlow Lite cannot run in integers on maps.
-    hidden = math.ceil(channels / reduction)
+    hidden = math.ceil(channels / 4)
     scale = layers.Conv2D(hidden, 1, activation="relu", name=f"{name}_reduce")(
         scale
     )

@@ -38,14 +38,32 @@ def write_tflite(
 
 
 def load_tflite(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Loads a file in LiteRT's runtime, or in the one within TensorFlow."""
+    """Loads a file in LiteRT's runtime, or in the one within TensorFlow.
+
+    Integers run by XNNPACK where it takes them, which it does not if a layer is
+    silent on all calibration images (its range is then no range); else by the
+    runtime's own kernels, which do.
+    """
     if importlib.util.find_spec("ai_edge_litert") is not None:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
     else:
-        from tensorflow.lite.python.interpreter import Interpreter
+        from tensorflow.lite.python.interpreter import (
+            Interpreter,
+            OpResolverType,
+        )
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
-    interpreter.allocate_tensors()
+    try:
+        interpreter.allocate_tensors()
+    except RuntimeError:
+        interpreter = Interpreter(
+            model_path=str(path),
+            num_threads=1,
+            experimental_op_resolver_type=(
+                OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+            ),
+        )
+        interpreter.allocate_tensors()
     entry = interpreter.get_input_details()[0]["index"]
     end = interpreter.get_output_details()[0]["index"]
 

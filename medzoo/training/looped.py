@@ -48,7 +48,7 @@ class LoopedTrainer(Trainer):
         told = self.plan_stretch(steps, batches)
         loss = float(program_of(self.model)(*told))
         self._note_steps(len(steps), time.perf_counter() - started)
-        if len(steps) == self._length and self._steps_timed:
+        if self._steps_timed:
             self._length = self._choose_length(told[0])
         return loss
 

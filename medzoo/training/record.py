@@ -103,10 +103,11 @@ class Record(BaseModel):
     @classmethod
     def _fill_in(cls, run: Any) -> Any:
         """Says of an older run what it had before there was a choice."""
-        if not isinstance(run, Mapping):
-            return run
-        options = run.get("options", {})
-        before = find_entry(str(run.get("model")), options).before
+        options = run.get("options", {}) if isinstance(run, Mapping) else None
+        if not isinstance(options, Mapping):
+            return run  # Damaged, as `Run` will say.
+        model = run.get("model", Run.model_fields["model"].default)
+        before = find_entry(str(model), options).before
         return {**run, "options": {**before, **options}}
 
     def of_task(self, task: str) -> "Record":

@@ -94,9 +94,10 @@ def choose_trainer(data: Dataset) -> type[Trainer]:
 
     if is_resident(data):
         return ResidentTrainer
+    if read_switch() == "off" or name_device() != "cpu":
+        return Trainer
     on_tensorflow = keras.backend.backend() == "tensorflow"
-    looped = os.environ.get(SWITCH) != "off" and name_device() == "cpu"
-    return LoopedTrainer if on_tensorflow and looped else Trainer
+    return LoopedTrainer if on_tensorflow else Trainer
 
 
 def is_resident(data: Dataset) -> bool:
@@ -107,17 +108,22 @@ def is_resident(data: Dataset) -> bool:
     """
     import keras
 
+    asked, backend = read_switch(), keras.backend.backend()
+    if asked == "on" and backend != "jax":
+        raise ValueError(
+            f"{SWITCH}=on needs JAX. Expected KERAS_BACKEND=jax. Received: "
+            f"KERAS_BACKEND={backend}."
+        )
+    wanted = asked == "on" or (asked == "auto" and name_device() != "cpu")
+    return backend == "jax" and wanted and can_reside(data)
+
+
+def read_switch() -> str:
+    """Returns what the switch says: `auto`, `on` or `off`."""
     asked = os.environ.get(SWITCH, "auto")
     if asked not in ("auto", "on", "off"):
         raise ValueError(unknown(SWITCH, asked, ("auto", "on", "off")))
-    has_jax = keras.backend.backend() == "jax"
-    if asked == "on" and not has_jax:
-        raise ValueError(
-            f"{SWITCH}=on needs JAX. Expected KERAS_BACKEND=jax. Received: "
-            f"KERAS_BACKEND={keras.backend.backend()}."
-        )
-    wanted = asked == "on" or (asked == "auto" and name_device() != "cpu")
-    return has_jax and wanted and can_reside(data)
+    return asked
 
 
 def can_reside(data: Dataset) -> bool:

@@ -155,6 +155,9 @@ class Run(BaseModel):
         """Writes out what follows from other fields."""
         if not isinstance(values, Mapping):
             return values
+        given = values.get("options") or {}
+        if not isinstance(given, Mapping):
+            return values
         filled = dict(values)
         data = str(filled.get("data", cls.model_fields["data"].default))
         if isinstance(filled.get("task"), str):
@@ -174,12 +177,11 @@ class Run(BaseModel):
             filled["epochs"] = 20
         entry = find_entry(
             filled.get("model", cls.model_fields["model"].default),
-            filled.get("options") or {},
+            given,
         )
         if filled.get("width") is None and filled.get("parameters") is None:
             filled["width"] = entry.width
-        options = dict(filled.get("options") or {})
-        for option, value in options.items():
+        for option, value in given.items():
             if option not in entry.options:
                 raise ValueError(unknown("option", option, entry.options))
             kind = type(entry.options[option])
@@ -188,7 +190,7 @@ class Run(BaseModel):
                     f"Option `{option}` must be of type {kind.__name__}. "
                     f"Received: {option}={value!r}."
                 )
-        filled["options"] = dict(sorted({**entry.options, **options}.items()))
+        filled["options"] = dict(sorted({**entry.options, **given}.items()))
         entry.check(filled["options"])
         return filled
 
