@@ -13,6 +13,7 @@ NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 SMALL = {
     r"SEEDS = \[.*\]": "SEEDS = [0, 1]",
     r"EPOCHS = \d+": "EPOCHS = 2",
+    r"tasks=\[.*\]": 'tasks=["breastmnist"]',
     r"expand\(study\)": "expand(study, smoke=True)",
     r"    command=": "    smoke=True,\n    command=",
 }

@@ -210,12 +210,17 @@ question = "One net or two?"
 tasks = ["retinamnist", "breastmnist"]
 seeds = [0]
 data = "synthetic"
-[axes]
-model = ["multi_head", "skip_cnn"]
 [fixed]
-width = 4
+width = 8
 steps = 2
 max_images = 32
+[[trials]]
+name = "one"
+model = "multi_head"
+trunk = "mlp"
+[[trials]]
+name = "two"
+model = "mlp"
 """)
     done = medzoo(tmp_path, "study", "run", "both.toml", "--workers", "1")
     assert done.returncode == 0, done.stderr
@@ -225,7 +230,7 @@ max_images = 32
     nets = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
     assert dict(zip(nets["model"], nets["nets"], strict=True)) == {
         "multi_head": "1",
-        "skip_cnn": "2",
+        "mlp": "2",
     }
     done = medzoo(tmp_path, "submit", "./both.toml", "--out", "s.csv")
     assert done.returncode == 0, done.stderr
