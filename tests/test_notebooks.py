@@ -7,7 +7,14 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+# The one that the README sends people to, and the others with the long tests.
+NOTEBOOKS = [
+    pytest.param(
+        path, marks=() if path.stem == "quickstart" else pytest.mark.slow
+    )
+    for path in PATHS
+]
 # Smaller values of the constants that a notebook opens with, and its study as a
 # smoke run.
 SMALL = {

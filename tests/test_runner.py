@@ -244,29 +244,6 @@ def test_an_interrupt_keeps_what_is_done_and_leaves_nobody(pretended, number):
     assert not list(pretended.store.folder.glob("leases/*.lease"))
 
 
-FRESH = """
-from medzoo.study.worker import set_threads
-from medzoo.training.execute import execute
-from medzoo.training.run import Run
-
-set_threads(1)
-values = dict(task="breastmnist", data="synthetic", model="mlp", steps=2)
-runs = [Run(seed=seed, max_images=64, **values) for seed in (0, 1, 0)]
-print(*(execute(run)[0].scores["val"]["loss"] for run in runs))
-"""
-
-
-def test_the_first_run_of_a_process_is_like_any_later_one():
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    first, other, again = done.stdout.split()
-    assert first == again != other
-
-
 def test_equal_graphs_follow_each_other_on_one_worker():
     runs = [
         Run(task="breastmnist", optimizer=optimizer, seed=seed)

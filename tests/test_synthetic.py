@@ -224,11 +224,6 @@ def test_untrained_models_are_at_chance(task):
     assert score < chance(dataset) + 0.1
 
 
-def test_the_cnn_learns_more_than_the_mlp():
-    dataset = make_synthetic("retinamnist")
-    check_orders(dataset, widths={"mlp": 128, "skip_cnn": 12}, clearly=0.05)
-
-
 @pytest.mark.slow
 @all_tasks
 def test_the_cnn_learns_more_than_the_mlp_on_every_task(task):
