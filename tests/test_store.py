@@ -91,6 +91,15 @@ def test_a_record_may_leave_out_the_default_model(store):
     assert options["stem"] == "strided"
 
 
+def test_a_store_that_cannot_be_written_is_one_sentence(store, tmp_path):
+    store.write(make_record(), {"test": np.arange(3)})
+    (tmp_path / "full").write_text("no folder")
+    full = Store(tmp_path / "full")
+    for put in (full.write, lambda record: full.copy(record.run_id, store)):
+        with pytest.raises(FileNotFoundError, match="set MEDZOO_RUNS to"):
+            put(make_record())
+
+
 def test_an_empty_store_has_nothing(store):
     assert store.read(RUN.run_id) is None
     assert store.read_predictions(RUN.run_id) is None

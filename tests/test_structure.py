@@ -18,6 +18,7 @@ ROOT = PACKAGE.parent
 # What each room may import from medzoo besides itself (DESIGN: layers).
 ROOMS = {
     "wording": set(),
+    "files": set(),
     "tasks": {"wording"},
     "scores": {"wording"},
     "losses": {"wording"},
@@ -28,18 +29,19 @@ ROOMS = {
     "mask_scores": {"scores", "wording"},
     "metrics": {"wording"},
     "imbalance": {"losses", "wording"},
-    "data": {"tasks", "wording"},
+    "data": {"tasks", "files", "wording"},
     "models": {"wording"},
     "training": {
         "tasks", "scores", "losses", "joint_losses", "task_losses",
         "task_weighting", "imbalance", "metrics", "data", "models", "wording",
-        "mask_losses", "mask_scores", "head_losses",
+        "mask_losses", "mask_scores", "head_losses", "files",
     },
-    "study": {"tasks", "models", "training", "wording"},
+    "study": {"tasks", "models", "training", "files", "wording"},
     "explore": {"tasks", "data", "report", "wording"},
     "head_losses": {"losses", "mask_losses", "task_weighting", "wording"},
     "report": {
-        "tasks", "scores", "mask_scores", "training", "study", "wording",
+        "tasks", "scores", "mask_scores", "training", "study", "files",
+        "wording",
     },
 }  # fmt: skip
 # Backends, and what costs as much to import.

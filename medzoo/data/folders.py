@@ -1,9 +1,7 @@
 """Where data files lie, and where files derived from them may be kept."""
 
-import contextlib
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -41,19 +39,3 @@ def derived_path(path: Path, ending: str) -> Path:
         key = hashlib.sha256(bytes(folder)).hexdigest()[:12]
         folder = cache_folder() / key
     return folder / f"{path.name}{ending}"
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Words any fault in writing `path` as one sentence.
-
-    Raises:
-        FileNotFoundError: If the disk is full, the folder is read-only, ...
-    """
-    try:
-        yield
-    except OSError as error:
-        raise FileNotFoundError(
-            f"`{path}` cannot be written. Expected a folder with room and with "
-            f"write permission. Received: {error.strerror or error}."
-        ) from error

@@ -15,7 +15,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.lib import format as npy
 
-from medzoo.data.folders import derived_path, writing
+from medzoo.data.folders import derived_path
+from medzoo.files import writing
 
 # What zipfile, zlib and NumPy raise when they meet damaged bytes.
 _DAMAGE = (

@@ -12,7 +12,7 @@ from filelock import FileLock
 from requests.adapters import HTTPAdapter
 
 from medzoo.data.checksums import md5_of, trust_md5, verify_md5
-from medzoo.data.folders import writing
+from medzoo.files import writing
 
 Progress = Callable[[int, int], None]
 

@@ -8,13 +8,12 @@ stratified: another test split of that size would have other class counts too.
 
 import contextlib
 import math
-import os
-import uuid
 import zlib
 from pathlib import Path
 
 import numpy as np
 
+from medzoo.files import replacing
 from medzoo.mask_scores import score_masks
 from medzoo.report.matrix import TrialResults
 from medzoo.study.store import Store
@@ -209,10 +208,9 @@ def _read(path: Path) -> np.ndarray | None:
 
 def _write(path: Path, values: np.ndarray) -> None:
     """Keeps values under their name at once; a full disk is no error."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    with contextlib.suppress(OSError):
-        with open(part, "xb") as file:
-            np.save(file, values, allow_pickle=False)
-        os.replace(part, path)
-    with contextlib.suppress(OSError):
-        part.unlink(missing_ok=True)
+    with (
+        contextlib.suppress(OSError),
+        replacing(path) as part,
+        open(part, "xb") as file,
+    ):
+        np.save(file, values, allow_pickle=False)

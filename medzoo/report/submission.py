@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medzoo.files import replacing, writing
 from medzoo.report.aggregate import harmonic_mean_by_seed
 from medzoo.report.matrix import TrialResults
 from medzoo.scores import harmonic_mean, macro_f1
@@ -135,14 +136,21 @@ def put_in_order(found: Labels, order: str = "medmnist") -> Labels:
 
 
 def write_submission(labels: Labels, path: Path) -> int:
-    """Writes the file, tasks in the order given, and returns its rows."""
+    """Writes the file, tasks in the order given, and returns its rows.
+
+    Raises:
+        FileNotFoundError: If it cannot be written.
+    """
     rows = [
         (image, task, int(label))
         for task, values in labels.items()
         for image, label in enumerate(values)
     ]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with (
+        writing(path),
+        replacing(path) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows((number, *row) for number, row in enumerate(rows))

@@ -1,9 +1,9 @@
 """Writes the report of a study from its records alone."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from medzoo.files import replacing, writing
 from medzoo.report.about_data import list_notes, list_warnings, word_notes
 from medzoo.report.by_run import make_runs
 from medzoo.report.by_trial import make_per_task, make_summary, rank
@@ -160,9 +160,5 @@ def _replace_files(folder: Path, contents: dict[str, bytes]) -> None:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Puts a file in place at once, whatever reads or writes it meanwhile."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with writing(path), replacing(path) as part:
         part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

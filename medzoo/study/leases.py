@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 from filelock import FileLock
 
+from medzoo.files import replacing
 from medzoo.study.store import writing
 
 # Seconds between two signs of life of a process that holds leases.
@@ -95,15 +96,11 @@ class Leases:
         """Replaces a stale lease; of several who try, one succeeds."""
         if not _is_stale(path):
             return False
-        unfinished = path.with_name(f".{uuid.uuid4().hex}.tmp")
         with FileLock(self.folder / ".lock"):
             if not _is_stale(path):  # Another process was faster.
                 return False
-            try:
-                unfinished.write_text(text)
-                os.replace(unfinished, path)
-            finally:
-                unfinished.unlink(missing_ok=True)
+            with replacing(path) as part:
+                part.write_text(text)
         return True
 
 

@@ -1,10 +1,10 @@
 """The store: one file a run, written so that no reader sees half of it."""
 
 import contextlib
+import functools
 import json
 import os
 import re
-import uuid
 import warnings
 import zipfile
 import zlib
@@ -14,6 +14,8 @@ from typing import BinaryIO
 
 import numpy as np
 
+from medzoo import files
+from medzoo.files import replacing
 from medzoo.training.record import Record
 
 # A record opens with its status and ends with its brace, so that a scan reads
@@ -21,6 +23,12 @@ from medzoo.training.record import Record
 _HEAD = re.compile(rb'\{"status":"(\w+)",')
 _TAIL = b"}\n"
 _FINISHED = ("done", "diverged")
+# Words a fault in writing a file of the store.
+writing = functools.partial(
+    files.writing,
+    way_out="Make room, or set MEDZOO_RUNS to another folder, and run the same "
+    "command again: all records that were written are kept.",
+)
 # What NumPy raises for a file that is no archive of plain arrays.
 _DAMAGE = (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -75,9 +83,9 @@ class Store:
         """Copies all that another store has of a run, its record at last."""
         for ending in (".state.npz", ".npz", ".json"):
             theirs = source._path(run_id).with_suffix(ending)
-            with contextlib.suppress(FileNotFoundError):
-                content = theirs.read_bytes()
-                _write_bytes(self._path(run_id).with_suffix(ending), content)
+            if theirs.exists():
+                mine = self._path(run_id).with_suffix(ending)
+                _write_bytes(mine, theirs.read_bytes())
 
     def read(self, run_id: str) -> Record | None:
         """Reads a record; `None` if there is none.
@@ -191,41 +199,17 @@ def _write_bytes(path: Path, content: bytes) -> None:
 
 def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Writes a file that appears under its name only once it is on the disk."""
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(unfinished, "xb") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with replacing(path) as part, open(part, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
         for folder in (path.parent, path.parent.parent):
             handle = os.open(folder, os.O_RDONLY)
             try:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Words any fault in writing a file of the store as one sentence.
-
-    Raises:
-        FileNotFoundError: If the disk is full, the folder is read-only, ...
-    """
-    try:
-        yield
-    except OSError as error:
-        raise FileNotFoundError(
-            f"`{path}` cannot be written. Expected a store with room and with "
-            f"write permission. Received: {error.strerror or error}. Make "
-            "room, or set MEDZOO_RUNS to another folder, and run the same "
-            "command again: all records that were written are kept."
-        ) from error
 
 
 def _move_aside(path: Path, error: Exception) -> None:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
-from medzoo.data.folders import cache_folder, writing
+from medzoo.data.folders import cache_folder
 from medzoo.data.resplit import resplit
 from medzoo.data.split import Dataset, Split
+from medzoo.files import writing
 from medzoo.models.flops import count_flops
 from medzoo.models.trunks import require_weights
 from medzoo.tasks import SPLITS

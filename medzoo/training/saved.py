@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from medzoo.data.split import Dataset
+from medzoo.files import replacing, writing
 from medzoo.training.after import predict_views
 from medzoo.training.evaluate import predict_logits, to_probabilities
 from medzoo.training.execute import load_data, require_data
@@ -104,11 +105,13 @@ class Saved(NamedTuple):
 
 
 def save_model(model: "keras.Model", path: Path) -> None:
-    """Saves a model so that what lies under its name is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}")
-    model.save(part)
-    part.replace(path)
+    """Saves a model so that what lies under its name is whole.
+
+    Raises:
+        FileNotFoundError: If it cannot be written.
+    """
+    with writing(path), replacing(path, ending=path.suffix) as part:
+        model.save(part)
 
 
 def load_saved(path: str | Path) -> Saved:

@@ -10,6 +10,7 @@ import numpy as np
 from medzoo.data.audit.twins import Twins, find_twins
 from medzoo.data.audit.vectors import Vectors
 from medzoo.data.split import Dataset, Split
+from medzoo.files import replacing
 
 
 class TakenRows:
@@ -118,10 +119,12 @@ def drop_leaks(
     if leaks is None:
         leaks = find_leaks(dataset, groups)
         if kept_in is not None:
-            with contextlib.suppress(OSError):
-                part = kept_in.with_name(f"{kept_in.name}.part.npy")
-                np.save(part, leaks)
-                part.replace(kept_in)
+            with (
+                contextlib.suppress(OSError),
+                replacing(kept_in) as part,
+                open(part, "xb") as file,
+            ):
+                np.save(file, leaks)
     train = dataset.train
     rows = np.setdiff1d(np.arange(len(train)), leaks)
     note = (

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.folders import writing
 from medzoo.data.own.checks import find_class_faults, find_mixed
 from medzoo.data.own.decode import Decoded, decode
 from medzoo.data.own.intensity import find_ranges, to_bytes
@@ -20,6 +19,7 @@ from medzoo.data.own.manifest import (
 )
 from medzoo.data.own.notes import make_notes
 from medzoo.data.own.splits import complete_splits
+from medzoo.files import writing
 from medzoo.tasks import SPLITS
 
 COLUMNS = (

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock
 
-from medzoo.data.folders import derived_path, writing
+from medzoo.data.folders import derived_path
 from medzoo.data.own.address import Address
 from medzoo.data.own.build import build
 from medzoo.data.own.folder import list_folder
@@ -24,6 +24,7 @@ from medzoo.data.own.manifest import (
 from medzoo.data.own.mask_build import build_masks
 from medzoo.data.own.mask_list import list_masks
 from medzoo.data.own.table import list_table
+from medzoo.files import writing
 
 
 class Cache(NamedTuple):

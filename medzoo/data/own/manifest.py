@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from medzoo.data.own.items import Item
+from medzoo.files import replacing
 from medzoo.tasks import SPLITS
 
 # Part of every fingerprint. Raise it when the same files give other pixels.
@@ -53,10 +54,9 @@ class Manifest:
 
     def write(self, path: Path) -> None:
         """Writes the manifest in one step."""
-        part = path.with_name(f"{path.name}.part")
         text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
 
     def rows(self, split: str) -> slice:
         """Returns the rows of the array that hold a split."""
@@ -104,12 +104,13 @@ def make_fingerprint(
 
 def write_rows(path: Path, header: Sequence[str], rows: Sequence[Any]) -> None:
     """Writes a CSV file in one step."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("w", encoding="utf-8", newline="") as file:
+    with (
+        replacing(path) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
-    part.replace(path)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medzoo.data.folders import writing
 from medzoo.data.own.build import build
 from medzoo.data.own.decode import do_all
 from medzoo.data.own.items import Fault, Item, Listing
@@ -28,6 +27,7 @@ from medzoo.data.own.mask_pixels import Marks, read_mask
 from medzoo.data.own.notes import make_notes
 from medzoo.data.own.pixels import BadImage
 from medzoo.data.own.splits import complete_splits
+from medzoo.files import writing
 
 # Labels of images that have no others: whether their mask marks anything.
 PRESENCE = ("absent", "present")
