@@ -102,6 +102,20 @@ def test_a_longer_search_begins_as_the_shorter_one(tmp_path):
     assert len(execute.jobs) == 2 * (9 - 4)
 
 
+def test_a_finished_search_asks_no_tuner_again(tmp_path, monkeypatch):
+    store = Store(tmp_path / "runs")
+    search = read(tmp_path, tuner="bayesian")
+    found = run_search(search, store, execute=Executed(store))
+    told = []
+    with monkeypatch.context() as patched:
+        patched.setattr("medzoo.study.search.make_tuner", None)
+        assert run_search(search, store, on_tried=told.append) == found == told
+    next(store.folder.glob(f"??/{found[3].run_ids[0]}.json")).unlink()
+    again = Executed(store)
+    assert run_search(search, store, execute=again) == found
+    assert [job.run.run_id for job in again.jobs] == [found[3].run_ids[0]]
+
+
 def test_a_changed_space_is_refused_with_the_difference(tmp_path):
     store = Store(tmp_path / "runs")
     run_search(read(tmp_path), store, execute=Executed(store))

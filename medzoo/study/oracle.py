@@ -36,10 +36,15 @@ def require_tuner() -> None:
             )
 
 
+def is_distributed() -> bool:
+    """Says whether this process shares a search with others."""
+    return "KERASTUNER_ORACLE_IP" in os.environ
+
+
 def is_worker() -> bool:
     """Says whether this process works for the chief of another one."""
     name = os.environ.get("KERASTUNER_TUNER_ID", "chief")
-    return "KERASTUNER_ORACLE_IP" in os.environ and "chief" not in name
+    return is_distributed() and "chief" not in name
 
 
 def declare(space: Space, hp: "keras_tuner.HyperParameters") -> None:
@@ -186,7 +191,7 @@ def make_tuner(
 def _read_hours(search: Search) -> float:
     """Returns the budget in seconds, infinite if it is in trials alone."""
     hours = search.document.hours
-    if hours is not None and "KERASTUNER_ORACLE_IP" in os.environ:
+    if hours is not None and is_distributed():
         raise ValueError(
             "A distributed search counts `trials`, since nobody sees all the "
             f"hours. Received: hours={hours}."

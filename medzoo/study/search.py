@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.study.begun import require_unchanged
 from medzoo.study.candidates import Tried, judge, make_candidate
+from medzoo.study.finished import read_finished, write_finished
 from medzoo.study.job import Job
 from medzoo.study.oracle import (
     candidate_of,
     declare,
+    is_distributed,
+    is_worker,
     make_tuner,
     require_tuner,
 )
@@ -67,6 +70,11 @@ def run_search(
     execute = execute or _execute_here(store)
     if search.document.tuner == "grid":
         return _run_grid(search, store, execute, on_tried)
+    finished = None if is_distributed() else read_finished(search, store)
+    if finished is not None:
+        for each in finished:
+            on_tried(each)
+        return finished
     require_tuner()
     import keras_tuner
 
@@ -79,7 +87,10 @@ def run_search(
                 tuner.search(verbose=0)
         except keras_tuner.errors.FatalError as error:
             raise error.__cause__ or error from None
-        return tuner.read_tried()
+        tried = tuner.read_tried()
+    if not is_worker():
+        write_finished(search, store, tried)
+    return tried
 
 
 def build_hypermodel(
