@@ -9,8 +9,12 @@ from medzoo.models import build_model
 from medzoo.training.export import PACKAGES, export
 from medzoo.training.saved import Saved
 
-SHAPES = {"mlp": (28, 28, 1), "skip_cnn": (28, 28, 3)}
-OPTIONS = {"mlp": {}, "skip_cnn": {"stages": 1}}
+SHAPES = {"mlp": (28, 28, 1), "skip_cnn": (28, 28, 3), "unet": (16, 16, 1)}
+OPTIONS = {
+    "mlp": {},
+    "skip_cnn": {"stages": 1},
+    "unet": {"levels": 1, "num_segments": 3},
+}
 # Raised inside TensorFlow and its converter.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

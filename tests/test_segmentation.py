@@ -173,6 +173,7 @@ def test_masks_and_labels_of_images_are_written_large_ones_by_tiles(
         medzoo("predict", folder, tmp_path / "images")
 
 
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")  # The converter's.
 def test_own_masks_are_trained_by_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
     root = make_masks(tmp_path / "cells", num=20)
@@ -190,6 +191,9 @@ def test_own_masks_are_trained_by_the_command(tmp_path, monkeypatch):
     assert record.run.options["label_weight"] == 0.5
     assert record.data_fingerprint == record.run.fingerprint
     assert Store().read(record.run_id).scores == record.scores
+    told = medzoo("export", tmp_path / "out", "--to", "tflite", "--int8")
+    assert re.search(r"On val Dice was 0\.\d+ and is 0\.\d+ in integers", told)
+    assert (tmp_path / "out" / "model.tflite").exists()
 
 
 def test_the_card_says_what_masks_are_worth(trained):

@@ -1,7 +1,8 @@
 """`medzoo export`: a model for another runtime, compared with its source."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -9,7 +10,7 @@ from medzoo.cli.model import Model
 
 if TYPE_CHECKING:
     from medzoo.data.split import Dataset
-    from medzoo.training.export import Exported
+    from medzoo.training.export import Exported, Predict
     from medzoo.training.saved import Saved
 
 # Images that both runtimes are compared on, and that calibrate integers.
@@ -64,15 +65,35 @@ def export(
 
 def _word_loss(saved: "Saved", found: "Exported", data: "Dataset") -> str:
     """Says what integers cost on val."""
-    from medzoo.scores import macro_f1
-    from medzoo.training.evaluate import predict_logits, to_probabilities
+    from medzoo.training.export import predict
+    from medzoo.wording import word_score
 
-    images, labels = data.val.images, data.val.labels
-    before, after = (
-        macro_f1(to_probabilities(logits), labels)
-        for logits in (
-            predict_logits(saved.model, images),
-            found.predict(images),
-        )
+    before = _score(saved, lambda images: predict(saved, images), data)
+    after = _score(saved, found.predict, data)
+    return "\n".join(
+        f"On val {word_score(name)} was {before[name]:.4f} and is "
+        f"{value:.4f} in integers"
+        for name, value in after.items()
     )
-    return f"Macro F1 on val: {before:.4f} before, {after:.4f} in integers"
+
+
+def _score(
+    saved: "Saved", predict: "Predict", data: "Dataset"
+) -> dict[str, float]:
+    """Scores what predicts on val: its labels, and its masks if it has any."""
+    from medzoo.scores import macro_f1
+    from medzoo.training.evaluate import to_probabilities
+    from medzoo.training.segmentation import score_split
+
+    output = saved.record.run.output if saved.record else "softmax"
+    val: Any = data.val
+    if not saved.has_masks:
+        logits: Any = predict(val.images)
+        return {
+            "macro_f1": macro_f1(to_probabilities(logits, output), val.labels)
+        }
+    model: Any = SimpleNamespace(predict_on_batch=predict)
+    found = score_split(model, val, output=output)
+    scores = {} if found is None else found.scores
+    told = {name: scores.get(name) for name in ("dice", "macro_f1")}
+    return {name: value for name, value in told.items() if value is not None}

@@ -10,6 +10,7 @@ import numpy as np
 
 from medzoo.training.evaluate import predict_logits
 from medzoo.training.saved import Saved
+from medzoo.training.segmentation import each_batch
 
 # What each format needs, under any backend, and how its files end.
 PACKAGES = {
@@ -18,7 +19,9 @@ PACKAGES = {
     "onnx": ("tensorflow", "tf2onnx", "onnxruntime"),
 }
 _ENDINGS = {"savedmodel": "_savedmodel", "tflite": ".tflite", "onnx": ".onnx"}
-Predict = Callable[[np.ndarray], np.ndarray]
+# Of one head; of a net with masks those of `mask` and `label`.
+Logits = np.ndarray | dict[str, np.ndarray]
+Predict = Callable[[np.ndarray], Logits]
 
 
 class Exported(NamedTuple):
@@ -27,7 +30,7 @@ class Exported(NamedTuple):
     Args:
         path: Where it lies.
         predict: From `uint8` images to logits, by that runtime.
-        difference: Largest difference of a logit to the model's.
+        difference: Largest difference of a logit to the model's, of any head.
         scale: Largest absolute logit of the model on the same images.
     """
 
@@ -59,11 +62,6 @@ def export(
     Raises:
         ValueError: If a package is missing, or the format does not fit.
     """
-    if saved.has_masks:
-        raise ValueError(
-            f"`{saved.path}` has two heads, and other runtimes are given one. "
-            "Expected a model that classifies alone."
-        )
     for package in PACKAGES[to]:
         if importlib.util.find_spec(package) is None:
             raise ValueError(
@@ -77,12 +75,28 @@ def export(
     path = path or saved.path.with_name(f"{saved.path.stem}{_ENDINGS[to]}")
     path.parent.mkdir(parents=True, exist_ok=True)
     # First: Keras exports no model to ONNX that was not called.
-    expected = predict_logits(saved.model, images)
+    expected = _by_head(predict(saved, images))
     _write(saved, path, to, calibration)
-    predict = _load(path, to)
-    difference = np.abs(predict(images) - expected).max()
-    scale = np.abs(expected).max()
-    return Exported(path, predict, float(difference), float(scale))
+    loaded = _load(path, to)
+    found = _by_head(loaded(images))
+    difference = max(abs(found[k] - expected[k]).max() for k in expected)
+    scale = max(abs(logits).max() for logits in expected.values())
+    return Exported(path, loaded, float(difference), float(scale))
+
+
+def predict(saved: Saved, images: np.ndarray) -> Logits:
+    """Predicts as an exported model does."""
+    if not saved.has_masks:
+        return predict_logits(saved.model, images)
+    batches = [batch for _, batch in each_batch(saved.model, images)]
+    return {
+        head: np.concatenate([batch[head] for batch in batches])
+        for head in batches[0]
+    }
+
+
+def _by_head(logits: Logits) -> dict[str, np.ndarray]:
+    return logits if isinstance(logits, dict) else {"label": logits}
 
 
 def _write(
@@ -110,9 +124,19 @@ def _load(path: Path, to: str) -> Predict:
         session = onnxruntime.InferenceSession(
             path, providers=["CPUExecutionProvider"]
         )
-        name = session.get_inputs()[0].name
-        return lambda images: session.run(None, {name: images})[0]
+        entry = session.get_inputs()[0].name
+        heads = [each.name for each in session.get_outputs()]
+
+        def predict(images: np.ndarray) -> Logits:
+            found = session.run(None, {entry: images})
+            return (
+                dict(zip(heads, found, strict=True)) if found[1:] else found[0]
+            )
+
+        return predict
     import keras
 
     layer = keras.layers.TFSMLayer(path, call_endpoint="serve")
-    return lambda images: keras.ops.convert_to_numpy(layer(images))
+    return lambda images: keras.tree.map_structure(
+        keras.ops.convert_to_numpy, layer(images)
+    )

@@ -37,7 +37,7 @@ def write_tflite(
     model.export(path, format="litert", verbose=False, **options)
 
 
-def load_tflite(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def load_tflite(path: Path) -> Callable[[np.ndarray], Any]:
     """Loads a file in LiteRT's runtime, or in the one within TensorFlow.
 
     Integers run by XNNPACK where it takes them, which it does not if a layer is
@@ -64,15 +64,12 @@ def load_tflite(path: Path) -> Callable[[np.ndarray], np.ndarray]:
             ),
         )
         interpreter.allocate_tensors()
-    entry = interpreter.get_input_details()[0]["index"]
-    end = interpreter.get_output_details()[0]["index"]
+    runner = interpreter.get_signature_runner()
+    (entry,) = runner.get_input_details()
 
-    def predict(images: np.ndarray) -> np.ndarray:
-        logits = []
-        for image in images:
-            interpreter.set_tensor(entry, image[None])
-            interpreter.invoke()
-            logits.append(interpreter.get_tensor(end)[0])
-        return np.stack(logits)
+    def predict(images: np.ndarray) -> Any:
+        each = [runner(**{entry: image[None]}) for image in images]
+        found = {k: np.concatenate([one[k] for one in each]) for k in each[0]}
+        return found if len(found) > 1 else next(iter(found.values()))
 
     return predict
