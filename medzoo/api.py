@@ -7,14 +7,9 @@ from typing import TYPE_CHECKING, Any
 from medzoo.study.candidates import Tried
 from medzoo.study.job import Job
 from medzoo.study.store import Store
+from medzoo.training.load import load_saved
 from medzoo.training.record import Record
-from medzoo.training.saved import (
-    MODEL,
-    RECORD,
-    Saved,
-    load_saved,
-    save_model,
-)
+from medzoo.training.saved import MODEL, RECORD, Saved, save_model
 
 if TYPE_CHECKING:
     import keras
@@ -128,18 +123,19 @@ def run_search(name: str | Path) -> list[Tried]:
     return run_search(read_search(name), Store())
 
 
-def load(path: str | Path) -> Saved:
+def load(path: str | Path, *, task: str | None = None) -> Saved:
     """Loads a model that was kept by `run` or `medzoo train`, safely.
 
     Args:
         path: A `.keras` file, or the folder of one.
+        task: Which task is wanted of a net of several.
 
     Example:
 
         model = medzoo.load("trained")
         model.predict(images)  # uint8 in, probabilities out
     """
-    return load_saved(path)
+    return load_saved(path, task)
 
 
 def _holds(folder: Path | None, record: Record) -> bool:

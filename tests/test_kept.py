@@ -13,7 +13,7 @@ from medzoo.study.kept import find_folder
 from medzoo.study.means import Means
 from medzoo.study.spec import read_study
 from medzoo.study.store import Store
-from medzoo.training.saved import load_saved, read_record
+from medzoo.training.load import load_saved, read_record
 
 STUDY = """
 question = "Which is kept?"

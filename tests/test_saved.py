@@ -23,8 +23,8 @@ from medzoo.report.card import make_card
 from medzoo.study.store import Store
 from medzoo.training.execute import execute, load_data
 from medzoo.training.explain import occlude, pick_examples
+from medzoo.training.load import load_saved, load_task
 from medzoo.training.run import Run
-from medzoo.training.saved import load_saved, load_task
 from medzoo.training.standard_file import write_standard_file
 
 RUN = Run(

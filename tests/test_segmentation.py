@@ -17,8 +17,8 @@ from medzoo.report.card import make_card
 from medzoo.study.store import Store
 from medzoo.training.evaluate import rank_entry
 from medzoo.training.execute import complete, execute, load_data
+from medzoo.training.load import load_saved
 from medzoo.training.run import Run
-from medzoo.training.saved import load_saved
 from medzoo.training.segmentation import pick_examples, score
 
 SMALL = {

@@ -38,9 +38,9 @@ def export(
     import numpy as np
 
     from medzoo.training.export import export as export_model
-    from medzoo.training.saved import load_saved, load_task
+    from medzoo.training.load import load_saved, load_task
 
-    saved = load_saved(model)
+    saved = load_saved(model, task)
     data = None
     if int8 or task is not None or saved.record is not None:
         _, data = load_task(saved, task)

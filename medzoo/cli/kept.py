@@ -108,7 +108,7 @@ def explain_study(study: Study, store: Store, *, smoke: bool = False) -> None:
 
 def _explain_model(folder: Path) -> None:
     from medzoo.training.explain import occlude, pick_surest
-    from medzoo.training.saved import load_saved, load_task
+    from medzoo.training.load import load_saved, load_task
 
     saved = load_saved(folder)
     run, data = load_task(saved)

@@ -31,13 +31,22 @@ def predict(
         bool,
         typer.Option("--resize", help="Resize images as for the training."),
     ] = False,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Which task, of a net of several."),
+    ] = None,
 ) -> None:
     """Predict the class of images, and their masks if the model has any."""
     from medzoo.cli.masks import predict_masks
     from medzoo.data.images import read_images
-    from medzoo.training.saved import load_saved
+    from medzoo.training.load import load_saved
 
-    saved = load_saved(model)
+    saved = load_saved(model, task)
+    if saved.task != task:
+        raise ValueError(
+            f"`{saved.path}` is of one task, and is not asked for one. "
+            f"Received: task={task}."
+        )
     if saved.has_masks:
         predict_masks(saved, images, out, resize=resize)
         return
@@ -68,11 +77,11 @@ def evaluate_model(
 ) -> None:
     """Scores a model on a split of a task."""
     from medzoo import scores
-    from medzoo.training.saved import load_saved, load_task
+    from medzoo.training.load import load_saved, load_task
     from medzoo.training.segmentation import score_split
     from medzoo.training.standard_file import write_standard_file
 
-    saved = load_saved(model)
+    saved = load_saved(model, task)
     _tell(saved)
     run, data = load_task(saved, task)
     images = getattr(data, split)
@@ -111,7 +120,7 @@ def card(
     """Write the model card of a model from the record beside it."""
     from medzoo.report.card import write_card
     from medzoo.study.store import Store
-    from medzoo.training.saved import read_record
+    from medzoo.training.load import read_record
 
     path, record = read_record(model)
     out = out or path.with_suffix(".md")
@@ -141,12 +150,12 @@ def explain(
     from medzoo.report.figures.overlays import draw_overlays
     from medzoo.report.figures.style import render
     from medzoo.training.explain import occlude, pick_examples
-    from medzoo.training.saved import load_saved, load_task
+    from medzoo.training.load import load_saved, load_task
     from medzoo.wording import unknown
 
     if out.suffix not in (".png", ".svg"):
         raise ValueError(unknown("figure", out.suffix, (".png", ".svg")))
-    saved = load_saved(model)
+    saved = load_saved(model, task)
     if label is not None and label not in saved.classes:
         raise ValueError(unknown("class", label, saved.classes))
     if images:
