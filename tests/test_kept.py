@@ -80,6 +80,23 @@ def test_the_best_trial_on_val_keeps_models_that_predict_its_scores(
     assert 1 <= len(told[0].images) == len(told[0].maps) <= 3
 
 
+def test_a_net_of_several_tasks_explains_each(study, tmp_path):
+    path = study().path
+    text = path.read_text().replace(
+        '["breastmnist"]', '["breastmnist", "retinamnist"]'
+    )
+    path.write_text(text.replace('"mlp"', '"multi_head"\ntrunk = "mlp"'))
+    several = read_study(path)
+    assert len(run(several, tmp_path)) == 2
+    explain_study(several, Store())
+    results = read_results(several, Store())
+    told = read_explained(results, find_folder(several, Store()))
+    tasks = {
+        caption.split(":")[0] for each in told for caption in each.captions
+    }
+    assert tasks == {"breastmnist", "retinamnist"}
+
+
 def test_all_and_none_are_what_they_say(study, tmp_path):
     assert run(study('keep = "none"'), tmp_path) == []
     assert run(study('keep = "none"'), tmp_path, keep="all") == []
@@ -118,7 +135,7 @@ def test_a_run_has_a_keep_of_its_own(study):
 
 
 def test_a_study_without_models_explains_nothing(study):
-    with pytest.raises(ValueError, match="`kept` has kept no model of one"):
+    with pytest.raises(ValueError, match="`kept` has kept no model. "):
         explain_study(study(), Store())
 
 

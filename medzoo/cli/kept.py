@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.report.card import write_card
-from medzoo.report.figures.explained import write_explained
+from medzoo.report.figures.explained import path_explained, write_explained
 from medzoo.report.matrix import TrialResults, read_results
 from medzoo.report.write import replace_file
 from medzoo.study.kept import find_folder
@@ -82,44 +82,48 @@ def explain_study(study: Study, store: Store, *, smoke: bool = False) -> None:
     """Explains images of val by the models that a study has kept.
 
     Of each task one model is asked: that of the first seed of the first trial
-    that has one; nets of several tasks are not. What it says lies beside it, so
-    that a report can show it without a training library.
+    that has one. What it says lies beside it, so that a report can show it
+    without a training library.
 
     Raises:
-        ValueError: If no model of one task is kept.
+        ValueError: If no model is kept.
     """
     folder = find_folder(study, store, smoke=smoke)
     models: dict[str, Path] = {}
     for trial in read_results(study, store, smoke=smoke):
         for (_, task), run in trial.runs.items():
             path = folder / run.run_id
-            if len(run.tasks) == 1 and (path / MODEL).is_file():
+            if (path / MODEL).is_file():
                 models.setdefault(task, path)
     if not models:
         raise ValueError(
-            f"Study `{study.name}` has kept no model of one task. Expected "
-            f"some in {folder}. Runs that are done are not trained again: "
-            "train one with `medzoo train --out`, and explain it with "
-            "`medzoo explain`."
+            f"Study `{study.name}` has kept no model. Expected some in "
+            f"{folder}. Runs that are done are not trained again: train one "
+            "with `medzoo train --out`, and explain it with `medzoo explain`."
         )
-    for path in models.values():
-        _explain_model(path)
+    for task, path in models.items():
+        _explain_model(path, task)
 
 
-def _explain_model(folder: Path) -> None:
+def _explain_model(folder: Path, task: str) -> None:
     from medzoo.training.explain import occlude, pick_surest
     from medzoo.training.load import load_saved, load_task
 
-    saved = load_saved(folder)
-    run, data = load_task(saved)
+    saved = load_saved(folder, task)
+    _, data = load_task(saved)
     probabilities = saved.predict(data.val.images)
     rows = pick_surest(probabilities, data.val.labels)
     images, labels = data.val.images[rows], data.val.labels[rows]
     predicted = probabilities[rows].argmax(axis=1)
     captions = [
-        f"{run.task}: {data.classes[label]}, "
+        f"{task}: {data.classes[label]}, "
         + ("right" if label == found else f"taken for {data.classes[found]}")
         for label, found in zip(labels, predicted, strict=True)
     ]
     maps = occlude(saved.predict, images, predicted)
-    write_explained(folder, images=images, maps=maps, captions=captions)
+    write_explained(
+        path_explained(folder, task),
+        images=images,
+        maps=maps,
+        captions=captions,
+    )

@@ -12,7 +12,9 @@ from medzoo.report.matrix import TrialResults
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EXPLAINED = "explained.npz"
+
+# Of each task, beside the model that was asked.
+EXPLAINED = "explained_*.npz"
 
 
 class Explained(NamedTuple):
@@ -31,17 +33,20 @@ class Explained(NamedTuple):
     captions: list[str]
 
 
+def path_explained(folder: Path, task: str) -> Path:
+    """Returns where explained images of a task lie, beside their model."""
+    return folder / EXPLAINED.replace("*", task)
+
+
 def write_explained(
-    folder: Path,
+    path: Path,
     *,
     images: np.ndarray,
     maps: np.ndarray,
     captions: Sequence[str],
 ) -> None:
-    """Writes explained images beside the model that was asked."""
-    np.savez_compressed(
-        folder / EXPLAINED, images=images, maps=maps, captions=list(captions)
-    )
+    """Writes explained images."""
+    np.savez_compressed(path, images=images, maps=maps, captions=list(captions))
 
 
 def read_explained(
@@ -56,7 +61,7 @@ def read_explained(
     found: dict[str, Explained] = {}
     for trial in results:
         for (_, task), run in trial.runs.items():
-            path = folder / run.run_id / EXPLAINED
+            path = path_explained(folder / run.run_id, task)
             if task in found or not path.is_file():
                 continue
             with np.load(path, allow_pickle=False) as arrays:
