@@ -1,6 +1,7 @@
 """TFLite (LiteRT) files, which TensorFlow alone can write."""
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,9 +41,9 @@ def write_tflite(
 def load_tflite(path: Path) -> Callable[[np.ndarray], Any]:
     """Loads a file in LiteRT's runtime, or in the one within TensorFlow.
 
-    Integers run by XNNPACK where it takes them, which it does not if a layer is
-    silent on all calibration images (its range is then no range); else by the
-    runtime's own kernels, which do.
+    XNNPACK takes no integers of a layer that is silent on all calibration
+    images, since its range is none; the runtime's own kernels do. They are used
+    with a warning, since whoever runs the file has to choose them too.
     """
     if importlib.util.find_spec("ai_edge_litert") is not None:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -55,7 +56,12 @@ def load_tflite(path: Path) -> Callable[[np.ndarray], Any]:
     interpreter = Interpreter(model_path=str(path), num_threads=1)
     try:
         interpreter.allocate_tensors()
-    except RuntimeError:
+    except RuntimeError as error:
+        warnings.warn(
+            f"XNNPACK does not take `{path}` ({error}): a layer is silent on "
+            "all calibration images. Run it without default delegates.",
+            stacklevel=2,
+        )
         interpreter = Interpreter(
             model_path=str(path),
             num_threads=1,
