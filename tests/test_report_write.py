@@ -16,7 +16,7 @@ from report_records import (
     make_study,
 )
 
-from medzoo.report.figures.explained import write_explained
+from medzoo.report.figures.explained import path_explained, write_explained
 from medzoo.report.write import write_report
 from medzoo.study.expand import expand
 from medzoo.study.kept import find_folder
@@ -119,7 +119,8 @@ def test_explained_images_are_those_of_the_runs_reported(smoke, tmp_path):
     folder = find_folder(study, store, smoke=smoke) / run.run_id
     folder.mkdir(parents=True)
     images, maps = np.zeros((1, 8, 8, 1), "uint8"), np.eye(8)[None]
-    write_explained(folder, images=images, maps=maps, captions=["an image"])
+    path = path_explained(folder, run.task)
+    write_explained(path, images=images, maps=maps, captions=["an image"])
     for asked in (False, True):
         report(study, {}, tmp_path, smoke=asked)
     (picture,) = (tmp_path / "results").glob("*/explained.png")
