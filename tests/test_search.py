@@ -1,6 +1,7 @@
 """Search: it resumes for every tuner, and hides nothing."""
 
 import itertools
+import json
 import math
 import statistics
 
@@ -10,6 +11,7 @@ keras_tuner = pytest.importorskip("keras_tuner")
 
 from search_records import Executed, goal, pretend, read  # noqa: E402
 
+from medzoo.study.begun import require_unchanged  # noqa: E402
 from medzoo.study.halving import has_reached  # noqa: E402
 from medzoo.study.oracle import declare, make_oracle  # noqa: E402
 from medzoo.study.search import build_hypermodel, run_search  # noqa: E402
@@ -128,6 +130,23 @@ def test_a_changed_space_is_refused_with_the_difference(tmp_path):
     assert "space.learning_rate.high: 0.1 became 0.2" in str(error.value)
     assert "fixed.width: 8 became 9" in str(error.value)
     assert not execute.jobs
+
+
+def test_a_search_from_before_a_choice_goes_on_where_it_names_it(tmp_path):
+    store = Store(tmp_path / "runs")
+    strided = 'stem = "strided"\nsqueeze_excite = false'
+    model = ('model = "mlp"', f'model = "skip_cnn"\n{strided}')
+    search = read(tmp_path, model)
+    require_unchanged(search, store)
+    (begun,) = (store.folder / "searches").glob("*.json")
+    asked = json.loads(begun.read_text())
+    for option in ("stem", "squeeze_excite"):
+        del asked[f"fixed.{option}"]
+    begun.write_text(json.dumps(asked))
+    require_unchanged(search, store)
+    unnamed = read(tmp_path, ('model = "mlp"', 'model = "skip_cnn"'))
+    with pytest.raises(ValueError, match="fixed.stem: strided became deep"):
+        require_unchanged(unnamed, store)
 
 
 def test_failed_candidates_stay_visible_and_the_others_go_on(tmp_path):
