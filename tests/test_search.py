@@ -118,6 +118,14 @@ def test_a_finished_search_asks_no_tuner_again(tmp_path, monkeypatch):
     assert [job.run.run_id for job in again.jobs] == [found[3].run_ids[0]]
 
 
+def test_a_new_search_under_an_old_name_asks_its_own_tuner(tmp_path):
+    store = Store(tmp_path / "runs")
+    old = run_search(read(tmp_path), store, execute=Executed(store))
+    changed = read(tmp_path, ("high = 0.1", "high = 0.2"))
+    (store.folder / "searches" / f"{changed.name}.json").unlink()
+    assert run_search(changed, store, execute=Executed(store)) != old
+
+
 def test_a_changed_space_is_refused_with_the_difference(tmp_path):
     store = Store(tmp_path / "runs")
     run_search(read(tmp_path), store, execute=Executed(store))

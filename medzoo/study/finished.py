@@ -19,7 +19,7 @@ def write_finished(
 ) -> None:
     """Keeps the choices of a search that has come to its end."""
     choices = [[each.number, dict(each.values), each.share] for each in tried]
-    content = {"budget": _budget(search), "choices": choices}
+    content = {"document": _document(search), "choices": choices}
     store.write_text(_path(search, store), json.dumps(content, indent=1))
 
 
@@ -27,14 +27,14 @@ def read_finished(search: Search, store: Store) -> list[Tried] | None:
     """Reads what was tried.
 
     Returns:
-        As `run_search` does; `None` unless a search of the same budget came to
-        its end and every run of it is there, with none failed.
+        As `run_search` does; `None` unless the very same search came to its
+        end and every run of it is there, with none failed.
     """
     try:
         content = json.loads(_path(search, store).read_text())
     except (FileNotFoundError, ValueError):
         return None
-    if content["budget"] != _budget(search):
+    if content.get("document") != _document(search):
         return None
     tried = []
     for number, values, share in content["choices"]:
@@ -49,5 +49,5 @@ def _path(search: Search, store: Store) -> Path:
     return store.folder / "searches" / f"{search.name}.finished.json"
 
 
-def _budget(search: Search) -> dict[str, Any]:
-    return {"trials": search.document.trials, "hours": search.document.hours}
+def _document(search: Search) -> dict[str, Any]:
+    return search.document.model_dump(mode="json")

@@ -83,9 +83,11 @@ class Store:
         """Copies all that another store has of a run, its record at last."""
         for ending in (".state.npz", ".npz", ".json"):
             theirs = source._path(run_id).with_suffix(ending)
-            if theirs.exists():
-                mine = self._path(run_id).with_suffix(ending)
-                _write_bytes(mine, theirs.read_bytes())
+            try:
+                content = theirs.read_bytes()
+            except FileNotFoundError:
+                continue
+            _write_bytes(self._path(run_id).with_suffix(ending), content)
 
     def read(self, run_id: str) -> Record | None:
         """Reads a record; `None` if there is none.
