@@ -225,6 +225,13 @@ def test_untrained_models_are_at_chance(task):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("task", ["retinamnist", "organsmnist"])
+def test_the_cnn_learns_more_than_the_mlp(task):
+    dataset = make_synthetic(task)
+    check_orders(dataset, widths={"mlp": 128, "skip_cnn": 12}, clearly=0.05)
+
+
+@pytest.mark.slow
 @all_tasks
 def test_the_cnn_learns_more_than_the_mlp_on_every_task(task):
     dataset = make_synthetic(task)
