@@ -52,7 +52,6 @@ def write_search(
         command: The command that runs the search, as the page shows it.
     """
     folder = out / "searches" / search.name
-    folder.mkdir(parents=True, exist_ok=True)
     table = make_candidates(search, tried)
     files = {"candidates.csv": to_csv(table).encode()}
     proof = None

@@ -151,7 +151,6 @@ def _make_texts(
 
 def _replace_files(folder: Path, contents: dict[str, bytes]) -> None:
     """Puts all files in place, and takes away those that there are no more."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in contents.items():
         replace_file(folder / name, content)
     for name in _OPTIONAL - set(contents):

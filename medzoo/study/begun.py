@@ -7,7 +7,7 @@ from typing import Any
 from medzoo.models import find_entry
 from medzoo.study.search_file import Search
 from medzoo.study.store import Store
-from medzoo.training.run import Run
+from medzoo.training.run import model_of
 
 # What may change on the way: a longer search goes on from a shorter one.
 _FREE = {"question", "trials", "hours", "proof_seeds", "baseline"}
@@ -49,8 +49,7 @@ def _name_options(search: Search) -> tuple[dict[str, Any], dict[str, Any]]:
     about = search.document
     if "model" in about.space:
         return {}, {}
-    model = about.fixed.get("model", Run.model_fields["model"].default)
-    entry = find_entry(str(model), about.fixed)
+    entry = find_entry(model_of(about.fixed), about.fixed)
     left_out = [option for option in entry.before if option not in about.space]
     return (
         {f"fixed.{option}": entry.options[option] for option in left_out},

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from medzoo.models import MODELS, find_entry
 from medzoo.study.document import Tuned, Value, misplaced
 from medzoo.study.source import Place, key_of, not_listed
-from medzoo.training.run import Run
+from medzoo.training.run import Run, model_of
 
 FIELDS = tuple(
     name
@@ -54,7 +54,7 @@ def _unknown(
     values: dict[str, Value], places: dict[str, Place]
 ) -> list[tuple[Place, str]]:
     """Finds keys that the runs do not have."""
-    model = str(values.get("model", Run.model_fields["model"].default))
+    model = model_of(values)
     try:
         options = find_entry(model, values).options
     except ValueError as error:

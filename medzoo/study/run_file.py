@@ -12,7 +12,7 @@ from medzoo.models import get_entry
 from medzoo.study.keys import FIELDS
 from medzoo.study.source import Place, Source, find_faults, key_of, not_listed
 from medzoo.study.trials import run_values
-from medzoo.training.run import Run
+from medzoo.training.run import Run, model_of
 from medzoo.training.sources import name_task, with_fingerprint
 from medzoo.wording import unknown
 
@@ -134,7 +134,7 @@ def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
 
 
 def _unknown_keys(values: dict[str, Any]) -> list[tuple[Place, str]]:
-    name = str(values.get("model", Run.model_fields["model"].default))
+    name = model_of(values)
     try:
         options = get_entry(name).options
     except ValueError as error:

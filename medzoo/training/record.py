@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 
 from medzoo.models import find_entry
 from medzoo.tasks import class_ranges
-from medzoo.training.run import Run
+from medzoo.training.run import Run, model_of
 
 
 class Parameters(BaseModel):
@@ -106,8 +106,7 @@ class Record(BaseModel):
         options = run.get("options", {}) if isinstance(run, Mapping) else None
         if not isinstance(options, Mapping):
             return run  # Damaged, as `Run` will say.
-        model = run.get("model", Run.model_fields["model"].default)
-        before = find_entry(str(model), options).before
+        before = find_entry(model_of(run), options).before
         return {**run, "options": {**before, **options}}
 
     def of_task(self, task: str) -> "Record":

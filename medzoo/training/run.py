@@ -175,10 +175,7 @@ class Run(BaseModel):
                 filled["weight_decay"] = choice.weight_decay
         if filled.get("epochs") is None and filled.get("steps") is None:
             filled["epochs"] = 20
-        entry = find_entry(
-            filled.get("model", cls.model_fields["model"].default),
-            given,
-        )
+        entry = find_entry(model_of(filled), given)
         if filled.get("width") is None and filled.get("parameters") is None:
             filled["width"] = entry.width
         for option, value in given.items():
@@ -243,3 +240,8 @@ class Run(BaseModel):
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Run) and self.run_id == other.run_id
+
+
+def model_of(values: Mapping[str, Any]) -> str:
+    """Returns the model of a run of these fields, which may leave it out."""
+    return str(values.get("model", Run.model_fields["model"].default))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from medzoo.files import replacing
 from medzoo.report.figures.overlays import draw_overlays
 from medzoo.report.matrix import TrialResults
 
@@ -46,7 +47,10 @@ def write_explained(
     captions: Sequence[str],
 ) -> None:
     """Writes explained images."""
-    np.savez_compressed(path, images=images, maps=maps, captions=list(captions))
+    with replacing(path) as part, open(part, "xb") as file:
+        np.savez_compressed(
+            file, images=images, maps=maps, captions=list(captions)
+        )
 
 
 def read_explained(
