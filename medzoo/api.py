@@ -108,19 +108,24 @@ def run_study(
     return pd.read_csv(Path(out) / folder / "summary.csv")
 
 
-def run_search(name: str | Path) -> list[Tried]:
-    """Looks for good values in this process, from where it was left.
+def run_search(name: str | Path, *, workers: int = 1) -> list[Tried]:
+    """Looks for good values in worker processes, from where it was left.
 
     Args:
         name: A search of `searches/`, or a path to a TOML file.
+        workers: Processes, of one thread each. Bayesian search and Hyperband
+            propose other candidates with another number.
 
     Returns:
         Its candidates in order.
     """
+    from medzoo.study.local import LocalExecutor
     from medzoo.study.search import run_search
     from medzoo.study.search_file import read_search
 
-    return run_search(read_search(name), Store())
+    search = read_search(name)
+    with LocalExecutor(workers) as executor:
+        return run_search(search, Store(), executor=executor, workers=workers)
 
 
 def load(path: str | Path, *, task: str | None = None) -> Saved:

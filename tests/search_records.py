@@ -2,6 +2,8 @@
 
 import math
 
+from medzoo.study.job import Outcome
+from medzoo.study.search import run_search
 from medzoo.study.search_file import read_search
 from medzoo.training.record import Record
 
@@ -81,14 +83,56 @@ def pretend(job):
 
 
 class Executed:
-    """Executes jobs by pretending; notes them, and may fall over."""
+    """An executor that pretends; it notes its jobs, and may fall over.
 
-    def __init__(self, store, *, falls_at=None):
-        self.store, self.falls_at, self.jobs = store, falls_at, []
+    Args:
+        store: Where the search keeps its records.
+        workers: Jobs at a time.
+        falls_at: The number of jobs after which it is interrupted.
+        make: Makes the record of a job.
+        latest_first: Whether of several jobs the last one ends first.
+    """
 
-    def __call__(self, jobs):
-        for job in jobs:
-            if len(self.jobs) == self.falls_at:
-                raise KeyboardInterrupt
-            self.jobs.append(job)
-            self.store.write(pretend(job))
+    known = ()
+
+    def __init__(
+        self,
+        store,
+        *,
+        workers=1,
+        falls_at=None,
+        make=pretend,
+        latest_first=False,
+    ):
+        self.store, self.workers, self.falls_at = store, workers, falls_at
+        self.make, self.latest_first = make, latest_first
+        self.jobs, self.running = [], []
+
+    def search(self, search, **options):
+        """Runs a search with it."""
+        options = {"workers": self.workers} | options
+        return run_search(search, self.store, executor=self, **options)
+
+    def idle(self):
+        return self if len(self.running) < self.workers else None
+
+    def start(self, jobs, store):
+        self.running += jobs
+
+    def is_busy(self):
+        return bool(self.running)
+
+    def graphs(self):
+        return set()
+
+    def wait(self, seconds):
+        if not self.running:
+            return []
+        if len(self.jobs) == self.falls_at:
+            raise KeyboardInterrupt
+        job = self.running.pop(-1 if self.latest_first else 0)
+        self.jobs.append(job)
+        return [Outcome(job, self.make(job), {})]
+
+    def stop(self):
+        self.running.clear()

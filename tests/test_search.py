@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 import statistics
+from collections import Counter
 
 import pytest
 
@@ -11,10 +12,8 @@ keras_tuner = pytest.importorskip("keras_tuner")
 
 from search_records import Executed, goal, pretend, read  # noqa: E402
 
-from medzoo.study.begun import require_unchanged  # noqa: E402
 from medzoo.study.halving import has_reached  # noqa: E402
-from medzoo.study.oracle import declare, make_oracle  # noqa: E402
-from medzoo.study.search import build_hypermodel, run_search  # noqa: E402
+from medzoo.study.oracle import build_hypermodel, declare  # noqa: E402
 from medzoo.study.space import list_grid  # noqa: E402
 from medzoo.study.store import Store  # noqa: E402
 from medzoo.study.worker import failed_record  # noqa: E402
@@ -22,30 +21,67 @@ from medzoo.study.worker import failed_record  # noqa: E402
 TUNERS = ("random", "hyperband", "bayesian", "grid")
 
 
+# With 14, Gaussian processes propose the last two of nine at once.
+@pytest.mark.parametrize("workers", [1, 14])
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(
-    tuner, tmp_path
+    tuner, workers, tmp_path
 ):
     search = read(tmp_path, tuner=tuner)
-    whole = Executed(Store(tmp_path / "whole"))
-    expected = run_search(search, whole.store, execute=whole)
+    whole = Executed(Store(tmp_path / "whole"), workers=workers)
+    expected = whole.search(search)
     assert len(expected) == search.document.trials
 
     store = Store(tmp_path / "runs")
-    killed = Executed(store, falls_at=9)
+    killed = Executed(store, workers=workers, falls_at=9)
     with pytest.raises(KeyboardInterrupt):
-        run_search(search, store, execute=killed)
-    again = Executed(store)
-    assert run_search(search, store, execute=again) == expected
+        killed.search(search)
+    again = Executed(store, workers=workers)
+    assert again.search(search) == expected
     # Nothing is trained twice as far.
-    assert killed.jobs + again.jobs == whole.jobs
+    assert Counter(killed.jobs + again.jobs) == Counter(whole.jobs)
+
+
+@pytest.mark.parametrize("tuner", ["bayesian", "hyperband"])
+def test_the_order_in_which_runs_end_changes_no_candidate(tuner, tmp_path):
+    search = read(tmp_path, tuner=tuner)
+    found = [
+        Executed(
+            Store(tmp_path / str(latest_first)),
+            workers=14,
+            latest_first=latest_first,
+        ).search(search)
+        for latest_first in (False, True)
+    ]
+    assert found[0] == found[1]
+
+
+def test_candidates_are_told_as_soon_as_their_last_run_has_ended(tmp_path):
+    search = read(tmp_path)
+    execute = Executed(Store(tmp_path / "runs"), workers=3)
+    told = []
+    found = execute.search(
+        search, on_tried=lambda each: told.append((each, len(execute.jobs)))
+    )
+    assert len(told) == len(found) == 12
+    assert sorted((each for each, _ in told), key=lambda e: e.number) == found
+    ended = [job.run.run_id for job in execute.jobs]
+    for each, count in told:
+        assert count == 1 + max(ended.index(run_id) for run_id in each.run_ids)
+
+
+def test_a_search_whose_time_is_over_says_so_and_goes_on(tmp_path):
+    search, store = read(tmp_path), Store(tmp_path / "runs")
+    with pytest.raises(TimeoutError):
+        Executed(store).search(search, deadline=0.0)
+    assert len(Executed(store).search(search)) == 12
 
 
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_the_objective_is_the_harmonic_mean_over_tasks_on_val(tuner, tmp_path):
     search = read(tmp_path, tuner=tuner)
     store = Store(tmp_path / "runs")
-    for tried in run_search(search, store, execute=Executed(store)):
+    for tried in Executed(store).search(search):
         records = [store.read(run_id) for run_id in tried.run_ids]
         assert {record.run.task for record in records} == {
             "breastmnist",
@@ -59,7 +95,7 @@ def test_the_objective_is_the_harmonic_mean_over_tasks_on_val(tuner, tmp_path):
 def test_a_grid_leaves_no_choice_out(tmp_path):
     search = read(tmp_path, ("trials = 12", ""), tuner="grid")
     store = Store(tmp_path / "runs")
-    tried = run_search(search, store, execute=Executed(store))
+    tried = Executed(store).search(search)
     found = [tuple(each.values.items()) for each in tried]
     # 2 optimizers, 3 rates, 3 of dropout; one loss has 3 weights, one none.
     assert len(set(found)) == len(found) == 2 * 3 * 3 * (1 + 3)
@@ -73,7 +109,7 @@ def test_a_grid_leaves_no_choice_out(tmp_path):
 def test_values_lie_in_the_space_and_conditions_hold(tuner, tmp_path):
     search = read(tmp_path, tuner=tuner)
     store = Store(tmp_path / "runs")
-    for each in run_search(search, store, execute=Executed(store)):
+    for each in Executed(store).search(search):
         values = each.values
         assert 0.001 <= values["learning_rate"] <= 0.1
         assert values["dropout"] in (0.0, 0.2, 0.4)
@@ -85,99 +121,107 @@ def test_a_seed_of_0_is_a_seed(tmp_path):
     def first(folder, *changes):
         store = Store(tmp_path / folder)
         search = read(tmp_path, ("trials = 12", "trials = 4"), *changes)
-        tried = run_search(search, store, execute=Executed(store))
+        tried = Executed(store).search(search)
         return [each.values for each in tried]
 
     assert first("a") == first("b")
     other = ('"random"', '"random"\ntuner_seed = 1')
     assert first("c", other) != first("a")
-    assert make_oracle(read(tmp_path)).seed == 1
 
 
 def test_a_longer_search_begins_as_the_shorter_one(tmp_path):
     store = Store(tmp_path / "runs")
     short = read(tmp_path, ("trials = 9", "trials = 4"), tuner="bayesian")
-    found = run_search(short, store, execute=Executed(store))
+    found = Executed(store).search(short)
     execute = Executed(store)
-    tried = run_search(read(tmp_path, tuner="bayesian"), store, execute=execute)
+    tried = execute.search(read(tmp_path, tuner="bayesian"))
     assert tried[:4] == found
     assert len(execute.jobs) == 2 * (9 - 4)
+    # And the shorter one is still there, as the longer one is behind it.
+    short = read(tmp_path, ("trials = 9", "trials = 4"), tuner="bayesian")
+    execute = Executed(store)
+    assert execute.search(short) == found
+    assert execute.search(read(tmp_path, tuner="bayesian")) == tried
+    assert not execute.jobs
 
 
-def test_a_finished_search_asks_no_tuner_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("tuner", TUNERS)
+def test_a_finished_search_is_the_same_with_any_number_of_workers(
+    tuner, tmp_path
+):
+    store = Store(tmp_path / "runs")
+    search = read(tmp_path, tuner=tuner)
+    found = Executed(store, workers=5).search(search)
+    again, told = Executed(store, workers=2), []
+    assert again.search(search, on_tried=told.append) == found == told
+    assert not again.jobs
+    next(store.folder.glob(f"??/{found[3].run_ids[0]}.json")).unlink()
+    assert again.search(search) == found
+    assert {job.run.run_id for job in again.jobs} == {found[3].run_ids[0]}
+
+
+def test_a_gaussian_process_is_not_asked_again_for_what_it_proposed(tmp_path):
     store = Store(tmp_path / "runs")
     search = read(tmp_path, tuner="bayesian")
-    found = run_search(search, store, execute=Executed(store))
-    told = []
-    with monkeypatch.context() as patched:
-        patched.setattr("medzoo.study.search.make_tuner", None)
-        assert run_search(search, store, on_tried=told.append) == found == told
-    next(store.folder.glob(f"??/{found[3].run_ids[0]}.json")).unlink()
+    found = Executed(store).search(search)
+    (kept,) = (store.folder / "searches").glob("tiny*")
+    content = json.loads(kept.read_text())
+    content["rounds"][-1][0]["learning_rate"] = 0.0123
+    kept.write_text(json.dumps(content))
     again = Executed(store)
-    assert run_search(search, store, execute=again) == found
-    assert [job.run.run_id for job in again.jobs] == [found[3].run_ids[0]]
+    *same, last = again.search(search)
+    assert same == found[:-1]
+    assert last.values == {**found[-1].values, "learning_rate": 0.0123}
+    assert len(again.jobs) == 2
 
 
-def test_a_new_search_under_an_old_name_asks_its_own_tuner(tmp_path):
+def test_a_search_without_its_proposals_is_begun_anew(tmp_path):
     store = Store(tmp_path / "runs")
-    old = run_search(read(tmp_path), store, execute=Executed(store))
+    old = Executed(store).search(read(tmp_path))
+    (kept,) = (store.folder / "searches").glob("tiny*")
+    kept.write_text("{")
+    again = Executed(store)
+    assert again.search(read(tmp_path)) == old
+    assert not again.jobs
+    kept.unlink()
     changed = read(tmp_path, ("high = 0.1", "high = 0.2"))
-    (store.folder / "searches" / f"{changed.name}.json").unlink()
-    assert run_search(changed, store, execute=Executed(store)) != old
+    assert Executed(store).search(changed) != old
 
 
 def test_a_changed_space_is_refused_with_the_difference(tmp_path):
     store = Store(tmp_path / "runs")
-    run_search(read(tmp_path), store, execute=Executed(store))
+    Executed(store).search(read(tmp_path))
     changed = read(
         tmp_path, ("high = 0.1", "high = 0.2"), ("width = 8", "width = 9")
     )
     execute = Executed(store)
     with pytest.raises(ValueError, match="is no longer the one") as error:
-        run_search(changed, store, execute=execute)
+        execute.search(changed)
     assert "space.learning_rate.high: 0.1 became 0.2" in str(error.value)
     assert "fixed.width: 8 became 9" in str(error.value)
     assert not execute.jobs
 
 
-def test_a_search_from_before_a_choice_goes_on_where_it_names_it(tmp_path):
-    store = Store(tmp_path / "runs")
-    strided = 'stem = "strided"\nsqueeze_excite = false'
-    model = ('model = "mlp"', f'model = "skip_cnn"\n{strided}')
-    search = read(tmp_path, model)
-    require_unchanged(search, store)
-    (begun,) = (store.folder / "searches").glob("*.json")
-    asked = json.loads(begun.read_text())
-    for option in ("stem", "squeeze_excite"):
-        del asked[f"fixed.{option}"]
-    begun.write_text(json.dumps(asked))
-    require_unchanged(search, store)
-    unnamed = read(tmp_path, ('model = "mlp"', 'model = "skip_cnn"'))
-    with pytest.raises(ValueError, match="fixed.stem: strided became deep"):
-        require_unchanged(unnamed, store)
-
-
-def test_failed_candidates_stay_visible_and_the_others_go_on(tmp_path):
-    search = read(tmp_path)
+@pytest.mark.parametrize("tuner", ["random", "bayesian"])
+def test_failed_candidates_stay_visible_and_the_others_go_on(tuner, tmp_path):
+    search = read(tmp_path, tuner=tuner)
     store = Store(tmp_path / "runs")
 
-    def fail_with_sgd(jobs):
-        for job in jobs:
-            record = pretend(job)
-            if job.run.optimizer == "sgd":
-                record = failed_record(
-                    job.run, kind="OSError", message="no room"
-                )
-            store.write(record)
+    def fail_with_sgd(job):
+        if job.run.optimizer == "sgd":
+            return failed_record(job.run, kind="OSError", message="no room")
+        return pretend(job)
 
-    tried = run_search(search, store, execute=fail_with_sgd)
-    assert len(tried) == 12
+    first = Executed(store, make=fail_with_sgd)
+    tried = first.search(search, retries=0)
+    assert len(tried) == search.document.trials
     for each in tried:
         assert (each.score is None) == (each.values["optimizer"] == "sgd")
         assert each.error in ("", "OSError: no room")
-    # As after any failure, the same call tries them again.
+    # As after any failure, the same call tries them again, and them alone.
     again = Executed(store)
-    fixed = run_search(search, store, execute=again)
+    fixed = again.search(search)
+    assert [e.values for e in fixed] == [e.values for e in tried]
     assert all(each.score is not None for each in fixed)
     assert {job.run.optimizer for job in again.jobs} == {"sgd"}
 
@@ -185,17 +229,32 @@ def test_failed_candidates_stay_visible_and_the_others_go_on(tmp_path):
 def test_a_budget_in_hours_ends_the_search(tmp_path):
     # A candidate takes 2 runs of 10 seconds.
     search = read(tmp_path, ("trials = 12", "hours = 0.0124"))
-    store = Store(tmp_path / "runs")
-    tried = run_search(search, store, execute=Executed(store))
+    tried = Executed(Store(tmp_path / "runs")).search(search)
     assert len(tried) == math.ceil(0.0124 * 3600 / 20) == 3
 
 
+@pytest.mark.parametrize("tuner", ["random", "hyperband", "grid"])
+def test_a_search_by_hours_that_was_killed_ends_as_another(tuner, tmp_path):
+    search = read(tmp_path, ("trials = 12", "hours = 0.05"), tuner=tuner)
+    whole = Executed(Store(tmp_path / "whole"), workers=4)
+    expected = whole.search(search)
+    assert (
+        sum({each.run_ids: each.seconds for each in expected}.values())
+        >= 9 * 20
+    )
+    store = Store(tmp_path / "runs")
+    killed = Executed(store, workers=4, falls_at=len(whole.jobs) - 2)
+    with pytest.raises(KeyboardInterrupt):
+        killed.search(search)
+    assert Executed(store, workers=4).search(search) == expected
+
+
 def test_a_full_disk_ends_the_search_and_not_the_candidate(tmp_path):
-    def fail(jobs):
+    def fail(job):
         raise FileNotFoundError("`x` cannot be written.")
 
     with pytest.raises(FileNotFoundError, match="cannot be written"):
-        run_search(read(tmp_path), Store(tmp_path / "runs"), execute=fail)
+        Executed(Store(tmp_path / "runs"), make=fail).search(read(tmp_path))
 
 
 def test_grids_of_keras_tuner_and_ours_have_the_same_values(tmp_path):

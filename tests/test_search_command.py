@@ -1,8 +1,7 @@
-"""`medzoo search run` as a person meets it, killed and distributed."""
+"""`medzoo search run` as a person meets it, killed, and from a script."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -54,7 +53,7 @@ def test_wrong_words_are_one_sentence_and_exit_code_2(tmp_path):
 @pytest.mark.slow
 def test_a_killed_search_goes_on_and_writes_its_report(tmp_path):
     (tmp_path / "x.toml").write_text(SMALL)
-    process = start(tmp_path, "run", "x.toml", "--workers", "1")
+    process = start(tmp_path, "run", "x.toml", "--workers", "2")
     store = Store(tmp_path / "runs")
     deadline = time.monotonic() + 300
     while len(list(store.run_ids())) < 3 and time.monotonic() < deadline:
@@ -64,7 +63,7 @@ def test_a_killed_search_goes_on_and_writes_its_report(tmp_path):
     finished = {r: store.read(r) for r in store.run_ids()}
     assert 3 <= len(finished) < 12
 
-    code, out, errors = end(start(tmp_path, "run", "x.toml"))
+    code, out, errors = end(start(tmp_path, "run", "x.toml", "--workers", "2"))
     assert code == 0, errors
     for run_id, record in finished.items():
         assert store.read(run_id) == record
@@ -79,34 +78,22 @@ def test_a_killed_search_goes_on_and_writes_its_report(tmp_path):
     assert all("test" not in record.scores for record in records)
 
 
-@pytest.mark.slow
-def test_a_chief_and_two_workers_share_a_search(tmp_path):
-    (tmp_path / "x.toml").write_text(SMALL)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = {
-        name: start(
-            tmp_path,
-            *("run", "x.toml", "--workers", "1", "--out", name),
-            KERASTUNER_TUNER_ID=name,
-            KERASTUNER_ORACLE_IP="127.0.0.1",
-            KERASTUNER_ORACLE_PORT=str(port),
-        )
-        for name in ("chief", "worker0", "worker1")
-    }
-    ends = {name: end(each, 600) for name, each in processes.items()}
-    assert [code for code, _, _ in ends.values()] == [0, 0, 0], ends
-    table = pd.read_csv(tmp_path / "chief" / "searches/x/candidates.csv")
-    assert len(table) == 6
-    assert table["val_macro_f1"].notna().all()
-    assert not (tmp_path / "worker0").exists()
-    # Each run was executed once: no run belongs to both workers.
-    assert len(list(Store(tmp_path / "runs").run_ids())) == 12
-    tried = [
-        errors.count("val macro F1")
-        for name, (_, _, errors) in ends.items()
-        if name != "chief"
-    ]
-    assert sum(tried) == 6
-    assert min(tried) > 0
+def test_a_script_searches_with_workers_and_prints_nothing(tmp_path):
+    small = SMALL.replace("trials = 6", "trials = 2")
+    (tmp_path / "x.toml").write_text(small.replace("epochs = 2", "steps = 2"))
+    (tmp_path / "script.py").write_text(
+        "import medzoo\n"
+        "if __name__ == '__main__':\n"
+        "    tried = medzoo.run_search('x.toml', workers=2)\n"
+        "    assert [each.number for each in tried] == [1, 2]\n"
+        "    assert all(each.score is not None for each in tried)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env={**os.environ, "MEDZOO_RUNS": str(tmp_path / "runs")},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert len(list(Store(tmp_path / "runs").run_ids())) == 4

@@ -45,6 +45,13 @@ Out = Annotated[Path, typer.Option(help="Folder for tables and figures.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Processes; one a core.")
 ]
+ExecutorName = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--executor", help="This machine, or a Ray cluster."),
+]
+Address = Annotated[
+    str | None, typer.Option(help="Of the Ray cluster, such as auto.")
+]
 Retries = Annotated[
     int, typer.Option(min=0, help="Further tries of a run that fails.")
 ]

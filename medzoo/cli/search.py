@@ -6,18 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medzoo.cli.scope import MaxHours, Out, Retries, RunTimeout, Workers
+from medzoo.cli.scope import (
+    Address,
+    ExecutorName,
+    MaxHours,
+    Out,
+    Retries,
+    RunTimeout,
+    Workers,
+)
 from medzoo.wording import word_score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
     from medzoo.study.candidates import Tried
-    from medzoo.study.job import Job
     from medzoo.study.means import Means
-    from medzoo.study.runner import Executor
     from medzoo.study.search_file import Search
     from medzoo.study.store import Store
 
@@ -46,6 +50,8 @@ def run(
     ],
     out: Out = Path("results"),
     workers: Workers = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
     retries: Retries = 1,
     run_timeout: RunTimeout = None,
     max_hours: MaxHours = None,
@@ -55,19 +61,20 @@ def run(
 
     from medzoo.report.search_write import write_search
     from medzoo.study.means import Means
-    from medzoo.study.oracle import is_worker
     from medzoo.study.search_file import read_search
     from medzoo.study.store import Store
 
     search = read_search(name)
     means = Means(
-        workers=workers, retries=retries, timeout=run_timeout, hours=max_hours
+        workers=workers,
+        executor=executor,
+        address=address,
+        retries=retries,
+        timeout=run_timeout,
+        hours=max_hours,
     )
     console = Console(stderr=True, highlight=False)
     tried, is_whole = _run(search, Store(), means, console)
-    if is_worker():
-        console.print(f"{len(tried)} candidates tried; the chief reports.")
-        raise typer.Exit(0 if is_whole else 130)
     if not tried:
         console.print("No candidate was finished.")
         raise typer.Exit(130)
@@ -100,53 +107,34 @@ def _run(
     search: "Search", store: "Store", means: "Means", console: "Console"
 ) -> "tuple[list[Tried], bool]":
     """Returns what was tried, and whether the search is at its end."""
-    from medzoo.study.search import GRID_ROUND, run_search
+    from medzoo.study.local import default_workers
+    from medzoo.study.search import run_search
 
-    if search.document.tuner != "grid":
-        import medzoo.study.preload  # noqa: F401 - imports Keras, quietly
     about = search.document
     console.print(f"{search.name}: {about.question}")
-    tried: dict[int, Tried] = {}
+    tried: list[Tried] = []
 
     def on_tried(each: "Tried") -> None:
-        tried[each.number] = each
-        scores = [t.score for t in tried.values() if t.score is not None]
+        tried.append(each)
+        scores = [t.score for t in tried if t.score is not None]
         best = f"; best so far {max(scores):.3f}" if scores else ""
         console.print(f"{_word(each, about.score)}{best}", soft_wrap=True)
 
-    places = len(about.tasks) * len(about.seeds)
-    places *= GRID_ROUND if about.tuner == "grid" else 1
+    workers = means.workers or default_workers()
     try:
-        with means.open_executor(places) as executor:
-            execute = _executing(store, means, executor)
-            return run_search(
-                search, store, execute=execute, on_tried=on_tried
-            ), True
-    except KeyboardInterrupt:
-        return list(tried.values()), False
-
-
-def _executing(
-    store: "Store", means: "Means", executor: "Executor"
-) -> "Callable[[list[Job]], None]":
-    from medzoo.study.runner import execute_jobs
-    from medzoo.training.execute import require_data
-
-    def execute(jobs: "list[Job]") -> None:
-        for job in jobs:
-            require_data(job.run)
-        if not execute_jobs(
-            jobs,
-            store,
-            executor=executor,
-            retries=means.retries,
-            deadline=means.deadline,
-            stack=means.find_stack(len(jobs)),
-            on_record=lambda record: None,
-        ):
-            raise KeyboardInterrupt  # The hours are over.
-
-    return execute
+        with means.open_executor(workers) as executor:
+            found = run_search(
+                search,
+                store,
+                executor=executor,
+                workers=workers,
+                on_tried=on_tried,
+                retries=means.retries,
+                deadline=means.deadline,
+            )
+    except (KeyboardInterrupt, TimeoutError):
+        return tried, False
+    return found, True
 
 
 def _word(tried: "Tried", score: str) -> str:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from medzoo.cli.scope import (
+    Address,
     Data,
     DropLeaks,
+    ExecutorName,
     Format,
     MaxHours,
     Name,
@@ -86,13 +88,8 @@ def run(
             min=1, envvar="WORKERS_PER_GPU", help="Processes that share a GPU."
         ),
     ] = 1,
-    executor: Annotated[
-        Literal["local", "ray"],
-        typer.Option(help="This machine, or a Ray cluster."),
-    ] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="Of the Ray cluster, such as auto.")
-    ] = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
     shard: Annotated[
         str | None, typer.Option(help="Only part i of n of the runs: i/n.")
     ] = None,

@@ -19,12 +19,14 @@ class Candidate:
     """One choice of values, trained on every task with every seed.
 
     Args:
+        number: Its number, from 1, in the order of the search.
         values: Its value of each key of the space that counts.
         runs: By task, one run a seed.
         share: How much of their budget they are trained for, 0 to 1.
         goal: The score on val that says what it is worth.
     """
 
+    number: int
     values: Mapping[str, Value] = field(hash=False)
     runs: Mapping[str, tuple[Run, ...]] = field(hash=False)
     share: float = 1.0
@@ -91,7 +93,7 @@ class Tried:
 
 
 def make_candidate(
-    search: Search, values: Mapping[str, Value], share: float = 1.0
+    search: Search, number: int, values: Mapping[str, Value], share: float = 1.0
 ) -> Candidate:
     """Makes the runs of a candidate."""
     about = search.document
@@ -101,15 +103,15 @@ def make_candidate(
         )
         for task in about.tasks
     }
-    return Candidate(dict(values), runs, share, about.score)
+    return Candidate(number, dict(values), runs, share, about.score)
 
 
-def judge(number: int, candidate: Candidate, store: Store) -> Tried:
+def judge(candidate: Candidate, store: Store) -> Tried:
     """Reads from the records what came of a candidate."""
     records = candidate.records(store)
     score = candidate.score(store)
     return Tried(
-        number=number,
+        number=candidate.number,
         values=candidate.values,
         share=candidate.share,
         score=score,

@@ -1,223 +1,129 @@
-"""Search through KerasTuner, of which nothing but its proposals is kept.
+"""Search: a tuner proposes candidates, an executor runs them, the store keeps.
 
-Each candidate is one or more runs of the ordinary store. A search that was
-killed goes on by being asked again from its seed: the oracle proposes the same
-candidates as before, and those whose runs are in the store cost nothing. So no
-file of KerasTuner's is ever read, and what its own reload gets wrong (a grid
-with holes, trials of another space) cannot happen.
+The state of a search is its file, the proposals that were made for it, and the
+records of its runs. A search that is called again asks its tuner from the
+start, with the scores of the store: what is there is not trained again.
 """
 
-import contextlib
-import tempfile
-import warnings
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from medzoo.study.begun import require_unchanged
-from medzoo.study.candidates import Tried, judge, make_candidate
-from medzoo.study.finished import read_finished, write_finished
-from medzoo.study.job import Job
-from medzoo.study.oracle import (
-    candidate_of,
-    declare,
-    is_distributed,
-    is_worker,
-    make_tuner,
-    require_tuner,
-)
+from medzoo.study.candidates import Candidate, Tried, judge
+from medzoo.study.oracle import candidate_of, make_proposer
+from medzoo.study.proposals import Proposals
+from medzoo.study.runner import Executor, execute_jobs
 from medzoo.study.search_file import Search
-from medzoo.study.space import list_grid
 from medzoo.study.store import Store
-from medzoo.study.worker import run_one
-
-if TYPE_CHECKING:
-    import keras
-    import keras_tuner
-
-# Candidates of a grid that are executed at once: none waits for another.
-GRID_ROUND = 16
+from medzoo.training.record import Record
 
 
 def run_search(
     search: Search,
     store: Store,
     *,
-    execute: Callable[[list[Job]], None] | None = None,
+    executor: Executor,
+    workers: int = 1,
     on_tried: Callable[[Tried], None] = lambda tried: None,
+    **options: Any,
 ) -> list[Tried]:
     """Looks for the best candidate, from where an earlier call was ended.
 
-    With KerasTuner's environment variables (`KERASTUNER_TUNER_ID`,
-    `KERASTUNER_ORACLE_IP`, `KERASTUNER_ORACLE_PORT`) this process is the chief
-    or one of the workers of a distributed search; they share one store.
+    Candidates come in rounds. Bayesian search and Hyperband propose as many at
+    once as it takes to give each worker a run, and see the scores of a round,
+    in the order of its candidates, before they propose the next: with one
+    number of workers the candidates are always the same, whichever run ends
+    first. What was proposed under another number stays. Random search and a
+    grid look at no score, and propose all at once unless the budget is in
+    hours, which is checked before each new round.
 
     Args:
         search: What to look for, and by which tuner.
         store: Where the records are, those of earlier searches among them.
-        execute: Executes jobs and writes their records; in this process if
-            left out.
-        on_tried: Called with each candidate when it is finished.
+        executor: Executes the runs.
+        workers: How many runs the executor takes at a time.
+        on_tried: Called with each candidate as soon as its last run has ended.
+        **options: Of `execute_jobs`: `retries`, `deadline` and `on_retry`.
 
     Returns:
-        What was tried, in order, failed candidates among them; of a worker of a
-        distributed search what it has tried itself.
+        What was tried, in order, failed candidates among them.
 
     Raises:
         ValueError: If another search of this name was begun in the store, and
             without KerasTuner, unless the tuner is `grid`.
+        TimeoutError: If the deadline came first; `on_tried` has had what was
+            finished.
     """
-    require_unchanged(search, store)
-    execute = execute or _execute_here(store)
-    if search.document.tuner == "grid":
-        return _run_grid(search, store, execute, on_tried)
-    finished = None if is_distributed() else read_finished(search, store)
-    if finished is not None:
-        for each in finished:
-            on_tried(each)
-        return finished
-    require_tuner()
-    import keras_tuner
-
-    with tempfile.TemporaryDirectory(prefix="medzoo-search-") as folder:
-        tuner = make_tuner(
-            search, store, execute=execute, on_tried=on_tried, folder=folder
-        )
-        try:
-            with _quiet_forecasts():
-                tuner.search(verbose=0)
-        except keras_tuner.errors.FatalError as error:
-            raise error.__cause__ or error from None
-        tried = tuner.read_tried()
-    if not is_worker():
-        write_finished(search, store, tried)
-    return tried
-
-
-def build_hypermodel(
-    search: Search, store: Store | None = None
-) -> "keras_tuner.HyperModel":
-    """Builds a `HyperModel` for a tuner of one's own.
-
-    Its trials are runs of the store, so that a tuner that is started again
-    repeats none of them. The objective is `search.objective`, such as
-    `val_macro_f1`; callbacks are told it once a candidate that was trained.
-
-    Args:
-        search: Gives the space, the tasks and the seeds.
-        store: Where the records go; `MEDZOO_RUNS` if left out.
-
-    Raises:
-        ValueError: Without KerasTuner or TensorBoard; its own tuners fail at
-            every trial without the latter.
-
-    Example:
-
-        search = read_search("skip_cnn")
-        tuner = keras_tuner.RandomSearch(
-            build_hypermodel(search),
-            objective=keras_tuner.Objective(search.objective, "max"),
-        )
-        tuner.search()
-    """
-    require_tuner()
-    import keras_tuner
-
-    records = Store() if store is None else store
-    execute = _execute_here(records)
-
-    class RunHyperModel(keras_tuner.HyperModel):
-        """Candidates of a search, as KerasTuner's own tuners take them."""
-
-        def build(self, hp: "keras_tuner.HyperParameters") -> "keras.Model":
-            """Builds the model of the first task."""
-            from medzoo.training.execute import load_data
-            from medzoo.training.prepare import prepare_model
-
-            declare(search.document.space, hp)
-            candidate = candidate_of(search, hp.values)
-            run = next(iter(candidate.runs.values()))[0]
-            return prepare_model(run, load_data(run))
-
-        def fit(
-            self,
-            hp: "keras_tuner.HyperParameters",
-            model: "keras.Model",
-            callbacks: "tuple[keras.callbacks.Callback, ...]" = (),
-            **_: Any,
-        ) -> dict[str, float]:
-            """Trains every run of a candidate; returns the objective."""
-            candidate = candidate_of(search, hp.values)
-            jobs = candidate.jobs(records)
-            execute(jobs)
-            tried = judge(0, candidate, records)
-            if tried.score is None:
-                raise keras_tuner.errors.FailedTrialError(tried.error)
-            found = {search.objective: tried.score}
-            if jobs:
-                _tell(callbacks, model, found)
-            return found
-
-    return RunHyperModel(name=search.name)
-
-
-@contextlib.contextmanager
-def _quiet_forecasts() -> Iterator[None]:
-    """Spares people what the Gaussian process says of its own bounds."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        yield
-
-
-def _tell(
-    callbacks: "tuple[keras.callbacks.Callback, ...]",
-    model: "keras.Model",
-    logs: dict[str, float],
-) -> None:
-    import keras
-
-    told = keras.callbacks.CallbackList(list(callbacks), model=model)
-    told.on_train_begin()
-    told.on_epoch_begin(0)
-    told.on_epoch_end(0, logs)
-    told.on_train_end(logs)
-
-
-def _run_grid(
-    search: Search,
-    store: Store,
-    execute: Callable[[list[Job]], None],
-    on_tried: Callable[[Tried], None],
-) -> list[Tried]:
-    """Tries every choice by our own runner: KerasTuner's grid leaves some out.
-
-    The budget in `hours` is looked at before each round.
-    """
-    about = search.document
-    choices = list_grid(about.space)[: about.trials]
-    tried: list[Tried] = []
-    for start in range(0, len(choices), GRID_ROUND):
-        spent = sum(each.seconds for each in tried)
-        if about.hours is not None and spent >= 3600 * about.hours:
+    proposals = Proposals(search, store)
+    known = [values for each in proposals.rounds for values in each]
+    proposer = make_proposer(search, known)
+    every: list[Candidate] = []
+    for index in itertools.count():
+        size = proposals.size(index)
+        if size is None:
+            if _is_spent(search, [judge(each, store) for each in every]):
+                break
+            size = _round_size(search, workers)
+        found = proposer.ask(size)
+        if not found:
             break
+        proposals.keep(index, found)
         candidates = [
-            make_candidate(search, values)
-            for values in choices[start : start + GRID_ROUND]
+            candidate_of(search, number, values)
+            for number, values in enumerate(found, len(every) + 1)
         ]
-        jobs = [job for each in candidates for job in each.jobs(store)]
-        execute(list(dict.fromkeys(jobs)))
-        for candidate in candidates:
-            tried.append(judge(len(tried) + 1, candidate, store))
-            on_tried(tried[-1])
-    return tried
+        proposer.tell(_try(candidates, store, executor, on_tried, options))
+        every += candidates
+    return [judge(each, store) for each in every]
 
 
-def _execute_here(store: Store) -> Callable[[list[Job]], None]:
-    """Executes jobs one after the other, in this process."""
+def _round_size(search: Search, workers: int) -> int | None:
+    """Returns how many candidates to ask for; `None` for all there are."""
+    about = search.document
+    if about.hours is None and about.tuner in ("random", "grid"):
+        return None
+    return math.ceil(workers / (len(about.tasks) * len(about.seeds)))
 
-    def execute(jobs: list[Job]) -> None:
-        for job in jobs:
-            store.write(*run_one(job, store))
 
-    return execute
+def _is_spent(search: Search, tried: Sequence[Tried]) -> bool:
+    # Hyperband takes runs further, whose seconds are of all their training.
+    seconds = {each.run_ids: each.seconds for each in tried}
+    hours = search.document.hours
+    return hours is not None and sum(seconds.values()) >= 3600 * hours
+
+
+def _try(
+    candidates: Sequence[Candidate],
+    store: Store,
+    executor: Executor,
+    on_tried: Callable[[Tried], None],
+    options: dict[str, Any],
+) -> list[float | None]:
+    """Executes what is missing of a round; returns its scores."""
+    from medzoo.training.execute import require_data
+
+    jobs = {each.number: each.jobs(store) for each in candidates}
+    left = {n: {job.run.run_id for job in each} for n, each in jobs.items()}
+    found: dict[int, Tried] = {}
+
+    def judge_finished() -> None:
+        for each in candidates:
+            if not left[each.number] and each.number not in found:
+                found[each.number] = judge(each, store)
+                on_tried(found[each.number])
+
+    def on_record(record: Record) -> None:
+        for run_ids in left.values():
+            run_ids.discard(record.run_id)
+        judge_finished()
+
+    judge_finished()
+    missing = dict.fromkeys(job for each in jobs.values() for job in each)
+    for job in missing:
+        require_data(job.run)
+    if missing and not execute_jobs(
+        missing, store, executor=executor, on_record=on_record, **options
+    ):
+        raise TimeoutError("The hours are over before the search is finished.")
+    return [found[each.number].score for each in candidates]
