@@ -16,10 +16,8 @@ FIRST = {"task": "breastmnist", "model": "mlp"}
 
 
 @pytest.fixture
-def pretended(tmp_path, monkeypatch):
-    pretended = Pretended(tmp_path, monkeypatch.setenv)
-    yield pretended
-    pretended.close()
+def pretended(tmp_path):
+    return Pretended(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -35,19 +35,23 @@ KILLS = int(os.environ.get("KILLS", "50"))
 
 
 @pytest.fixture
-def pretended(tmp_path, monkeypatch):
+def pretended(tmp_path):
     (tmp_path / "chaos.toml").write_text(STUDY)
-    pretended = Pretended(tmp_path, monkeypatch.setenv)
-    yield pretended
-    pretended.close()
+    return Pretended(tmp_path)
 
 
-def start(folder, *options, **environment):
-    command = [sys.executable, "-m", "medzoo", "study", "run", "chaos.toml"]
+REAL = ["-m", "medzoo", "study", "run", "chaos.toml"]
+PRETENDED = [
+    str(Path(__file__).with_name("pretended_command.py")),
+    *("pretended", "chaos.toml", "executions"),
+]
+
+
+def start(folder, *options, command=PRETENDED, **environment):
     return subprocess.Popen(
-        [*command, *options],
+        [sys.executable, *command, *options],
         cwd=folder,
-        env=os.environ | environment,
+        env=os.environ | {"MEDZOO_RUNS": "runs"} | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -62,8 +66,8 @@ def tables(folder):
     }
 
 
-def finish(folder, *options, **environment):
-    process = start(folder, *options, **environment)
+def finish(folder, *options, **keywords):
+    process = start(folder, *options, **keywords)
     _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     return errors
@@ -79,27 +83,27 @@ def finished(store):
 
 
 def kill_someone(process, chance):
-    """Kills the driver, a worker, or both; returns all of them."""
+    """Kills the driver, another process, or both; returns all of them."""
     driver = psutil.Process(process.pid)
-    workers = driver.children()
-    chosen = chance.choice(["driver", "worker", "both"])
-    for victim in workers[-1:] if chosen != "driver" else []:
-        victim.kill()
-    if chosen != "worker":
+    others = driver.children(recursive=True)
+    chosen = chance.choice(["driver", "other", "both"])
+    if others and chosen != "driver":  # A worker, or what forks them.
+        chance.choice(others).kill()
+    if chosen != "other":
         driver.kill()
-    return [driver, *workers]
+    return [driver, *others]
 
 
 def test_fifty_kills_lose_nothing_and_repeat_nothing(pretended, tmp_path):
     whole = tmp_path / "whole"
     whole.mkdir()
     (whole / "chaos.toml").write_text(STUDY)
-    finish(whole, MEDZOO_RUNS=str(whole / "runs"), EXECUTIONS=os.devnull)
+    finish(whole)
     chance = random.Random(0)
     kills = 0
     while kills < KILLS:
         kept, counts = finished(pretended.store), pretended.counts()
-        process = start(tmp_path, SECONDS="0.1")
+        process = start(tmp_path, "--seconds", "0.1")
         time.sleep(chance.uniform(0, 4))
         if process.poll() is None:
             processes = kill_someone(process, chance)
@@ -122,20 +126,19 @@ def test_fifty_kills_lose_nothing_and_repeat_nothing(pretended, tmp_path):
 
 def test_real_training_survives_kills_with_equal_numbers(tmp_path):
     """The same without pretence: TensorFlow, and scores to the last bit."""
-    environment = {"MEDZOO_RUNS": str(tmp_path / "runs")}
     whole = tmp_path / "whole"
     for folder in (tmp_path, whole):
         folder.mkdir(exist_ok=True)
         (folder / "chaos.toml").write_text(STUDY.replace("[0, 1, 2]", "[0]"))
-    finish(whole, MEDZOO_RUNS=str(whole / "runs"))
+    finish(whole, command=REAL)
     chance = random.Random(1)
     for _ in range(5):
-        process = start(tmp_path, **environment)
+        process = start(tmp_path, command=REAL)
         time.sleep(chance.uniform(4, 12))
         if process.poll() is None:
             kill_someone(process, chance)
         process.communicate(timeout=300)
-    finish(tmp_path, **environment)
+    finish(tmp_path, command=REAL)
     left, right = Store(tmp_path / "runs"), Store(whole / "runs")
     assert left.statuses() == right.statuses()
     for run_id in left.run_ids():
@@ -223,15 +226,12 @@ from medzoo.study.store import Store
 
 def memory(record):
     driver = psutil.Process()
-    workers = [p.memory_info().rss for p in driver.children()]
+    workers = [p.memory_info().rss for p in driver.children(recursive=True)]
     print(driver.memory_info().rss, max(workers), flush=True)
 
-if __name__ == "__main__":
-    runs = make_runs(200, model="mlp", width=8, steps=2, max_images=64)
-    with LocalExecutor(2) as executor:
-        execute_jobs(
-            map(Job, runs), Store(), executor=executor, on_record=memory
-        )
+runs = make_runs(200, model="mlp", width=8, steps=2, max_images=64)
+with LocalExecutor(2) as executor:
+    execute_jobs(map(Job, runs), Store(), executor=executor, on_record=memory)
 """
 
 
@@ -239,7 +239,7 @@ def test_two_hundred_real_runs_do_not_grow(tmp_path):
     (tmp_path / "runs.py").write_text(RUNS)
     environment = {
         "MEDZOO_RUNS": str(tmp_path / "runs"),
-        "PYTHONPATH": f"{Path(__file__).parent}",
+        "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH')}",
     }
     done = subprocess.run(
         [sys.executable, "runs.py"],

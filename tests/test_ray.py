@@ -18,10 +18,8 @@ needs_ray = pytest.mark.skipif(
 
 
 @pytest.fixture
-def pretended(tmp_path, monkeypatch):
-    pretended = Pretended(tmp_path, monkeypatch.setenv)
-    yield pretended
-    pretended.close()
+def pretended(tmp_path):
+    return Pretended(tmp_path)
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ def test_a_killed_node_loses_no_run(pretended, cluster):
 
     pretended.execute(
         runs,
-        executor=RayExecutor(cluster.address),
+        executor=RayExecutor(cluster.address, execute=pretended.stand_in),
         on_record=on_record,
     )
     # Every run has one record, and the store is that of a serial study.
@@ -81,7 +79,9 @@ def test_faults_on_a_node_cost_one_run(pretended, cluster):
     pretended.go_wrong(seed_1="hang", seed_3="exit")
     cluster.add_node(num_cpus=2)
     runs = make_runs(6)
-    executor = RayExecutor(cluster.address, timeout=2)
+    executor = RayExecutor(
+        cluster.address, timeout=2, execute=pretended.stand_in
+    )
     records = pretended.execute(runs, executor=executor, retries=0)
     found = {record.run.seed: record for record in records}
     assert sorted(found) == list(range(6))
@@ -95,16 +95,18 @@ def test_faults_on_a_node_cost_one_run(pretended, cluster):
 @needs_ray
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_more_nodes_do_more_work(pretended, cluster, monkeypatch, capsys):
-    monkeypatch.setenv("SECONDS", "1.0")
+def test_more_nodes_do_more_work(pretended, cluster, capsys):
+    pretended.seconds = 1.0
     nodes, lines = 0, []
     for count in (1, 2, 4, 8):
         while nodes < count:
-            cluster.add_node(num_cpus=1, env_vars={"SECONDS": "1.0"})
+            cluster.add_node(num_cpus=1)
             nodes += 1
         first = make_runs(count, data="synthetic", epochs=count)
         runs = make_runs(16 * count, data="synthetic", steps=count)
-        with RayExecutor(cluster.address) as executor:
+        with RayExecutor(
+            cluster.address, execute=pretended.stand_in
+        ) as executor:
             options = {"executor": executor, "on_record": lambda record: None}
             # Workers of Ray take a while to start, once.
             execute_jobs(map(Job, first), pretended.store, **options)

@@ -16,15 +16,14 @@ from medzoo.study.leases import Leases
 from medzoo.study.local import LocalExecutor, default_workers, list_gpus
 from medzoo.study.order import Queue
 from medzoo.study.runner import execute_jobs
+from medzoo.study.store import Store
 from medzoo.training.prepare import graph_key
 from medzoo.training.run import Run
 
 
 @pytest.fixture
-def pretended(tmp_path, monkeypatch):
-    pretended = Pretended(tmp_path, monkeypatch.setenv)
-    yield pretended
-    pretended.close()
+def pretended(tmp_path):
+    return Pretended(tmp_path)
 
 
 def test_every_run_is_executed_once(pretended):
@@ -130,7 +129,7 @@ def test_an_error_of_the_caller_ends_the_workers(pretended):
 
 def test_after_the_deadline_nothing_is_started(pretended):
     runs = make_runs(3)
-    with LocalExecutor(1) as executor:
+    with LocalExecutor(1, execute=pretended.stand_in) as executor:
         in_time = execute_jobs(
             map(Job, runs),
             pretended.store,
@@ -167,30 +166,34 @@ def test_a_run_of_another_process_is_waited_for_and_not_repeated(pretended):
 
 SCRIPT = """
 import sys
-from pretended import make_runs
+from functools import partial
+from pretended import make_runs, pretend
 from medzoo.study.job import Job
 from medzoo.study.local import LocalExecutor
 from medzoo.study.runner import execute_jobs
 from medzoo.study.store import Store
 
-if __name__ == "__main__":
-    with LocalExecutor(2) as executor:
-        execute_jobs(
-            map(Job, make_runs(int(sys.argv[1]))),
-            Store(),
-            executor=executor,
-            on_record=lambda record: print(record.run.seed, flush=True),
-        )
+count, seconds = int(sys.argv[1]), float(sys.argv[2])
+stand_in = partial(pretend, executions="executions", seconds=seconds)
+with LocalExecutor(2, execute=stand_in) as executor:
+    execute_jobs(
+        map(Job, make_runs(count)),
+        Store("runs"),
+        executor=executor,
+        on_record=lambda record: print(record.run.seed, flush=True),
+    )
 """
 
 
-def start(pretended, count, **environment):
-    script = pretended.executions.with_name("script.py")
-    script.write_text(SCRIPT)
-    path = f"{os.environ['PYTHONPATH']}:{os.path.dirname(__file__)}"
+def start(pretended, count, seconds=0.05):
+    folder = pretended.executions.parent
+    (folder / "script.py").write_text(SCRIPT)
+    path = [os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")]
+    environment = {"PYTHONPATH": ":".join(path), "TMPDIR": str(folder)}
     return subprocess.Popen(
-        [sys.executable, str(script), str(count)],
-        env=os.environ | {"PYTHONPATH": path} | environment,
+        [sys.executable, "script.py", str(count), str(seconds)],
+        cwd=folder,
+        env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -211,7 +214,7 @@ def test_two_processes_share_a_store_and_repeat_nothing(pretended):
 
 def test_nobody_outlives_a_killed_driver(pretended):
     folder = pretended.executions.parent
-    process = start(pretended, 20, SECONDS="60", TMPDIR=str(folder))
+    process = start(pretended, 20, 60)
     deadline = time.monotonic() + 30
     while len(pretended.processes()) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -231,7 +234,7 @@ def test_nobody_outlives_a_killed_driver(pretended):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_keeps_what_is_done_and_leaves_nobody(pretended, number):
-    process = start(pretended, 60, SECONDS="0.2")
+    process = start(pretended, 60, 0.2)
     process.stdout.readline()
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, number)
@@ -276,7 +279,63 @@ def test_gpus_are_those_that_the_environment_names(
     assert default_workers(2) == (workers or cores)
 
 
-def test_each_worker_is_bound_to_a_gpu_in_turn(monkeypatch):
+def test_each_worker_is_bound_to_a_gpu_in_turn(pretended, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-    with LocalExecutor(4) as executor:
-        assert [s.gpu for s in executor._setups] == ["5", "7", "5", "7"]
+    pretended.seconds = 0.5
+    pretended.execute(make_runs(4), workers=4)
+    assert len(set(pretended.processes())) == 4
+    assert sorted(pretended.gpus()) == ["5", "5", "7", "7"]
+
+
+def find_server(pid):
+    """Finds the process that a worker was forked from."""
+    return psutil.Process(pid).parent()
+
+
+def test_a_killed_server_of_workers_is_started_again(pretended):
+    pretended.seconds = 0.3
+    records, servers, tried_again = [], [], []
+
+    def on_record(record):
+        records.append(record)
+        if not servers:
+            servers.append(find_server(pretended.processes()[0]))
+            servers[0].kill()
+
+    runs = make_runs(8)
+    pretended.execute(runs, on_record=on_record, on_retry=tried_again.append)
+    assert {record.status for record in records} == {"done"}
+    assert len(records) == 8
+    assert not servers[0].is_running()
+    # It cost an attempt of each run that was being executed, and said why.
+    assert 1 <= len(tried_again) <= 2
+    for record in tried_again:
+        assert record.error["type"] == "ProcessExpired"
+        assert (
+            "starts workers died with exit code -9" in record.error["message"]
+        )
+    more = sum(pretended.counts().values()) - 8
+    assert more <= len(tried_again)
+
+
+def test_a_server_that_cannot_start_fails_its_runs_with_its_last_words(
+    tmp_path, monkeypatch
+):
+    """As with a broken installation of the backend."""
+    broken = tmp_path / "keras"
+    broken.mkdir()
+    (broken / "__init__.py").write_text("raise ImportError('half a Keras')")
+    monkeypatch.syspath_prepend(tmp_path)
+    records, store = [], Store(tmp_path / "runs")
+    with LocalExecutor(1) as executor:
+        execute_jobs(
+            map(Job, make_runs(2)),
+            store,
+            executor=executor,
+            retries=0,
+            on_record=records.append,
+        )
+    assert [record.status for record in records] == ["failed", "failed"]
+    for record in records:
+        assert "died with exit code 1" in record.error["message"]
+        assert "half a Keras" in record.error["traceback"]

@@ -1,5 +1,6 @@
 """What an executor takes and gives: a run to execute, and its record."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -47,3 +48,9 @@ class Outcome(NamedTuple):
     record: Record
     predictions: dict[str, np.ndarray]
     again: bool = True
+
+
+# What an executor does with jobs: from jobs and their store to a record and
+# arrays for each. A worker gets it by its name, so that it must be a function
+# of a module, or a `functools.partial` of one.
+Execute = Callable[..., list[tuple[Record, dict[str, np.ndarray]]]]

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from medzoo.study.job import Outcome
-from medzoo.study.process import Setup, Worker
+from medzoo.study.job import Execute, Outcome
+from medzoo.study.process import Worker, WorkerServer
+from medzoo.study.worker import Setup
 
 # A process leaks about 10 MB a run in TensorFlow, whatever is cleared.
 RUNS_A_WORKER = 20
@@ -63,6 +64,8 @@ class LocalExecutor:
         timeout: Seconds after which a run is ended; never if `None`.
         memory: Bytes of its own above which a worker is ended with its run;
             an equal share of 90 % of the machine if `None`.
+        execute: What workers do with jobs in place of training, which then
+            need no backend.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class LocalExecutor:
         *,
         timeout: float | None = None,
         memory: float | None = None,
+        execute: Execute | None = None,
     ) -> None:
         gpus = list_gpus()
         number = workers or default_workers()
@@ -78,12 +82,14 @@ class LocalExecutor:
         self._timeout = timeout
         self._memory = memory or 0.9 * total / number
         self._logs = tempfile.TemporaryDirectory(prefix="medzoo-")
+        self._execute = execute
+        self._server: WorkerServer | None = None
         threads = max(1, _count_cores() // number) if gpus else 1
         self._setups = [
             Setup(
-                logs=Path(self._logs.name),
                 threads=threads,
                 gpu=gpus[index % len(gpus)] if gpus else None,
+                execute=execute,
             )
             for index in range(number)
         ]
@@ -94,6 +100,8 @@ class LocalExecutor:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        if self._server is not None:
+            self._server.stop()
         self._logs.cleanup()
 
     def idle(self) -> Worker | None:
@@ -102,7 +110,8 @@ class LocalExecutor:
             if worker is not None and worker.is_busy:
                 continue
             if worker is None or not worker.is_alive():
-                worker = self._workers[index] = Worker(self._setups[index])
+                worker = Worker(self._find_server(), self._setups[index])
+                self._workers[index] = worker
             return worker
         return None
 
@@ -127,6 +136,16 @@ class LocalExecutor:
         for worker in filter(None, self._workers):
             worker.end()
         self._workers = [None] * len(self._workers)
+
+    def _find_server(self) -> WorkerServer:
+        """Returns the process that workers are forked from, a living one."""
+        if self._server is not None and not self._server.is_alive():
+            self._server.stop()
+            self._server = None
+        if self._server is None:
+            logs = Path(self._logs.name)
+            self._server = WorkerServer(logs, backend=self._execute is None)
+        return self._server
 
     def _busy(self) -> list[Worker]:
         return [w for w in self._workers if w is not None and w.is_busy]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from medzoo.study.job import Execute
 from medzoo.study.runner import Executor
 from medzoo.study.shard import Shard, take_shard
 from medzoo.training.machine import name_backend
@@ -36,6 +37,7 @@ class Means:
         keep: Trained models that are kept: `none`, those of the `best` trial,
             or `all`. Ray keeps none, since they would lie on its nodes, and
             runs that train as one program keep none either.
+        execute: What executors do with jobs in place of training.
     """
 
     workers: int | None = None
@@ -49,6 +51,7 @@ class Means:
     fail_fast: bool = False
     stack: str = "auto"
     keep: str = "none"
+    execute: Execute | None = None
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -71,13 +74,18 @@ class Means:
 
             gpus = 1 / self.workers_per_gpu
             return RayExecutor(
-                self.address, gpus_a_run=gpus, timeout=self.timeout
+                self.address,
+                gpus_a_run=gpus,
+                timeout=self.timeout,
+                execute=self.execute,
             )
         from medzoo.study.local import LocalExecutor, default_workers
 
         workers = self.workers or default_workers(self.workers_per_gpu)
         return LocalExecutor(
-            min(workers, max(1, num_jobs)), timeout=self.timeout
+            min(workers, max(1, num_jobs)),
+            timeout=self.timeout,
+            execute=self.execute,
         )
 
     def find_stack(self, num_jobs: int) -> int:

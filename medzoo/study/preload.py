@@ -1,9 +1,6 @@
-"""What the process is forked from that becomes a worker: the backend, imported.
+"""Keras, imported without the messages of its backend.
 
-Importing Keras with TensorFlow costs a core 5 to 8 seconds, which a worker that
-is replaced after 20 short runs would pay again and again. The import starts no
-threads, so that a fork of it is safe; devices are opened by the first tensor,
-which is in the worker. Its output would cover the progress of the study.
+They would cover the progress of a search.
 """
 
 import contextlib

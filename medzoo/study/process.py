@@ -1,41 +1,112 @@
-"""One worker process, as the process that started it sees it."""
+"""Worker processes and the server that forks them, as seen by their driver."""
 
 import contextlib
-import multiprocessing
 import os
 import signal
+import socket
+import subprocess
+import sys
+import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
 
 import psutil
 
 from medzoo.study.job import Job, Outcome
 from medzoo.study.store import Store
-from medzoo.study.worker import failed_record, serve
+from medzoo.study.worker import Setup, failed_record
 from medzoo.training.prepare import MAX_TRACED, graph_key
 
 # Lines of what a process printed that are kept when it dies.
 LOG_LINES = 40
-# Workers are forked from a process that has imported the backend already.
-FORKSERVER = multiprocessing.get_context("forkserver")
-FORKSERVER.set_forkserver_preload(["medzoo.study.preload"])
+# Seconds in which a process that was killed is gone, or its end is told.
+GONE_AFTER = 5.0
 
 
-class Setup(NamedTuple):
-    """What a worker process is started with; see `serve`."""
+class WorkerServer:
+    """A process that starts workers; see `medzoo.study.worker_server`.
 
-    logs: Path
-    threads: int
-    gpu: str | None
+    Args:
+        logs: Folder for what it and its workers print.
+        backend: Whether it imports the backend of Keras before.
+    """
+
+    def __init__(self, logs: Path, *, backend: bool) -> None:
+        self.logs = logs
+        log, path = tempfile.mkstemp(suffix=".log", dir=logs)
+        self._log = Path(path)
+        self._requests, theirs = socket.socketpair()
+        module = [sys.executable, "-P", "-m", "medzoo.study.worker_server"]
+        arguments = [str(theirs.fileno()), str(logs), *["--backend"] * backend]
+        with _interrupts_held():
+            self._process = subprocess.Popen(
+                [*module, *arguments],
+                env=os.environ | _list_variables(),
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        theirs.close()
+        os.close(log)
+
+    def is_alive(self) -> bool:
+        """Says whether the process is there."""
+        return self._process.poll() is None
+
+    def fork(self) -> tuple[Connection, Connection]:
+        """Starts a worker.
+
+        Returns:
+            Its channel, and the pipe that brings its process number and, in the
+            end, its exit code; nothing if the server dies before.
+        """
+        channel, its_channel = Pipe()
+        report, its_report = Pipe(duplex=False)
+        fds = [its_channel.fileno(), its_report.fileno()]
+        with contextlib.suppress(ConnectionError):  # `report` will say so.
+            socket.send_fds(self._requests, [b"1"], fds)
+        its_channel.close()
+        its_report.close()
+        return channel, report
+
+    def word_end(self) -> tuple[str, str]:
+        """Words how the process has died, and returns what it said at last."""
+        code = self._process.wait(GONE_AFTER)
+        message = f"The process that starts workers died with exit code {code}."
+        return message, read_log(self._log)
+
+    def stop(self) -> None:
+        """Ends the process, and with it all workers."""
+        self._requests.close()
+        self._process.wait()
+
+
+def read_log(path: Path) -> str:
+    """Returns the last lines that a process has printed."""
+    text = path.read_text(errors="replace") if path.exists() else ""
+    return "\n".join(text.splitlines()[-LOG_LINES:])
+
+
+def _list_variables() -> dict[str, str]:
+    """Returns the environment in which all is found that is found here."""
+    return {
+        "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
+        # A library of linear algebra starts its threads when it is loaded.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
 
 
 class Worker:
     """A process that executes jobs, one stack after the other.
 
     Args:
+        server: Starts it.
         setup: What it is started with.
 
     Attributes:
@@ -47,19 +118,18 @@ class Worker:
 
     jobs: Sequence[Job]
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, server: WorkerServer, setup: Setup) -> None:
         self.is_busy = False
         self.known: deque[str] = deque(maxlen=MAX_TRACED)
         self.runs = 0
-        self._setup = setup
+        self._server = server
         self._started = 0.0
-        self._channel, theirs = FORKSERVER.Pipe()
-        self._process = FORKSERVER.Process(
-            target=serve, args=(theirs, *setup, dict(os.environ)), daemon=True
-        )
-        with _interrupts_held():
-            self._process.start()
-        theirs.close()
+        self._channel, self._report = server.fork()
+        self._process: psutil.Process | None = None
+        with contextlib.suppress(EOFError, psutil.NoSuchProcess):
+            self._process = psutil.Process(self._report.recv())
+        with contextlib.suppress(ConnectionError):
+            self._channel.send(setup)
 
     def start(self, jobs: Sequence[Job], store: Store) -> None:
         """Hands jobs over."""
@@ -75,11 +145,11 @@ class Worker:
 
     def is_alive(self) -> bool:
         """Says whether the process is there."""
-        return self._process.is_alive()
+        return not self._report.poll()
 
-    def ends(self) -> tuple:
+    def ends(self) -> tuple[Connection, Connection]:
         """Returns what becomes ready when the job ends, or the process."""
-        return self._channel, self._process.sentinel
+        return self._channel, self._report
 
     def seconds(self) -> float:
         """Returns how long the job has taken."""
@@ -87,8 +157,10 @@ class Worker:
 
     def memory(self) -> float:
         """Returns the bytes that the process has for itself alone."""
+        if self._process is None:
+            return 0.0
         try:
-            info = psutil.Process(self._process.pid).memory_info()
+            info = self._process.memory_info()
         except psutil.NoSuchProcess:
             return 0.0
         # Mapped files of data belong to all workers, and go when need be.
@@ -101,22 +173,25 @@ class Worker:
                 raise EOFError
             found = self._channel.recv()
         except (EOFError, OSError):
-            self._process.join(5)
-            return self.give_up(
-                "ProcessExpired",
-                "The worker process died with exit code "
-                f"{self._process.exitcode}. Did the machine run out of memory?",
-            )
+            return self.give_up("ProcessExpired", *self._word_end())
         self.is_busy = False
         return [
             Outcome(job, *each)
             for job, each in zip(self.jobs, found, strict=True)
         ]
 
-    def give_up(self, kind: str, message: str) -> list[Outcome]:
-        """Ends the process and makes the failed records of its jobs."""
+    def give_up(
+        self, kind: str, message: str, log: str | None = None
+    ) -> list[Outcome]:
+        """Ends the process and makes the failed records of its jobs.
+
+        Args:
+            kind: Of the error.
+            message: What has happened.
+            log: What was printed at last; by the process if `None`.
+        """
         self.end()
-        log = self._log()
+        log = self._read_log() if log is None else log
         return [
             Outcome(
                 job,
@@ -132,20 +207,33 @@ class Worker:
 
     def end(self) -> None:
         """Ends the process at once; it holds nothing that could be lost."""
-        self._process.kill()
-        self._process.join()
+        if self._process is not None:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                self._process.kill()
+            self._report.poll(GONE_AFTER)
         self._channel.close()
         self.is_busy = False
 
-    def _log(self) -> str:
-        log = self._setup.logs / f"{self._process.pid}.log"
-        text = log.read_text(errors="replace") if log.exists() else ""
-        return "\n".join(text.splitlines()[-LOG_LINES:])
+    def _word_end(self) -> tuple[str, str]:
+        """Words how the process has died, and returns what was said at last."""
+        try:
+            code = self._report.poll(GONE_AFTER) and self._report.recv()
+        except EOFError:
+            return self._server.word_end()
+        message = (
+            f"The worker process died with exit code {code}. "
+            "Did the machine run out of memory?"
+        )
+        return message, self._read_log()
+
+    def _read_log(self) -> str:
+        pid = self._process.pid if self._process is not None else 0
+        return read_log(self._server.logs / f"{pid}.log")
 
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Starts processes that Ctrl-C does not reach, not even as they start."""
+    """Starts a process that Ctrl-C does not reach, not even as it starts."""
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
-from medzoo.study.job import Job, Outcome
+from medzoo.study.job import Execute, Job, Outcome
 from medzoo.study.local import RUNS_A_WORKER
 from medzoo.study.store import Store
 from medzoo.study.worker import failed_record, run_all, set_threads
@@ -36,6 +36,7 @@ class RayExecutor:
             or starts one if `None`.
         gpus_a_run: Share of a GPU for each run, on clusters that have any.
         timeout: Seconds after which a run is ended; never if `None`.
+        execute: What is done with jobs in place of training.
 
     Raises:
         ValueError: If Ray is not installed.
@@ -49,6 +50,7 @@ class RayExecutor:
         *,
         gpus_a_run: float = 1.0,
         timeout: float | None = None,
+        execute: Execute | None = None,
     ) -> None:
         self._ray = _import_ray()
         self._ray.init(
@@ -65,7 +67,7 @@ class RayExecutor:
             max_retries=LOST_NODES,
             max_calls=RUNS_A_WORKER,
         )(run_on_node)
-        self._timeout = timeout
+        self._about = (timeout, execute)
         self._running: dict[Any, Sequence[Job]] = {}
         self._places = 0
         self._looked = -LOOK_AT_CLUSTER
@@ -89,7 +91,7 @@ class RayExecutor:
 
     def start(self, jobs: Sequence[Job], store: Store) -> None:
         """Hands jobs to Ray, as one task."""
-        task = self._execute.remote(jobs, store, self._timeout)
+        task = self._execute.remote(jobs, store, *self._about)
         self._running[task] = jobs
 
     def is_busy(self) -> bool:
@@ -138,7 +140,10 @@ class RayExecutor:
 
 
 def run_on_node(
-    jobs: Sequence[Job], store: Store, timeout: float | None
+    jobs: Sequence[Job],
+    store: Store,
+    timeout: float | None,
+    execute: Execute | None,
 ) -> list[tuple[Record, dict]]:
     """Executes jobs in a process of Ray, as a worker of one machine does."""
     from medzoo.training.execute import require_data
@@ -152,7 +157,7 @@ def run_on_node(
     signal.signal(signal.SIGALRM, end)
     signal.setitimer(signal.ITIMER_REAL, (timeout or 0) * len(jobs))
     try:
-        return run_all(jobs, store)
+        return run_all(jobs, store, execute=execute)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
 

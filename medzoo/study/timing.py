@@ -2,16 +2,19 @@
 
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
 
 from medzoo.models import get_entry
 from medzoo.study.expand import Planned
-from medzoo.study.process import FORKSERVER
-from medzoo.study.worker import start_worker
+from medzoo.study.job import Job
+from medzoo.study.local import LocalExecutor
+from medzoo.study.runner import execute_jobs
+from medzoo.study.store import Store
 from medzoo.training.budget import check_steps, count_steps
+from medzoo.training.record import Record
 from medzoo.training.run import Run
 
 STEPS = 9
@@ -88,19 +91,56 @@ def measure_kinds(runs: Iterable[Run], *, workers: int) -> dict[str, Pace]:
 
     They share caches and memory as they do in the study, which a measurement
     of one process alone would not show.
+
+    Raises:
+        RuntimeError: If a run fails.
     """
     kinds = {kind_of(run): run for run in runs}
     with (
-        tempfile.TemporaryDirectory(prefix="medzoo-") as logs,
-        ProcessPoolExecutor(
-            max_workers=workers,
-            mp_context=FORKSERVER,
-            initializer=start_worker,
-            initargs=(Path(logs), 1),
-        ) as pool,
+        tempfile.TemporaryDirectory(prefix="medzoo-") as folder,
+        LocalExecutor(workers, execute=measure_all) as executor,
     ):
-        paces = list(pool.map(measure, kinds.values()))
-    return dict(zip(kinds, paces, strict=True))
+        store = Store(folder)
+        execute_jobs(
+            [Job(run) for run in kinds.values()],
+            store,
+            executor=executor,
+            retries=0,
+            on_record=_require_measured,
+        )
+        found = {
+            kind: store.read_predictions(run.run_id) or {}
+            for kind, run in kinds.items()
+        }
+    return {
+        kind: Pace(**{name: value.item() for name, value in pace.items()})
+        for kind, pace in found.items()
+    }
+
+
+def measure_all(
+    jobs: Sequence[Job], store: Store
+) -> list[tuple[Record, dict[str, np.ndarray]]]:
+    """Measures runs in a worker; the pace of each is in its arrays."""
+    return [
+        (
+            Record(run=job.run, run_id=job.run.run_id, status="trained"),
+            {
+                name: np.asarray(value)
+                for name, value in asdict(measure(job.run)).items()
+            },
+        )
+        for job in jobs
+    ]
+
+
+def _require_measured(record: Record) -> None:
+    if record.error is not None:
+        kind, message = record.error["type"], record.error["message"]
+        raise RuntimeError(
+            f"`{record.run.model}` on {record.run.task} could not be measured. "
+            f"{kind}: {message}"
+        )
 
 
 def word_costs(

@@ -1,74 +1,74 @@
 """What happens inside a worker process: one run after the other."""
 
 import contextlib
-import faulthandler
-import multiprocessing
 import os
-import shutil
-import signal
+import select
 import sys
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from medzoo.study.job import Job
+from medzoo.study.job import Execute, Job
 from medzoo.study.store import Store
 from medzoo.training.record import Record
 from medzoo.training.run import Run
 
 
-def serve(
-    channel: Connection,
-    logs: Path,
-    threads: int,
-    gpu: str | None,
-    environment: Mapping[str, str],
-) -> None:
-    """Executes the jobs that arrive, until the other end of the pipe closes.
+class Setup(NamedTuple):
+    """What a worker is started with.
 
     Args:
-        channel: Brings pairs of jobs and their store, and takes what `run_all`
-            returns for them.
-        logs: As for `start_worker`.
-        threads: As for `start_worker`.
-        gpu: The only device that the process sees; all of them if `None`.
-        environment: Of the process that asked for this one.
-    """
-    os.environ.update(environment)
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    start_worker(logs, threads)
-    with contextlib.suppress(EOFError, BrokenPipeError):
-        while True:
-            jobs, store = channel.recv()
-            os.truncate(sys.stdout.fileno(), 0)  # A log tells of one run.
-            channel.send(run_all(jobs, store))
-
-
-def start_worker(logs: Path, threads: int) -> None:
-    """Prepares a fresh process before the backend opens its devices.
-
-    It does not outlive the process that asked for it, however that dies.
-
-    Args:
-        logs: Folder in which `<pid>.log` takes what the process prints, so that
-            a backend's messages do not cover the progress of the study.
         threads: Threads of the backend. Sums are added in another order with
             another number, so results are repeated bit for bit only with the
             same one.
+        gpu: The only device that the process sees; all of them if `None`.
+        execute: What it does with jobs; `advance_all` if `None`.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch_parent, args=[logs], daemon=True).start()
-    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
-    log = os.open(logs / f"{os.getpid()}.log", flags)
+
+    threads: int
+    gpu: str | None
+    execute: Execute | None
+
+
+def serve(channel: Connection, logs: Path) -> None:
+    """Executes the jobs that arrive, until the other end of the pipe closes.
+
+    The process does not outlive the one at the other end, however that dies.
+
+    Args:
+        channel: Brings a `Setup`, then pairs of jobs and their store, and takes
+            what `run_all` returns for them.
+        logs: Folder in which `<pid>.log` takes what the process prints, so that
+            a backend's messages do not cover the progress of the study.
+    """
+    log = os.open(
+        logs / f"{os.getpid()}.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND
+    )
     os.dup2(log, sys.stdout.fileno())
     os.dup2(log, sys.stderr.fileno())
-    faulthandler.enable()  # A crash in native code says where it was.
-    set_threads(threads)
+    watch = [channel.fileno()]
+    threading.Thread(target=_end_with, args=watch, daemon=True).start()
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        threads, gpu, execute = channel.recv()
+        if gpu is not None:
+            os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+        set_threads(threads)
+        while True:
+            jobs, store = channel.recv()
+            os.truncate(log, 0)  # A log tells of one run.
+            channel.send(run_all(jobs, store, execute=execute))
+
+
+def _end_with(channel: int) -> None:
+    """Ends this process when the other end of its channel is closed."""
+    poll = select.poll()
+    poll.register(channel, 0)  # Nothing but the end of the connection.
+    poll.poll()
+    os._exit(0)
 
 
 def set_threads(threads: int) -> None:
@@ -99,7 +99,11 @@ def run_one(job: Job, store: Store, **watch: Any) -> tuple[Record, dict]:
 
 
 def run_all(
-    jobs: Sequence[Job], store: Store, **watch: Any
+    jobs: Sequence[Job],
+    store: Store,
+    *,
+    execute: Execute | None = None,
+    **watch: Any,
 ) -> list[tuple[Record, dict]]:
     """Executes jobs together; whatever one raises becomes a failed record.
 
@@ -109,13 +113,12 @@ def run_all(
     Args:
         jobs: As for `medzoo.study.advance.advance_all`.
         store: As for `run_one`.
+        execute: What is done with them; `advance_all` if `None`.
         **watch: As for `run_one`.
     """
-    from medzoo.study.advance import advance_all
-
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        return advance_all(jobs, store, **watch)
+        return (execute or _advance_all)(jobs, store, **watch)
     except Exception as error:  # noqa: BLE001 - the one place: a failed record
         if len(jobs) == 1:
             record = failed_record(
@@ -129,7 +132,20 @@ def run_all(
         traceback.print_exc()
     # The error has let go of the device by now.
     half = len(jobs) // 2
-    return run_all(jobs[:half], store) + run_all(jobs[half:], store)
+    return [
+        pair
+        for part in (jobs[:half], jobs[half:])
+        for pair in run_all(part, store, execute=execute)
+    ]
+
+
+def _advance_all(
+    jobs: Sequence[Job], store: Store, **watch: Any
+) -> list[tuple[Record, dict]]:
+    """Imports the backend when there is something to train."""
+    from medzoo.study.advance import advance_all
+
+    return advance_all(jobs, store, **watch)
 
 
 def failed_record(
@@ -143,15 +159,3 @@ def failed_record(
         error={"type": kind, "message": message, "traceback": trace},
         started=started or datetime.now(UTC).isoformat(timespec="seconds"),
     )
-
-
-def _watch_parent(logs: Path) -> None:
-    """Ends this process, and its log, when the one that asked for it is gone.
-
-    A driver that ends by itself ends its workers before.
-    """
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        shutil.rmtree(logs, ignore_errors=True)
-        os._exit(1)
