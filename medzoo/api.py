@@ -9,17 +9,20 @@ from medzoo.study.job import Job
 from medzoo.study.store import Store
 from medzoo.training.load import load_saved
 from medzoo.training.record import Record
-from medzoo.training.saved import MODEL, RECORD, Saved, save_model
+from medzoo.training.saved import MODEL, RECORD, Saved
 
 if TYPE_CHECKING:
-    import keras
-    import pandas as pd
+    from medzoo.conduct import StudyResult
 
 
 def run(
     task: str | None = None, *, out: str | Path | None = None, **values: Any
 ) -> Record:
-    """Trains and scores one run in this process, or finds it in the store.
+    """Trains and scores one run, or finds it in the store.
+
+    It trains with one thread, as in a study, so that the same run has the same
+    numbers everywhere: in this process, or in a worker process where the
+    backend has computed with more threads before.
 
     Args:
         task: Name of the task.
@@ -40,8 +43,8 @@ def run(
         record.scores["test"]["macro_f1"]
     """
     from medzoo.report.card import write_card
+    from medzoo.study.alone import run_alone
     from medzoo.study.run_file import read_run
-    from medzoo.study.worker import run_one
     from medzoo.training.execute import require_data
 
     wanted = read_run(task=task, **values)
@@ -53,13 +56,11 @@ def run(
         return record
     require_data(wanted)
 
-    def keep(model: "keras.Model") -> None:
-        if folder is not None:
-            save_model(model, folder / MODEL)
-
-    record, predictions = run_one(Job(wanted), store, on_model=keep)
+    model = "" if folder is None else str(folder / MODEL)
+    record, predictions = run_alone(Job(wanted, model=model), store)
     store.write(record, predictions)
     if folder is not None and record.scores:
+        folder.mkdir(parents=True, exist_ok=True)  # No model, no folder yet.
         (folder / RECORD).write_text(record.model_dump_json(indent=2))
         write_card(record, folder / "model.md", predictions)
     return record
@@ -74,7 +75,8 @@ def run_study(
     smoke: bool = False,
     workers: int | None = None,
     out: str | Path = "results",
-) -> "pd.DataFrame":
+    progress: bool = True,
+) -> "StudyResult":
     """Runs what is missing of a study in worker processes.
 
     Args:
@@ -85,27 +87,37 @@ def run_study(
         smoke: Only two steps a run.
         workers: Processes; one a core if `None`.
         out: Folder of all reports, which are written as by the command.
+        progress: Whether to draw a bar, if there is a terminal for it.
 
     Returns:
-        The table `summary`: a row a trial, the best first.
-    """
-    import pandas as pd
+        Its `table` of trials, the best first, its `verdict`, the `paths` of its
+        report, and how many runs are done and failed.
 
-    from medzoo.cli.screen import run_on_screen
+    Raises:
+        ValueError: For an unknown study, or a wrong value.
+        FileNotFoundError: If data are missing.
+        RuntimeError: If no run succeeded.
+        KeyboardInterrupt: After Ctrl-C; the same call goes on later.
+    """
+    from rich.console import Console
+
+    from medzoo.conduct import Conduct
+    from medzoo.progress import ProgressBar
     from medzoo.study.means import Means
     from medzoo.study.spec import read_study
 
     study = read_study(name).override(tasks=tasks, seeds=seeds, data=data)
-    run_on_screen(
-        study,
-        Path(out),
-        command=f"medzoo.run_study({str(name)!r}, ...)",
-        smoke=smoke,
-        means=Means(workers=workers, keep=study.keep),
-        track=study.track,
+    means = Means(workers=workers, keep=study.keep)
+    conduct = Conduct(
+        study, Store(), means=means, smoke=smoke, track=study.track
     )
-    folder = study.folder_name(smoke=smoke)
-    return pd.read_csv(Path(out) / folder / "summary.csv")
+    with ProgressBar(Console(stderr=True, quiet=not progress)) as bar:
+        conduct.execute(bar)
+    command = f"medzoo.run_study({str(name)!r}, ...)"
+    result = conduct.conclude(Path(out), command=command)
+    if not result.runs_done:
+        raise RuntimeError(_word_failure(study.name, result))
+    return result
 
 
 def run_search(name: str | Path, *, workers: int = 1) -> list[Tried]:
@@ -152,3 +164,23 @@ def _holds(folder: Path | None, record: Record) -> bool:
     except FileNotFoundError:
         return False
     return record.run_id in text and (folder / MODEL).is_file()
+
+
+def _word_failure(name: str, result: "StudyResult") -> str:
+    """Words that no run of a study succeeded, with the error of one."""
+    failed = [
+        record
+        for trial in result.report.results
+        for record in trial.records.values()
+        if record.error is not None
+    ]
+    error = failed[0].error if failed else None
+    reason = (
+        f"The first error is {error['type']}: {error['message']}"
+        if error
+        else "All of them diverged."
+    )
+    return (
+        f"No run of study `{name}` succeeded; {result.runs_failed} failed. "
+        f"{reason} See {result.paths[0].with_name('failed.md')}."
+    )

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medzoo.cli.kept import explain_study, find_best
 from medzoo.cli.screen import run_on_screen
 from medzoo.data import load
+from medzoo.kept import explain_study, find_best
 from medzoo.report.figures.explained import read_explained
 from medzoo.report.matrix import read_results
 from medzoo.report.write import write_report

@@ -39,6 +39,9 @@ ROOMS = {
     "study": {"tasks", "models", "training", "files", "wording"},
     "explore": {"tasks", "data", "report", "wording"},
     "head_losses": {"losses", "mask_losses", "task_weighting", "wording"},
+    "kept": {"report", "study", "training"},
+    "conduct": {"data", "kept", "report", "study", "training"},
+    "progress": {"conduct", "training"},
     "report": {
         "tasks", "scores", "mask_scores", "training", "study", "files",
         "wording",

@@ -6,38 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-from medzoo.cli.kept import keep_models
-from medzoo.report.trackers import Tracking
-from medzoo.report.write import Report, write_report
-from medzoo.study.contests import list_units, name_runs
-from medzoo.study.expand import expand
-from medzoo.study.job import Job
-from medzoo.study.kept import find_folder, with_models
+from medzoo.conduct import Conduct, StudyResult
+from medzoo.progress import ProgressBar
 from medzoo.study.means import Means
-from medzoo.study.plan import make_plan
-from medzoo.study.runner import execute_jobs
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.study.tuning import next_jobs
 from medzoo.tasks import word_tasks
 from medzoo.training.record import Record
-from medzoo.training.run import Run
 
 if TYPE_CHECKING:
     from medzoo.training.evaluate import Scores
-
-
-class Stopped(Exception):  # noqa: N818 - not an error
-    """Ends a study at its first failed run."""
 
 
 def run_on_screen(
@@ -54,145 +33,48 @@ def run_on_screen(
     Returns:
         The exit code: 0 all done, 1 some runs failed, 130 interrupted.
     """
-    store = Store()
     console = Console(stderr=True, highlight=False)
-    console.print(make_plan(study, store, smoke=smoke).text())
-    tracking = Tracking(track, study, store, smoke=smoke)
-    rounds = _Rounds(study, store, means, smoke)
-    jobs = rounds.next()
-    if means.shard:
-        number, parts = means.shard
-        what = "choices" if study.tuned else "runs"
-        console.print(
-            f"Shard {number} of {parts}: {len(rounds.units)} {what}, "
-            f"{len(jobs)} runs left{' for now' * (study.tuned is not None)}."
-        )
+    conduct = Conduct(study, Store(), means=means, smoke=smoke, track=track)
+    console.print(conduct.plan().text())
     interrupted = False
     try:
-        if jobs and not _execute(
-            rounds, jobs, console, means=means, tracking=tracking
-        ):
+        with _Screen(console, study, means) as screen:
+            end = conduct.execute(screen)
+        if end == "failed":
+            console.print("Stopped at the first failed run.")
+        if end == "late":
             console.print(f"{means.hours:g} hours are over.")
             interrupted = True
     except KeyboardInterrupt:
         interrupted = True
-    except Stopped:
-        console.print("Stopped at the first failed run.")
-    report = write_report(study, store, out, command=command, smoke=smoke)
-    tracking.finish(report.results, report.paths)
-    if rounds.models:
-        kept = keep_models(
-            report.results,
-            store,
-            rounds.models,
-            keep=means.keep,
-            asked=rounds.names,
-        )
-        console.print(kept, soft_wrap=True, end="\n" * bool(kept))
-    return _close(report, rounds.candidates_failed(), console, interrupted)
+    result = conduct.conclude(out, command=command)
+    console.print(result.kept, soft_wrap=True, end="\n" * bool(result.kept))
+    return _close(result, console, interrupted)
 
 
-def require_data(study: Study, runs: list[Run]) -> None:
-    """Verifies the files that runs need before anything trains."""
-    from medzoo.training.weights import fetch_weights
+class _Screen(ProgressBar):
+    """Prints a line a run beside the bar."""
 
-    fetch_weights(runs)
-    if study.data == "medmnist":
-        from medzoo.data.files import require_files
+    def __init__(self, console: Console, study: Study, means: Means) -> None:
+        super().__init__(console)
+        self._is_tuned = study.tuned is not None
+        self._shard = means.shard
 
-        for size in sorted({run.size for run in runs}):
-            asked = [run for run in runs if run.size == size]
-            names = {name for run in asked for name in run.tasks}
-            require_files([task for task in study.tasks if task in names], size)
+    def begin(self, num_units: int, num_jobs: int) -> None:
+        if self._shard:
+            number, parts = self._shard
+            what = "choices" if self._is_tuned else "runs"
+            self.console.print(
+                f"Shard {number} of {parts}: {num_units} {what}, "
+                f"{num_jobs} runs left{' for now' * self._is_tuned}."
+            )
 
+    def finish_run(self, name: str, record: Record) -> None:
+        super().finish_run(name, record)
+        self.console.print(_line(name, record))
 
-class _Rounds:
-    """What is executed at once, before the next candidates can be cut."""
-
-    def __init__(
-        self, study: Study, store: Store, means: Means, smoke: bool
-    ) -> None:
-        self.study = study
-        self.store = store
-        self.smoke = smoke
-        self.units = set(means.choose(list_units(study, smoke=smoke)))
-        self.names = name_runs(study, smoke=smoke)
-        self.trials = {i.run: i.trial for i in expand(study, smoke=smoke)}
-        self.tried: list[Job] = []
-        keeps = means.keep != "none" and means.executor == "local"
-        self.models = find_folder(study, store, smoke=smoke) if keeps else None
-
-    def next(self) -> list[Job]:
-        """Lists the jobs of the next round, and makes sure of their files."""
-        jobs = next_jobs(
-            self.study,
-            self.store,
-            smoke=self.smoke,
-            units=self.units,
-            tried=self.tried,
-        )
-        require_data(self.study, [job.run for job in jobs])
-        self.tried += jobs
-        return with_models(jobs, self.models) if self.models else jobs
-
-    def candidates_failed(self) -> int:
-        """Counts candidates that failed in these rounds."""
-        ids = {job.run.run_id for job in self.tried if not job.read_test}
-        return sum(self.store.status(run_id) == "failed" for run_id in ids)
-
-
-def _execute(
-    rounds: _Rounds,
-    jobs: list[Job],
-    console: Console,
-    *,
-    means: Means,
-    tracking: Tracking,
-) -> bool:
-    """Executes round after round; `False` if there was not enough time."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("runs"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with (
-        means.open_executor(len(jobs)) as executor,
-        Progress(*columns, console=console) as progress,
-    ):
-        bar = progress.add_task("", total=0)
-
-        def on_record(record: Record) -> None:
-            progress.advance(bar)
-            tracking.log(rounds.trials.get(record.run), record)
-            progress.console.print(_line(rounds.names[record.run], record))
-            if means.fail_fast and record.status == "failed":
-                raise Stopped
-
-        def on_retry(record: Record) -> None:
-            line = _line(rounds.names[record.run], record)
-            progress.console.print(f"{line} It is tried again.")
-
-        while jobs:
-            what = "" if jobs[0].read_test else "tuning"
-            total = len(rounds.tried)
-            progress.update(bar, description=what, total=total)
-            if not execute_jobs(
-                jobs,
-                rounds.store,
-                executor=executor,
-                retries=means.retries,
-                deadline=means.deadline,
-                stack=means.find_stack(len(jobs)),
-                on_record=on_record,
-                on_retry=on_retry,
-            ):
-                return False
-            jobs = rounds.next()
-    return True
+    def retry_run(self, name: str, record: Record) -> None:
+        self.console.print(f"{_line(name, record)} It is tried again.")
 
 
 def _line(name: str, record: Record) -> str:
@@ -222,9 +104,8 @@ def word_val(found: "Scores") -> str:
     return f"val {', '.join(parts)}"
 
 
-def _close(
-    report: Report, candidates_failed: int, console: Console, interrupted: bool
-) -> int:
+def _close(result: StudyResult, console: Console, interrupted: bool) -> int:
+    report, candidates_failed = result.report, result.candidates_failed
     notes = "".join(f"{note}\n\n" for note in report.notes)
     print(f"{notes}{report.markdown}\n\n{report.verdict}\n")
     sys.stdout.flush()

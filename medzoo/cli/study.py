@@ -182,7 +182,7 @@ def report(
     ] = False,
 ) -> None:
     """Rebuild the tables and figures of a study from its records alone."""
-    from medzoo.cli.kept import explain_study
+    from medzoo.kept import explain_study
     from medzoo.report.formats import FORMATS
     from medzoo.report.write import write_report
     from medzoo.study.store import Store
@@ -217,7 +217,7 @@ def merge(
 
 def _print_costs(study: "Study", smoke: bool) -> None:
     """Measures each kind of run and prints hours and megabytes by trial."""
-    from medzoo.cli.screen import require_data
+    from medzoo.conduct import require_data
     from medzoo.study.contests import plan_all
     from medzoo.study.local import default_workers
     from medzoo.study.timing import measure_kinds, word_costs

@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from threadpoolctl import threadpool_limits
+
 from medzoo.study.job import Execute, Job
 from medzoo.study.store import Store
 from medzoo.training.record import Record
@@ -118,7 +120,9 @@ def run_all(
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        return (execute or _advance_all)(jobs, store, **watch)
+        # What is not the backend's: scikit-learn's baselines.
+        with threadpool_limits(1):
+            return (execute or _advance_all)(jobs, store, **watch)
     except Exception as error:  # noqa: BLE001 - the one place: a failed record
         if len(jobs) == 1:
             record = failed_record(

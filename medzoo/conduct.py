@@ -1,0 +1,249 @@
+"""A study from its file to its report: plan, execution, tables, kept models."""
+
+import html
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from medzoo.kept import keep_models
+from medzoo.report.tables import to_csv
+from medzoo.report.trackers import Tracking
+from medzoo.report.write import Report, write_report
+from medzoo.study.contests import list_units, name_runs
+from medzoo.study.expand import expand
+from medzoo.study.job import Job
+from medzoo.study.kept import find_folder, with_models
+from medzoo.study.means import Means
+from medzoo.study.plan import Plan, make_plan
+from medzoo.study.runner import Executor, execute_jobs
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
+from medzoo.study.tuning import next_jobs
+from medzoo.training.record import Record
+from medzoo.training.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# How an execution ends: with a record of every run, without time for the rest,
+# or at the first failed run.
+End = Literal["complete", "late", "failed"]
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """The outcome of a study; a notebook shows its table and its verdict.
+
+    Args:
+        report: What was written about it.
+        candidates_failed: Runs of candidates of `[tuned]` that failed.
+        kept: Which trained models are kept, in a sentence; may be empty.
+    """
+
+    report: Report
+    candidates_failed: int = 0
+    kept: str = ""
+
+    @property
+    def table(self) -> "pd.DataFrame":
+        """The table `summary`: a row a trial, the best first."""
+        import pandas as pd
+
+        return pd.read_csv(io.StringIO(to_csv(self.report.summary)))
+
+    @property
+    def verdict(self) -> str:
+        """What may be concluded, in one to three sentences."""
+        return self.report.verdict
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files of the report."""
+        return self.report.paths
+
+    @property
+    def runs_done(self) -> int:
+        """Runs with scores."""
+        return self.report.runs_done
+
+    @property
+    def runs_failed(self) -> int:
+        """Runs that failed or diverged."""
+        return self.report.runs_failed
+
+    def _repr_html_(self) -> str:
+        table = self.table.to_html(index=False, na_rep="", border=0)
+        return f"{table}<p>{html.escape(self.verdict)}</p>"
+
+
+class Watch:
+    """Looks on while a study is executed; this one does nothing."""
+
+    def begin(self, num_units: int, num_jobs: int) -> None:
+        """Is called once.
+
+        Args:
+            num_units: Runs of the study, or choices where values are tuned,
+                that are executed here: those of the shard.
+            num_jobs: Runs of the first round that have no record.
+        """
+
+    def start_round(self, what: str, total: int) -> None:
+        """Is called at the start of each round, with all runs so far."""
+
+    def finish_run(self, name: str, record: Record) -> None:
+        """Is called with each record, and the name of its trial."""
+
+    def retry_run(self, name: str, record: Record) -> None:
+        """Is called with the failed record of a run that is tried again."""
+
+
+class Conduct:
+    """Executes what is missing of a study, and reports it.
+
+    Args:
+        study: What is asked.
+        store: Where the records are.
+        means: How it is executed.
+        smoke: Whether each run has two steps only.
+        track: Names of trackers.
+
+    Raises:
+        ValueError: For an unknown tracker, or one whose package is missing.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        store: Store,
+        *,
+        means: Means,
+        smoke: bool = False,
+        track: Iterable[str] = (),
+    ) -> None:
+        self._study, self._store, self._means = study, store, means
+        self._smoke = smoke
+        self._tracking = Tracking(track, study, store, smoke=smoke)
+        self._units = set(means.choose(list_units(study, smoke=smoke)))
+        self._names = name_runs(study, smoke=smoke)
+        self._trials = {i.run: i.trial for i in expand(study, smoke=smoke)}
+        self._tried: list[Job] = []
+        keeps = means.keep != "none" and means.executor == "local"
+        self._models = find_folder(study, store, smoke=smoke) if keeps else None
+
+    def plan(self) -> Plan:
+        """Counts what would be run, and what is done."""
+        return make_plan(self._study, self._store, smoke=self._smoke)
+
+    def execute(self, watch: Watch) -> End:
+        """Executes round after round: candidates of `[tuned]`, then the rest.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            FileNotFoundError: If data are missing, or the store cannot be
+                written.
+            KeyboardInterrupt: After Ctrl-C; what is finished is in the store.
+        """
+        jobs = self._next_round()
+        watch.begin(len(self._units), len(jobs))
+        if not jobs:
+            return "complete"
+        try:
+            with self._means.open_executor(len(jobs)) as executor:
+                while jobs:
+                    what = "" if jobs[0].read_test else "tuning"
+                    watch.start_round(what, len(self._tried))
+                    if not self._execute_round(jobs, executor, watch):
+                        return "late"
+                    jobs = self._next_round()
+        except _RunFailed:
+            return "failed"
+        return "complete"
+
+    def conclude(self, out: Path, *, command: str) -> StudyResult:
+        """Writes the report, tells the trackers, and sorts the kept models.
+
+        Args:
+            out: Folder of all reports.
+            command: The command that runs the study, as the pages show it.
+        """
+        report = write_report(
+            self._study, self._store, out, command=command, smoke=self._smoke
+        )
+        self._tracking.finish(report.results, report.paths)
+        kept = ""
+        if self._models:
+            kept = keep_models(
+                report.results,
+                self._store,
+                self._models,
+                keep=self._means.keep,
+                asked=self._names,
+            )
+        return StudyResult(report, self._count_failed_candidates(), kept)
+
+    def _next_round(self) -> list[Job]:
+        """Lists what is executed at once, before candidates can be cut."""
+        jobs = next_jobs(
+            self._study,
+            self._store,
+            smoke=self._smoke,
+            units=self._units,
+            tried=self._tried,
+        )
+        require_data(self._study, [job.run for job in jobs])
+        self._tried += jobs
+        return with_models(jobs, self._models) if self._models else jobs
+
+    def _execute_round(
+        self, jobs: list[Job], executor: Executor, watch: Watch
+    ) -> bool:
+        """Executes one round; `False` if there was not enough time."""
+        means = self._means
+
+        def on_record(record: Record) -> None:
+            self._tracking.log(self._trials.get(record.run), record)
+            watch.finish_run(self._names[record.run], record)
+            if means.fail_fast and record.status == "failed":
+                raise _RunFailed
+
+        def on_retry(record: Record) -> None:
+            watch.retry_run(self._names[record.run], record)
+
+        return execute_jobs(
+            jobs,
+            self._store,
+            executor=executor,
+            retries=means.retries,
+            deadline=means.deadline,
+            stack=means.find_stack(len(jobs)),
+            on_record=on_record,
+            on_retry=on_retry,
+        )
+
+    def _count_failed_candidates(self) -> int:
+        """Counts candidates that failed in these rounds."""
+        ids = {job.run.run_id for job in self._tried if not job.read_test}
+        return sum(self._store.status(run_id) == "failed" for run_id in ids)
+
+
+class _RunFailed(Exception):  # noqa: N818 - not an error
+    """Ends an execution at its first failed run."""
+
+
+def require_data(study: Study, runs: list[Run]) -> None:
+    """Verifies the files that runs need before anything trains."""
+    from medzoo.training.weights import fetch_weights
+
+    fetch_weights(runs)
+    if study.data == "medmnist":
+        from medzoo.data.files import require_files
+
+        for size in sorted({run.size for run in runs}):
+            asked = [run for run in runs if run.size == size]
+            names = {name for run in asked for name in run.tasks}
+            require_files([task for task in study.tasks if task in names], size)
