@@ -140,23 +140,6 @@ def test_a_changed_space_is_refused_with_the_difference(tmp_path):
     assert not execute.jobs
 
 
-def test_a_search_from_before_a_choice_goes_on_where_it_names_it(tmp_path):
-    store = Store(tmp_path / "runs")
-    strided = 'stem = "strided"\nsqueeze_excite = false'
-    model = ('model = "mlp"', f'model = "skip_cnn"\n{strided}')
-    search = read(tmp_path, model)
-    require_unchanged(search, store)
-    (begun,) = (store.folder / "searches").glob("*.json")
-    asked = json.loads(begun.read_text())
-    for option in ("stem", "squeeze_excite"):
-        del asked[f"fixed.{option}"]
-    begun.write_text(json.dumps(asked))
-    require_unchanged(search, store)
-    unnamed = read(tmp_path, ('model = "mlp"', 'model = "skip_cnn"'))
-    with pytest.raises(ValueError, match="fixed.stem: strided became deep"):
-        require_unchanged(unnamed, store)
-
-
 def test_failed_candidates_stay_visible_and_the_others_go_on(tmp_path):
     search = read(tmp_path)
     store = Store(tmp_path / "runs")

@@ -4,10 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from medzoo.models import find_entry
 from medzoo.study.search_file import Search
 from medzoo.study.store import Store
-from medzoo.training.run import model_of
 
 # What may change on the way: a longer search goes on from a shorter one.
 _FREE = {"question", "trials", "hours", "proof_seeds", "baseline"}
@@ -22,13 +20,11 @@ def require_unchanged(search: Search, store: Store) -> None:
     """
     path = store.folder / "searches" / f"{search.name}.json"
     asked = search.document.model_dump(exclude=_FREE, exclude_none=True)
-    options, earlier = _name_options(search)
-    now = options | dict(_flatten(json.loads(json.dumps(asked))))
+    now = dict(_flatten(json.loads(json.dumps(asked))))
     if not path.is_file():
         store.write_text(path, json.dumps(now, indent=1))
         return
-    # A search that was begun before there was a choice made this one.
-    before = {"score": "macro_f1"} | earlier | json.loads(path.read_text())
+    before = json.loads(path.read_text())
     differences = [
         f"  {key}: {before.get(key, 'absent')} became {now.get(key, 'absent')}"
         for key in dict.fromkeys([*before, *now])
@@ -42,19 +38,6 @@ def require_unchanged(search: Search, store: Store) -> None:
             f"a new search, or remove {path}. No record is lost, and runs that "
             "both ask for are not repeated."
         )
-
-
-def _name_options(search: Search) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Names options that files may leave out, as they are now and were."""
-    about = search.document
-    if "model" in about.space:
-        return {}, {}
-    entry = find_entry(model_of(about.fixed), about.fixed)
-    left_out = [option for option in entry.before if option not in about.space]
-    return (
-        {f"fixed.{option}": entry.options[option] for option in left_out},
-        {f"fixed.{option}": entry.before[option] for option in left_out},
-    )
 
 
 def _flatten(values: Any, key: str = "") -> Iterator[tuple[str, Any]]:
