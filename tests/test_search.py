@@ -1,7 +1,6 @@
 """Search: it resumes for every tuner, and hides nothing."""
 
 import itertools
-import json
 import math
 import statistics
 
@@ -11,7 +10,6 @@ keras_tuner = pytest.importorskip("keras_tuner")
 
 from search_records import Executed, goal, pretend, read  # noqa: E402
 
-from medzoo.study.begun import require_unchanged  # noqa: E402
 from medzoo.study.halving import has_reached  # noqa: E402
 from medzoo.study.oracle import declare, make_oracle  # noqa: E402
 from medzoo.study.search import build_hypermodel, run_search  # noqa: E402
