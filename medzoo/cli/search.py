@@ -141,7 +141,7 @@ def _executing(
             executor=executor,
             retries=means.retries,
             deadline=means.deadline,
-            stack=means.find_stack(len(jobs)),
+            group=means.find_group(len(jobs)),
             on_record=lambda record: None,
         ):
             raise KeyboardInterrupt  # The hours are over.
