@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 End = Literal["complete", "late", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StudyResult:
-    """The outcome of a study; a notebook shows its table and its verdict.
+    """The outcome of a study, shown as its table and its verdict.
 
     Args:
         report: What was written about it.
@@ -72,6 +72,9 @@ class StudyResult:
     def runs_failed(self) -> int:
         """Runs that failed or diverged."""
         return self.report.runs_failed
+
+    def __repr__(self) -> str:
+        return f"{self.report.markdown}\n\n{self.verdict}"
 
     def _repr_html_(self) -> str:
         table = self.table.to_html(index=False, na_rep="", border=0)

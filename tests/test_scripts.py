@@ -38,6 +38,7 @@ print(result.table["macro_f1"].notna().all(), len(result.table))
 print(result.runs_done, result.runs_failed, result.verdict)
 print(all(path.is_file() for path in result.paths))
 assert "<table" in result._repr_html_()
+assert result.verdict in str(result)
 """
 
 
