@@ -70,24 +70,6 @@ def reported(tmp_path_factory):
     return study, store, write_report(study, store, out, command="make"), out
 
 
-def test_a_score_that_came_later_is_read_from_the_counts(tmp_path):
-    study, store = make_masked_study(), Store(tmp_path / "runs")
-    _, run = expand(study)[0]
-    predictions = predict(run.seed, 0.2)
-    found = score_masks(predictions["test_counts"])
-    early = {k: v for k, v in found.items() if k != "foreground_dice"}
-    record = make_record(run, 1.0, segments=SEGMENTS)
-    record.scores["test"] |= early | {"dice": 0.25}
-    store.write(record, predictions)
-    (trial, *_) = read_results(study, store)
-    (read,) = trial.done
-    assert (
-        read.scores["test"]["foreground_dice"] == found["foreground_dice"] > 0
-    )
-    assert read.scores["test"]["dice"] == 0.25
-    assert read.scores["val"] == record.scores["val"]
-
-
 def test_dice_and_iou_stand_beside_macro_f1(reported):
     study, _, report, out = reported
     table = pd.read_csv(out / "toy" / "summary.csv")

@@ -6,7 +6,6 @@ import pytest
 from medzoo.data import load
 from medzoo.data.batches import batch_indices, mixed_batch_indices
 from medzoo.data.mixed import MixedImages
-from medzoo.models.skip_cnn_options import BEFORE
 from medzoo.scores import harmonic_mean, macro_f1
 from medzoo.study.contests import make_contests
 from medzoo.study.expand import expand
@@ -144,9 +143,9 @@ def test_a_wrong_run_of_several_tasks_is_one_sentence(changes, sentence):
 def test_fields_of_several_tasks_are_refused_for_a_net_of_one():
     with pytest.raises(ValueError, match=r"Received: alpha=1\.0\."):
         Run(task="breastmnist", alpha=1.0)
-    # Their defaults change no run_id of earlier studies.
-    before = {"width": 32, "options": BEFORE}
-    assert Run(task="breastmnist", **before).run_id == "fa8ff28ef38c56b0"
+    plain = Run(task="breastmnist")
+    named = Run(task="breastmnist", alpha=0.5, task_weighting="equal")
+    assert named.run_id == plain.run_id
 
 
 def test_a_choice_for_one_net_is_made_for_all_its_tasks(tmp_path):

@@ -57,20 +57,6 @@ def test_what_is_written_is_read(store):
     ]
 
 
-@pytest.mark.parametrize("model", ["skip_cnn", "multi_head"])
-def test_a_record_from_before_a_choice_is_of_what_there_was(store, model):
-    task = "breastmnist" if model == "skip_cnn" else "breastmnist+retinamnist"
-    before = {"stem": "strided", "squeeze_excite": False}
-    run = Run(task=task, model=model, width=32, options=before)
-    content = make_record(run=run).model_dump(mode="json")
-    for option in before:
-        del content["run"]["options"][option]
-    record = Record.model_validate(content)
-    assert record.run.options["stem"] == "strided"
-    assert record.run.run_id == record.run_id
-    assert record.run != Run(task=task, model=model, width=32)
-
-
 @pytest.mark.parametrize(
     "fields", [{"options": "strided"}, {"options": 3}, {"model": ["skip_cnn"]}]
 )
@@ -82,13 +68,6 @@ def test_a_record_of_a_damaged_run_is_moved_aside(store, fields):
     with pytest.warns(UserWarning, match="is damaged"):
         assert store.read(RUN.run_id) is None
     assert path_of(store, ".json.broken").exists()
-
-
-def test_a_record_may_leave_out_the_default_model(store):
-    content = make_record().model_dump(mode="json")
-    del content["run"]["model"], content["run"]["options"]
-    options = Record.model_validate(content).run.options
-    assert options["stem"] == "strided"
 
 
 def test_a_store_that_cannot_be_written_is_one_sentence(store, tmp_path):

@@ -24,8 +24,6 @@ class Entry:
         width: Default of the size dial.
         parameters: Weights at that width, for 28x28x3 images and 9 classes.
         options: Options that not every model has, with their defaults.
-        before: Those of them whose default was another one, or that came later,
-            with what runs had then: it is what `run_id` has no word for.
         of_loss: Those of them that its loss has, and its builder has not.
         of_data: What else its builder is told of the data.
         check: Raises a `ValueError` for values of options that it refuses.
@@ -37,7 +35,6 @@ class Entry:
     width: int | None
     parameters: int
     options: Mapping[str, Any] = field(default_factory=dict)
-    before: Mapping[str, Any] = field(default_factory=dict)
     of_loss: tuple[str, ...] = ()
     of_data: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any]], None] = lambda options: None
@@ -66,7 +63,6 @@ MODELS: dict[str, Entry] = {
         width=24,
         parameters=184_047,
         options=skip_cnn_options.OPTIONS,
-        before=skip_cnn_options.BEFORE,
         check=skip_cnn_options.check_options,
     ),
     "multi_head": Entry(
@@ -146,7 +142,6 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
         entry,
         width=found.width,
         options={**found.options, **entry.options},
-        before=found.before,
         check=found.check,
     )
 

@@ -14,8 +14,6 @@ OPTIONS: dict[str, Any] = {
     "block_type": "plain",
     "squeeze_excite": True,
 }
-# What runs had before there was a choice.
-BEFORE = {"stem": "strided", "squeeze_excite": False}
 
 
 class Stem(NamedTuple):

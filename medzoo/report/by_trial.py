@@ -125,16 +125,11 @@ def make_per_task(
 
 
 def _name_costs(results: Sequence[TrialResults]) -> tuple[str, ...]:
-    """Names the costs, beside a net of several tasks those of all nets.
-
-    Records made before operations were counted have none to tell.
-    """
-    counted = any(r.flops is not None for trial in results for r in trial.done)
-    names = [name for name in COSTS if counted or name != "mflops"]
+    """Names the costs, beside a net of several tasks those of all nets."""
     if not any(trial.in_all for trial in results):
-        return tuple(names)
+        return COSTS
     summed = ("parameters", "train_seconds")
-    return "nets", *(f"{n}_in_all" if n in summed else n for n in names)
+    return "nets", *(f"{n}_in_all" if n in summed else n for n in COSTS)
 
 
 def _costs(trial: TrialResults, names: Sequence[str]) -> list[Cell]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from medzoo.mask_scores import score_masks
 from medzoo.study.expand import Planned, expand
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
@@ -115,8 +114,6 @@ def read_results(
     """
     planned = plan_runs(study, store, smoke=smoke)
     records = store.read_many(item.run.run_id for item in planned)
-    for record in records.values():
-        add_later_scores(record, store)
     return gather(
         planned,
         records,
@@ -124,21 +121,6 @@ def read_results(
         tuned=study.tuned.values if study.tuned else (),
         score=study.score,
     )
-
-
-def add_later_scores(record: Record, store: Store) -> None:
-    """Adds the scores of masks that a record was made before.
-
-    They follow from the pixels that were counted, which it has kept.
-    """
-    if not record.segments or "foreground_dice" in record.scores.get(
-        "test", {}
-    ):
-        return
-    found = store.read_predictions(record.run_id) or {}
-    for split, scores in record.scores.items():
-        if (counts := found.get(f"{split}_counts")) is not None:
-            record.scores[split] = score_masks(counts) | scores
 
 
 def gather(

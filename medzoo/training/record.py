@@ -1,14 +1,12 @@
 """A record: what came out of a run."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict
 
-from medzoo.models import find_entry
 from medzoo.tasks import class_ranges
-from medzoo.training.run import Run, model_of
+from medzoo.training.run import Run
 
 
 class Parameters(BaseModel):
@@ -98,16 +96,6 @@ class Record(BaseModel):
     segments: list[str] = []
     started: str = ""
     error: dict[str, Any] | None = None
-
-    @field_validator("run", mode="before")
-    @classmethod
-    def _fill_in(cls, run: Any) -> Any:
-        """Says of an older run what it had before there was a choice."""
-        options = run.get("options", {}) if isinstance(run, Mapping) else None
-        if not isinstance(options, Mapping):
-            return run  # Damaged, as `Run` will say.
-        before = find_entry(model_of(run), options).before
-        return {**run, "options": {**before, **options}}
 
     def of_task(self, task: str) -> "Record":
         """Returns the record as that of one of its tasks.

@@ -22,8 +22,9 @@ from medzoo.training.pairs import check_pairs
 from medzoo.training.sources import check_source, check_task
 from medzoo.wording import unknown
 
-# Part of every run_id. Raise it when the same run would train differently.
-RUN_VERSION = 1
+# Part of every run_id. Raise it when the same run would train differently, or
+# when a default changes.
+RUN_VERSION = 2
 
 
 class Run(BaseModel):
@@ -215,22 +216,19 @@ class Run(BaseModel):
     def run_id(self) -> str:
         """Hash of the canonical content: 16 hexadecimal digits.
 
-        Fields and options that hold their default are left out, so that one
-        added later (whose default trains as before) changes no run_id; where an
-        option's default was another one `before`, that one is left out. A
-        fingerprint stands for all about own data, so that moving them changes
-        none either.
+        Fields and options that hold their default are left out, so that adding
+        one whose default trains as before changes no run_id. A fingerprint
+        stands for all about own data, so that moving them changes none either.
         """
         told = {"data", "data_options"} if self.fingerprint else set()
         content = self.model_dump(
             mode="json", exclude_defaults=True, exclude=told
         )
-        entry = find_entry(self.model, self.options)
-        unnamed = {**entry.options, **entry.before}
+        defaults = find_entry(self.model, self.options).options
         content["options"] = {
             option: value
             for option, value in self.options.items()
-            if value != unnamed[option]
+            if value != defaults[option]
         }
         text = json.dumps([RUN_VERSION, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
