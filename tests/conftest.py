@@ -1,5 +1,6 @@
 """What all tests share: a quiet backend and one thread, as in a worker."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,11 @@ from medzoo.study.worker import set_threads
 
 set_threads(1)
 
-REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
-
 
 @pytest.fixture
 def real_data():
-    """The folder of real data beside the checkout; skips where it is absent."""
-    if not REAL_DATA.is_dir():
-        pytest.skip(f"the real data are not here: {REAL_DATA}")
-    return REAL_DATA
+    """Folder of the official files, `MEDZOO_TEST_DATA`; skips without it."""
+    folder = os.environ.get("MEDZOO_TEST_DATA")
+    if not folder:
+        pytest.skip("set MEDZOO_TEST_DATA to the folder of breastmnist.npz")
+    return Path(folder)

@@ -54,20 +54,21 @@ def test_test_is_read_at_the_end_with_the_same_scores():
 
 
 def test_the_average_is_that_of_the_steps():
-    run = Run(**SMALL, ema=0.5)
+    # One step an epoch, and so a check after each.
+    run = Run(**SMALL | {"steps": 3, "batch_size": 64}, ema=0.5)
     data = load_data(run)
     model = prepare_model(run, data)
-    trainer = Trainer(model, data, run)
     weight = model.trainable_variables[0]
-    average = None
-    for step in range(3):
-        indices = np.arange(16) + 16 * step
-        trainer._train_step(indices)
-        value = weight.numpy()
-        average = value if average is None else 0.5 * average + 0.5 * value
+    values = []
+    trainer = Trainer(model, data, run)
+    trainer.train(on_check=lambda entry: values.append(weight.numpy()))
+    assert len(values) == 3
+    average = values[0]
+    for value in values[1:]:
+        average = 0.5 * average + 0.5 * value
     with averaged(model):
         np.testing.assert_allclose(weight.numpy(), average, atol=1e-6)
-    np.testing.assert_array_equal(weight.numpy(), value)
+    np.testing.assert_array_equal(weight.numpy(), values[-1])
 
 
 def test_views_are_averaged_in_logits():

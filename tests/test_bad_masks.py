@@ -9,7 +9,7 @@ from own_masks import SIDE, make_mask, make_masks, write_csv
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.own import load
+from medzoo.data.own.load import read_own
 
 
 @pytest.fixture
@@ -44,8 +44,7 @@ fixed = { model = "unet" }
 
 
 def load_own(data, **options):
-    load._load.cache_clear()
-    return load.load_own("x", data, SIDE, options)
+    return read_own("x", data, SIDE, options)
 
 
 def save(root, mask, ending="png"):

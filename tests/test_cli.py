@@ -243,7 +243,7 @@ def test_a_damaged_file_is_refused_before_anything_trains(
 ):
     path = place / "data" / "breastmnist.npz"
     path.parent.mkdir()
-    path.write_bytes((real_data / "medmnist" / path.name).read_bytes())
+    path.write_bytes((real_data / path.name).read_bytes())
     damage(path)
     content = path.read_bytes()
     options = ["--data", "medmnist", "--tasks", "breastmnist"]

@@ -1,30 +1,22 @@
-import os
 from pathlib import Path
 
 import pytest
 from file_server import cut_after, serve
 
-from medzoo.data import transfer
 from medzoo.data.download import download_task, download_tasks
 from medzoo.data.files import load_medmnist, require_files
-
-SHARED = Path(__file__).parents[2] / "shared/data/medmnist"
-OFFICIAL = Path(os.environ.get("MEDZOO_DATA") or SHARED) / "breastmnist.npz"
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    monkeypatch.setattr(transfer, "BACK_OFF", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("MEDZOO_DATA", str(tmp_path))
     return tmp_path
 
 
 @pytest.fixture
-def official() -> bytes:
-    if not OFFICIAL.is_file():
-        pytest.skip(f"needs the official file {OFFICIAL}")
-    return OFFICIAL.read_bytes()
+def official(real_data) -> bytes:
+    return (real_data / "breastmnist.npz").read_bytes()
 
 
 def test_a_file_comes_from_the_mirror_and_loads(folder, official, monkeypatch):

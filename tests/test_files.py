@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medzoo.data import transfer
 from medzoo.data.checksums import trust_md5, verify_md5
 from medzoo.data.files import (
     data_folder,
@@ -16,8 +15,6 @@ from medzoo.data.files import (
 )
 from medzoo.tasks import get_task
 
-SHARED = Path(__file__).parents[2] / "shared/data/medmnist"
-OFFICIAL = Path(os.environ.get("MEDZOO_DATA") or SHARED)
 BREAST = get_task("breastmnist")
 
 
@@ -49,11 +46,11 @@ def save_as_official(folder: Path, save, size: int = 28) -> Path:
 
 
 @pytest.mark.parametrize("task", ["breastmnist", "retinamnist"])
-def test_official_files_load_as_numpy_reads_them(task, monkeypatch, tmp_path):
-    path = OFFICIAL / f"{task}.npz"
-    if not path.is_file():
-        pytest.skip(f"needs the official file {path}")
-    monkeypatch.setenv("MEDZOO_DATA", str(OFFICIAL))
+def test_official_files_load_as_numpy_reads_them(
+    task, real_data, monkeypatch, tmp_path
+):
+    path = real_data / f"{task}.npz"
+    monkeypatch.setenv("MEDZOO_DATA", str(real_data))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     dataset = load_medmnist(task)
     facts = get_task(task)
@@ -87,14 +84,13 @@ def test_larger_images_are_mapped(folder, save):
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_many_small_images_are_mapped_as_well(folder, save, monkeypatch):
-    save_as_official(folder, save)
-    read = load_medmnist("breastmnist")
-    assert not isinstance(read.train.images, np.memmap)
-    monkeypatch.setattr("medzoo.data.files.MAP_ABOVE", 1000)
-    mapped = load_medmnist("breastmnist")
-    assert isinstance(mapped.train.images, np.memmap)
-    np.testing.assert_array_equal(mapped.train.images, read.train.images)
+def test_many_small_images_are_mapped_as_well(folder, save):
+    path = save_as_official(folder, save)
+    read = read_npz(path, "breastmnist")["train"].images
+    assert not isinstance(read, np.memmap)
+    mapped = read_npz(path, "breastmnist", map_above=1000)["train"].images
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, read)
 
 
 def test_a_file_with_another_md5_is_refused_with_the_way_out(folder):
@@ -216,7 +212,6 @@ def test_a_missing_file_is_one_sentence_with_the_ways_out(folder):
 
 
 def test_without_network_nothing_is_substituted(folder, monkeypatch):
-    monkeypatch.setattr(transfer, "BACK_OFF", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     # Port 9 of the loopback: nobody listens.
     monkeypatch.setenv("MEDZOO_MIRROR", "http://127.0.0.1:9")

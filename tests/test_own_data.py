@@ -4,11 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from own_images import CLASSES, make_folder, make_image
+from own_images import CLASSES, make_folder, make_image, spoil_unnoticed
 from PIL import Image
 
-from medzoo.data.own import cache, load
 from medzoo.data.own.intensity import find_ranges, to_bytes
+from medzoo.data.own.load import read_own
 from medzoo.data.own.splits import draw_splits
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
@@ -16,14 +16,8 @@ from medzoo.training.run import Run
 from medzoo.training.sources import with_fingerprint
 
 
-@pytest.fixture(autouse=True)
-def _forget():
-    load._load.cache_clear()
-
-
 def load_own(data, size=8, **options):
-    load._load.cache_clear()
-    return load.load_own("x", data, size, options)
+    return read_own("x", data, size, options)
 
 
 def test_a_folder_a_class_is_split_by_class(tmp_path):
@@ -153,10 +147,12 @@ def test_a_moved_folder_is_the_same_and_a_changed_one_is_not(tmp_path):
     assert load_own(f"folder:{moved}").fingerprint != first
 
 
-def test_images_are_decoded_once(tmp_path, monkeypatch):
-    data = f"folder:{make_folder(tmp_path / 'cells')}"
+def test_images_are_decoded_once(tmp_path):
+    root = make_folder(tmp_path / "cells")
+    data = f"folder:{root}"
     first = load_own(data)
-    monkeypatch.setattr(cache, "build", None)
+    for path in root.rglob("*.png"):
+        spoil_unnoticed(path)
     again = load_own(data)
     assert (again.train.images == first.train.images).all()
     assert (again.train.labels == first.train.labels).all()

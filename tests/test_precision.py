@@ -36,6 +36,14 @@ MODELS = {
 }
 
 
+def flatten(model):
+    """Yields the layers of a model and of the models and layers in it."""
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from flatten(layer)
+
+
 def make_run(name, **fields):
     return Run.model_validate({**SMALL, **MODELS[name], **fields})
 
@@ -49,15 +57,13 @@ def test_weights_and_logits_are_float32_and_hidden_layers_are_not(name):
     assert {output.dtype for output in outputs} == {"float32"}
     hidden = [
         layer
-        for layer in model._flatten_layers()
+        for layer in flatten(model)
         if isinstance(layer, keras.layers.Dense | keras.layers.Conv2D)
         and layer.compute_dtype == "bfloat16"
     ]
     assert hidden
     (augmentation,) = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, Augmentation)
+        layer for layer in flatten(model) if isinstance(layer, Augmentation)
     ]
     assert augmentation.compute_dtype == "float32"
     assert {x.compute_dtype for x in augmentation.layers} <= {"float32"}

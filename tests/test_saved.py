@@ -137,7 +137,7 @@ def test_medmnists_own_parser_reads_the_standard_file(
             sys.modules, "medmnist", importlib.util.module_from_spec(spec)
         )
         where.loader.exec_module(modules[name])
-    root = real_data / "medmnist"
+    root = real_data
     evaluator = modules["evaluator"].Evaluator
     monkeypatch.setattr(evaluator.__init__, "__defaults__", (None, str(root)))
     for task, classes in (("breastmnist", 2), ("retinamnist", 5)):

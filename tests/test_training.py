@@ -126,15 +126,18 @@ def test_adamw_without_decay_is_adam():
 
 
 def test_weight_decay_leaves_biases_alone():
-    run = Run(**SMALL, optimizer="adamw")
-    optimizer = build_optimizer(run)
+    run = Run(**SMALL, optimizer="adamw", learning_rate=0.5, weight_decay=0.5)
     model = prepare_model(run, make_data())
-    decayed = [
-        variable.name
-        for variable in model.trainable_variables
-        if optimizer._use_weight_decay(variable)
-    ]
-    assert set(decayed) == {"kernel"}
+    weights = model.trainable_variables
+    for weight in weights:
+        weight.assign(np.ones(weight.shape))
+    # Without gradients, only the decay moves a weight.
+    zeros = [keras.ops.zeros(weight.shape) for weight in weights]
+    build_optimizer(run).apply(zeros, weights)
+    expected = {"kernel": 0.75, "bias": 1.0}
+    assert {weight.name for weight in weights} == {*expected}
+    for weight in weights:
+        np.testing.assert_allclose(weight.numpy(), expected[weight.name])
 
 
 @pytest.mark.parametrize("model", NETS)

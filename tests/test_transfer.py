@@ -17,7 +17,7 @@ from file_server import (
 )
 
 from medzoo.data import transfer
-from medzoo.data.transfer import fetch
+from medzoo.data.transfer import Patience
 
 BODY = np.random.default_rng(0).bytes(100_000)
 MD5 = hashlib.md5(BODY).hexdigest()
@@ -31,14 +31,21 @@ fetch(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(transfer, "BACK_OFF", 0.001)
+def no_proxy(monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
 @pytest.fixture
 def target(tmp_path) -> Path:
     return tmp_path / "new" / "x.npz"
+
+
+def fetch(url, target, md5, *, on_progress=None, stall_seconds=30.0):
+    """Downloads with short pauses between attempts."""
+    patience = Patience(back_off=0.001, stall_seconds=stall_seconds)
+    return transfer.fetch(
+        url, target, md5, on_progress=on_progress, patience=patience
+    )
 
 
 def part_of(target: Path) -> Path:
@@ -161,7 +168,7 @@ def test_a_server_that_stays_busy_is_given_up(target):
         pytest.raises(FileNotFoundError, match="503 error responses"),
     ):
         fetch(server.url, target, MD5)
-    assert len(server.ranges) == 1 + transfer.ATTEMPTS
+    assert len(server.ranges) == 1 + Patience().attempts
 
 
 def test_an_unreachable_server_is_one_sentence(target):
@@ -174,24 +181,22 @@ def test_an_unreachable_server_is_one_sentence(target):
         fetch(server.url, target, MD5)
 
 
-def test_a_silent_connection_is_replaced(target, monkeypatch):
-    monkeypatch.setattr(transfer, "STALL_SECONDS", 0.2)
+def test_a_silent_connection_is_replaced(target):
     never = threading.Event()
     with serve(BODY, wait_for(never)) as server:
-        fetch(server.url, target, MD5)
+        fetch(server.url, target, MD5, stall_seconds=0.2)
         never.set()
     assert server.ranges == [None, None]
     assert target.read_bytes() == BODY
 
 
-def test_a_trickle_is_given_up_and_what_came_is_kept(target, monkeypatch):
-    monkeypatch.setattr(transfer, "STALL_SECONDS", 0.1)
+def test_a_trickle_is_given_up_and_what_came_is_kept(target):
     with (
         serve(BODY, *[trickle] * 9) as server,
         pytest.raises(FileNotFoundError, match="sends too little"),
     ):
-        fetch(server.url, target, MD5)
-    assert len(server.ranges) == transfer.ATTEMPTS
+        fetch(server.url, target, MD5, stall_seconds=0.1)
+    assert len(server.ranges) == Patience().attempts
     kept = part_of(target).read_bytes()
     assert kept
     assert BODY.startswith(kept)

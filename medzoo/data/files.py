@@ -42,14 +42,16 @@ def load_medmnist(task: str, size: int = 28) -> Dataset:
     return Dataset(task, facts.classes, train, val, test, fingerprint)
 
 
-def read_npz(path: Path, task: str, size: int = 28) -> dict[str, Split]:
+def read_npz(
+    path: Path, task: str, size: int = 28, *, map_above: int = MAP_ABOVE
+) -> dict[str, Split]:
     """Reads a file in MedMNIST's layout and checks all that it holds.
 
     Args:
         path: An npz archive with `train_images`, `train_labels` and so on.
         task: Name of the task whose classes, channels and split sizes it has.
-        size: Height and width of the images. Above 28, and in arrays of more
-            than `MAP_ABOVE` bytes, they are memory-mapped.
+        size: Height and width of the images. Those above 28 are memory-mapped.
+        map_above: Arrays of more bytes are memory-mapped as well.
 
     Returns:
         The splits `train`, `val` and `test`.
@@ -59,7 +61,9 @@ def read_npz(path: Path, task: str, size: int = 28) -> dict[str, Split]:
     """
     facts = get_task(task)
     check_arrays(path, _expected_shapes(facts, size))
-    return {name: _read_split(path, facts, size, name) for name in SPLITS}
+    return {
+        name: _read_split(path, facts, size, name, map_above) for name in SPLITS
+    }
 
 
 def find_file(task: str, size: int = 28) -> Path:
@@ -165,10 +169,12 @@ def _expected_shapes(facts: Task, size: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-def _read_split(path: Path, facts: Task, size: int, split: str) -> Split:
+def _read_split(
+    path: Path, facts: Task, size: int, split: str, map_above: int
+) -> Split:
     name = f"{split}_images"
     num_bytes = math.prod(_expected_shapes(facts, size)[name])
-    is_large = size > 28 or num_bytes > MAP_ABOVE
+    is_large = size > 28 or num_bytes > map_above
     images = (map_array if is_large else read_array)(path, name)
     labels = read_array(path, f"{split}_labels")[:, 0].astype(np.int32)
     if labels.max() >= facts.num_classes:

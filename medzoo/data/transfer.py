@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import requests
 import urllib3
@@ -17,13 +17,6 @@ from medzoo.files import writing
 Progress = Callable[[int, int], None]
 
 CHUNK = 1 << 18
-# Attempts in a row that may bring (almost) nothing, and the seconds between
-# them, which double each time.
-ATTEMPTS = 4
-BACK_OFF = 0.5
-# A connection is given up if fewer bytes come in so many seconds.
-STALL_SECONDS = 30.0
-STALL_BYTES = 30_000
 _BUSY = (
     HTTPStatus.REQUEST_TIMEOUT,
     HTTPStatus.TOO_MANY_REQUESTS,
@@ -34,12 +27,33 @@ _BUSY = (
 )
 
 
+class Patience(NamedTuple):
+    """Limits of a download from a slow or silent server.
+
+    Args:
+        attempts: Attempts in a row that may bring less than `stall_bytes`.
+        back_off: Seconds after the first of them; they double each time.
+        stall_seconds: A connection is given up if in so many seconds fewer than
+            `stall_bytes` come.
+        stall_bytes: See `stall_seconds`.
+    """
+
+    attempts: int = 4
+    back_off: float = 0.5
+    stall_seconds: float = 30.0
+    stall_bytes: int = 30_000
+
+
+PATIENCE = Patience()
+
+
 def fetch(
     url: str,
     target: Path,
     md5: str | None,
     *,
     on_progress: Progress | None = None,
+    patience: Patience = PATIENCE,
 ) -> Path:
     """Downloads one file, unless it is already there.
 
@@ -52,6 +66,7 @@ def fetch(
         target: Path that it gets.
         md5: Its published MD5, 32 hexadecimal digits; `None` if there is none.
         on_progress: As for `download_task`.
+        patience: When a slow or silent server is given up.
 
     Raises:
         FileNotFoundError: If the file cannot be downloaded or written.
@@ -63,7 +78,8 @@ def fetch(
             lock = FileLock(f"{target}.lock").acquire()
         with lock:
             if not target.is_file():
-                _fetch(url, target, md5, on_progress or (lambda *_: None))
+                show = on_progress or (lambda *_: None)
+                _fetch(url, target, md5, show, patience)
     if md5 is None:
         return target
     try:
@@ -76,10 +92,14 @@ def fetch(
 
 
 def _fetch(
-    url: str, target: Path, md5: str | None, on_progress: Progress
+    url: str,
+    target: Path,
+    md5: str | None,
+    on_progress: Progress,
+    patience: Patience,
 ) -> None:
     part = target.with_name(f"{target.name}.part")
-    _complete(url, part, on_progress)
+    _complete(url, part, on_progress, patience)
     received = md5_of(part)
     if md5 is not None and received != md5:
         part.unlink()
@@ -93,29 +113,33 @@ def _fetch(
     trust_md5(target, received)
 
 
-def _complete(url: str, part: Path, on_progress: Progress) -> None:
+def _complete(
+    url: str, part: Path, on_progress: Progress, patience: Patience
+) -> None:
     """Asks again and again for the rest, as long as something comes."""
     most = failures = 0
-    with _open_session() as session:
-        while not _request_rest(session, url, part, on_progress):
+    with _open_session(patience) as session:
+        while not _request_rest(session, url, part, on_progress, patience):
             there = _size(part)
-            failures = 0 if there >= most + STALL_BYTES else failures + 1
+            enough = there >= most + patience.stall_bytes
+            failures = 0 if enough else failures + 1
             most = max(most, there)
-            if failures == ATTEMPTS:
+            if failures == patience.attempts:
                 raise FileNotFoundError(
-                    f"{url} sends too little. Expected {STALL_BYTES} bytes in "
-                    f"one of {ATTEMPTS} attempts. Received: {most} bytes in "
-                    "all, which are kept. Run the same command again to go on."
+                    f"{url} sends too little. Expected {patience.stall_bytes} "
+                    f"bytes in one of {patience.attempts} attempts. Received: "
+                    f"{most} bytes in all, which are kept. Run the same "
+                    "command again to go on."
                 )
-            time.sleep(BACK_OFF * 2**failures)
+            time.sleep(patience.back_off * 2**failures)
 
 
-def _open_session() -> requests.Session:
+def _open_session(patience: Patience) -> requests.Session:
     """Opens a session that repeats requests to which no answer comes."""
     retry = urllib3.Retry(
-        total=ATTEMPTS,
+        total=patience.attempts,
         connect=3,
-        backoff_factor=BACK_OFF,
+        backoff_factor=patience.back_off,
         status_forcelist=_BUSY,
     )
     session = requests.Session()
@@ -126,14 +150,18 @@ def _open_session() -> requests.Session:
 
 
 def _request_rest(
-    session: requests.Session, url: str, part: Path, on_progress: Progress
+    session: requests.Session,
+    url: str,
+    part: Path,
+    on_progress: Progress,
+    patience: Patience,
 ) -> bool:
     """Appends what one request brings; returns whether the file is complete."""
     start = _size(part)
     headers = {"Range": f"bytes={start}-"} if start else {}
     try:
         response = session.get(
-            url, headers=headers, stream=True, timeout=STALL_SECONDS
+            url, headers=headers, stream=True, timeout=patience.stall_seconds
         )
     except requests.RequestException as error:
         raise FileNotFoundError(
@@ -153,11 +181,14 @@ def _request_rest(
             )
         resumed = sent.startswith(f"bytes {start}-")
         with writing(part), open(part, "ab" if resumed else "wb") as file:
-            return _receive(response, file, on_progress)
+            return _receive(response, file, on_progress, patience)
 
 
 def _receive(
-    response: requests.Response, file: BinaryIO, on_progress: Progress
+    response: requests.Response,
+    file: BinaryIO,
+    on_progress: Progress,
+    patience: Patience,
 ) -> bool:
     """Writes the body; returns whether it came to its end."""
     left = int(response.headers.get("Content-Length", 0))
@@ -167,8 +198,8 @@ def _receive(
         while data := response.raw.read1(CHUNK):
             file.write(data)
             on_progress(file.tell(), total)
-            if time.monotonic() - since > STALL_SECONDS:
-                if file.tell() - until_then < STALL_BYTES:
+            if time.monotonic() - since > patience.stall_seconds:
+                if file.tell() - until_then < patience.stall_bytes:
                     return False
                 since, until_then = time.monotonic(), file.tell()
     except urllib3.exceptions.HTTPError:

@@ -64,7 +64,7 @@ def build_trunk(
         )(x)
     if input_shape[-1] == 1:
         x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
-    x = features(_scale(x, entry.pixels))
+    x = features(scale_pixels(x, entry.pixels))
     if isinstance(x, list):
         x = layers.Concatenate(name="features")(x)
     return Model(inputs, x, name="trunk")
@@ -162,7 +162,7 @@ def _deviation(x: KerasTensor) -> KerasTensor:
     return ops.sqrt(ops.var(x, axis=(1, 2)) + 1e-6)
 
 
-def _scale(x: KerasTensor, pixels: str) -> KerasTensor:
+def scale_pixels(x: KerasTensor, pixels: str) -> KerasTensor:
     """Maps values in [-1, 1] to those that a trunk was trained on."""
     if pixels == "symmetric":
         return x

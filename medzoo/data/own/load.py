@@ -21,17 +21,13 @@ Options = tuple[tuple[str, Option], ...]
 def load_own(
     task: str, data: str, size: int, options: Mapping[str, Any]
 ) -> Dataset:
-    """Loads own images; they are decoded if this is the first time.
+    """Loads own images as they were when this process first asked for them.
 
     Args:
-        task: The name that they get.
-        data: `folder:PATH`, `csv:FILE`, `npz:FILE` or `masks:PATH`.
-        size: Height and width of the images.
-        options: Those that do not hold their default.
-
-    Raises:
-        FileNotFoundError: If nothing is there.
-        ValueError: With a line for each bad file, row or class.
+        task: As for `read_own`.
+        data: As for `read_own`.
+        size: As for `read_own`.
+        options: As for `read_own`.
     """
     return _load(task, data, size, tuple(sorted(options.items())))
 
@@ -63,9 +59,26 @@ def describe_own(
     )
 
 
-# A process sees its data as they were when it first looked.
 @functools.lru_cache(maxsize=8)
 def _load(task: str, data: str, size: int, options: Options) -> Dataset:
+    return read_own(task, data, size, dict(options))
+
+
+def read_own(
+    task: str, data: str, size: int, options: Mapping[str, Any]
+) -> Dataset:
+    """Reads own images; they are decoded unless their files are unchanged.
+
+    Args:
+        task: The name that they get.
+        data: `folder:PATH`, `csv:FILE`, `npz:FILE` or `masks:PATH`.
+        size: Height and width of the images.
+        options: Those that do not hold their default.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: With a line for each bad file, row or class.
+    """
     given = dict(options)
     leaks = given.pop("drop_leaks", False)
     address = parse_address(data)
