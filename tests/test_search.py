@@ -1,7 +1,6 @@
 """Search: it resumes for every tuner, and hides nothing."""
 
 import itertools
-import json
 import math
 import statistics
 from collections import Counter

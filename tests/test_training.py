@@ -189,15 +189,10 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged():
     assert predictions == {}
 
 
-def test_test_is_read_after_training_only(monkeypatch):
-    """Labels of test that raise when touched do not stop training."""
-
-    class Untouchable(Exception):
-        pass
-
+def test_training_does_not_touch_test():
     class Locked:
         def __getattr__(self, name):
-            raise Untouchable
+            raise PermissionError(name)
 
     data = dataclasses.replace(make_data(), test=Locked())
     run = Run(**SMALL)
@@ -205,9 +200,34 @@ def test_test_is_read_after_training_only(monkeypatch):
     trainer.train()
     trainer.restore_best()
     assert trainer.finished
-    monkeypatch.setattr(execution, "load_data", lambda run: data)
-    with pytest.raises((Untouchable, TypeError)):
-        execute(run)
+
+
+def test_labels_of_test_decide_nothing_but_scores_of_test(tmp_path):
+    """Whatever is chosen is the same for labels of test turned round."""
+    data, found = make_data(), []
+    arrays = {
+        f"{split}_{part}": getattr(getattr(data, split), part)
+        for split in ("train", "val", "test")
+        for part in ("images", "labels")
+    }
+    # Of classes of different sizes, so that `adjust` has something to choose.
+    for part in ("train_images", "train_labels"):
+        arrays[part] = arrays[part][np.isin(np.arange(96) % 6, (0, 1, 2, 4))]
+    for labels in (arrays["test_labels"], 1 - arrays["test_labels"]):
+        path = tmp_path / f"first_{labels[0]}.npz"
+        np.savez(path, **arrays | {"test_labels": labels})
+        options = {"data": f"npz:{path}", "ema": 0.5, "adjust": "prior"}
+        found.append(execute(Run(**SMALL | options)))
+    (first, probabilities), (second, repeated) = found
+    assert first.history == second.history
+    assert first.best_step == second.best_step
+    assert first.scores["val"] == second.scores["val"]
+    np.testing.assert_array_equal(probabilities["test"], repeated["test"])
+    assert (probabilities["test_labels"] == 1 - repeated["test_labels"]).all()
+    # Of two classes: what was right is wrong now.
+    accuracies = [r.scores["test"]["accuracy"] for r in (first, second)]
+    assert accuracies[0] > 0.6
+    assert sum(accuracies) == pytest.approx(1)
 
 
 def test_prediction_does_not_depend_on_the_batch():
