@@ -1,7 +1,6 @@
 """TFLite (LiteRT) files, which TensorFlow alone can write."""
 
 import importlib.util
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,35 +40,23 @@ def write_tflite(
 def load_tflite(path: Path) -> Callable[[np.ndarray], Any]:
     """Loads a file in LiteRT's runtime, or in the one within TensorFlow.
 
-    XNNPACK takes no integers of a layer that is silent on all calibration
-    images, since its range is none; the runtime's own kernels do. They are used
-    with a warning, since whoever runs the file has to choose them too.
+    Raises:
+        ValueError: If the runtime refuses the file.
     """
     if importlib.util.find_spec("ai_edge_litert") is not None:
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        from ai_edge_litert.interpreter import Interpreter
     else:
-        from tensorflow.lite.python.interpreter import (
-            Interpreter,
-            OpResolverType,
-        )
+        from tensorflow.lite.python.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=1)
     try:
         interpreter.allocate_tensors()
     except RuntimeError as error:
-        warnings.warn(
-            f"XNNPACK does not take `{path}` ({error}): a layer is silent on "
-            "all calibration images. Run it without default delegates.",
-            stacklevel=2,
-        )
-        interpreter = Interpreter(
-            model_path=str(path),
-            num_threads=1,
-            experimental_op_resolver_type=(
-                OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-            ),
-        )
-        interpreter.allocate_tensors()
+        raise ValueError(
+            f"LiteRT does not run `{path}` ({error}). In 8-bit integers this "
+            "happens where a layer is 0 for all calibration images: pass other "
+            "or more of them, or export in floats."
+        ) from error
     runner = interpreter.get_signature_runner()
     (entry,) = runner.get_input_details()
 
