@@ -58,7 +58,7 @@ test-slow: $(VENV)/.installed ## the long tests
 
 # Another environment, in which there is no TensorFlow.
 JAX := .venv-jax
-JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,jax resident stacked models \
+JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,jax resident_jax stacked_jax models \
 	losses training resume segmentation precision bench_gpu))
 
 $(JAX)/.installed: requirements-jax.lock setup.cfg

@@ -220,7 +220,7 @@ class Conduct:
             executor=executor,
             retries=means.retries,
             deadline=means.deadline,
-            stack=means.find_stack(len(jobs)),
+            group=means.find_group(len(jobs)),
             on_record=on_record,
             on_retry=on_retry,
         )

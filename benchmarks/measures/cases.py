@@ -91,7 +91,7 @@ def make_images(
 def make_trainer(case: Case, data: Dataset) -> Any:
     """Makes what trains a run without an end, as a study would."""
     from medzoo.training.prepare import prepare_model
-    from medzoo.training.resident import choose_trainer
+    from medzoo.training.session import choose_trainer
 
     masked = case.model == "unet"
     run = Run(

@@ -14,7 +14,7 @@ STEPS = 4
 def measure_parts(turns: int) -> list[dict[str, Any]]:
     """Measures what each part of a step takes, in seconds."""
     from medzoo.training.inputs import make_batches
-    from medzoo.training.looped import program_of
+    from medzoo.training.looped_tensorflow import program_of
 
     found = []
     data = make_images(16 * max(BATCH_SIZES))

@@ -70,7 +70,7 @@ def time_fit(run: Run, data: Dataset) -> Times:
 
 def time_resident(run: Run, data: Dataset) -> Times:
     """Times a run that is resident on the device."""
-    from medzoo.training.resident import ResidentTrainer
+    from medzoo.training.resident_jax import ResidentTrainer
     from medzoo.training.session import Session
 
     marks = [time.perf_counter()]
@@ -82,7 +82,7 @@ def time_resident(run: Run, data: Dataset) -> Times:
 
 def time_stack(runs: Sequence[Run], data: Dataset) -> Times:
     """Times a stack, and returns the share of one of its runs."""
-    from medzoo.training.stacked import Stack, open_sessions
+    from medzoo.training.stacked_jax import Stack, open_sessions
 
     marks = [time.perf_counter()]
     sessions, starts = open_sessions(

@@ -17,8 +17,7 @@ def advance_all(
     """Executes jobs, as one program where there are several to train.
 
     Args:
-        jobs: One, or several whose runs are alike
-            (`medzoo.training.alike.stack_key`), as far as each other.
+        jobs: One, or several that `Means.find_group` lets train together.
         store: As for `advance`.
         **watch: As for `advance`, of a job that is alone.
 
@@ -39,19 +38,15 @@ def advance_all(
 def _advance_stack(
     jobs: Sequence[Job], store: Store
 ) -> list[tuple[Record, Predictions]]:
-    from medzoo.training.stacked import execute_stack
+    from medzoo.training.stacked_jax import execute_stack
 
-    found = []
-    for record, predictions, state in execute_stack(
+    return execute_stack(
         [job.run for job in jobs],
         until=jobs[0].until,
         read_test=jobs[0].read_test,
         states=[store.read_state(job.run.run_id) for job in jobs],
-    ):
-        if state is not None:
-            store.write_state(record.run_id, state)
-        found.append((record, predictions))
-    return found
+        on_stop=store.write_state,
+    )
 
 
 def advance(job: Job, store: Store, **watch: Any) -> tuple[Record, Predictions]:

@@ -1,19 +1,15 @@
 """How a study is executed: by whom, for how long, how stubbornly."""
 
-import math
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from medzoo.study.job import Execute
+from medzoo.study.order import Group
 from medzoo.study.runner import Executor
 from medzoo.study.shard import Shard, take_shard
-from medzoo.training.machine import name_backend
 from medzoo.training.run import Run
-
-# Runs in a stack unless somebody says how many.
-STACK = 32
 
 
 @dataclass(frozen=True)
@@ -88,39 +84,17 @@ class Means:
             execute=self.execute,
         )
 
-    def find_stack(self, num_jobs: int) -> int:
-        """Returns how many runs may train together, 1 for each alone.
-
-        By itself no place gets more than its share of the jobs.
+    def find_group(self, num_jobs: int) -> Group | None:
+        """Returns which runs train as one program; each alone if `None`.
 
         Raises:
             ValueError: If `stack` is no such thing, or is a number without the
                 JAX backend.
-
-        Example:
-
-        >>> Means(stack="off").find_stack(100)
-        1
         """
-        backend = name_backend()
-        if self.stack == "off":
-            return 1
-        if self.stack == "auto":
-            from medzoo.study.local import list_gpus
+        from medzoo.study.local import list_gpus
+        from medzoo.training.stacked_jax import choose_size, stack_key
 
-            gpus = len(list_gpus())
-            if backend != "jax" or not gpus:
-                return 1
-            places = self.workers or gpus * self.workers_per_gpu
-            return min(STACK, math.ceil(num_jobs / places))
-        if not self.stack.isdecimal() or int(self.stack) < 1:
-            raise ValueError(
-                "`stack` must be `auto`, `off`, or a number of runs. Received: "
-                f"stack={self.stack!r}."
-            )
-        if backend != "jax":
-            raise ValueError(
-                "Runs are stacked by JAX alone. Expected KERAS_BACKEND=jax. "
-                f"Received: KERAS_BACKEND={backend}, stack={self.stack!r}."
-            )
-        return int(self.stack)
+        gpus = list_gpus() if self.stack == "auto" else []
+        places = self.workers or len(gpus) * self.workers_per_gpu
+        size = choose_size(self.stack, num_jobs, places if gpus else 0)
+        return Group(size, stack_key) if size > 1 else None

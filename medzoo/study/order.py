@@ -2,10 +2,24 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
 
 from medzoo.study.job import Job
-from medzoo.training.alike import stack_key
 from medzoo.training.prepare import graph_key
+from medzoo.training.run import Run
+
+
+class Group(NamedTuple):
+    """What runs are executed together, as one job of a worker.
+
+    Args:
+        size: How many at most.
+        key: Returns a key that is equal for runs which may be executed
+            together, `None` for a run that is executed alone.
+    """
+
+    size: int
+    key: Callable[[Run], str | None]
 
 
 class Queue:
@@ -68,29 +82,29 @@ class Queue:
         return job
 
     def take_alike(
-        self, job: Job, count: int, *, fits: Callable[[Job], bool]
+        self, job: Job, group: Group, *, fits: Callable[[Job], bool]
     ) -> list[Job]:
-        """Takes jobs that can train together with one that was taken.
+        """Takes jobs that are executed together with one that was taken.
 
         Args:
-            job: What they must be like.
-            count: How many at most.
+            job: What they must be like; they are taken as far as it.
+            group: How many at most, this one included, and which.
             fits: Says which of them may be taken.
         """
-        wanted = _key(job)
+
+        def key(job: Job) -> tuple[str | None, float | None, bool]:
+            return group.key(job.run), job.until, job.read_test
+
+        wanted = key(job)
         found: list[Job] = []
         if wanted[0] is None:
             return found
-        for graph, group in [*self._groups.items()]:
+        for graph, jobs in [*self._groups.items()]:
             left: deque[Job] = deque()
-            for other in group:
-                is_one = len(found) < count and _key(other) == wanted
+            for other in jobs:
+                is_one = len(found) < group.size - 1 and key(other) == wanted
                 (found if is_one and fits(other) else left).append(other)
             self._groups[graph] = left
             if not left:
                 del self._groups[graph]
         return found
-
-
-def _key(job: Job) -> tuple[str | None, float | None, bool]:
-    return stack_key(job.run), job.until, job.read_test

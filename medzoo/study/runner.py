@@ -12,7 +12,7 @@ from typing import Protocol
 
 from medzoo.study.job import Job, Outcome
 from medzoo.study.leases import Leases
-from medzoo.study.order import Queue
+from medzoo.study.order import Group, Queue
 from medzoo.study.store import Store
 from medzoo.training.record import Record
 
@@ -30,7 +30,7 @@ class Place(Protocol):
         """Graphs that were traced there, the last used first."""
 
     def start(self, jobs: Sequence[Job], store: Store) -> None:
-        """Hands jobs over: one, or a stack that trains together."""
+        """Hands jobs over: one, or several that are executed together."""
 
 
 class Executor(Protocol):
@@ -59,7 +59,7 @@ def execute_jobs(
     executor: Executor,
     retries: int = 1,
     deadline: float | None = None,
-    stack: int = 1,
+    group: Group | None = None,
     on_record: Callable[[Record], None],
     on_retry: Callable[[Record], None] = lambda record: None,
 ) -> bool:
@@ -78,7 +78,7 @@ def execute_jobs(
             early, and can be used again after it.
         retries: How often a failed job is tried again.
         deadline: Value of `time.monotonic()` after which no job is started.
-        stack: Runs that may train together, where they are alike.
+        group: Which runs are executed together; each alone if `None`.
         on_record: Called with each record that is in the store, in the order in
             which runs end.
         on_retry: Called with the failed record, which is not stored, of each
@@ -96,7 +96,7 @@ def execute_jobs(
         executor,
         retries,
         deadline,
-        stack,
+        group,
         on_record,
         on_retry,
         Queue(jobs),
@@ -120,7 +120,7 @@ class _Execution:
         executor: Executor,
         retries: int,
         deadline: float | None,
-        stack: int,
+        group: Group | None,
         on_record: Callable[[Record], None],
         on_retry: Callable[[Record], None],
         queue: Queue,
@@ -129,7 +129,7 @@ class _Execution:
         self.executor = executor
         self.retries = retries
         self.deadline = math.inf if deadline is None else deadline
-        self.stack = stack
+        self.group = group
         self.on_record = on_record
         self.on_retry = on_retry
         self.queue = queue
@@ -167,16 +167,16 @@ class _Execution:
             if place is None:
                 return
             job = self.queue.take(place.known, self.executor.graphs())
-            jobs = [each for each in self._stack(job) if self._claim(each)]
+            jobs = [each for each in self._join(job) if self._claim(each)]
             if jobs:
                 place.start(jobs, self.store)
 
-    def _stack(self, job: Job) -> list[Job]:
-        """Joins what can train together with a job; what failed stays alone."""
-        if self.stack == 1 or self.attempts[job]:
+    def _join(self, job: Job) -> list[Job]:
+        """Adds jobs to be executed with this one, unless one has failed."""
+        if self.group is None or self.attempts[job]:
             return [job]
         others = self.queue.take_alike(
-            job, self.stack - 1, fits=lambda other: not self.attempts[other]
+            job, self.group, fits=lambda other: not self.attempts[other]
         )
         return [job, *others]
 

@@ -54,7 +54,7 @@ def measure(run: Run) -> Pace:
     from medzoo.training.execute import execute, load_data
     from medzoo.training.features import with_features
     from medzoo.training.prepare import prepare_model
-    from medzoo.training.resident import choose_trainer
+    from medzoo.training.session import choose_trainer
 
     data = with_features(run, load_data(run))
     num_evaluated = len(data.val) + len(data.test)

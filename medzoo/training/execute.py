@@ -16,10 +16,14 @@ from medzoo.training.mask_checks import predicts_masks
 from medzoo.training.multi_task import net_of
 from medzoo.training.probe import build_probe
 from medzoo.training.record import Record
-from medzoo.training.resident import choose_trainer
 from medzoo.training.run import Run
 from medzoo.training.scoring import Predictions, score_test, score_val
-from medzoo.training.session import Session, add_seconds, describe
+from medzoo.training.session import (
+    Session,
+    add_seconds,
+    choose_trainer,
+    describe,
+)
 from medzoo.training.weights import fetch_weights
 
 if TYPE_CHECKING:

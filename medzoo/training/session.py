@@ -1,6 +1,7 @@
 """A run between its data and its record: prepared, trained and scored."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,15 +13,51 @@ from medzoo.data.split import Dataset
 from medzoo.models.flops import count_flops
 from medzoo.training.features import Features, trunk_flops
 from medzoo.training.fit import Entry, State, Trainer
+from medzoo.training.looped_tensorflow import LoopedTrainer
 from medzoo.training.machine import list_versions, peak_memory_mb
 from medzoo.training.multi_task import net_of
 from medzoo.training.prepare import find_width, name_device, prepare_model
 from medzoo.training.record import Parameters, Record
+from medzoo.training.resident_jax import ResidentTrainer, fits_on_device
 from medzoo.training.run import Run
 from medzoo.training.scoring import Predictions, score_test, score_val
+from medzoo.wording import unknown
 
 if TYPE_CHECKING:
     import keras
+
+# Environment variable: `off` trains step by step, `on` insists on
+# `ResidentTrainer`. No result depends on it.
+SWITCH = "MEDZOO_RESIDENT"
+
+
+def choose_trainer(data: Dataset) -> type[Trainer]:
+    """Returns the fastest trainer for these data on this backend and device.
+
+    JAX on an accelerator keeps the images there, if train and val fit into half
+    of its memory and there are no masks; TensorFlow on a CPU does many steps
+    with one call.
+
+    Raises:
+        ValueError: If `MEDZOO_RESIDENT` is none of `auto`, `on` and `off`, or
+            is `on` without the JAX backend.
+    """
+    import keras
+
+    asked, backend = os.environ.get(SWITCH, "auto"), keras.backend.backend()
+    if asked not in ("auto", "on", "off"):
+        raise ValueError(unknown(SWITCH, asked, ("auto", "on", "off")))
+    if asked == "on" and backend != "jax":
+        raise ValueError(
+            f"{SWITCH}=on needs JAX. Expected KERAS_BACKEND=jax. Received: "
+            f"KERAS_BACKEND={backend}."
+        )
+    on_cpu = name_device() == "cpu"
+    if backend == "jax" and (asked == "on" or (asked == "auto" and not on_cpu)):
+        return ResidentTrainer if fits_on_device(data) else Trainer
+    if backend == "tensorflow" and asked == "auto" and on_cpu:
+        return LoopedTrainer
+    return Trainer
 
 
 class Session:

@@ -5,12 +5,9 @@ from on_jax import RUNS, SMALL, assert_alike, needs_jax
 
 from medzoo.training.execute import execute, load_data
 from medzoo.training.fit import Trainer
-from medzoo.training.resident import (
-    SWITCH,
-    ResidentTrainer,
-    choose_trainer,
-)
+from medzoo.training.resident_jax import ResidentTrainer
 from medzoo.training.run import Run
+from medzoo.training.session import SWITCH, choose_trainer
 
 
 @needs_jax

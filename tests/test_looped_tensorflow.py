@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from on_jax import OF_THE_WAY, RUNS, SMALL
 
-from medzoo.training import looped
+from medzoo.training import looped_tensorflow
 from medzoo.training.execute import execute, load_data
 from medzoo.training.fit import Trainer
-from medzoo.training.looped import LoopedTrainer
-from medzoo.training.resident import SWITCH, choose_trainer
+from medzoo.training.looped_tensorflow import LoopedTrainer
 from medzoo.training.run import Run
+from medzoo.training.session import SWITCH, choose_trainer
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",
@@ -89,7 +89,7 @@ def test_a_stretch_takes_a_fraction_of_a_second(monkeypatch):
     assert max(lengths) > 1
     assert sum(lengths) == 40
     lengths.clear()
-    monkeypatch.setattr(looped, "SECONDS", 0.0)
+    monkeypatch.setattr(looped_tensorflow, "SECONDS", 0.0)
     execute(run)
     assert lengths == [1] * 40
 
