@@ -16,10 +16,8 @@ def key(run):
 
 
 @pytest.fixture
-def pretended(tmp_path, monkeypatch):
-    pretended = Pretended(tmp_path, monkeypatch.setenv)
-    yield pretended
-    pretended.close()
+def pretended(tmp_path):
+    return Pretended(tmp_path)
 
 
 def test_a_queue_gives_what_is_alike_and_as_far():

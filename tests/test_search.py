@@ -1,6 +1,7 @@
 """Search: it resumes for every tuner, and hides nothing."""
 
 import itertools
+import json
 import math
 import statistics
 from collections import Counter

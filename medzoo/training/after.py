@@ -1,5 +1,6 @@
 """What may be done with a trained model before it is scored, and undone."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -7,7 +8,6 @@ import numpy as np
 from medzoo import scores
 from medzoo.data.mixed import MixedDataset, MixedImages
 from medzoo.data.split import Dataset
-from medzoo.training.baselines import Baseline
 from medzoo.training.choices import AFTER_TRAINING
 from medzoo.training.evaluate import predict_logits, to_probabilities
 from medzoo.training.fit import Trainer
@@ -25,15 +25,41 @@ Logits = dict[str, np.ndarray]
 Axes = tuple[int, ...] | tuple[tuple[int, ...], ...]
 
 
-def predict(
-    run: Run, trainer: Trainer | Baseline, data: Dataset
-) -> dict[str, Logits]:
+def predict(run: Run, trainer: Trainer, data: Dataset) -> dict[str, Logits]:
     """Predicts val and test with all options of a run, and without each.
 
     Args:
         run: Whose options are taken.
         trainer: Has trained; its model is left with the weights to keep.
         data: Only images, and the labels of val, are read.
+
+    Returns:
+        As `predict_variants`.
+    """
+
+    def predict_splits(variant: Run) -> Logits:
+        trainer.restore_best(average=bool(variant.ema))
+        flips = list_views(run) if variant.flip_test else ((),)
+        return {
+            split: predict_views(
+                trainer.model, getattr(data, split).images, flips
+            )
+            for split in ("val", "test")
+        }
+
+    return predict_variants(run, predict_splits, data)
+
+
+def predict_variants(
+    run: Run, predict_splits: Callable[[Run], Logits], data: Dataset
+) -> dict[str, Logits]:
+    """Predicts with all options of a run, and without each.
+
+    Args:
+        run: Whose options are taken.
+        predict_splits: Returns the logits of `val` and `test` of a run with
+            other options.
+        data: Only the labels of train and val are read.
 
     Returns:
         Logits of `val` and `test` by the option that is left out; `""` is the
@@ -47,15 +73,7 @@ def predict(
     }
     found: dict[str, Logits] = {}
     for name, variant in (*variants.items(), ("", run)):
-        trainer.restore_best(average=bool(variant.ema))
-        logits = {
-            split: predict_views(
-                trainer.model,
-                getattr(data, split).images,
-                list_views(run) if variant.flip_test else ((),),
-            )
-            for split in ("val", "test")
-        }
+        logits = predict_splits(variant)
         shift = choose_shift(variant, logits["val"], data)
         found[name] = {split: logits[split] + shift for split in logits}
     return found

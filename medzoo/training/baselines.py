@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from medzoo.data.split import Dataset, Split
-from medzoo.training.evaluate import predict_logits, to_probabilities
+from medzoo.training.evaluate import predict_in_batches, to_probabilities
 from medzoo.training.features import Features, trunk_flops
-from medzoo.training.prepare import class_counts, make_loss
+from medzoo.training.prepare import class_counts
 from medzoo.training.record import Parameters
 from medzoo.training.run import Run
-
-if TYPE_CHECKING:
-    import keras
 
 # Tried in this order; of equally good ones the first is taken.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -25,12 +22,11 @@ LEAST = 1e-12
 
 @dataclass(frozen=True)
 class Baseline:
-    """A fitted classifier in the place of a trained model and its trainer.
+    """A classifier of scikit-learn whose predictions are logits.
 
     Args:
         classifier: Of scikit-learn, on flat features.
         num_classes: Of the task; train may have fewer.
-        loss: The loss of the run, for its tables.
         chosen: What was chosen on val.
         spread: Votes that are spread over all classes, beside `votes` real
             ones, so that no probability is 0.
@@ -39,23 +35,18 @@ class Baseline:
 
     classifier: Any
     num_classes: int
-    loss: "keras.losses.Loss"
     chosen: dict[str, float]
     spread: float = 0.0
     votes: float = 1.0
 
-    @property
-    def model(self) -> "Baseline":
-        return self
-
-    def restore_best(self, *, average: bool = True) -> None:
-        """Does nothing: there are no other weights."""
-
-    def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
-        """Returns logarithms of probabilities, `(n, num_classes)`.
+    def predict_logits(self, images: Any) -> np.ndarray:
+        """Returns logarithms of probabilities, `float32`, `(n, num_classes)`.
 
         Those of several views of an image are averaged.
         """
+        return predict_in_batches(self._predict_batch, images)
+
+    def _predict_batch(self, images: np.ndarray) -> np.ndarray:
         rows = _flatten(images)
         found = np.zeros((len(rows), self.num_classes))
         classes = self.classifier.classes_
@@ -110,7 +101,7 @@ def fit_baseline(run: Run, data: Dataset) -> Baseline:
     weights = np.full(len(labels), 1 / num_views)
 
     def rank(baseline: Baseline) -> tuple[float, ...]:
-        logits = predict_logits(baseline, data.val.images)
+        logits = baseline.predict_logits(data.val.images)
         found = score(
             to_probabilities(logits), data.val.labels, data.num_classes
         )
@@ -130,7 +121,7 @@ def _candidates(run: Run, data: Dataset, num_images: int) -> Iterator[Baseline]:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    num_classes, loss = data.num_classes, make_loss(run, data)
+    num_classes = data.num_classes
     if run.model == "logistic_regression":
         weights = _class_weights(run, data)
         given = float(run.options["strength"])
@@ -139,14 +130,12 @@ def _candidates(run: Run, data: Dataset, num_images: int) -> Iterator[Baseline]:
                 C=strength, class_weight=weights, max_iter=2000
             )
             scaled = make_pipeline(StandardScaler(), classifier)
-            yield Baseline(scaled, num_classes, loss, {"C": strength})
+            yield Baseline(scaled, num_classes, {"C": strength})
     for k in NEIGHBOURS if run.model == "knn" else ():
         if k <= num_images:
             classifier = KNeighborsClassifier(k, metric="cosine")
             scaled = make_pipeline(StandardScaler(), classifier)
-            yield Baseline(
-                scaled, num_classes, loss, {"k": k}, spread=1.0, votes=k
-            )
+            yield Baseline(scaled, num_classes, {"k": k}, spread=1.0, votes=k)
 
 
 def _class_weights(run: Run, data: Dataset) -> dict[int, float] | None:

@@ -29,11 +29,18 @@ def predict_logits(
     Returns:
         `float32` logits, shape `(n, num_classes)`.
     """
+    return predict_in_batches(model.predict_on_batch, images, batch_size)
+
+
+def predict_in_batches(
+    predict: Callable[[Any], np.ndarray], images: Any, batch_size: int = 128
+) -> np.ndarray:
+    """Returns what a function predicts, as `predict_logits` for a model."""
     parts = []
     for start in range(0, len(images), batch_size):
         batch = fill_up(images[start : start + batch_size], batch_size)
         count = min(batch_size, len(images) - start)
-        parts.append(model.predict_on_batch(batch)[:count])
+        parts.append(predict(batch)[:count])
     return np.concatenate(parts).astype("float32", copy=False)
 
 

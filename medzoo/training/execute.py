@@ -9,6 +9,7 @@ from medzoo.data.masks import MaskedDataset
 from medzoo.data.mixed import MixedDataset
 from medzoo.data.split import Dataset
 from medzoo.models import get_entry
+from medzoo.training.after import predict_variants
 from medzoo.training.baselines import fit_baseline
 from medzoo.training.features import Features, attach_trunk, load_features
 from medzoo.training.fit import Entry, State
@@ -17,7 +18,7 @@ from medzoo.training.multi_task import net_of
 from medzoo.training.probe import build_probe
 from medzoo.training.record import Record
 from medzoo.training.run import Run
-from medzoo.training.scoring import Predictions, score_test, score_val
+from medzoo.training.scoring import Predictions, score_logits, score_test
 from medzoo.training.session import (
     Session,
     add_seconds,
@@ -131,7 +132,12 @@ def _execute_baseline(
     record.status = "done" if read_test else "trained"
     record.chosen = baseline.chosen
     record.flops = baseline.count_flops(data)
-    predictions = score_val(record, baseline, data)
+    logits = {
+        split: baseline.predict_logits(getattr(data, split).images)
+        for split in ("val", "test")
+    }
+    found = predict_variants(run, lambda variant: logits, data)
+    predictions = score_logits(record, found, data)
     if read_test:
         predictions = score_test(record, data, predictions)
     is_model = run.model == "logistic_regression" and isinstance(data, Features)

@@ -8,8 +8,7 @@ from medzoo.data.masks import MaskedDataset
 from medzoo.data.mixed import MixedDataset, MixedSplit
 from medzoo.data.split import Dataset, Split
 from medzoo.training import segmentation
-from medzoo.training.after import predict
-from medzoo.training.baselines import Baseline
+from medzoo.training.after import Logits, predict
 from medzoo.training.evaluate import evaluate, to_probabilities
 from medzoo.training.fit import Trainer
 from medzoo.training.multi_task import score_tasks
@@ -25,9 +24,7 @@ Predictions = dict[str, np.ndarray]
 _WAITING = "test_logits"
 
 
-def score_val(
-    record: Record, trainer: Trainer | Baseline, data: Dataset
-) -> Predictions:
+def score_val(record: Record, trainer: Trainer, data: Dataset) -> Predictions:
     """Predicts val and test, and scores val.
 
     Args:
@@ -42,9 +39,25 @@ def score_val(
     if isinstance(data, MaskedDataset):
         trainer.restore_best()
         return segmentation.score_val(record, trainer.model, data)
+    return score_logits(record, predict(record.run, trainer, data), data)
+
+
+def score_logits(
+    record: Record, found: dict[str, Logits], data: Dataset
+) -> Predictions:
+    """Scores val by the logits of all options of a run.
+
+    Args:
+        record: Its scores are filled in.
+        found: As `predict_variants` returns it.
+        data: The labels of test are not read.
+
+    Returns:
+        As `score_val`.
+    """
     predictions: Predictions = {}
     loss = make_loss(record.run, data)
-    for option, logits in predict(record.run, trainer, data).items():
+    for option, logits in found.items():
         predictions |= _score(
             record, "val", data.val, logits["val"], loss=loss, without=option
         )
