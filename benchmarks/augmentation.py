@@ -18,7 +18,7 @@ from statistics import median
 
 import numpy as np
 
-from medzoo.study.worker import set_threads
+from medzoo.execution.worker import set_threads
 
 SHAPE = (28, 28, 3)
 HEADER = "| preset | ms a step | over none |\n| :--- | ---: | ---: |\n"
@@ -52,9 +52,9 @@ def make_step(
     augmentation: str, width: int, batch_size: int
 ) -> Callable[[], object]:
     """Makes one training step of a model with a preset."""
-    from medzoo.losses import build_loss
-    from medzoo.models import build_model
-    from medzoo.training.prepare import name_device
+    from medzoo.losses.classification import build_loss
+    from medzoo.models.registry import build_model
+    from medzoo.training.build import name_device
 
     model = build_model(
         "skip_cnn",

@@ -25,10 +25,10 @@ from measures.times import (
     time_stack,
 )
 
-from medzoo.data.split import Dataset
+from medzoo.data.dataset import Dataset
+from medzoo.execution.worker import set_threads
 from medzoo.models.flops import count_flops
-from medzoo.study.worker import set_threads
-from medzoo.training.run import Run
+from medzoo.runs.run import Run
 
 NETS = (("skip_cnn", 32), ("mlp", 512))
 HEADER = (
@@ -50,7 +50,7 @@ def main() -> None:
             "KERAS_BACKEND=jax. Received: "
             f"KERAS_BACKEND={keras.backend.backend()}."
         )
-    from medzoo.training.prepare import name_device
+    from medzoo.training.build import name_device
 
     if name_device() == "cpu" and not options.tiny:
         raise SystemExit(
@@ -99,7 +99,7 @@ def word_task(
     run: Run, data: Dataset, times: dict[str, Times], most: float
 ) -> list[str]:
     """Writes the rows of one net on one task, with what each way gains."""
-    from medzoo.models import build_model
+    from medzoo.models.registry import build_model
 
     net = build_model(
         run.model, NUM_CLASSES, input_shape=SHAPE, width=run.width

@@ -18,14 +18,19 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from medzoo.study.contests import Contest, make_contests
-from medzoo.study.halving import HALVING, compare, steps_until
-from medzoo.study.job import Job
-from medzoo.study.local import LocalExecutor, default_workers
-from medzoo.study.runner import execute_jobs
+from medzoo.execution.job import Job
+from medzoo.execution.local import LocalExecutor, default_workers
+from medzoo.execution.runner import execute_jobs
+from medzoo.record import Record
 from medzoo.study.spec import Study, read_study
 from medzoo.study.store import Store
-from medzoo.training.record import Record
+from medzoo.study.tuning import (
+    HALVING,
+    Contest,
+    compare,
+    make_contests,
+    steps_until,
+)
 
 HERE = Path(__file__).parent
 HEADER = (

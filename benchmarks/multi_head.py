@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from medzoo.study.worker import set_threads
+from medzoo.execution.worker import set_threads
+from medzoo.runs.run import Run
 from medzoo.tasks import TASKS
-from medzoo.training.run import Run
 
 ONE = "one head (bloodmnist)"
 VARIANTS = {
@@ -74,9 +74,9 @@ def main() -> None:
 
 def prepare(run: Run) -> Callable[[], None]:
     """Returns what does one step of a run, traced already."""
+    from medzoo.training.build import prepare_model
     from medzoo.training.execute import load_data
     from medzoo.training.inputs import make_batches
-    from medzoo.training.prepare import prepare_model
 
     data = load_data(run)
     model = prepare_model(run, data)
@@ -96,8 +96,8 @@ def write_page(
     seconds: dict[str, list[float]], options: argparse.Namespace
 ) -> str:
     """Writes the table."""
+    from medzoo.training.build import name_device
     from medzoo.training.machine import list_versions
-    from medzoo.training.prepare import name_device
 
     rows = []
     for name, found in seconds.items():
@@ -124,8 +124,8 @@ def write_page(
 
 def word_cost(options: argparse.Namespace, fastest: float) -> str:
     """Writes what training on all official images takes, here and elsewhere."""
-    from medzoo.models import build_model
     from medzoo.models.flops import count_flops
+    from medzoo.models.registry import build_model
 
     images = sum(task.num_images["train"] for task in TASKS.values())
     net = build_model(

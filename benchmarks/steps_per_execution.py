@@ -26,9 +26,9 @@ from typing import Any
 import numpy as np
 from measures.cases import SHAPE, make_images
 
-from medzoo.data.split import Dataset
-from medzoo.study.worker import set_threads
-from medzoo.training.run import Run
+from medzoo.data.dataset import Dataset
+from medzoo.execution.worker import set_threads
+from medzoo.runs.run import Run
 
 # Networks, widths and images: as breastmnist has, with 4 or 5 steps between two
 # checks; and 64 steps, in which a convolution network takes too long to ask.
@@ -72,8 +72,8 @@ def measure(
     name: str, width: int, size: int, options: argparse.Namespace
 ) -> str:
     """Measures one network on one number of images; returns its row."""
-    from medzoo.training.fit import Trainer
     from medzoo.training.looped_tensorflow import LoopedTrainer
+    from medzoo.training.trainer import Trainer
 
     data = make_images(size, SHAPE)
     run = Run(
@@ -122,8 +122,8 @@ def build(run: Run, data: Dataset, *, in_graph: bool = False) -> Any:
     """
     import keras
 
+    from medzoo.training.build import build_network, find_width, make_loss
     from medzoo.training.optimizers import build_optimizer
-    from medzoo.training.prepare import build_network, find_width, make_loss
 
     keras.utils.set_random_seed(run.seed)
     model = build_network(run, data, find_width(run, data))
@@ -144,8 +144,8 @@ def make_schedule(run: Run, data: Dataset) -> Any:
     """Makes the learning rates of a run, as a schedule in the graph."""
     import keras
 
-    from medzoo.training.budget import count_steps
     from medzoo.training.optimizers import rates_at
+    from medzoo.training.trainer import count_steps
 
     num_steps = count_steps(run, len(data.train))
     table = [rates_at(run, step, num_steps)[0] for step in range(num_steps)]

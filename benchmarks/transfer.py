@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from statistics import fmean
 
-from medzoo.study.worker import set_threads
-from medzoo.training.run import Run
+from medzoo.execution.worker import set_threads
+from medzoo.runs.run import Run
 
 OUT = Path("results/benchmarks/transfer.md")
 HEADS = [
@@ -75,11 +75,11 @@ def train_plainly(task: str, epochs: int) -> list[float]:
     """Trains each model with `fit`, as Keras's guide to transfer does."""
     import keras
 
-    from medzoo.losses import build_loss
-    from medzoo.scores import macro_f1
-    from medzoo.training.evaluate import to_probabilities
+    from medzoo.losses.classification import build_loss
+    from medzoo.scores.probabilities import macro_f1
+    from medzoo.training.build import build_network
     from medzoo.training.execute import load_data
-    from medzoo.training.prepare import build_network
+    from medzoo.training.predict import to_probabilities
 
     found = []
     for run in make_runs(task, epochs):

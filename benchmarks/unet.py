@@ -25,12 +25,12 @@ import numpy as np
 import psutil
 from measures.cases import make_masked
 
-from medzoo.data import load
 from medzoo.data.batches import batch_indices, gather
-from medzoo.data.masks import MaskedDataset
+from medzoo.data.dataset import MaskedDataset
 from medzoo.data.shapes import SEGMENTS, make_shapes
-from medzoo.study.worker import set_threads
-from medzoo.training.run import Run
+from medzoo.data.sources import load
+from medzoo.execution.worker import set_threads
+from medzoo.runs.run import Run
 
 SIDE = 256
 WAYS = ("medzoo", "`fit`")
@@ -55,8 +55,8 @@ def measure_speed(options: argparse.Namespace) -> dict[str, list[float]]:
     set_threads(1)
     from alternatives.keras_unet import build_unet, compile_unet
 
-    from medzoo.training.fit import Trainer
-    from medzoo.training.prepare import prepare_model
+    from medzoo.training.build import prepare_model
+    from medzoo.training.trainer import Trainer
 
     data = make_masked(options.steps * options.batch_size, options.size)
     run = Run(
@@ -173,8 +173,8 @@ def write_page(
     options: argparse.Namespace,
 ) -> str:
     """Writes both tables."""
+    from medzoo.training.build import name_device
     from medzoo.training.machine import list_versions
-    from medzoo.training.prepare import name_device
 
     ours, plain = (speed[way] for way in WAYS)
     ratios = [a / b for a, b in zip(ours, plain, strict=True)]

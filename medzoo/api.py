@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo.study.candidates import Tried
-from medzoo.study.job import Job
+from medzoo.execution.job import Job
+from medzoo.record import Record
+from medzoo.search.candidates import Tried
 from medzoo.study.store import Store
-from medzoo.training.load import load_saved
-from medzoo.training.record import Record
-from medzoo.training.saved import MODEL, RECORD, Saved
+from medzoo.training.saved import MODEL, RECORD, Saved, load_saved
 
 if TYPE_CHECKING:
     from medzoo.conduct import StudyResult
@@ -42,8 +41,8 @@ def run(
         record = medzoo.run("breastmnist", model="mlp", dropout=0.3, seed=1)
         record.scores["test"]["macro_f1"]
     """
+    from medzoo.execution.one_thread import run_alone
     from medzoo.report.card import write_card
-    from medzoo.study.alone import run_alone
     from medzoo.study.run_file import read_run
     from medzoo.training.execute import require_data
 
@@ -102,8 +101,8 @@ def run_study(
     from rich.console import Console
 
     from medzoo.conduct import Conduct
+    from medzoo.execution.options import Means
     from medzoo.progress import ProgressBar
-    from medzoo.study.means import Means
     from medzoo.study.spec import read_study
 
     study = read_study(name).override(tasks=tasks, seeds=seeds, data=data)
@@ -131,9 +130,9 @@ def run_search(name: str | Path, *, workers: int = 1) -> list[Tried]:
     Returns:
         Its candidates in order.
     """
-    from medzoo.study.local import LocalExecutor
-    from medzoo.study.search import run_search
-    from medzoo.study.search_file import read_search
+    from medzoo.execution.local import LocalExecutor
+    from medzoo.search.search import run_search
+    from medzoo.search.search_file import read_search
 
     search = read_search(name)
     with LocalExecutor(workers) as executor:

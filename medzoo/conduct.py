@@ -7,22 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from medzoo.kept import keep_models
+from medzoo.execution.job import Job
+from medzoo.execution.options import Means
+from medzoo.execution.runner import Executor, execute_jobs
+from medzoo.kept_models import keep_models
+from medzoo.record import Record
 from medzoo.report.tables import to_csv
 from medzoo.report.trackers import Tracking
 from medzoo.report.write import Report, write_report
-from medzoo.study.contests import list_units, name_runs
+from medzoo.runs.run import Run
 from medzoo.study.expand import expand
-from medzoo.study.job import Job
-from medzoo.study.kept import find_folder, with_models
-from medzoo.study.means import Means
+from medzoo.study.kept_models import find_folder, with_models
 from medzoo.study.plan import Plan, make_plan
-from medzoo.study.runner import Executor, execute_jobs
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.study.tuning import next_jobs
-from medzoo.training.record import Record
-from medzoo.training.run import Run
+from medzoo.study.tuning import list_units, name_runs, next_jobs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -244,7 +243,7 @@ def require_data(study: Study, runs: list[Run]) -> None:
 
     fetch_weights(runs)
     if study.data == "medmnist":
-        from medzoo.data.files import require_files
+        from medzoo.data.official import require_files
 
         for size in sorted({run.size for run in runs}):
             asked = [run for run in runs if run.size == size]

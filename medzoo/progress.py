@@ -13,7 +13,7 @@ from rich.progress import (
 )
 
 from medzoo.conduct import Watch
-from medzoo.training.record import Record
+from medzoo.record import Record
 
 
 class ProgressBar(Watch):

@@ -138,7 +138,7 @@ def get_task(name: str) -> Task:
     if name == SHAPES.name:
         return SHAPES
     if name not in NAMES:
-        from medzoo.wording import unknown
+        from medzoo.messages import unknown
 
         raise ValueError(unknown("task", name, NAMES))
     return all_tasks()[name]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medzoo.study.worker import set_threads
+from medzoo.execution.worker import set_threads
 
 set_threads(1)
 

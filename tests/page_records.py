@@ -3,10 +3,10 @@
 import numpy as np
 from report_records import make_record, make_study
 
-from medzoo.report.by_trial import rank
-from medzoo.report.matrix import gather
-from medzoo.report.stats import summarise
-from medzoo.scores import per_class_f1, score
+from medzoo.report.results import gather
+from medzoo.report.study_tables import rank
+from medzoo.report.summary import summarise
+from medzoo.scores.probabilities import per_class_f1, score
 from medzoo.study.expand import expand
 from medzoo.study.store import Store
 from medzoo.study.trials import Trial

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.study.job import Job
-from medzoo.study.local import LocalExecutor
-from medzoo.study.runner import execute_jobs
+from medzoo.execution.job import Job
+from medzoo.execution.local import LocalExecutor
+from medzoo.execution.runner import execute_jobs
+from medzoo.record import Parameters, Record
+from medzoo.runs.run import Run
 from medzoo.study.store import Store
 from medzoo.tasks import get_task
-from medzoo.training.record import Parameters, Record
-from medzoo.training.run import Run
 
 NAMES = (
     "macro_f1", "balanced_accuracy", "accuracy", "auc", "loss", "cross_entropy",

@@ -21,7 +21,7 @@ def pretended(
 ) -> None:
     """Run a study as `study run` does, with sleep in place of training."""
     from medzoo.cli.screen import run_on_screen
-    from medzoo.study.means import Means
+    from medzoo.execution.options import Means
     from medzoo.study.shard import Shard
     from medzoo.study.spec import read_study
 

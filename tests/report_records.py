@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from medzoo.record import Parameters, Record
 from medzoo.study.expand import expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
-from medzoo.training.record import Parameters, Record
 
 TASKS = ("breastmnist", "retinamnist")
 # Macro F1 by trial, then by seed and task.

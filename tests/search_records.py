@@ -2,10 +2,10 @@
 
 import math
 
-from medzoo.study.job import Outcome
-from medzoo.study.search import run_search
-from medzoo.study.search_file import read_search
-from medzoo.training.record import Record
+from medzoo.execution.job import Outcome
+from medzoo.record import Record
+from medzoo.search.search import run_search
+from medzoo.search.search_file import read_search
 
 FILE = """\
 question = "Which tiny MLP is best?"

@@ -4,14 +4,13 @@ import keras
 import numpy as np
 import pytest
 
-from medzoo.data.split import Dataset, Split
-from medzoo.training.after import choose_shift, predict_views
-from medzoo.training.averaging import averaged
+from medzoo.data.dataset import Dataset, Split
+from medzoo.runs.run import Run
+from medzoo.runs.symmetries import list_flips
+from medzoo.training.adjust import choose_shift, predict_views
+from medzoo.training.build import prepare_model
 from medzoo.training.execute import complete, execute, load_data
-from medzoo.training.fit import Trainer
-from medzoo.training.policy import list_flips
-from medzoo.training.prepare import prepare_model
-from medzoo.training.run import Run
+from medzoo.training.trainer import Trainer, averaged
 
 SMALL = {
     "task": "breastmnist",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import medzoo
-from medzoo.data import load as load_data
+from medzoo.data.sources import load as load_data
 from medzoo.study.store import Store
 
 TINY = {
@@ -50,5 +50,5 @@ def test_views_of_a_run_are_averaged_by_its_model_as_well(tmp_path):
 def test_wrong_fields_are_named():
     with pytest.raises(ValueError, match="Did you mean `optimizer`"):
         medzoo.run("breastmnist", optimiser="adam")
-    with pytest.raises(AttributeError, match="no attribute 'runs'"):
-        medzoo.runs  # noqa: B018
+    with pytest.raises(AttributeError, match="no attribute 'trials'"):
+        medzoo.trials  # noqa: B018

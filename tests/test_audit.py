@@ -8,15 +8,14 @@ import pytest
 from own_images import make_folder
 
 from medzoo.cli import main
-from medzoo.data import load
 from medzoo.data.audit.audit import audit
 from medzoo.data.audit.leaks import drop_leaks, find_torn
+from medzoo.data.audit.near_duplicates import Vectors, find_twins
 from medzoo.data.audit.report import word_audit
-from medzoo.data.audit.twins import find_twins
-from medzoo.data.audit.vectors import Vectors
-from medzoo.data.split import Dataset, Split
+from medzoo.data.dataset import Dataset, Split
+from medzoo.data.sources import load
+from medzoo.runs.run import Run
 from medzoo.training.execute import execute
-from medzoo.training.run import Run
 
 
 def noise(count, seed=0, size=12):

@@ -7,13 +7,18 @@ import numpy as np
 import pytest
 from keras import ops
 
-from medzoo.models.augmentation import AUGMENTATIONS, Augmentation
-from medzoo.models.blocks import images_input
-from medzoo.models.tint import RandomCutout, RandomFocus, RandomTint
-from medzoo.models.warp import RandomWarp
+from medzoo.models.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    RandomCutout,
+    RandomFocus,
+    RandomTint,
+    RandomWarp,
+)
+from medzoo.models.layers import images_input
+from medzoo.runs.fields import AUGMENTATIONS as CHOICES
+from medzoo.runs.symmetries import SYMMETRIES, choose_preset
 from medzoo.tasks import NAMES
-from medzoo.training.choices import AUGMENTATIONS as CHOICES
-from medzoo.training.policy import SYMMETRIES, choose_preset
 
 PRESETS = [name for name in AUGMENTATIONS if name != "none"]
 

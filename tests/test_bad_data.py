@@ -10,7 +10,7 @@ from own_images import make_bomb, make_folder, make_image, make_truncated
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.own.load import load_own
+from medzoo.data.custom.load import load_own
 
 
 def load(data, **options):

@@ -9,7 +9,7 @@ from own_masks import SIDE, make_mask, make_masks, write_csv
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.own.load import read_own
+from medzoo.data.custom.load import read_own
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
-from medzoo.data.split import Split
-from medzoo.models import MODELS, build_model
+from medzoo.data.dataset import Split
+from medzoo.models.registry import MODELS, build_model
+from medzoo.runs.run import Run
 from medzoo.training.baselines import STRENGTHS, fit_baseline
 from medzoo.training.execute import complete, execute, load_data
 from medzoo.training.features import with_features
-from medzoo.training.run import Run
 
 BASELINES = [name for name, entry in MODELS.items() if entry.baseline]
 

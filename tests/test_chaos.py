@@ -13,7 +13,7 @@ import pytest
 from pretended import Pretended
 
 from medzoo.study.store import Store
-from medzoo.training.load import load_saved
+from medzoo.training.saved import load_saved
 
 pytestmark = pytest.mark.slow
 

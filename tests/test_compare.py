@@ -5,9 +5,13 @@ import pytest
 from numpy.testing import assert_allclose
 from scipy import stats
 
-from medzoo.report.compare import holm, probability_of_improvement
-from medzoo.report.ranks import friedman, normal_range
-from medzoo.report.sign_flips import sign_flip_test
+from medzoo.report.comparisons import (
+    friedman,
+    holm,
+    normal_range,
+    probability_of_improvement,
+    sign_flip_test,
+)
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (2, 5), (1, 9)])

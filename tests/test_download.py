@@ -4,7 +4,7 @@ import pytest
 from file_server import cut_after, serve
 
 from medzoo.data.download import download_task, download_tasks
-from medzoo.data.files import load_medmnist, require_files
+from medzoo.data.official import load_medmnist, require_files
 
 
 @pytest.fixture

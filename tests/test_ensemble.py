@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from report_records import SCORES, TASKS, make_record, make_study
 
-from medzoo import scores
 from medzoo.report.ensemble import average, make_ensembles, pick_members
-from medzoo.report.matrix import read_results
+from medzoo.report.results import read_results
+from medzoo.scores import probabilities as scores
 from medzoo.study.expand import expand
 from medzoo.study.store import Store
 

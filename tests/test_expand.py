@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from medzoo.runs.fields import ACTIVATIONS, LOSSES, OPTIMIZERS
+from medzoo.runs.sources import is_own
 from medzoo.study.document import Document
 from medzoo.study.expand import expand, is_shared
 from medzoo.study.source import Source
 from medzoo.study.spec import list_studies, read_study
 from medzoo.study.trials import make_trials
 from medzoo.tasks import NAMES
-from medzoo.training.choices import ACTIVATIONS, LOSSES, OPTIMIZERS
-from medzoo.training.sources import is_own
 
 STUDIES = list_studies()
 

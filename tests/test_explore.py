@@ -9,7 +9,7 @@ from own_images import CLASSES, make_folder
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.split import Dataset, Split
+from medzoo.data.dataset import Dataset, Split
 from medzoo.explore.page import make_page
 from medzoo.explore.statistics import look_at
 

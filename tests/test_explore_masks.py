@@ -8,11 +8,10 @@ from own_masks import SIDE, make_masks, write_csv
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.masks import MaskedDataset, MaskedSplit, make_shape_task
-from medzoo.explore.mask_page import find_mask_warnings, word_masks
-from medzoo.explore.masks import SAMPLES, look_at_masks
+from medzoo.data.dataset import MaskedDataset, MaskedSplit, make_shape_task
+from medzoo.explore.masks import find_mask_warnings, word_masks
 from medzoo.explore.page import make_page, word_summary
-from medzoo.explore.statistics import look_at
+from medzoo.explore.statistics import MASK_SAMPLES, look_at, look_at_masks
 from medzoo.explore.tiles import colour_of, outline
 
 BLACK = np.zeros((4, 4, 1), np.uint8)
@@ -60,7 +59,7 @@ def test_shares_and_areas_are_those_that_numpy_counts():
         assert found.areas == pytest.approx(areas[areas > 0])
     disc = look.segments[1]
     shown = (dataset.train.masks[disc.rows] == 1).mean(axis=(1, 2))
-    assert len(shown) == SAMPLES
+    assert len(shown) == MASK_SAMPLES
     assert (np.diff(shown) >= 0).all()
     assert (shown[0], shown[-1]) == (disc.areas.min(), disc.areas.max())
 

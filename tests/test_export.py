@@ -5,7 +5,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from medzoo.models import build_model
+from medzoo.models.registry import build_model
 from medzoo.training.export import PACKAGES, export
 from medzoo.training.saved import Saved
 

@@ -8,7 +8,8 @@ import pytest
 
 from medzoo.data.folders import cache_folder
 from medzoo.models.flops import count_flops
-from medzoo.training.evaluate import predict_logits
+from medzoo.runs.run import Run
+from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute, load_data
 from medzoo.training.features import (
     Features,
@@ -16,9 +17,8 @@ from medzoo.training.features import (
     is_cacheable,
     with_features,
 )
-from medzoo.training.fit import Trainer
-from medzoo.training.prepare import prepare_model
-from medzoo.training.run import Run
+from medzoo.training.predict import predict_logits
+from medzoo.training.trainer import Trainer
 
 
 @pytest.fixture(autouse=True)

@@ -4,9 +4,9 @@ from page_records import make_drawn, make_widths, report_on
 from report_records import make_record, make_records, make_study
 from sklearn import metrics
 
-from medzoo.report.bars import costs_of, describe_bars, make_bars
 from medzoo.report.confusion import count_confusions
 from medzoo.report.figures import make_figures
+from medzoo.report.figures.bars import costs_of, describe_bars, make_bars
 from medzoo.report.figures.costs import find_pareto_front
 from medzoo.report.figures.curves import over_seeds
 from medzoo.report.figures.style import pick_trials

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medzoo.data.checksums import trust_md5, verify_md5
-from medzoo.data.files import (
+from medzoo.data.official import (
     data_folder,
     find_missing,
     load_medmnist,
     read_npz,
     require_files,
+    trust_md5,
+    verify_md5,
 )
 from medzoo.tasks import get_task
 

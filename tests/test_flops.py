@@ -3,9 +3,9 @@
 import keras
 import pytest
 
-from medzoo.models import build_model
 from medzoo.models.flops import count_flops
-from medzoo.training.run import Run
+from medzoo.models.registry import build_model
+from medzoo.runs.run import Run
 
 
 def test_a_convolution_acts_at_every_place_of_its_output():

@@ -3,9 +3,9 @@
 import pytest
 from pretended import Pretended, make_runs
 
-from medzoo.study.job import Job
-from medzoo.study.order import Group, Queue
-from medzoo.training.run import Run
+from medzoo.execution.job import Job
+from medzoo.execution.runner import Group, Queue
+from medzoo.runs.run import Run
 
 FIRST = {"task": "breastmnist", "model": "mlp"}
 

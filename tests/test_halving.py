@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medzoo.study.halving import HALVING, compare, has_reached, steps_until
-from medzoo.training.record import Record
-from medzoo.training.run import Run
+from medzoo.record import Record
+from medzoo.runs.run import Run
+from medzoo.study.tuning import HALVING, compare, has_reached, steps_until
 
 LIMITED = {"data": "synthetic", "max_images": 80, "batch_size": 10}
 # Eight checks: one an epoch of eight steps.

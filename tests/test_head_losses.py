@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from medzoo.head_losses import FixedWeights, HeadsLoss
-from medzoo.losses import build_loss
-from medzoo.mask_losses import MaskLoss
-from medzoo.task_weighting import (
+from medzoo.losses.classification import build_loss
+from medzoo.losses.segmentation import MaskLoss
+from medzoo.losses.weighting import (
     DynamicWeightAverage,
+    FixedWeights,
+    HeadsLoss,
     TaskModel,
     Uncertainty,
 )

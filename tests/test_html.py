@@ -10,9 +10,8 @@ from browser import CHROMIUM, Browser
 from page_records import make_drawn, make_widths, report_on
 from report_records import make_record
 
-from medzoo.report.by_trial import make_summary
-from medzoo.report.html import make_html
-from medzoo.report.index import make_index
+from medzoo.report.html import make_html, make_index
+from medzoo.report.study_tables import make_summary
 from medzoo.study.expand import expand
 from medzoo.study.trials import Trial
 from medzoo.tasks import NAMES

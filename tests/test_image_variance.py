@@ -8,14 +8,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from report_records import find_run, make_record, make_records, make_study
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from medzoo.report.image_variance import (
+from medzoo.report.bootstrap import (
     NUM_REPLICATES,
     bootstrap_score,
     read_replicates,
     replicate_matrix,
 )
-from medzoo.report.matrix import gather
-from medzoo.scores import macro_f1
+from medzoo.report.results import gather
+from medzoo.scores.probabilities import macro_f1
 from medzoo.study.expand import expand
 from medzoo.study.store import Store
 

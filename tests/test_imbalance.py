@@ -8,22 +8,22 @@ import pytest
 from keras import ops
 from sklearn.utils.class_weight import compute_class_weight
 
-from medzoo.data.sampling import sampled_indices
-from medzoo.data.split import Split
-from medzoo.imbalance import (
+from medzoo.data.batches import sampled_indices
+from medzoo.data.dataset import Split
+from medzoo.losses.classification import (
     VARIANTS,
     build_imbalance_loss,
+    cross_entropy,
     effective_number,
     focal,
     inverse_frequency,
     logit_adjusted,
 )
-from medzoo.losses import cross_entropy
-from medzoo.training.choices import IMBALANCES
+from medzoo.runs.fields import IMBALANCES
+from medzoo.runs.run import Run
+from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute, load_data
-from medzoo.training.fit import Trainer
-from medzoo.training.prepare import prepare_model
-from medzoo.training.run import Run
+from medzoo.training.trainer import Trainer
 
 COUNTS = [50, 13, 6, 1]
 LABELS = np.repeat([0, 1, 2, 4], COUNTS).astype("int32")

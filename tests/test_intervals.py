@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from medzoo.report.image_variance import bootstrap_score
-from medzoo.report.intervals import (
+from medzoo.report.bootstrap import bootstrap_score
+from medzoo.report.statistics import (
     estimate,
     half_widths,
     harmonic_weights,
     shared_image_variance,
 )
-from medzoo.scores import harmonic_mean, macro_f1
+from medzoo.scores.probabilities import harmonic_mean, macro_f1
 
 
 def coverage(num_seeds, num_tasks, share, *, uneven=1.0):

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 
 from medzoo.cli.screen import run_on_screen
-from medzoo.data import load
-from medzoo.kept import explain_study, find_best
+from medzoo.data.sources import load
+from medzoo.execution.options import Means
+from medzoo.kept_models import explain_study, find_best
 from medzoo.report.figures.explained import read_explained
-from medzoo.report.matrix import read_results
+from medzoo.report.results import read_results
 from medzoo.report.write import write_report
-from medzoo.study.kept import find_folder
-from medzoo.study.means import Means
+from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import read_study
 from medzoo.study.store import Store
-from medzoo.training.load import load_saved, read_record
+from medzoo.training.saved import load_saved, read_record
 
 STUDY = """
 question = "Which is kept?"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from medzoo.study.leases import STALE_AFTER, UNWRITTEN_AFTER, Leases
+from medzoo.execution.leases import STALE_AFTER, UNWRITTEN_AFTER, Leases
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_an_unwritten_lease_is_soon_taken_over(leases, content):
 
 
 def test_a_sign_of_life_keeps_a_lease(leases, monkeypatch):
-    monkeypatch.setattr("medzoo.study.leases.HEARTBEAT", 0.0)
+    monkeypatch.setattr("medzoo.execution.leases.HEARTBEAT", 0.0)
     assert leases.claim("run")
     age(leases, 1000)
     leases.refresh()

@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 from on_jax import OF_THE_WAY, RUNS, SMALL
 
+from medzoo.runs.run import Run
 from medzoo.training import looped_tensorflow
-from medzoo.training.execute import execute, load_data
-from medzoo.training.fit import Trainer
+from medzoo.training.execute import SWITCH, choose_trainer, execute, load_data
 from medzoo.training.looped_tensorflow import LoopedTrainer
-from medzoo.training.run import Run
-from medzoo.training.session import SWITCH, choose_trainer
+from medzoo.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow",

@@ -9,14 +9,14 @@ import pytest
 from keras import ops
 from numpy.testing import assert_allclose
 
-from medzoo.losses import (
+from medzoo.losses.classification import (
     LOSSES,
     build_loss,
     cross_entropy,
     cross_entropy_and_soft_f1,
     soft_f1,
 )
-from medzoo.training import choices
+from medzoo.runs import fields as choices
 
 SHARES = (0.5, 0.3, 0.2)
 BY_HAND = np.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])

@@ -6,11 +6,10 @@ from own_images import make_image, spoil_unnoticed
 from own_masks import SIDE, make_mask, make_masks, write_csv
 from PIL import Image
 
-from medzoo.data.masks import MaskedDataset, count_pixels
-from medzoo.data.own.load import describe_rows, read_own
-from medzoo.data.own.mask_classes import read_values
-from medzoo.data.resplit import resplit
-from medzoo.data.subset import take_stratified
+from medzoo.data.custom.load import describe_rows, read_own
+from medzoo.data.custom.masks import read_values
+from medzoo.data.dataset import MaskedDataset, count_pixels
+from medzoo.data.splits import resplit, take_stratified
 
 SPLITS = ("train", "val", "test")
 

@@ -7,8 +7,8 @@ from keras import ops
 from numpy.testing import assert_allclose
 from test_losses import gradient
 
-from medzoo import losses
-from medzoo.mask_losses import (
+from medzoo.losses import classification as losses
+from medzoo.losses.segmentation import (
     MASK_LOSSES,
     MaskLoss,
     dice,
@@ -17,7 +17,7 @@ from medzoo.mask_losses import (
     pixel_cross_entropy,
     tversky,
 )
-from medzoo.training import choices
+from medzoo.runs import fields as choices
 
 every_loss = pytest.mark.parametrize("name", MASK_LOSSES)
 # One image of one row: labels 0, 0, 1.

@@ -7,16 +7,15 @@ import pandas as pd
 import pytest
 from report_records import make_record, make_study
 
-from medzoo.mask_scores import count, score_masks
-from medzoo.report.by_run import make_runs
-from medzoo.report.by_trial import list_scores
-from medzoo.report.image_variance import bootstrap_masks
-from medzoo.report.matrix import gather
+from medzoo.report.bootstrap import bootstrap_masks
+from medzoo.report.results import gather
+from medzoo.report.study_tables import list_scores, make_runs
 from medzoo.report.write import write_report
+from medzoo.scores.masks import count, score_masks
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
 from medzoo.study.store import Store
-from medzoo.training.segmentation import pick_examples
+from medzoo.training.objectives.masks import pick_examples
 
 SEGMENTS = ["background", "benign", "malignant"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from medzoo.mask_scores import (
+from medzoo.scores.masks import (
     count,
     dice_of_images,
     per_class_dice,

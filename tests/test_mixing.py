@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from medzoo.joint_losses import JointLoss
-from medzoo.losses import LOSSES, build_loss
+from medzoo.losses.classification import LOSSES, JointLoss, build_loss
+from medzoo.runs.run import Run
 from medzoo.training.execute import execute
-from medzoo.training.mixing import mix_batch
-from medzoo.training.run import Run
+from medzoo.training.inputs import mix_batch
 
 SMALL = {
     "task": "breastmnist",

@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from medzoo.joint_losses import JointLoss
-from medzoo.losses import build_loss
-from medzoo.models import MODELS, build_model
-from medzoo.training import choices
+from medzoo.losses.classification import JointLoss, build_loss
+from medzoo.models.registry import MODELS, build_model
+from medzoo.runs import fields as choices
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (33, 40, 3)]
 NETWORKS = [name for name, entry in MODELS.items() if not entry.baseline]

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from medzoo.training.choices import AUGMENTATIONS
-from medzoo.training.moving import move_batch
-from medzoo.training.run import Run
+from medzoo.runs.fields import AUGMENTATIONS
+from medzoo.runs.run import Run
+from medzoo.training.inputs import move_batch
 
 SIDE = 32
 MOVING = [name for name in AUGMENTATIONS if name != "none"]

@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from medzoo.data import load
 from medzoo.data.batches import batch_indices, mixed_batch_indices
 from medzoo.data.mixed import MixedImages
-from medzoo.scores import harmonic_mean, macro_f1
-from medzoo.study.contests import make_contests
+from medzoo.data.sources import load
+from medzoo.record import predictions_of
+from medzoo.runs.run import Run
+from medzoo.scores.probabilities import harmonic_mean, macro_f1
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
+from medzoo.study.tuning import make_contests
 from medzoo.tasks import NAMES, class_ranges
-from medzoo.training.after import choose_shift, list_views
-from medzoo.training.evaluate import average
+from medzoo.training.adjust import choose_shift, list_views
 from medzoo.training.execute import complete, execute
-from medzoo.training.record import predictions_of
-from medzoo.training.run import Run
+from medzoo.training.predict import average
 
 TWO = "retinamnist+breastmnist"
 SMALL = {
@@ -251,7 +251,7 @@ def test_test_labels_of_several_tasks_can_be_read_later(executed):
 
 
 def test_the_task_of_an_image_reaches_the_trunk():
-    from medzoo.models import build_model
+    from medzoo.models.registry import build_model
 
     model = build_model(
         "multi_head", (5, 2), input_shape=(28, 28, 3), width=4, film=True
@@ -274,9 +274,9 @@ def test_the_task_of_an_image_reaches_the_trunk():
 def test_a_net_answers_for_each_task_and_can_be_saved(film, tmp_path):
     import keras
 
-    from medzoo.models import build_model
-    from medzoo.training.evaluate import to_probabilities
-    from medzoo.training.multi_task import MultiTaskNet
+    from medzoo.models.registry import build_model
+    from medzoo.training.objectives.tasks import MultiTaskNet
+    from medzoo.training.predict import to_probabilities
 
     model = build_model(
         "multi_head", (5, 2), input_shape=(28, 28, 3), width=4, film=film

@@ -7,13 +7,13 @@ import pytest
 from own_images import CLASSES, make_folder, make_image, spoil_unnoticed
 from PIL import Image
 
-from medzoo.data.own.intensity import find_ranges, to_bytes
-from medzoo.data.own.load import read_own
-from medzoo.data.own.splits import draw_splits
+from medzoo.data.custom.decode import find_ranges, to_bytes
+from medzoo.data.custom.load import read_own
+from medzoo.data.custom.splits import draw_splits
+from medzoo.runs.run import Run
+from medzoo.runs.sources import with_fingerprint
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
-from medzoo.training.run import Run
-from medzoo.training.sources import with_fingerprint
 
 
 def load_own(data, size=8, **options):

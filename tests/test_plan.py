@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
+from medzoo.record import Record
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
 from medzoo.study.spec import read_study
 from medzoo.study.store import Store
-from medzoo.training.record import Record
 
 FILE = """
 question = "Which?"

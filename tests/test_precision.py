@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from medzoo.models.augmentation import Augmentation
+from medzoo.runs.run import Run
+from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute, load_data
 from medzoo.training.features import is_cacheable
-from medzoo.training.prepare import prepare_model
-from medzoo.training.run import Run
 
 SMALL = {
     "task": "breastmnist",

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from medzoo.models import MODELS, pretrained, transfer
-from medzoo.models.trunks import TRUNKS, find_weights
-from medzoo.training.run import Run
+from medzoo.models import pretrained, transfer
+from medzoo.models.backbones import TRUNKS, find_weights
+from medzoo.models.registry import MODELS
+from medzoo.runs.run import Run
 
 SHAPE = (28, 28, 3)
 LIGHT = ["mobilenet_v2", "mobilenet_v3_small"]

@@ -6,15 +6,12 @@ import subprocess
 import pytest
 from report_records import SCORES, TASKS, make_records, make_study
 
-from medzoo.report.formats import FORMATS
-from medzoo.report.intervals import Estimate
-from medzoo.report.latex import to_latex
-from medzoo.report.markdown import format_table
-from medzoo.report.matrix import gather
 from medzoo.report.published import read_published, set_beside
-from medzoo.report.stats import summarise
-from medzoo.report.tables import Table
-from medzoo.scores import harmonic_mean
+from medzoo.report.results import gather
+from medzoo.report.statistics import Estimate
+from medzoo.report.summary import summarise
+from medzoo.report.tables import FORMATS, Table, format_table, to_latex
+from medzoo.scores.probabilities import harmonic_mean
 from medzoo.study.expand import expand
 from medzoo.study.store import Store
 from medzoo.tasks import NAMES

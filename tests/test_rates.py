@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from medzoo.training.choices import OPTIMIZERS
+from medzoo.runs.fields import OPTIMIZERS
+from medzoo.runs.run import Run
+from medzoo.training.build import prepare_model
 from medzoo.training.execute import load_data
-from medzoo.training.fit import Trainer
-from medzoo.training.prepare import prepare_model
-from medzoo.training.run import Run
+from medzoo.training.trainer import Trainer
 
 OPTIONS = {
     "weights": "none",

@@ -6,9 +6,9 @@ import time
 import pytest
 from pretended import Pretended, make_runs
 
-from medzoo.study.job import Job
-from medzoo.study.ray_executor import RayExecutor
-from medzoo.study.runner import execute_jobs
+from medzoo.execution.job import Job
+from medzoo.execution.ray_executor import RayExecutor
+from medzoo.execution.runner import execute_jobs
 from medzoo.study.store import Store
 
 HAS_RAY = importlib.util.find_spec("ray") is not None

@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 from report_records import find_run, make_record, make_records, make_study
 
-from medzoo.report.aggregate import (
+from medzoo.report.results import gather
+from medzoo.report.standing import describe_standing
+from medzoo.report.statistics import (
     harmonic_mean_over_tasks,
     mean_over_tasks,
     over_seeds,
 )
-from medzoo.report.by_run import make_runs
-from medzoo.report.by_trial import make_per_task, make_summary, rank
-from medzoo.report.markdown import format_table
-from medzoo.report.matrix import gather
-from medzoo.report.standing import describe_standing
-from medzoo.report.stats import summarise
-from medzoo.report.tables import Table, to_csv
+from medzoo.report.study_tables import (
+    make_per_task,
+    make_runs,
+    make_summary,
+    rank,
+)
+from medzoo.report.summary import summarise
+from medzoo.report.tables import Table, format_table, to_csv
 from medzoo.study.expand import expand
 from medzoo.study.store import Store
 

@@ -19,7 +19,7 @@ from report_records import (
 from medzoo.report.figures.explained import path_explained, write_explained
 from medzoo.report.write import write_report
 from medzoo.study.expand import expand
-from medzoo.study.kept import find_folder
+from medzoo.study.kept_models import find_folder
 from medzoo.study.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"

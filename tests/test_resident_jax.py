@@ -3,11 +3,10 @@
 import pytest
 from on_jax import RUNS, SMALL, assert_alike, needs_jax
 
-from medzoo.training.execute import execute, load_data
-from medzoo.training.fit import Trainer
+from medzoo.runs.run import Run
+from medzoo.training.execute import SWITCH, choose_trainer, execute, load_data
 from medzoo.training.resident_jax import ResidentTrainer
-from medzoo.training.run import Run
-from medzoo.training.session import SWITCH, choose_trainer
+from medzoo.training.trainer import Trainer
 
 
 @needs_jax

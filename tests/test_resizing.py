@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from medzoo.cli import app
-from medzoo.data.own.pixels import read_pixels
+from medzoo.data.custom.pixels import read_pixels
 from medzoo.data.resizing import enlarge, shrink
 from medzoo.training.saved import Saved
 from medzoo.training.saved_masks import predict_image

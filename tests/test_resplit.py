@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from medzoo.data.resplit import NUM_FOLDS, resplit
-from medzoo.data.split import Dataset, Split
+from medzoo.data.dataset import Dataset, Split
+from medzoo.data.splits import NUM_FOLDS, resplit
+from medzoo.runs.run import Run
 from medzoo.training.execute import complete, execute
-from medzoo.training.run import Run
 
 
 def make_data(num_train=90, num_val=20):

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from medzoo.study.halving import HALVING
+from medzoo.record import Record
+from medzoo.runs.run import Run
 from medzoo.study.trials import run_values
+from medzoo.study.tuning import HALVING
+from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute, load_data
-from medzoo.training.fit import Trainer
-from medzoo.training.prepare import prepare_model
-from medzoo.training.record import Record
-from medzoo.training.run import Run
+from medzoo.training.trainer import Trainer
 
 LIMITED = {"data": "synthetic", "max_images": 80, "batch_size": 10}
 TIMES = {"seconds", "images_per_second", "peak_memory_mb", "started"}
@@ -110,10 +110,10 @@ def test_a_trainer_goes_on_in_another_process(tmp_path):
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from medzoo.study.worker import set_threads\n"
+        "from medzoo.execution.worker import set_threads\n"
         "set_threads(1)\n"
         "from medzoo.training.execute import execute\n"
-        "from medzoo.training.run import Run\n"
+        "from medzoo.runs.run import Run\n"
         "here = Path(sys.argv[1])\n"
         "run = Run.model_validate_json((here / 'run.json').read_text())\n"
         "record, _ = execute(run, state=dict(np.load(here / 'state.npz')))\n"

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from medzoo.training.choices import OPTIMIZERS
-from medzoo.training.run import Run
+from medzoo.runs.fields import OPTIMIZERS
+from medzoo.runs.run import Run
 
 
 def test_written_out_defaults_make_the_same_run():

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from medzoo.runs.run import Run
 from medzoo.study.expand import expand
 from medzoo.study.run_file import list_recipes, read_run
 from medzoo.study.spec import read_study
 from medzoo.tasks import NAMES
-from medzoo.training.run import Run
 
 TOML = 'task = "breastmnist"\nwidth = 8\n\ndropout = 0.1\n'
 

@@ -11,14 +11,13 @@ import psutil
 import pytest
 from pretended import Pretended, make_runs
 
-from medzoo.study.job import Job
-from medzoo.study.leases import Leases
-from medzoo.study.local import LocalExecutor, default_workers, list_gpus
-from medzoo.study.order import Queue
-from medzoo.study.runner import execute_jobs
+from medzoo.execution.job import Job
+from medzoo.execution.leases import Leases
+from medzoo.execution.local import LocalExecutor, default_workers, list_gpus
+from medzoo.execution.runner import Queue, execute_jobs
+from medzoo.runs.run import Run
 from medzoo.study.store import Store
-from medzoo.training.prepare import graph_key
-from medzoo.training.run import Run
+from medzoo.training.build import graph_key
 
 
 @pytest.fixture
@@ -87,7 +86,7 @@ def test_a_failed_run_is_tried_again_by_the_next_call(pretended):
 
 
 def test_workers_are_replaced_after_some_runs(pretended, monkeypatch):
-    monkeypatch.setattr("medzoo.study.local.RUNS_A_WORKER", 3)
+    monkeypatch.setattr("medzoo.execution.local.RUNS_A_WORKER", 3)
     pretended.execute(make_runs(7), workers=1)
     processes = pretended.processes()
     assert [processes.count(p) for p in dict.fromkeys(processes)] == [3, 3, 1]

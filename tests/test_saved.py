@@ -16,15 +16,15 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import medzoo as medzoo_package
-from medzoo import scores
 from medzoo.cli import app
 from medzoo.data.images import read_images
 from medzoo.report.card import make_card
+from medzoo.runs.run import Run
+from medzoo.scores import probabilities as scores
 from medzoo.study.store import Store
 from medzoo.training.execute import execute, load_data
 from medzoo.training.explain import occlude, pick_examples
-from medzoo.training.load import load_saved, load_task
-from medzoo.training.run import Run
+from medzoo.training.saved import load_saved, load_task
 from medzoo.training.standard_file import write_standard_file
 
 RUN = Run(

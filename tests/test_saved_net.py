@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 import medzoo
-from medzoo import scores
 from medzoo.cli import app
-from medzoo.training.load import load_task
+from medzoo.scores import probabilities as scores
+from medzoo.training.saved import load_task
 
 TASKS = ("breastmnist", "retinamnist")  # Grey and colour, 2 and 5 classes.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from medzoo import scores
+from medzoo.scores import probabilities as scores
 
 NUM_IMAGES = 60
 

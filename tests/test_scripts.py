@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
-from medzoo.study.job import Job
-from medzoo.study.local import LocalExecutor
+from medzoo.execution.job import Job
+from medzoo.execution.local import LocalExecutor
+from medzoo.execution.runner import execute_jobs
 from medzoo.study.run_file import read_run
-from medzoo.study.runner import execute_jobs
 from medzoo.study.store import Store
 
 STUDY = """

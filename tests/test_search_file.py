@@ -3,8 +3,8 @@
 import pytest
 from search_records import read
 
-from medzoo.study.proof import write_proof
-from medzoo.study.search_file import find_searches, read_search
+from medzoo.search.proof import write_proof
+from medzoo.search.search_file import find_searches, read_search
 from medzoo.study.spec import read_study
 
 WRONG = {

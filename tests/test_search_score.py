@@ -9,7 +9,7 @@ pytest.importorskip("keras_tuner")
 from search_records import Executed, pretend, read  # noqa: E402
 
 from medzoo.cli import main  # noqa: E402
-from medzoo.report.search_write import write_search  # noqa: E402
+from medzoo.report.search import write_search  # noqa: E402
 from medzoo.study.spec import read_study  # noqa: E402
 from medzoo.study.store import Store  # noqa: E402
 

@@ -11,15 +11,15 @@ from sklearn.metrics import f1_score
 from typer.testing import CliRunner
 
 from medzoo.cli import app
-from medzoo.data import load
-from medzoo.mask_scores import score_masks
+from medzoo.data.sources import load
 from medzoo.report.card import make_card
+from medzoo.runs.run import Run
+from medzoo.scores.masks import score_masks
 from medzoo.study.store import Store
-from medzoo.training.evaluate import rank_entry
 from medzoo.training.execute import complete, execute, load_data
-from medzoo.training.load import load_saved
-from medzoo.training.run import Run
-from medzoo.training.segmentation import pick_examples, score
+from medzoo.training.objectives.masks import pick_examples, score
+from medzoo.training.predict import rank_entry
+from medzoo.training.saved import load_saved
 
 SMALL = {
     "task": "shapes",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medzoo.data.shapes import SEGMENTS, make_shapes
-from medzoo.mask_scores import count, score_masks
+from medzoo.scores.masks import count, score_masks
 
 
 def digest(*arrays):

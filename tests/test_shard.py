@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
+from medzoo.record import Record
+from medzoo.runs.run import Run
 from medzoo.study.audits import find_leaks, keep_audit
-from medzoo.study.estimates import rough_seconds
+from medzoo.study.costs import rough_seconds
 from medzoo.study.expand import expand
 from medzoo.study.merge import merge_stores
 from medzoo.study.shard import Shard, take_shard
 from medzoo.study.spec import read_study
 from medzoo.study.store import Store
-from medzoo.training.record import Record
-from medzoo.training.run import Run
 
 RUN = Run(task="breastmnist")
 

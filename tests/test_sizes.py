@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 
-from medzoo.models import MODELS, build_model
+from medzoo.models.registry import MODELS, build_model
 from medzoo.models.sizes import count_trainable, solve_width
-from medzoo.study.contests import expand
+from medzoo.runs.run import Run
 from medzoo.study.spec import read_study
+from medzoo.study.tuning import expand
 from medzoo.training.execute import execute
-from medzoo.training.run import Run
 
 SHAPES = [(28, 28, 1), (28, 28, 3), (64, 64, 3)]
 NETWORKS = [name for name, entry in MODELS.items() if not entry.baseline]

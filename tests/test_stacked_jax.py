@@ -3,12 +3,12 @@
 import pytest
 from on_jax import SMALL, assert_alike, needs_jax
 
-from medzoo.study.job import Job
-from medzoo.study.means import Means
+from medzoo.execution.job import Job
+from medzoo.execution.options import Means
+from medzoo.execution.worker import run_all, run_one
+from medzoo.runs.run import Run
 from medzoo.study.store import Store
-from medzoo.study.worker import run_all, run_one
 from medzoo.training.execute import execute
-from medzoo.training.run import Run
 from medzoo.training.stacked_jax import LARGEST, execute_stack, stack_key
 
 FIRST = {"task": "breastmnist", "model": "mlp"}

@@ -7,10 +7,10 @@ import pytest
 from numpy.testing import assert_allclose
 from report_records import TASKS, make_records, make_study
 
-from medzoo.report.compare import TrialScores, compare
-from medzoo.report.matrix import gather
-from medzoo.report.stats import summarise, summarise_scores
-from medzoo.scores import harmonic_mean
+from medzoo.report.comparisons import TrialScores, compare
+from medzoo.report.results import gather
+from medzoo.report.summary import summarise, summarise_scores
+from medzoo.scores.probabilities import harmonic_mean
 from medzoo.study.expand import expand
 from medzoo.study.store import Store
 

@@ -13,9 +13,9 @@ import zipfile
 import numpy as np
 import pytest
 
+from medzoo.record import Record
+from medzoo.runs.run import Run
 from medzoo.study.store import Store
-from medzoo.training.record import Record
-from medzoo.training.run import Run
 
 RUN = Run(task="breastmnist")
 

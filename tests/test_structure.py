@@ -16,34 +16,44 @@ PACKAGE = Path(medzoo.__file__).parent
 ROOT = PACKAGE.parent
 # What each room may import from medzoo besides itself (DESIGN: layers).
 ROOMS = {
-    "wording": set(),
+    "messages": set(),
     "files": set(),
-    "tasks": {"wording"},
-    "scores": {"wording"},
-    "losses": {"wording"},
-    "joint_losses": {"losses", "wording"},
-    "task_losses": {"losses", "wording"},
-    "task_weighting": {"losses", "task_losses", "wording"},
-    "mask_losses": {"losses", "imbalance", "wording"},
-    "mask_scores": {"scores", "wording"},
-    "imbalance": {"losses", "wording"},
-    "data": {"tasks", "files", "wording"},
-    "models": {"wording"},
+    "tasks": {"messages"},
+    "scores": {"messages"},
+    "data": {"tasks", "files", "messages"},
+    "losses": {"messages"},
+    "models": {"messages"},
+    "runs": {"models", "data", "tasks", "messages"},
+    "record": {"models", "runs", "tasks"},
     "training": {
-        "tasks", "scores", "losses", "joint_losses", "task_losses",
-        "task_weighting", "imbalance", "data", "models", "wording",
-        "mask_losses", "mask_scores", "head_losses", "files",
+        "record", "runs", "models", "losses", "data", "scores", "tasks",
+        "messages", "files",
     },
-    "study": {"tasks", "models", "training", "files", "wording"},
-    "explore": {"tasks", "data", "report", "wording"},
-    "head_losses": {"losses", "mask_losses", "task_weighting", "wording"},
-    "kept": {"report", "study", "training"},
-    "conduct": {"data", "kept", "report", "study", "training"},
-    "progress": {"conduct", "training"},
+    "execution": {
+        "training", "record", "runs", "models", "files", "messages", "study",
+    },
+    "study": {
+        "execution", "training", "record", "runs", "models", "tasks", "files",
+        "messages",
+    },
+    "search": {
+        "study", "execution", "training", "record", "runs", "models", "data",
+        "tasks", "files", "messages", "scores",
+    },
     "report": {
-        "tasks", "scores", "mask_scores", "training", "study", "files",
-        "wording",
+        "search", "study", "execution", "record", "runs", "models", "data",
+        "scores", "tasks", "files", "messages", "training",
     },
+    "explore": {"report", "data", "tasks", "messages"},
+    "kept_models": {
+        "report", "study", "execution", "training", "record", "runs", "files",
+        "data", "models", "messages",
+    },
+    "conduct": {
+        "kept_models", "report", "study", "execution", "training", "record",
+        "runs", "data", "files", "messages",
+    },
+    "progress": {"conduct", "record", "study", "report", "execution"},
 }  # fmt: skip
 # Backends, and what costs as much to import.
 HEAVY = ("keras", "tensorflow", "jax", "torch")

@@ -8,7 +8,8 @@ import pytest
 from report_records import make_record, make_study
 from sklearn.metrics import f1_score
 
-from medzoo.report.matrix import gather
+from medzoo.record import Record
+from medzoo.report.results import gather
 from medzoo.report.submission import (
     choose_on_val,
     collect_labels,
@@ -17,10 +18,9 @@ from medzoo.report.submission import (
     score_submission,
     write_submission,
 )
+from medzoo.runs.run import Run
 from medzoo.study.expand import expand
 from medzoo.study.store import Store
-from medzoo.training.record import Record
-from medzoo.training.run import Run
 
 COUNTS = {"breastmnist": 4, "retinamnist": 3}
 LABELS = {

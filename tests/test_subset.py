@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medzoo.data.split import Split
-from medzoo.data.subset import apportion, take_stratified
+from medzoo.data.dataset import Split
+from medzoo.data.splits import apportion, take_stratified
 
 LABELS = st.lists(st.integers(-1, 5), min_size=1, max_size=80)
 MAX_IMAGES = st.integers(1, 90)

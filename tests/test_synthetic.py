@@ -65,7 +65,7 @@ def nearest_classes(first, second):
 def model_score(name, dataset, *, width, epochs):
     import keras
 
-    from medzoo.models import build_model
+    from medzoo.models.registry import build_model
 
     keras.utils.set_random_seed(0)
     model = build_model(

@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 from numpy.testing import assert_allclose
 
-from medzoo.losses import LOSSES, build_loss
-from medzoo.task_losses import TaskLoss
+from medzoo.losses.classification import LOSSES, build_loss
+from medzoo.losses.multitask import TaskLoss
 
 HEADS = (3, 2, 4)
 SHARES = (0.5, 0.3, 0.2, 0.7, 0.3, 0.1, 0.2, 0.3, 0.4)
@@ -180,7 +180,7 @@ def test_huge_logits_stay_finite(name, output):
 
 def test_the_weakest_task_has_the_steepest_share_of_the_harmonic_mean():
     # d HM / d F_t = HM ** 2 / (T F_t ** 2), by hand.
-    from medzoo.task_losses import harmonic_mean
+    from medzoo.losses.multitask import harmonic_mean
 
     f1 = np.array([0.5, 0.25], "float32")
     slope = gradient(lambda x: harmonic_mean(x, np.ones(2, "float32")), f1)

@@ -8,8 +8,8 @@ import pytest
 from keras import ops
 from numpy.testing import assert_allclose
 
-from medzoo.task_losses import TaskLoss
-from medzoo.task_weighting import (
+from medzoo.losses.multitask import TaskLoss
+from medzoo.losses.weighting import (
     DynamicWeightAverage,
     SmoothedHarmonicMean,
     TaskModel,
@@ -17,8 +17,8 @@ from medzoo.task_weighting import (
     balance_norms,
     project_conflicts,
 )
+from medzoo.runs.run import Run
 from medzoo.training.execute import execute
-from medzoo.training.run import Run
 
 on_tensorflow = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="takes its gradients"

@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 from numpy.testing import assert_allclose
 
-from medzoo.models import build_model
-from medzoo.training.tiles import predict_by_tiles
+from medzoo.models.registry import build_model
+from medzoo.training.saved_masks import predict_by_tiles
 
 
 def make_image(height, width, channels=1, seed=0):

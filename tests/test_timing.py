@@ -2,10 +2,10 @@
 
 import pytest
 
+from medzoo.runs.run import Run
+from medzoo.study.costs import MeasuredPace, kind_of, measure, word_costs
 from medzoo.study.expand import Planned
-from medzoo.study.timing import Pace, kind_of, measure, word_costs
 from medzoo.study.trials import Trial
-from medzoo.training.run import Run
 
 SMALL = {
     "task": "breastmnist",
@@ -24,14 +24,14 @@ def test_seeds_and_learning_rates_are_of_one_kind_and_sizes_are_not():
 
 
 def test_a_run_costs_its_steps_its_checks_and_its_end():
-    pace = Pace(
+    pace = MeasuredPace(
         start=9.0, step=0.5, check=2.0, evaluate=3.0, num_images=96, megabytes=1
     )
     assert pace.seconds(Run(**SMALL, epochs=2)) == 6 * 0.5 + 2 * 2 + 3
 
 
 def test_the_table_adds_up_and_pays_for_each_kind_once_a_worker():
-    pace = Pace(
+    pace = MeasuredPace(
         start=10, step=1, check=1, evaluate=0, num_images=96, megabytes=2
     )
     runs = [Run(**SMALL, epochs=1, seed=seed) for seed in (0, 1)]

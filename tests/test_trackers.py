@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from report_records import SCORES, make_record, make_records, make_study
 
-from medzoo.report.matrix import read_results
+from medzoo.report.results import read_results
 from medzoo.report.trackers import TRACKERS, Tracking
 from medzoo.study.expand import expand
 from medzoo.study.store import Store

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import pytest
 
+from medzoo.runs.run import Run
 from medzoo.study.store import Store
 from medzoo.training.execute import execute
-from medzoo.training.run import Run
 
 FILE = """
 task = "breastmnist"
@@ -59,8 +59,8 @@ def test_a_run_is_trained_once_and_its_scores_are_one_object(place):
     expected, predictions = execute(run)
     assert found["scores"] == expected.scores
     model = keras.saving.load_model(place / "kept" / "model.keras")
-    from medzoo.training.evaluate import predict_logits, to_probabilities
     from medzoo.training.execute import load_data
+    from medzoo.training.predict import predict_logits, to_probabilities
 
     logits = predict_logits(model, load_data(run).test.images)
     np.testing.assert_allclose(

@@ -9,19 +9,18 @@ import numpy as np
 import pytest
 
 from medzoo.data.batches import batch_indices
-from medzoo.data.split import Dataset, Split
-from medzoo.losses import build_loss
-from medzoo.models import build_model
-from medzoo.scores import macro_f1
+from medzoo.data.dataset import Dataset, Split
+from medzoo.losses.classification import build_loss
+from medzoo.models.registry import build_model
+from medzoo.runs.fields import OPTIMIZERS
+from medzoo.runs.run import Run
+from medzoo.scores.probabilities import macro_f1
 from medzoo.training import execute as execution
-from medzoo.training.budget import check_steps, count_steps
-from medzoo.training.choices import OPTIMIZERS
-from medzoo.training.evaluate import predict_logits, to_probabilities
+from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute
-from medzoo.training.fit import Trainer
 from medzoo.training.optimizers import build_optimizer, learning_rate_at
-from medzoo.training.prepare import prepare_model
-from medzoo.training.run import Run
+from medzoo.training.predict import predict_logits, to_probabilities
+from medzoo.training.trainer import Trainer, check_steps, count_steps
 
 SMALL = {
     "task": "breastmnist",
@@ -254,9 +253,9 @@ def test_probabilities_are_a_distribution_even_for_extreme_logits(output):
 def test_the_first_run_of_a_process_gives_the_same_bits_as_a_later_one():
     """Importing the backend draws random numbers; it must not shift a seed."""
     code = (
-        "from medzoo.study.worker import set_threads; set_threads(1)\n"
+        "from medzoo.execution.worker import set_threads; set_threads(1)\n"
         "from medzoo.training.execute import execute\n"
-        "from medzoo.training.run import Run\n"
+        "from medzoo.runs.run import Run\n"
         f"print(execute(Run(**{SMALL!r}))[0].history)"
     )
     done = subprocess.run(

@@ -16,8 +16,8 @@ from file_server import (
     wait_for,
 )
 
-from medzoo.data import transfer
-from medzoo.data.transfer import Patience
+from medzoo.data import download as transfer
+from medzoo.data.download import Patience
 
 BODY = np.random.default_rng(0).bytes(100_000)
 MD5 = hashlib.md5(BODY).hexdigest()

@@ -6,16 +6,26 @@ import re
 import pytest
 from tuned_records import CHOICES, FILE, carry_out, read
 
-from medzoo.report.by_run import make_runs
-from medzoo.report.by_trial import make_per_task, make_summary, rank
-from medzoo.report.matrix import read_results
 from medzoo.report.pages import describe_gaps, list_facts
-from medzoo.report.stats import summarise
-from medzoo.study.contests import list_units, make_contests, plan_all
+from medzoo.report.results import read_results
+from medzoo.report.study_tables import (
+    make_per_task,
+    make_runs,
+    make_summary,
+    rank,
+)
+from medzoo.report.summary import summarise
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
 from medzoo.study.store import Store
-from medzoo.study.tuning import choose, next_jobs, plan_runs
+from medzoo.study.tuning import (
+    choose,
+    list_units,
+    make_contests,
+    next_jobs,
+    plan_all,
+    plan_runs,
+)
 
 
 @pytest.fixture

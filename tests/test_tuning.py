@@ -13,10 +13,9 @@ from tuned_records import (
     work,
 )
 
-from medzoo.study.contests import make_contests
 from medzoo.study.plan import make_plan
 from medzoo.study.store import Store
-from medzoo.study.tuning import choose, next_jobs, plan_runs
+from medzoo.study.tuning import choose, make_contests, next_jobs, plan_runs
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 from keras import ops
 from numpy.testing import assert_allclose, assert_array_equal
 
-from medzoo.models import MODELS, build_model
 from medzoo.models.augmentation import AUGMENTATIONS, PixelAugmentation
+from medzoo.models.registry import MODELS, build_model
 from medzoo.models.sizes import count_trainable
 
 ORIGINAL = {"input_shape": (256, 256, 3), "width": 64}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from medzoo.report.compare import Difference
-from medzoo.report.intervals import Estimate
-from medzoo.report.stats import TrialStatistics
+from medzoo.report.comparisons import Difference
+from medzoo.report.statistics import Estimate
+from medzoo.report.summary import TrialStatistics
 from medzoo.report.verdict import tied_with_best, write_verdict
 
 

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from medzoo.data.split import Dataset, Split
-from medzoo.models import build_model
+from medzoo.data.dataset import Dataset, Split
+from medzoo.models.registry import build_model
 from medzoo.models.transfer import build_features
+from medzoo.runs.run import Run
+from medzoo.runs.symmetries import choose_options
 from medzoo.training.baselines import fit_baseline
-from medzoo.training.evaluate import predict_logits, to_probabilities
 from medzoo.training.execute import execute, load_data
 from medzoo.training.features import with_features
-from medzoo.training.policy import choose_options
-from medzoo.training.run import Run
+from medzoo.training.predict import predict_logits, to_probabilities
 
 RUN = {
     "data": "synthetic",

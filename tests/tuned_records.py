@@ -2,9 +2,9 @@
 
 import dataclasses
 
+from medzoo.record import Record
 from medzoo.study.spec import read_study
 from medzoo.study.tuning import next_jobs
-from medzoo.training.record import Record
 
 FILE = """\
 question = "Which optimizer, each at its own learning rate?"

@@ -17,13 +17,13 @@ import keras_tuner
 import numpy as np
 from sklearn.metrics import f1_score
 
-from medzoo.data import load
 from medzoo.data.batches import batch_indices
-from medzoo.data.split import Dataset, Split
-from medzoo.models import build_model
-from medzoo.training.fit import Trainer
-from medzoo.training.prepare import prepare_model
-from medzoo.training.run import Run
+from medzoo.data.dataset import Dataset, Split
+from medzoo.data.sources import load
+from medzoo.models.registry import build_model
+from medzoo.runs.run import Run
+from medzoo.training.build import prepare_model
+from medzoo.training.trainer import Trainer
 
 LEARNING_RATES = (1e-4, 1e-3, 1e-2)
 OPTIMIZERS = {

@@ -5,11 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from medzoo.data.masks import MaskedDataset, MaskedSplit
+from medzoo.data.dataset import Dataset, MaskedDataset, MaskedSplit, Split
 from medzoo.data.shapes import SEGMENTS, make_shapes
-from medzoo.data.split import Dataset, Split
+from medzoo.runs.run import Run
 from medzoo.tasks import SHAPES
-from medzoo.training.run import Run
 
 SHAPE, NUM_CLASSES = (28, 28, 3), 9
 
@@ -90,8 +89,8 @@ def make_images(
 
 def make_trainer(case: Case, data: Dataset) -> Any:
     """Makes what trains a run without an end, as a study would."""
-    from medzoo.training.prepare import prepare_model
-    from medzoo.training.session import choose_trainer
+    from medzoo.training.build import prepare_model
+    from medzoo.training.execute import choose_trainer
 
     masked = case.model == "unet"
     run = Run(

@@ -7,7 +7,7 @@ from typing import Any
 from measures.cases import NUM_CLASSES, Case, make_data, make_turn
 from measures.turns import take_turns, timed
 
-from medzoo.data.split import Dataset
+from medzoo.data.dataset import Dataset
 
 
 def measure_torch(case: Case, *, turns: int, seconds: float) -> dict[str, Any]:

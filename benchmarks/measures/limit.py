@@ -16,8 +16,8 @@ def measure_limit(turns: int) -> dict[str, Any]:
     """
     from keras import ops, random
 
+    from medzoo.training.build import name_device
     from medzoo.training.machine import list_versions
-    from medzoo.training.prepare import name_device
 
     device = name_device()
     side, channels = (2048, 64) if device == "cpu" else (8192, 256)

@@ -9,8 +9,7 @@ import numpy as np
 from measures.cases import NUM_CLASSES, Case, make_data, make_trainer, make_turn
 from measures.turns import take_turns, timed
 
-from medzoo.data.masks import MaskedDataset
-from medzoo.data.split import Dataset
+from medzoo.data.dataset import Dataset, MaskedDataset
 
 
 def measure_net(case: Case, *, turns: int, seconds: float) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def measure_net(case: Case, *, turns: int, seconds: float) -> dict[str, Any]:
     started = time.perf_counter()
     from medzoo.models.flops import count_flops
     from medzoo.training.machine import peak_memory_mb
-    from medzoo.training.multi_task import net_of
+    from medzoo.training.objectives.tasks import net_of
 
     trainer = make_trainer(case, make_data(case, 4 * case.batch_size))
     built = time.perf_counter() - started
@@ -51,7 +50,7 @@ def list_ways(
     """Yields what goes over all images once and returns its seconds."""
     import keras
 
-    from medzoo.training.evaluate import predict_logits
+    from medzoo.training.predict import predict_logits
 
     images = data.train.images
     trainer = make_trainer(case, data)
@@ -87,7 +86,7 @@ def build_plain(case: Case, data: Dataset) -> Any:
     """Builds and compiles the same layers without medzoo's training."""
     import keras
 
-    from medzoo.models import build_model
+    from medzoo.models.registry import build_model
 
     # Keras's own choice, XLA, is slower on a CPU.
     options = {"jit_compile": False} if _on_a_cpu() else {}
@@ -115,6 +114,6 @@ def build_plain(case: Case, data: Dataset) -> Any:
 
 
 def _on_a_cpu() -> bool:
-    from medzoo.training.prepare import name_device
+    from medzoo.training.build import name_device
 
     return name_device() == "cpu"

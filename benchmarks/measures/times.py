@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from measures.cases import NUM_CLASSES, SHAPE
 
-from medzoo.data.split import Dataset
-from medzoo.training.run import Run
+from medzoo.data.dataset import Dataset
+from medzoo.runs.run import Run
 
 
 class Times(NamedTuple):
@@ -40,7 +40,7 @@ def time_fit(run: Run, data: Dataset) -> Times:
     """Times a run as people write it with Keras alone."""
     import keras
 
-    from medzoo.models import build_model
+    from medzoo.models.registry import build_model
 
     class Clock(keras.callbacks.Callback):
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -70,8 +70,8 @@ def time_fit(run: Run, data: Dataset) -> Times:
 
 def time_resident(run: Run, data: Dataset) -> Times:
     """Times a run that is resident on the device."""
+    from medzoo.training.execute import Session
     from medzoo.training.resident_jax import ResidentTrainer
-    from medzoo.training.session import Session
 
     marks = [time.perf_counter()]
     session = Session(run, data, trainer=ResidentTrainer)

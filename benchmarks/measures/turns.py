@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 
-from medzoo.data.split import Dataset
+from medzoo.data.dataset import Dataset
 
 
 def take_turns(

@@ -6,11 +6,8 @@ from typing import Annotated
 
 import typer
 
-from medzoo.cli.ensemble import ensemble
-from medzoo.cli.evaluate import evaluate
-from medzoo.cli.export import export
 from medzoo.cli.look import audit, explore
-from medzoo.cli.model import card, explain, predict
+from medzoo.cli.models import card, ensemble, evaluate, explain, export, predict
 from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
 from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app
@@ -35,7 +32,7 @@ for command in (
 @app.command()
 def tasks() -> None:
     """List the 11 tasks, and the files of each that are on disk."""
-    from medzoo.data.files import data_folder
+    from medzoo.data.official import data_folder
     from medzoo.tasks import SIZES, all_tasks
 
     folder = data_folder()
@@ -63,7 +60,7 @@ def tasks() -> None:
 @app.command()
 def models() -> None:
     """List the zoo."""
-    from medzoo.models import MODELS
+    from medzoo.models.registry import MODELS
 
     print(f"{'model':<20}{'width':>6}{'parameters':>12}  about")
     for name, entry in MODELS.items():
@@ -96,10 +93,10 @@ def compare(
     format: Format = "md",
 ) -> None:
     """Set the best trial of a study beside published figures, by task."""
-    from medzoo.report.formats import FORMATS
-    from medzoo.report.matrix import read_results
     from medzoo.report.published import set_beside
-    from medzoo.report.stats import summarise
+    from medzoo.report.results import read_results
+    from medzoo.report.summary import summarise
+    from medzoo.report.tables import FORMATS
     from medzoo.study.store import Store
 
     study = read(name, tasks, "medmnist", seeds)

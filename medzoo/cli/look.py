@@ -9,7 +9,7 @@ import typer
 from medzoo.cli.scope import SkipBad, data_flags
 
 if TYPE_CHECKING:
-    from medzoo.data import Dataset
+    from medzoo.data.sources import Dataset
 
 What = Annotated[
     str,
@@ -45,9 +45,9 @@ def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
         FileNotFoundError: If nothing is there.
         ValueError: If the data cannot be used.
     """
-    from medzoo.data import load
-    from medzoo.data.own.load import describe_rows, load_own
-    from medzoo.data.own.options import make_canonical
+    from medzoo.data.custom.load import describe_rows, load_own
+    from medzoo.data.custom.options import make_canonical
+    from medzoo.data.sources import load
     from medzoo.tasks import NAMES, SHAPES
 
     if what.endswith(".toml"):
@@ -55,7 +55,7 @@ def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
     if what == SHAPES.name:
         return Looked(load(what, "synthetic", size=size or 28), [])
     if what in NAMES:
-        from medzoo.data.files import require_files
+        from medzoo.data.official import require_files
 
         require_files([what], size or 28)
         return Looked(load(what, size=size or 28), [])
@@ -69,9 +69,9 @@ def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
 
 def _find(what: str) -> tuple[str, str]:
     """Returns the address of own data and the name of their task."""
-    from medzoo.data.own.address import find_address
+    from medzoo.data.custom.address import find_address
+    from medzoo.messages import unknown
     from medzoo.tasks import NAMES
-    from medzoo.wording import unknown
 
     try:
         address = find_address(what)
@@ -86,10 +86,10 @@ def _look_at_study(
     path: str, size: int | None, options: Mapping[str, Any]
 ) -> Looked:
     """Loads the data of a study, the way that it does."""
-    from medzoo.data import load
-    from medzoo.data.own.address import is_own
-    from medzoo.data.own.load import describe_rows
-    from medzoo.data.own.options import make_canonical
+    from medzoo.data.custom.address import is_own
+    from medzoo.data.custom.load import describe_rows
+    from medzoo.data.custom.options import make_canonical
+    from medzoo.data.sources import load
     from medzoo.study.spec import read_study
 
     study = read_study(path)

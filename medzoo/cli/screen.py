@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from medzoo.conduct import Conduct, StudyResult
+from medzoo.execution.options import Means
 from medzoo.progress import ProgressBar
-from medzoo.study.means import Means
+from medzoo.record import Record
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.tasks import word_tasks
-from medzoo.training.record import Record
 
 if TYPE_CHECKING:
-    from medzoo.training.evaluate import Scores
+    from medzoo.training.predict import Scores
 
 
 def run_on_screen(

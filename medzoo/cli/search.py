@@ -15,14 +15,14 @@ from medzoo.cli.scope import (
     RunTimeout,
     Workers,
 )
-from medzoo.wording import word_score
+from medzoo.messages import word_score
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from medzoo.study.candidates import Tried
-    from medzoo.study.means import Means
-    from medzoo.study.search_file import Search
+    from medzoo.execution.options import Means
+    from medzoo.search.candidates import Tried
+    from medzoo.search.search_file import Search
     from medzoo.study.store import Store
 
 search_app = typer.Typer(
@@ -34,7 +34,7 @@ search_app = typer.Typer(
 @search_app.command("list")
 def list_command() -> None:
     """List the searches."""
-    from medzoo.study.search_file import find_searches, read_search
+    from medzoo.search.search_file import find_searches, read_search
 
     for name, path in find_searches().items():
         try:
@@ -59,9 +59,9 @@ def run(
     """Go on with a search, and write what it has found so far."""
     from rich.console import Console
 
-    from medzoo.report.search_write import write_search
-    from medzoo.study.means import Means
-    from medzoo.study.search_file import read_search
+    from medzoo.execution.options import Means
+    from medzoo.report.search import write_search
+    from medzoo.search.search_file import read_search
     from medzoo.study.store import Store
 
     search = read_search(name)
@@ -107,8 +107,8 @@ def _run(
     search: "Search", store: "Store", means: "Means", console: "Console"
 ) -> "tuple[list[Tried], bool]":
     """Returns what was tried, and whether the search is at its end."""
-    from medzoo.study.local import default_workers
-    from medzoo.study.search import run_search
+    from medzoo.execution.local import default_workers
+    from medzoo.search.search import run_search
 
     about = search.document
     console.print(f"{search.name}: {about.question}")

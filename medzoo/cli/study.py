@@ -114,7 +114,7 @@ def run(
 ) -> None:
     """Run what is missing of a study, and write its tables."""
     from medzoo.cli.screen import run_on_screen
-    from medzoo.study.means import Means
+    from medzoo.execution.options import Means
     from medzoo.study.shard import Shard
 
     options = data_flags(skip_bad, drop_leaks)
@@ -154,7 +154,7 @@ def status(
     drop_leaks: DropLeaks = False,
 ) -> None:
     """Print how far a study is, and who leads on val."""
-    from medzoo.report.matrix import read_results
+    from medzoo.report.results import read_results
     from medzoo.report.standing import describe_standing
     from medzoo.study.plan import make_plan
     from medzoo.study.store import Store
@@ -182,8 +182,8 @@ def report(
     ] = False,
 ) -> None:
     """Rebuild the tables and figures of a study from its records alone."""
-    from medzoo.kept import explain_study
-    from medzoo.report.formats import FORMATS
+    from medzoo.kept_models import explain_study
+    from medzoo.report.tables import FORMATS
     from medzoo.report.write import write_report
     from medzoo.study.store import Store
 
@@ -218,9 +218,9 @@ def merge(
 def _print_costs(study: "Study", smoke: bool) -> None:
     """Measures each kind of run and prints hours and megabytes by trial."""
     from medzoo.conduct import require_data
-    from medzoo.study.contests import plan_all
-    from medzoo.study.local import default_workers
-    from medzoo.study.timing import measure_kinds, word_costs
+    from medzoo.execution.local import default_workers
+    from medzoo.study.costs import measure_kinds, word_costs
+    from medzoo.study.tuning import plan_all
 
     planned = plan_all(study, smoke=smoke)
     require_data(study, [item.run for item in planned])

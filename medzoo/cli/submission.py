@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from medzoo.record import Record
     from medzoo.study.store import Store
-    from medzoo.training.record import Record
 
 
 def submit(
@@ -51,7 +51,7 @@ def submit(
 
 def evaluate_submission(file: Path, data: str, size: int) -> None:
     """Scores a submission: macro F1 of each task, and the harmonic mean."""
-    from medzoo.data import load
+    from medzoo.data.sources import load
     from medzoo.report.submission import read_submission, score_submission
 
     @functools.cache
@@ -88,7 +88,7 @@ def _find_records(names: list[str], store: "Store") -> "list[Record]":
 
 
 def _choose(name: str, store: "Store") -> "list[Record]":
-    from medzoo.report.matrix import read_results
+    from medzoo.report.results import read_results
     from medzoo.report.submission import choose_on_val
     from medzoo.study.spec import read_study
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medzoo.cli.scope import AsJson
-from medzoo.wording import word_score
+from medzoo.messages import word_score
 
 if TYPE_CHECKING:
     import keras
     from rich.console import Console
 
+    from medzoo.record import Record
+    from medzoo.runs.run import Run
     from medzoo.study.store import Store
-    from medzoo.training.fit import Entry
-    from medzoo.training.record import Record
-    from medzoo.training.run import Run
+    from medzoo.training.trainer import Entry
 
 
 def train(
@@ -109,8 +109,8 @@ def _train(
     """Trains a run in this process, as a worker of a study would."""
     from rich.progress import Progress
 
-    from medzoo.study.job import Job
-    from medzoo.study.worker import run_one, set_threads
+    from medzoo.execution.job import Job
+    from medzoo.execution.worker import run_one, set_threads
     from medzoo.training.execute import require_data
     from medzoo.training.saved import MODEL, save_model
 

@@ -1,15 +1,224 @@
-"""Downloads of the official files, from their publisher or from a mirror."""
+"""Downloads of the official files, resumed and verified."""
 
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
+import requests
+import urllib3
+from filelock import FileLock
+from requests.adapters import HTTPAdapter
 from rich import progress
 from rich.console import Console
 
-from medzoo.data.files import find_file
-from medzoo.data.transfer import Progress, fetch
+from medzoo.data.official import find_file, md5_of, trust_md5, verify_md5
+from medzoo.files import writing
 from medzoo.tasks import get_task
+
+Progress = Callable[[int, int], None]
+
+CHUNK = 1 << 18
+_BUSY = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.TOO_MANY_REQUESTS,
+    HTTPStatus.INTERNAL_SERVER_ERROR,
+    HTTPStatus.BAD_GATEWAY,
+    HTTPStatus.SERVICE_UNAVAILABLE,
+    HTTPStatus.GATEWAY_TIMEOUT,
+)
+
+
+class Patience(NamedTuple):
+    """Limits of a download from a slow or silent server.
+
+    Args:
+        attempts: Attempts in a row that may bring less than `stall_bytes`.
+        back_off: Seconds after the first of them; they double each time.
+        stall_seconds: A connection is given up if in so many seconds fewer than
+            `stall_bytes` come.
+        stall_bytes: See `stall_seconds`.
+    """
+
+    attempts: int = 4
+    back_off: float = 0.5
+    stall_seconds: float = 30.0
+    stall_bytes: int = 30_000
+
+
+PATIENCE = Patience()
+
+
+def fetch(
+    url: str,
+    target: Path,
+    md5: str | None,
+    *,
+    on_progress: Progress | None = None,
+    patience: Patience = PATIENCE,
+) -> Path:
+    """Downloads one file, unless it is already there.
+
+    What has come is kept in a `.part` file beside it, from which the next call
+    goes on. The name of the file appears only when its MD5 is right. Of several
+    processes that want the same file one downloads it, and the others wait.
+
+    Args:
+        url: Where the file is published.
+        target: Path that it gets.
+        md5: Its published MD5, 32 hexadecimal digits; `None` if there is none.
+        on_progress: As for `download_task`.
+        patience: When a slow or silent server is given up.
+
+    Raises:
+        FileNotFoundError: If the file cannot be downloaded or written.
+        ValueError: If the file is not the published one.
+    """
+    if not target.is_file():
+        with writing(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(f"{target}.lock").acquire()
+        with lock:
+            if not target.is_file():
+                show = on_progress or (lambda *_: None)
+                _fetch(url, target, md5, show, patience)
+    if md5 is None:
+        return target
+    try:
+        verify_md5(target, md5)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Remove it and run the same command again."
+        ) from error
+    return target
+
+
+def _fetch(
+    url: str,
+    target: Path,
+    md5: str | None,
+    on_progress: Progress,
+    patience: Patience,
+) -> None:
+    part = target.with_name(f"{target.name}.part")
+    _complete(url, part, on_progress, patience)
+    received = md5_of(part)
+    if md5 is not None and received != md5:
+        part.unlink()
+        raise ValueError(
+            f"{url} sent another file than the published one; it was removed. "
+            f"Expected: MD5 {md5}. Received: MD5 {received}. Run the same "
+            "command again, or set MEDZOO_MIRROR to another place."
+        )
+    with writing(target):
+        part.replace(target)
+    trust_md5(target, received)
+
+
+def _complete(
+    url: str, part: Path, on_progress: Progress, patience: Patience
+) -> None:
+    """Asks again and again for the rest, as long as something comes."""
+    most = failures = 0
+    with _open_session(patience) as session:
+        while not _request_rest(session, url, part, on_progress, patience):
+            there = _size(part)
+            enough = there >= most + patience.stall_bytes
+            failures = 0 if enough else failures + 1
+            most = max(most, there)
+            if failures == patience.attempts:
+                raise FileNotFoundError(
+                    f"{url} sends too little. Expected {patience.stall_bytes} "
+                    f"bytes in one of {patience.attempts} attempts. Received: "
+                    f"{most} bytes in all, which are kept. Run the same "
+                    "command again to go on."
+                )
+            time.sleep(patience.back_off * 2**failures)
+
+
+def _open_session(patience: Patience) -> requests.Session:
+    """Opens a session that repeats requests to which no answer comes."""
+    retry = urllib3.Retry(
+        total=patience.attempts,
+        connect=3,
+        backoff_factor=patience.back_off,
+        status_forcelist=_BUSY,
+    )
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=retry))
+    session.mount("https://", HTTPAdapter(max_retries=retry))
+    session.headers["Accept-Encoding"] = "identity"
+    return session
+
+
+def _request_rest(
+    session: requests.Session,
+    url: str,
+    part: Path,
+    on_progress: Progress,
+    patience: Patience,
+) -> bool:
+    """Appends what one request brings; returns whether the file is complete."""
+    start = _size(part)
+    headers = {"Range": f"bytes={start}-"} if start else {}
+    try:
+        response = session.get(
+            url, headers=headers, stream=True, timeout=patience.stall_seconds
+        )
+    except requests.RequestException as error:
+        raise FileNotFoundError(
+            f"{url} cannot be reached ({_reason(error)})."
+        ) from error
+    with response:
+        sent = response.headers.get("Content-Range", "")
+        if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            if sent == f"bytes */{start}":
+                return True
+            part.unlink(missing_ok=True)
+            return False
+        if not response.ok:
+            raise FileNotFoundError(
+                f"{url} answered {response.status_code} {response.reason}. "
+                "Expected the file. Set MEDZOO_MIRROR to a place that has it."
+            )
+        resumed = sent.startswith(f"bytes {start}-")
+        with writing(part), open(part, "ab" if resumed else "wb") as file:
+            return _receive(response, file, on_progress, patience)
+
+
+def _receive(
+    response: requests.Response,
+    file: BinaryIO,
+    on_progress: Progress,
+    patience: Patience,
+) -> bool:
+    """Writes the body; returns whether it came to its end."""
+    left = int(response.headers.get("Content-Length", 0))
+    total = file.tell() + left if left else 0
+    since, until_then = time.monotonic(), file.tell()
+    try:
+        while data := response.raw.read1(CHUNK):
+            file.write(data)
+            on_progress(file.tell(), total)
+            if time.monotonic() - since > patience.stall_seconds:
+                if file.tell() - until_then < patience.stall_bytes:
+                    return False
+                since, until_then = time.monotonic(), file.tell()
+    except urllib3.exceptions.HTTPError:
+        return False
+    return True
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _reason(error: requests.RequestException) -> str:
+    """Finds the words of the fault below the layers of the libraries."""
+    fault = getattr(error.args[0], "reason", error) if error.args else error
+    return str(fault).rpartition(": ")[2]
 
 
 def download_tasks(tasks: Iterable[str], size: int = 28) -> list[Path]:

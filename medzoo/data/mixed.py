@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.split import Dataset, Split
+from medzoo.data.dataset import Dataset, Split
 
 
 class MixedImages:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageOps
 
-from medzoo.data.own.pixels import resize_image
+from medzoo.data.custom.pixels import resize_image
 
 
 def shrink(image: np.ndarray, size: int, resize: str) -> np.ndarray:

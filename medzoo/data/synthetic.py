@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.data.split import Dataset, Split
+from medzoo.data.dataset import Dataset, Split
+from medzoo.data.splits import apportion
 from medzoo.data.stream import Stream
-from medzoo.data.subset import apportion
+from medzoo.messages import unknown
 from medzoo.tasks import SIZES, SPLITS, Task, get_task
-from medzoo.wording import unknown
 
 # Part of every fingerprint. Raise it when other images are made.
 VERSION = 2

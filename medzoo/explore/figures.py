@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.explore.mask_figure import draw_segments
+from medzoo.explore.masks import draw_segments
 from medzoo.explore.statistics import BINS, ClassLook, Look
 from medzoo.report.figures.style import (
     COLOURS,

@@ -1,123 +1,187 @@
-"""What a look at masks says: pixels and areas by segment, and empty masks."""
+"""What the page of a look at data says of its masks."""
 
-from typing import NamedTuple
+import csv
+import io
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.masks import MaskedDataset, MaskedSplit
+from medzoo.explore.statistics import MaskLook, SegmentLook
+from medzoo.explore.tiles import (
+    colour_of,
+    make_path,
+    make_strip,
+    outline,
+    to_uri,
+)
+from medzoo.report.figures.style import (
+    add_panel,
+    add_titles,
+    make_figure,
+    shorten,
+)
 from medzoo.tasks import SPLITS
 
-SAMPLES = 6
-_CHUNK = 256
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-class SegmentLook(NamedTuple):
-    """What one class of pixels looks like.
-
-    Args:
-        name: Of the segment.
-        counts: Images that hold it, by split.
-        shares: Its share of the known pixels, 0 to 1, by split.
-        areas: The share of the pixels of each image of train that holds it.
-        places: The share of the masks of train that hold it at a pixel, shape
-            `(height, width)`.
-        rows: Some images of train that hold it, by rising area.
-    """
-
-    name: str
-    counts: dict[str, int]
-    shares: dict[str, float]
-    areas: np.ndarray
-    places: np.ndarray
-    rows: np.ndarray
-
-    def median(self) -> float:
-        """Returns the median area; some image of train has to hold it."""
-        return float(np.median(self.areas))
+# Areas lie in bins of equal ratios, from a ten-thousandth of an image to all.
+LOWEST, AREA_BINS = 1e-4, 24
+TICKS = ("0.01 %", "1 %", "100 %")
+TILE = 128
+# Images of train below which a segment is hard to learn, and pixels below which
+# an object is hard to see.
+_FEW, _SMALL = 30, 16
 
 
-class MaskLook(NamedTuple):
-    """What the masks of a data set look like.
-
-    Args:
-        segments: In the order of their numbers, the background first.
-        totals: Images by split.
-        empty: Masks that are known and mark nothing, by split.
-        unknown: Images without a mask, by split.
-        images: The images of train that are shown, by row.
-        masks: Their masks, by row.
-    """
-
-    segments: list[SegmentLook]
-    totals: dict[str, int]
-    empty: dict[str, int]
-    unknown: dict[str, int]
-    images: dict[int, np.ndarray]
-    masks: dict[int, np.ndarray]
-
-    def known(self) -> int:
-        """Counts the masks of train."""
-        return self.totals["train"] - self.unknown["train"]
+def show_masks(look: MaskLook) -> dict[str, Any]:
+    """Makes what the page shows of masks."""
+    return {
+        "summary": word_masks(look),
+        "segments": [
+            _show(look, segment) for segment in range(len(look.segments))
+        ],
+        "others": {"empty masks": look.empty}
+        | ({"no mask": look.unknown} if any(look.unknown.values()) else {}),
+        "ticks": TICKS,
+    }
 
 
-def look_at_masks(dataset: MaskedDataset) -> MaskLook:
-    """Looks at every mask once, a few at a time."""
-    splits = dict(
-        zip(SPLITS, (dataset.train, dataset.val, dataset.test), strict=True)
+def word_masks(look: MaskLook) -> str:
+    """Says in two sentences how many pixels and masks of train are of what."""
+    shares = ", ".join(
+        f"{found.shares['train']:.1%} {found.name}" for found in look.segments
     )
-    found = {k: _count(s, dataset.num_segments) for k, s in splits.items()}
-    counts = {name: of_images for name, (of_images, _) in found.items()}
-    known = {name: of_images.any(axis=1) for name, of_images in counts.items()}
-    marked = {name: c[:, 1:].any(axis=1) for name, c in counts.items()}
-    segments = []
-    for segment, title in enumerate(dataset.segments):
-        pixels = {name: c[:, segment] for name, c in counts.items()}
-        rows = np.flatnonzero(pixels["train"])
-        areas = pixels["train"][rows] / np.prod(dataset.input_shape[:2])
-        segments.append(
-            SegmentLook(
-                title,
-                {name: int((p > 0).sum()) for name, p in pixels.items()},
-                {
-                    k: p.sum() / max(1, counts[k].sum())
-                    for k, p in pixels.items()
-                },
-                areas,
-                found["train"][1][segment] / max(1, known["train"].sum()),
-                _spread(rows, areas),
-            )
+    empty, unknown = look.empty["train"], look.unknown["train"]
+    lost = f", and {unknown:,} images have none" if unknown else ""
+    return (
+        f"Pixels of train: {shares}. Of its {look.known():,} masks {empty:,} "
+        f"are empty{lost}."
+    )
+
+
+def find_mask_warnings(look: MaskLook) -> list[str]:
+    """Lists what a user had better know of masks before training."""
+    warnings = []
+    marks = look.segments[1:]
+    if few := [each.name for each in marks if each.counts["train"] < _FEW]:
+        warnings.append(
+            f"Fewer than {_FEW} images of train hold {', '.join(few)}. Dice "
+            "counts so rare a segment as much as any other."
         )
-    shown = sorted({int(row) for each in segments[1:] for row in each.rows})
-    return MaskLook(
-        segments,
-        {name: len(split) for name, split in splits.items()},
-        {name: int((known[name] & ~marked[name]).sum()) for name in splits},
-        {name: int((~known[name]).sum()) for name in splits},
-        {row: np.asarray(dataset.train.images[row]) for row in shown},
-        {row: np.asarray(dataset.train.masks[row]) for row in shown},
+    for split in SPLITS[1:]:
+        if none := [each.name for each in marks if not each.counts[split]]:
+            warnings.append(f"No mask of {split} holds {', '.join(none)}.")
+    for found in marks:
+        if found.areas.size and found.median() * found.places.size < _SMALL:
+            warnings.append(
+                f"Half of the images with {found.name} have fewer than "
+                f"{_SMALL} pixels of it. A larger size shows more."
+            )
+    return warnings
+
+
+def count_areas(areas: np.ndarray) -> np.ndarray:
+    """Counts areas, shares of an image from 0 to 1, in bins of equal ratios.
+
+    Example:
+
+    >>> count_areas(np.array([0.00001, 0.5, 1.0]))[[0, -2, -1]].tolist()
+    [1, 1, 1]
+    """
+    edges = np.geomspace(LOWEST, 1, AREA_BINS + 1)
+    return np.histogram(areas.clip(LOWEST, 1), edges)[0]
+
+
+def make_segment_csv(look: MaskLook) -> str:
+    """Makes the table of the segments, a row each."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    shares = [f"share_of_{split}" for split in SPLITS]
+    writer.writerow(["segment", *SPLITS, *shares, "median_area"])
+    for found in look.segments:
+        writer.writerow(
+            [
+                found.name,
+                *(found.counts[split] for split in SPLITS),
+                *(round(found.shares[split], 6) for split in SPLITS),
+                round(found.median(), 6) if found.areas.size else "",
+            ]
+        )
+    return out.getvalue()
+
+
+def _show(look: MaskLook, segment: int) -> dict[str, Any]:
+    """Makes what the page shows of a segment."""
+    found = look.segments[segment]
+    shown = {
+        "name": found.name,
+        "counts": found.counts,
+        "shares": [f"{100 * found.shares[split]:.2f} %" for split in SPLITS],
+        "colour": colour_of(segment) if segment else "",
+        "samples": "",
+    }
+    if not segment or not found.areas.size:  # Background is what others leave.
+        return shown
+    images = [
+        outline(look.images[row], look.masks[row], TILE) for row in found.rows
+    ]
+    counts = count_areas(found.areas)
+    return shown | {
+        "samples": to_uri(make_strip(images, TILE)),
+        "places": to_uri(make_strip([_shade(found)])),
+        "areas": _word_areas(found),
+        "path": make_path([int(count) for count in counts], int(counts.max())),
+    }
+
+
+def _shade(found: SegmentLook) -> np.ndarray:
+    """Draws where a segment lies: black is never, white its most frequent
+    place."""
+    places = found.places / max(found.places.max(), 1e-9)
+    return np.rint(255 * places).astype(np.uint8)[..., None]
+
+
+def _word_areas(found: SegmentLook) -> str:
+    low, middle, high = 100 * np.quantile(found.areas, (0.25, 0.5, 0.75))
+    return (
+        f"median {middle:.3g} % of an image, half of them {low:.3g} to "
+        f"{high:.3g} %"
     )
 
 
-def _count(
-    split: MaskedSplit, num_segments: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Counts pixels of each image, `(n, num_segments)`, and images at a pixel,
-    `(num_segments, height, width)`."""
-    of_images = np.zeros((len(split), num_segments), np.int64)
-    at_pixels = np.zeros((num_segments, *split.masks.shape[1:]), np.int64)
-    for start in range(0, len(split), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        masks = np.asarray(split.masks[part])
-        for segment in range(num_segments):
-            there = masks == segment
-            of_images[part, segment] = there.sum(axis=(1, 2))
-            at_pixels[segment] += there.sum(axis=0)
-    return of_images, at_pixels
+_TOP, _TILE, _TALL, _WIDE, _PIXELS = 0.75, 1.0, 1.2, 2.4, 144
 
 
-def _spread(rows: np.ndarray, areas: np.ndarray) -> np.ndarray:
-    """Picks rows from the smallest to the largest area, evenly by rank."""
-    order = rows[np.argsort(areas, kind="stable")]
-    if len(order) <= SAMPLES:
-        return order
-    return order[np.linspace(0, len(order) - 1, SAMPLES).round().astype(int)]
+def draw_segments(look: MaskLook, title: str) -> "Figure":
+    """Draws a row a segment: some of its images, and all of its areas."""
+    marks = look.segments[1:]
+    right = 0.3 + max(len(found.rows) for found in marks) * _TILE
+    height = _TOP + len(marks) * _TALL + 0.3
+    figure = make_figure(right + _WIDE + 0.3, height)
+    note = "train, from the smallest to the largest area; share of an image"
+    add_titles(figure, f"{title}: what masks mark", note)
+    for index, found in enumerate(marks):
+        top = _TOP + index * _TALL
+        for column, row in enumerate(found.rows):
+            left = 0.1 + column * _TILE
+            axis = add_panel(figure, left, top, _TILE - 0.05, _TILE - 0.05)
+            axis.imshow(outline(look.images[row], look.masks[row], _PIXELS))
+            axis.set_axis_off()
+        axis = add_panel(figure, right, top + 0.2, _WIDE, _TILE - 0.25)
+        _draw_areas(axis, found, colour_of(index + 1))
+    return figure
+
+
+def _draw_areas(axis: "Axes", found: SegmentLook, colour: str) -> None:
+    edges = np.geomspace(LOWEST, 1, AREA_BINS + 1)
+    axis.stairs(count_areas(found.areas), edges, color=colour, fill=True)
+    axis.set_xscale("log")
+    axis.set_xlim(LOWEST, 1)
+    axis.set_yticks([])
+    axis.set_xticks(np.geomspace(LOWEST, 1, len(TICKS)), TICKS)
+    axis.minorticks_off()
+    axis.tick_params(labelsize=7)
+    axis.set_title(shorten(found.name, 24), size=9, loc="left")

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medzoo.data.split import Dataset
+from medzoo.data.dataset import Dataset
 from medzoo.explore.figures import make_figures
-from medzoo.explore.mask_page import (
+from medzoo.explore.masks import (
     find_mask_warnings,
     make_segment_csv,
     show_masks,
     word_masks,
 )
 from medzoo.explore.statistics import FLAT, ClassLook, Look
-from medzoo.explore.steps import TALL, WIDE, make_path
-from medzoo.explore.tiles import make_strip, to_uri
+from medzoo.explore.tiles import TALL, WIDE, make_path, make_strip, to_uri
 from medzoo.report.html import render
 from medzoo.tasks import SPLITS
 

@@ -1,4 +1,4 @@
-"""Small images in a row, as a PNG that a page holds in itself."""
+"""Thumbnails and histograms as images inside a page."""
 
 import base64
 import io
@@ -87,3 +87,26 @@ def to_uri(png: bytes) -> str:
     'data:image/png;base64,YWJj'
     """
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+
+
+WIDE, TALL = 240, 80
+
+
+def make_path(values: Sequence[float], highest: float) -> str:
+    """Draws values as steps in a box of `WIDE` x `TALL`.
+
+    Args:
+        values: One a step, from 0.
+        highest: The value that is as high as the box.
+
+    Example:
+
+    >>> make_path([1, 2], highest=2)
+    'M0 80V40.0H120V0.0H240V80Z'
+    """
+    step = WIDE / len(values)
+    parts = [f"M0 {TALL}"]
+    for at, value in enumerate(values):
+        high = value / highest if highest else 0
+        parts.append(f"V{TALL * (1 - high):.1f}H{(at + 1) * step:g}")
+    return f"{''.join(parts)}V{TALL}Z"

@@ -25,7 +25,7 @@ def count_flops(model: "keras.Model") -> int:
 
     Example:
 
-    >>> from medzoo.models import build_model
+    >>> from medzoo.models.registry import build_model
     >>> net = build_model("mlp", 2, input_shape=(28, 28, 1), width=8)
     >>> count_flops(net) == 2 * (784 * 8 + 8 * 4 + 4 * 2 + 2 * 2)
     True

@@ -2,7 +2,7 @@
 
 from keras import Model, layers
 
-from medzoo.models.blocks import images_input, logits_head
+from medzoo.models.layers import images_input, logits_head
 
 
 def build(

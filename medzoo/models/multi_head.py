@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import KerasTensor, Model, layers, ops
 
-from medzoo.models import build_model
+from medzoo.models.registry import build_model
 
 
 def build(

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 from keras import KerasTensor, Model, layers, ops
 
-from medzoo.models.trunks import TRUNKS, require_weights
+from medzoo.models.backbones import TRUNKS, require_weights
 
 # Mean and deviation of ImageNet's red, green and blue, 0 to 1.
 MEAN = (0.485, 0.456, 0.406)

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from medzoo.models import build_model
+from medzoo.models.registry import build_model
 
 # How far, as a share of what is wanted, the parameters may be off.
 TOLERANCE = 0.05

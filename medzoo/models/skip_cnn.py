@@ -4,13 +4,13 @@ import math
 
 from keras import KerasTensor, Model, layers, ops
 
-from medzoo.models.blocks import (
+from medzoo.models.layers import (
     MeanLogits,
     images_input,
     logits_head,
     residual_block,
 )
-from medzoo.models.skip_cnn_options import STEMS, check_options
+from medzoo.models.options import STEMS, check_skip_cnn
 
 
 def build(
@@ -64,7 +64,7 @@ def build(
     >>> build(2, input_shape=(28, 28, 1), width=8).output_shape
     (None, 2)
     """
-    check_options({"stem": stem, "block_type": block_type})
+    check_skip_cnn({"stem": stem, "block_type": block_type})
     inputs, x = images_input(input_shape, augmentation)
     logits = []
     for member in range(1, members + 1):

@@ -4,10 +4,10 @@ import random
 
 from keras import Input, KerasTensor, Model, layers, ops
 
-from medzoo.models.blocks import MeanLogits, images_input, logits_head
+from medzoo.models.backbones import TRUNKS
+from medzoo.models.layers import MeanLogits, images_input, logits_head
+from medzoo.models.options import FLIPS, check_transfer
 from medzoo.models.pretrained import build_trunk, freeze_trunk
-from medzoo.models.trunk_options import FLIPS, check_options
-from medzoo.models.trunks import TRUNKS
 
 
 def build(
@@ -73,7 +73,7 @@ def build(
     >>> len(model.trainable_weights), model.output_shape
     (2, (None, 2))
     """
-    check_options(
+    check_transfer(
         {
             "backbone": backbone,
             "freeze": freeze,

@@ -5,8 +5,8 @@ import math
 from keras import KerasTensor, Model, layers
 
 from medzoo.models.augmentation import PixelAugmentation
-from medzoo.models.blocks import images_input, logits_head
-from medzoo.models.unet_options import check_options, find_border
+from medzoo.models.layers import images_input, logits_head
+from medzoo.models.options import check_unet, find_border
 
 
 def build(
@@ -60,7 +60,7 @@ def build(
         num_classes)`.
 
     Raises:
-        ValueError: For options that `check_options` refuses, and without `pad`
+        ValueError: For options that `check_unet` refuses, and without `pad`
             for a size that does not halve evenly.
 
     Example:
@@ -73,7 +73,7 @@ def build(
 
     - [Ronneberger et al., 2015](https://arxiv.org/abs/1505.04597), U-Net.
     """
-    check_options(
+    check_unet(
         {
             "num_segments": num_segments,
             "levels": levels,

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from medzoo.report.matrix import TrialResults
+from medzoo.report.results import TrialResults
+from medzoo.runs.run import Run
 from medzoo.study.audits import find_leaks
 from medzoo.study.store import Store
-from medzoo.training.run import Run
 
 
 def describe_source(run: Run) -> str:

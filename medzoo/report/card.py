@@ -8,15 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.record import Record
 from medzoo.report.about_data import describe_options
-from medzoo.report.aggregate import Spread
-from medzoo.report.image_variance import bootstrap_masks, bootstrap_score
-from medzoo.report.markdown import format_list, format_table
-from medzoo.report.tables import Cell, Table
+from medzoo.report.bootstrap import bootstrap_masks, bootstrap_score
+from medzoo.report.statistics import Spread
+from medzoo.report.tables import Cell, Table, format_list, format_table
 from medzoo.report.write import replace_file
-from medzoo.scores import confusion_matrix
+from medzoo.scores.probabilities import confusion_matrix
 from medzoo.tasks import NAMES, get_task
-from medzoo.training.record import Record
 
 # What is known of the official splits, and makes their scores say less.
 LEAKS = {

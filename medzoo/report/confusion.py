@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.report.matrix import TrialResults
-from medzoo.scores import confusion_matrix
+from medzoo.record import Record, predictions_of
+from medzoo.report.results import TrialResults
+from medzoo.scores.probabilities import confusion_matrix
 from medzoo.study.store import Store
-from medzoo.training.record import Record, predictions_of
 
 
 class Confusion(NamedTuple):

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo import scores
-from medzoo.report.aggregate import Spread
-from medzoo.report.matrix import TrialResults, read_results
+from medzoo.messages import unknown
+from medzoo.record import Record
+from medzoo.report.results import TrialResults, read_results
+from medzoo.report.statistics import Spread
 from medzoo.report.tables import Cell, Table
+from medzoo.scores import probabilities as scores
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.training.record import Record
-from medzoo.wording import unknown
 
 _SHOWN = ("balanced_accuracy", "accuracy", "auc", "cross_entropy")
 

@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.report.bars import make_bars
-from medzoo.report.matrix import TrialResults
-from medzoo.report.stats import StudyStatistics
+from medzoo.messages import word_score
+from medzoo.report.figures.bars import make_bars
+from medzoo.report.results import TrialResults
+from medzoo.report.summary import StudyStatistics
 from medzoo.study.spec import Study
-from medzoo.wording import word_score
 
 
 class Grid(NamedTuple):

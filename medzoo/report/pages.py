@@ -3,18 +3,17 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from medzoo.messages import word_score
+from medzoo.record import Record
 from medzoo.report.about_data import describe_source, list_notes, word_notes
-from medzoo.report.by_run import PACKAGES
-from medzoo.report.markdown import format_list, format_table
-from medzoo.report.matrix import TrialResults
-from medzoo.report.tables import Table
+from medzoo.report.results import TrialResults
+from medzoo.report.study_tables import PACKAGES
+from medzoo.report.tables import Table, format_list, format_table
+from medzoo.runs.fields import OF_SEVERAL_TASKS
+from medzoo.runs.run import Run
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
 from medzoo.tasks import word_tasks
-from medzoo.training.choices import OF_SEVERAL_TASKS
-from medzoo.training.record import Record
-from medzoo.training.run import Run
-from medzoo.wording import word_score
 
 SYNTHETIC = (
     "**Synthetic data: drawn by a program to try things out, not medical "

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from medzoo.report.aggregate import Spread, over_seeds
-from medzoo.report.by_trial import rank
-from medzoo.report.matrix import TrialResults
-from medzoo.report.stats import StudyStatistics
+from medzoo.report.results import TrialResults
+from medzoo.report.statistics import Spread, over_seeds
+from medzoo.report.study_tables import rank
+from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
-from medzoo.scores import harmonic_mean
+from medzoo.scores.probabilities import harmonic_mean
 from medzoo.study.spec import Study
 from medzoo.tasks import NAMES
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from medzoo.report.tables import Cell, Table
-from medzoo.study.candidates import Tried
-from medzoo.study.search_file import Search
-from medzoo.study.space import Dimension, is_active
+from medzoo.search.candidates import Tried
+from medzoo.search.search_file import Search
+from medzoo.search.space import Dimension, is_active
 
 # Below this many candidates a forest has nothing to learn from.
 FEWEST = 10

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medzoo.report.matrix import TrialResults
-from medzoo.wording import word_score
+from medzoo.messages import word_score
+from medzoo.report.results import TrialResults
 
 
 def describe_standing(results: Sequence[TrialResults]) -> str:

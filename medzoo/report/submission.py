@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo.files import replacing, writing
-from medzoo.report.aggregate import harmonic_mean_by_seed
-from medzoo.report.matrix import TrialResults
-from medzoo.scores import harmonic_mean, macro_f1
+from medzoo.record import Record, predictions_of
+from medzoo.report.results import TrialResults
+from medzoo.report.statistics import harmonic_mean_by_seed
+from medzoo.scores.probabilities import harmonic_mean, macro_f1
 from medzoo.study.store import Store
 from medzoo.tasks import NAMES, get_task
-from medzoo.training.record import Record, predictions_of
 
 COLUMNS = ("id", "id_image_in_task", "task_name", "label")
 # Predicted labels of test by task, in the order of the files.

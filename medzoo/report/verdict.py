@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from medzoo.report.compare import Difference
-from medzoo.wording import word_score
+from medzoo.messages import word_score
+from medzoo.report.comparisons import Difference
 
 if TYPE_CHECKING:
-    from medzoo.report.stats import TrialStatistics
+    from medzoo.report.summary import TrialStatistics
 
 _WORDS = (
     "no", "one", "two", "three", "four", "five", "six",

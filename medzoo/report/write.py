@@ -5,16 +5,18 @@ from pathlib import Path
 
 from medzoo.files import replacing, writing
 from medzoo.report.about_data import list_notes, list_warnings, word_notes
-from medzoo.report.by_run import make_runs
-from medzoo.report.by_trial import make_per_task, make_summary, rank
 from medzoo.report.figures import KINDS, NAMES, make_figures
-from medzoo.report.html import make_html
-from medzoo.report.index import make_index
-from medzoo.report.markdown import format_table
-from medzoo.report.matrix import TrialResults, read_results
+from medzoo.report.html import make_html, make_index
 from medzoo.report.pages import list_failures, make_page
-from medzoo.report.stats import summarise
-from medzoo.report.tables import Table, to_csv
+from medzoo.report.results import TrialResults, read_results
+from medzoo.report.study_tables import (
+    make_per_task,
+    make_runs,
+    make_summary,
+    rank,
+)
+from medzoo.report.summary import summarise
+from medzoo.report.tables import Table, format_table, to_csv
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 

@@ -4,12 +4,12 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from medzoo.runs.run import Run
+from medzoo.runs.sources import with_fingerprint
 from medzoo.study.document import Value
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial, run_values
 from medzoo.tasks import join_tasks
-from medzoo.training.run import Run
-from medzoo.training.sources import with_fingerprint
 
 SMOKE_STEPS = 2
 SMOKE_IMAGES = 64

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from medzoo.record import Record
 from medzoo.study.audits import copy_audits
 from medzoo.study.store import Store
-from medzoo.training.record import Record
 
 # What tells how a run went, and not what came out of it.
 _CIRCUMSTANCES = {

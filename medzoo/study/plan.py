@@ -4,15 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from medzoo.runs.run import Run
+from medzoo.runs.sources import find_fingerprint
 from medzoo.study.audits import find_leaks
-from medzoo.study.contests import make_contests, plan_all
-from medzoo.study.estimates import MIN_STEPS, Estimates, read_some
+from medzoo.study.costs import MIN_STEPS, Estimates, read_some
 from medzoo.study.expand import expand, is_shared
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.study.tuning import choose
-from medzoo.training.run import Run
-from medzoo.training.sources import find_fingerprint
+from medzoo.study.tuning import choose, make_contests, plan_all
 
 # Nothing of such a run is left to be trained.
 _TRAINED = ("done", "diverged", "trained")

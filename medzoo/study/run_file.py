@@ -8,13 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 import medzoo
-from medzoo.models import get_entry
-from medzoo.study.keys import FIELDS
+from medzoo.messages import unknown
+from medzoo.models.registry import get_entry
+from medzoo.runs.run import Run, model_of
+from medzoo.runs.sources import name_task, with_fingerprint
+from medzoo.study.document import FIELDS
 from medzoo.study.source import Place, Source, find_faults, key_of, not_listed
 from medzoo.study.trials import run_values
-from medzoo.training.run import Run, model_of
-from medzoo.training.sources import name_task, with_fingerprint
-from medzoo.wording import unknown
 
 # Fields that a study file has elsewhere.
 SCOPE = ("task", "data", "data_options", "seed")

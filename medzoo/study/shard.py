@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from medzoo.study.estimates import rough_seconds
-from medzoo.training.run import Run
+from medzoo.runs.run import Run
+from medzoo.study.costs import rough_seconds
 
 
 class Shard(NamedTuple):

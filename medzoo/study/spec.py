@@ -1,4 +1,4 @@
-"""A study: one TOML file with a question, its axes and its seeds."""
+"""A study: a question, its axes and seeds, read from a TOML file."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+import medzoo
+from medzoo.messages import unknown
+from medzoo.runs.sources import is_own
 from medzoo.study.document import Document, Scope, Tuned, Value
-from medzoo.study.find import find_file, list_files
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
 from medzoo.tasks import SHAPES
-from medzoo.training.sources import is_own
 
 
 @dataclass(frozen=True)
@@ -174,3 +175,43 @@ def _make_study(source: Source) -> Study:
         score=document.score,
         keep=document.keep,
     )
+
+
+def list_files(folder: str) -> dict[str, Path]:
+    """Returns the TOML files of a folder by name, sorted.
+
+    Args:
+        folder: `studies` or `searches`: the one beside the package and the one
+            of the current folder, whose files win.
+    """
+    checkout = Path(medzoo.__file__).parents[1]
+    folders = (checkout / folder, Path(folder))
+    files = {p.stem: p for each in folders for p in each.glob("*.toml")}
+    return dict(sorted(files.items()))
+
+
+def find_file(
+    what: str, name_or_path: str | Path, known: Mapping[str, Path]
+) -> Path:
+    """Returns the path of a file that is called by name or by path.
+
+    Args:
+        what: What it holds: `study` or `search`.
+        name_or_path: A name of `known`, or a path to any TOML file.
+        known: Files by name.
+
+    Raises:
+        FileNotFoundError: If there is no file at that path.
+        ValueError: For an unknown name.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml" and len(path.parts) <= 1:
+        if str(name_or_path) not in known:
+            raise ValueError(unknown(what, str(name_or_path), known))
+        return known[str(name_or_path)]
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No {what} file there. Expected a TOML file, or the name of a "
+            f"{what}: {', '.join(known)}. Received: {path}."
+        )
+    return path

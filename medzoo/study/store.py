@@ -16,7 +16,7 @@ import numpy as np
 
 from medzoo import files
 from medzoo.files import replacing
-from medzoo.training.record import Record
+from medzoo.record import Record
 
 # A record opens with its status and ends with its brace, so that a scan reads
 # two short pieces of a file, and not its history.

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
-from medzoo.study.document import Document, Value
-from medzoo.study.keys import FIELDS, wrong_keys
+from medzoo.runs.run import Run
+from medzoo.study.document import FIELDS, Document, Value, wrong_keys
 from medzoo.study.source import Place, Source, find_faults, key_of, not_listed
-from medzoo.training.run import Run
 
 
 @dataclass(frozen=True)

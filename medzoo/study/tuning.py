@@ -1,19 +1,266 @@
-"""Values that are chosen on val, anew for each trial and task: `[tuned]`.
+"""Values chosen on val for each trial and task: the table `[tuned]`."""
 
-The candidates are runs like any other, but the labels of test are not read
-before the choice, which follows from the records alone.
-"""
+import math
+from collections.abc import Collection, Mapping, Sequence
+from statistics import fmean
+from typing import NamedTuple
 
-from collections.abc import Collection, Mapping
-
-from medzoo.study.contests import Contest, make_contests
+from medzoo.execution.job import Job
+from medzoo.messages import word_score
+from medzoo.record import Record
+from medzoo.runs.run import Run
+from medzoo.study.document import Value
 from medzoo.study.expand import Choices, Planned, expand
-from medzoo.study.halving import HALVING, Standing, compare, has_reached
-from medzoo.study.job import Job
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.training.record import Record
-from medzoo.training.run import Run
+from medzoo.study.trials import Trial
+from medzoo.training.predict import rank_entry
+from medzoo.training.trainer import Entry, count_steps
+
+
+class Contest(NamedTuple):
+    """The candidates of one trial on one task.
+
+    Args:
+        trial: The trial.
+        task: Name of the task.
+        cell: Its run of the first seed, as `expand` lists it without choices.
+        values: The tuned values of each candidate.
+        runs: The runs of each candidate, one a tuning seed.
+    """
+
+    trial: Trial
+    task: str
+    cell: Run
+    values: tuple[dict[str, Value], ...]
+    runs: tuple[tuple[Run, ...], ...]
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What its choice is called: the name of the trial, and the task."""
+        return self.trial.name, self.task
+
+
+def make_contests(study: Study, *, smoke: bool = False) -> list[Contest]:
+    """Lists what is to be chosen; nothing if the study tunes nothing.
+
+    Args:
+        study: What is asked.
+        smoke: As for `expand`; it takes the first tuning seed alone.
+    """
+    if study.tuned is None:
+        return []
+    values = tuple(study.tuned.candidates())
+    runs = [_expand_all(study, v, study.tune_seeds, smoke) for v in values]
+    cells = expand(study.override(seeds=study.seeds[:1]), smoke=smoke)
+    return [
+        Contest(
+            trial,
+            cell.task,
+            cell,
+            values,
+            tuple(found[trial.name, cell.task] for found in runs),
+        )
+        for trial, cell in cells
+    ]
+
+
+def plan_all(
+    study: Study, *, smoke: bool = False, choices: Choices | None = None
+) -> tuple[Planned, ...]:
+    """Lists all that a study trains, at most: candidates and final runs.
+
+    Where nothing is chosen yet, the first candidate stands for the winner.
+
+    Args:
+        study: What is asked.
+        smoke: As for `expand`.
+        choices: What is chosen already, so that no candidates are needed.
+    """
+    contests = make_contests(study, smoke=smoke)
+    chosen = {contest.key: contest.values[0] for contest in contests}
+    candidates = [
+        Planned(contest.trial, run)
+        for contest in contests
+        if contest.key not in (choices or {})
+        for runs in contest.runs
+        for run in runs
+    ]
+    final = expand(study, smoke=smoke, choices=chosen | dict(choices or {}))
+    return tuple(dict.fromkeys([*candidates, *final]))
+
+
+def list_units(study: Study, *, smoke: bool = False) -> list[Run]:
+    """Lists what can be done in different places: the runs of a study.
+
+    With `[tuned]` it is a trial's work on one task, which its run of the first
+    seed stands for, since a choice needs all of its candidates.
+    """
+    contests = make_contests(study, smoke=smoke)
+    runs = [contest.cell for contest in contests] or [
+        item.run for item in expand(study, smoke=smoke)
+    ]
+    return list(dict.fromkeys(runs))
+
+
+def name_runs(study: Study, *, smoke: bool = False) -> dict[Run, str]:
+    """Names each run that a study may ask for: its trial, its tuned values."""
+    if study.tuned is None:
+        planned = expand(study, smoke=smoke)
+        return {item.run: item.trial.name for item in planned}
+    names: dict[Run, str] = {}
+    for values in study.tuned.candidates():
+        told = ", ".join(f"{key}={value}" for key, value in values.items())
+        for seeds in (study.seeds, study.tune_seeds):
+            found = _expand_all(study, values, seeds, smoke)
+            for (trial, _), runs in found.items():
+                names |= dict.fromkeys(runs, f"{trial}, {told}")
+    return names
+
+
+def _expand_all(
+    study: Study, values: dict[str, Value], seeds: Sequence[int], smoke: bool
+) -> dict[tuple[str, str], tuple[Run, ...]]:
+    """Lists the runs of one candidate by trial and task, one a seed."""
+    study = study.override(seeds=seeds)
+    cells = expand(study, smoke=smoke)
+    keys = [(trial.name, run.task) for trial, run in cells]
+    choices = dict.fromkeys(keys, values)
+    found: dict[tuple[str, str], tuple[Run, ...]] = dict.fromkeys(keys, ())
+    for trial, run in expand(study, smoke=smoke, choices=choices):
+        found[trial.name, run.task] += (run,)
+    return found
+
+
+# Shares of the budget after which the better half goes on. Of an odd number the
+# larger half does: 5 candidates, then 3, then 2.
+HALVING = (0.25, 0.5)
+# What a candidate is worth that failed or diverged on any seed.
+_WORST = (-math.inf, -math.inf)
+
+
+class Standing(NamedTuple):
+    """How a comparison of candidates stands.
+
+    Args:
+        winner: Position of the best candidate; `None` as long as some have to
+            be trained further.
+        shares: The share of the budget that each has to be trained for, as far
+            as that is known. One that is alone needs none to be chosen.
+    """
+
+    winner: int | None
+    shares: list[float]
+
+
+def compare(
+    candidates: Sequence[Sequence[Record | None]],
+    rungs: Sequence[float] = (),
+) -> Standing:
+    """Finds the candidate with the best mean macro F1 on val over its seeds.
+
+    At equal macro F1 the lower mean loss on val wins, then the first. Weights
+    of the best check so far stand for a run, as they do when it is evaluated;
+    where `keep` is `last`, those of the last one. A candidate that failed or
+    diverged on a seed comes behind all that did not.
+
+    Args:
+        candidates: The records of each, one a seed; `None` where there is none.
+        rungs: Rising shares of the budget after which only the better half goes
+            on; of an odd number, the larger half. `HALVING`, or none.
+    """
+    alive = list(range(len(candidates)))
+    shares = [0.0] * len(candidates)
+    for share in (*rungs, 1.0):
+        if len(alive) == 1:
+            break
+        for index in alive:
+            shares[index] = share
+        records = [record for index in alive for record in candidates[index]]
+        if not all(has_reached(record, share) for record in records):
+            return Standing(None, shares)
+        kept = math.ceil(len(alive) / 2) if share < 1 else 1
+        ranks = {i: _rank(candidates[i], share) for i in alive}
+        alive.sort(key=lambda index: ranks[index], reverse=True)
+        alive = sorted(alive[:kept])
+    return Standing(alive[0], shares)
+
+
+def has_reached(record: Record | None, share: float) -> bool:
+    """Says whether a run was trained for a share of its budget, or ended."""
+    if record is None:
+        return False
+    if record.status != "pruned":
+        return True
+    return (record.history[-1]["step"] or 0) >= share * _num_steps(record)
+
+
+def steps_until(record: Record, share: float) -> int:
+    """Returns the steps of a run up to its check at a share of its budget."""
+    return int(_entries(record, share)[-1]["step"] or 0)
+
+
+def _rank(records: Sequence[Record | None], share: float) -> tuple:
+    scores = [best_at(record, share) for record in records]
+    if _WORST in scores:
+        return _WORST
+    return tuple(fmean(values) for values in zip(*scores, strict=True))
+
+
+def best_at(record: Record | None, share: float) -> tuple[float, float]:
+    """Returns macro F1 and minus the loss on val of the weights to evaluate.
+
+    Both are minus infinity for a run that failed, diverged or is missing.
+    """
+    if record is None or record.status in ("failed", "diverged"):
+        return _WORST
+    return rank_entry(_kept(record, share))
+
+
+def score_at(record: Record | None, share: float, name: str) -> float:
+    """Returns a score on val of the weights to evaluate.
+
+    Args:
+        record: A run; the score is minus infinity as for `best_at`.
+        share: Of its budget.
+        name: `macro_f1`, which is the harmonic mean for a net of several tasks,
+            or `dice`.
+
+    Raises:
+        ValueError: If val has no such score.
+    """
+    if record is None or record.status in ("failed", "diverged"):
+        return -math.inf
+    entry = _kept(record, share)
+    score = entry.get(f"val_{name}")
+    if name == "macro_f1":
+        score = entry.get("val_harmonic_mean", score)
+    if score is None:
+        raise ValueError(
+            f"`{record.run.task}` has no {word_score(name)} on val: nothing is "
+            "labelled there that it counts. Expected another `score`. "
+            f"Received: score={name!r}."
+        )
+    return score
+
+
+def _kept(record: Record, share: float) -> Entry:
+    """Returns the check on val whose weights are evaluated."""
+    entries = _entries(record, share)
+    if record.run.keep == "last":
+        return entries[-1]
+    return max(entries, key=rank_entry)
+
+
+def _entries(record: Record, share: float) -> list[Entry]:
+    """Cuts the history at the first check at or after a share of the budget."""
+    limit = share * _num_steps(record)
+    before = sum((e["step"] or 0) < limit for e in record.history)
+    return record.history[: before + 1]
+
+
+def _num_steps(record: Record) -> int:
+    return count_steps(record.run, record.num_images["train"])
 
 
 def choose(study: Study, store: Store, *, smoke: bool = False) -> Choices:

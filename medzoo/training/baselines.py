@@ -1,17 +1,24 @@
-"""Classifiers of scikit-learn on frozen features, beside trained models."""
+"""Baselines of scikit-learn on frozen features."""
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.split import Dataset, Split
-from medzoo.training.evaluate import predict_in_batches, to_probabilities
+from medzoo.data.dataset import Dataset, Split
+from medzoo.models.registry import build_model
+from medzoo.record import Parameters
+from medzoo.runs.run import Run
+from medzoo.runs.symmetries import choose_options
+from medzoo.training.build import class_counts
 from medzoo.training.features import Features, trunk_flops
-from medzoo.training.prepare import class_counts
-from medzoo.training.record import Parameters
-from medzoo.training.run import Run
+from medzoo.training.predict import predict_in_batches, to_probabilities
+
+if TYPE_CHECKING:
+    import keras
+
 
 # Tried in this order; of equally good ones the first is taken.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -90,7 +97,7 @@ def fit_baseline(run: Run, data: Dataset) -> Baseline:
     Returns:
         The best by macro F1 on val (ties: by cross entropy).
     """
-    from medzoo.scores import score
+    from medzoo.scores.probabilities import score
 
     labelled = data.train.labels >= 0
     train = Split(data.train.images[labelled], data.train.labels[labelled])
@@ -141,7 +148,7 @@ def _candidates(run: Run, data: Dataset, num_images: int) -> Iterator[Baseline]:
 def _class_weights(run: Run, data: Dataset) -> dict[int, float] | None:
     if run.imbalance == "none":
         return None
-    from medzoo.imbalance import CLASS_WEIGHTS
+    from medzoo.losses.classification import CLASS_WEIGHTS
 
     weights = CLASS_WEIGHTS[run.imbalance](class_counts(data))
     return dict(enumerate(weights))
@@ -153,3 +160,42 @@ def _flatten(images: np.ndarray) -> np.ndarray:
     if images.ndim == 3:
         return images.reshape(-1, images.shape[-1])
     return images.reshape(len(images), -1)
+
+
+def build_probe(run: Run, data: Dataset, baseline: Baseline) -> "keras.Model":
+    """Builds the model that predicts what a fitted baseline predicts.
+
+    Args:
+        run: A run of `logistic_regression` with a trunk.
+        data: Its images, not their features.
+        baseline: What was fitted for it.
+
+    Returns:
+        A model `transfer` from `uint8` images to logits, whose normalisation
+        and last layer are those of the baseline.
+    """
+    options = choose_options(run)
+    del options["strength"]
+    random.seed(run.seed)  # As for the features, if the trunk is a random one.
+    model = build_model(
+        "transfer",
+        data.num_classes,
+        input_shape=data.input_shape,
+        dropout=0.0,
+        **options,
+    )
+    scaler, regression = (step for _, step in baseline.classifier.steps)
+    norm = model.get_layer("head_norm")
+    norm.set_weights([scaler.mean_, scaler.var_])
+    kernel = np.zeros((len(scaler.mean_), data.num_classes))
+    bias = np.full(data.num_classes, np.log(LEAST))
+    coefficients, intercepts = regression.coef_, regression.intercept_
+    if len(regression.classes_) == 2:  # It has the logit of the second alone.
+        coefficients = np.concatenate([0 * coefficients, coefficients])
+        intercepts = np.concatenate([0 * intercepts, intercepts])
+    # What normalisation adds to the variance is taken back.
+    excess = np.sqrt(scaler.var_ + norm.epsilon) / scaler.scale_
+    kernel[:, regression.classes_] = coefficients.T * excess[:, None]
+    bias[regression.classes_] = intercepts
+    model.get_layer("logits").set_weights([kernel, bias])
+    return model

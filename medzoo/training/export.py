@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.training.evaluate import predict_logits
+from medzoo.training.objectives.masks import each_batch
+from medzoo.training.predict import predict_logits
 from medzoo.training.saved import Saved
-from medzoo.training.segmentation import each_batch
 
 # What each format needs, under any backend, and how its files end.
 PACKAGES = {

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
+from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folders import cache_folder
-from medzoo.data.resplit import resplit
-from medzoo.data.split import Dataset, Split
+from medzoo.data.splits import resplit
 from medzoo.files import writing
+from medzoo.models.backbones import require_weights
 from medzoo.models.flops import count_flops
-from medzoo.models.trunks import require_weights
+from medzoo.runs.run import Run
+from medzoo.runs.symmetries import choose_options
 from medzoo.tasks import SPLITS
-from medzoo.training.evaluate import predict_logits
-from medzoo.training.policy import choose_options
-from medzoo.training.prepare import build_network, find_width, name_device
-from medzoo.training.run import Run
+from medzoo.training.build import build_network, find_width, name_device
+from medzoo.training.predict import predict_logits
 
 if TYPE_CHECKING:
     import keras

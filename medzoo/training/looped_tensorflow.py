@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.training.fit import Trainer
+from medzoo.training.build import MAX_TRACED
 from medzoo.training.inputs import make_stretch
 from medzoo.training.optimizers import rate_variables, rates_at
-from medzoo.training.prepare import MAX_TRACED
+from medzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import keras

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from medzoo.data.masks import MaskedDataset
-from medzoo.data.split import Dataset
-from medzoo.training.fit import Trainer
-from medzoo.training.mixing import Mix, draw_mix, mix_on_device
+from medzoo.data.dataset import Dataset, MaskedDataset
+from medzoo.runs.run import Run
+from medzoo.training.build import MAX_TRACED
+from medzoo.training.inputs import Mix, draw_mix, mix_on_device
 from medzoo.training.optimizers import rate_variables, rates_at
-from medzoo.training.prepare import MAX_TRACED
-from medzoo.training.run import Run
+from medzoo.training.trainer import Trainer
 
 if TYPE_CHECKING:
     import keras

@@ -1,13 +1,14 @@
-"""Masks and labels of images of any size, by a model that is kept."""
+"""Masks of images of any size, predicted by a saved model."""
 
+import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medzoo.data.resizing import enlarge, shrink
-from medzoo.training.evaluate import to_probabilities
-from medzoo.training.segmentation import AT_A_TIME, each_batch
-from medzoo.training.tiles import predict_by_tiles
+from medzoo.training.objectives.masks import AT_A_TIME, each_batch
+from medzoo.training.predict import to_probabilities
 
 if TYPE_CHECKING:
     from medzoo.training.saved import Saved
@@ -76,3 +77,85 @@ def _predict(
 
 def _decide(logits: np.ndarray) -> np.ndarray:
     return logits.argmax(axis=-1).astype("uint8")
+
+
+def predict_by_tiles(
+    predict: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
+    *,
+    tile: int,
+    overlap: int,
+    batch_size: int = 8,
+) -> np.ndarray:
+    """Predicts each pixel of an image from the tiles that it lies in.
+
+    A tile knows nothing of what is outside of it, so its pixels count the less
+    the nearer they are to its border: over the middle half of an overlap one
+    tile fades into the next, and the outer quarter, which the border distorts
+    most, is left out. If no pixel of the result depends on more than `overlap /
+    4` pixels around it, that is what the model gives for the whole image. A net
+    that pools has one more condition: `tile - overlap`, and what the image is
+    longer than a tile, must be multiples of its coarsest pixel.
+
+    Args:
+        predict: From `uint8` tiles, shape `(batch_size, tile, tile, channels)`,
+            to values of each pixel, `(batch_size, tile, tile, num_segments)`.
+        image: `uint8`, shape `(height, width, channels)`; a side shorter than a
+            tile is filled up with its last pixels.
+        tile: Height and width of a tile.
+        overlap: Pixels that neighbours share, at most half a tile; the last
+            ones, which end with the image, may share more.
+        batch_size: Tiles at a time, always as many.
+
+    Returns:
+        `float32`, shape `(height, width, num_segments)`.
+
+    Raises:
+        ValueError: For an overlap out of range, and an image of another shape.
+
+    Example:
+
+    >>> image = np.arange(70, dtype="uint8").reshape(7, 10, 1)
+    >>> found = predict_by_tiles(lambda x: x / 2, image, tile=4, overlap=2)
+    >>> bool(np.allclose(found, image / 2))
+    True
+    """
+    if not 0 <= overlap <= tile // 2 or image.ndim != 3:
+        raise ValueError(
+            "Tiles need an image of shape (height, width, channels) and an "
+            f"`overlap` from 0 to {tile // 2}, half a tile. Received: "
+            f"image.shape={image.shape}, overlap={overlap}."
+        )
+    height, width = image.shape[:2]
+    missing = [(0, max(0, tile - side)) for side in (height, width)]
+    image = np.pad(image, [*missing, (0, 0)], mode="edge")
+    rows, columns = (_fades(side, tile, overlap) for side in image.shape[:2])
+    corners = [*itertools.product(rows, columns)]
+    total = weights = np.zeros((*image.shape[:2], 1), "float32")
+    for start in range(0, len(corners), batch_size):
+        some = corners[start : start + batch_size]
+        filled = some + some[-1:] * (batch_size - len(some))
+        found = predict(
+            np.stack([image[y : y + tile, x : x + tile] for y, x in filled])
+        )
+        if not start:
+            total = np.repeat(weights, found.shape[-1], axis=-1)
+        for (y, x), values in zip(some, found, strict=False):
+            weight = np.outer(rows[y], columns[x])[..., None]
+            total[y : y + tile, x : x + tile] += weight * values
+            weights[y : y + tile, x : x + tile] += weight
+    return (total / weights)[:height, :width]
+
+
+def _fades(side: int, tile: int, overlap: int) -> dict[int, np.ndarray]:
+    """Lists where tiles begin along a side, and what their pixels count."""
+    starts = [*range(0, side - tile, tile - overlap), side - tile]
+    ramp = (np.arange(tile, dtype="float32") + 0.5 - overlap / 4) * 2
+    ramp = np.clip(ramp / max(overlap, 1), 0, 1)
+    fades = {}
+    for start in starts:
+        # Nothing lies beyond the image that could take over.
+        rising = ramp if start else np.ones_like(ramp)
+        falling = ramp[::-1] if start < starts[-1] else np.ones_like(ramp)
+        fades[start] = np.minimum(rising, falling)
+    return fades

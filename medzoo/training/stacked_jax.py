@@ -7,8 +7,8 @@ of them. Each run has a trainer of its own, which chooses its best weights and
 writes its history, so that its record is the one that it would have alone, up
 to the rounding of sums.
 
-Two places import this module: `Means.find_group` in `medzoo.study.means`, to
-find runs that train together, and `medzoo.study.advance`, to train them.
+Two places import this module: `medzoo.execution.options`, to
+find runs that train together, and `medzoo.execution.worker`, to train them.
 """
 
 import contextlib
@@ -20,18 +20,19 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from medzoo.data.split import Dataset, Split
-from medzoo.models import get_entry
-from medzoo.training.choices import IMBALANCES
-from medzoo.training.execute import load_data
+from medzoo.data.dataset import Dataset, Split
+from medzoo.models.registry import get_entry
+from medzoo.record import Record
+from medzoo.runs.fields import IMBALANCES
+from medzoo.runs.rules import predicts_masks
+from medzoo.runs.run import Run
+from medzoo.training.build import MAX_TRACED
+from medzoo.training.execute import Session, add_seconds, load_data
 from medzoo.training.features import load_features
-from medzoo.training.fit import State, Trainer
 from medzoo.training.inputs import make_batches
 from medzoo.training.machine import name_backend
-from medzoo.training.mask_checks import predicts_masks
+from medzoo.training.objectives.labels import Predictions
 from medzoo.training.optimizers import set_rates
-from medzoo.training.prepare import MAX_TRACED
-from medzoo.training.record import Record
 from medzoo.training.resident_jax import (
     Programs,
     StepInputs,
@@ -45,9 +46,7 @@ from medzoo.training.resident_jax import (
     read_values,
     train_steps,
 )
-from medzoo.training.run import Run
-from medzoo.training.scoring import Predictions
-from medzoo.training.session import Session, add_seconds
+from medzoo.training.trainer import State, Trainer
 
 if TYPE_CHECKING:
     import keras
@@ -548,7 +547,7 @@ def replace_constants(model: "keras.Model", constants: Any) -> Iterator[None]:
 def average_weights(model: "keras.Model", values: Values) -> list[Any]:
     """Returns the optimizer's averages of the trainable weights, if it has any.
 
-    The same as `medzoo.training.averaging` computes, from values alone.
+    The same as `medzoo.training.trainer` computes, from values alone.
     """
     import keras
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo import scores
+from medzoo.scores import probabilities as scores
 
 
 def write_standard_file(

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from medzoo.losses import weighted_mean
-from medzoo.task_weighting import balance_norms, project_conflicts
+from medzoo.losses.classification import weighted_mean
+from medzoo.losses.weighting import balance_norms, project_conflicts
 
 
 class TaskGradients(keras.Model):

@@ -5,14 +5,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from medzoo.data.transfer import fetch
-from medzoo.models.trunks import (
+from medzoo.data.download import fetch
+from medzoo.models.backbones import (
     PUBLISHER,
     TRUNKS,
     find_weights,
     require_weights,
 )
-from medzoo.training.run import Run
+from medzoo.runs.run import Run
 
 
 def fetch_weights(runs: Iterable[Run]) -> None:

@@ -13,9 +13,8 @@ from medzoo.data.audit.leaks import (
     number_splits,
     splits_of,
 )
-from medzoo.data.audit.twins import ALIKE, Twins, find_twins
-from medzoo.data.audit.vectors import Vectors
-from medzoo.data.split import Dataset
+from medzoo.data.audit.near_duplicates import ALIKE, Twins, Vectors, find_twins
+from medzoo.data.dataset import Dataset
 from medzoo.tasks import SPLITS
 
 

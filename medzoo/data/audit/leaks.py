@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.audit.twins import Twins, find_twins
-from medzoo.data.audit.vectors import Vectors
-from medzoo.data.split import Dataset, Split
+from medzoo.data.audit.near_duplicates import Twins, Vectors, find_twins
+from medzoo.data.dataset import Dataset, Split
 from medzoo.files import replacing
 
 

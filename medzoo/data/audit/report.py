@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medzoo.data.audit.audit import Audit, Pair
-from medzoo.data.audit.twins import ALIKE
-from medzoo.data.own.manifest import write_rows
+from medzoo.data.audit.near_duplicates import ALIKE
+from medzoo.data.custom.manifest import write_rows
 from medzoo.tasks import SPLITS
 
 # From which splits differ by more than chance.

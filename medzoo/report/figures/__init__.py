@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.record import Record
 from medzoo.report.confusion import count_confusions
 from medzoo.report.figures.classes import draw_classes
 from medzoo.report.figures.costs import differing_costs, draw_costs
@@ -27,12 +28,11 @@ from medzoo.report.figures.macro_f1 import draw_macro_f1
 from medzoo.report.figures.masks import draw_masks
 from medzoo.report.figures.style import render
 from medzoo.report.grid import make_grid
-from medzoo.report.matrix import TrialResults
-from medzoo.report.stats import StudyStatistics
-from medzoo.study.kept import find_folder
+from medzoo.report.results import TrialResults
+from medzoo.report.summary import StudyStatistics
+from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.training.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

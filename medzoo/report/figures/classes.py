@@ -16,7 +16,7 @@ from medzoo.report.figures.style import (
     make_figure,
     shorten,
 )
-from medzoo.report.matrix import TrialResults
+from medzoo.report.results import TrialResults
 from medzoo.study.spec import Study
 
 if TYPE_CHECKING:

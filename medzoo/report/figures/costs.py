@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.report.bars import Bar, costs_of, describe_bars, make_bars
-from medzoo.report.figures.labels import place_labels
+from medzoo.messages import word_score
+from medzoo.report.figures.bars import Bar, costs_of, describe_bars, make_bars
 from medzoo.report.figures.style import (
     BASELINE,
     FRONT,
@@ -15,12 +15,12 @@ from medzoo.report.figures.style import (
     add_panel,
     add_titles,
     make_figure,
+    place_labels,
     widen,
 )
-from medzoo.report.matrix import TrialResults
-from medzoo.report.stats import StudyStatistics
+from medzoo.report.results import TrialResults
+from medzoo.report.summary import StudyStatistics
 from medzoo.study.spec import Study
-from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

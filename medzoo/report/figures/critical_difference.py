@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.messages import word_score
+from medzoo.report.comparisons import Friedman
 from medzoo.report.figures.style import (
     MEAN,
     NOTE,
@@ -14,9 +16,7 @@ from medzoo.report.figures.style import (
     shorten,
     text_width,
 )
-from medzoo.report.ranks import Friedman
 from medzoo.study.spec import Study
-from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from medzoo.record import Record
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -17,9 +18,8 @@ from medzoo.report.figures.style import (
     pick_trials,
     shorten,
 )
-from medzoo.report.matrix import TrialResults
+from medzoo.report.results import TrialResults
 from medzoo.study.spec import Study
-from medzoo.training.record import Record
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.report.bars import OVERALL, Bar, describe_bars, make_bars
+from medzoo.messages import word_score
+from medzoo.report.figures.bars import OVERALL, Bar, describe_bars, make_bars
 from medzoo.report.figures.style import (
     BASELINE,
     GRID,
@@ -22,10 +23,9 @@ from medzoo.report.figures.style import (
     text_width,
     widen,
 )
-from medzoo.report.matrix import TrialResults
-from medzoo.report.stats import StudyStatistics
+from medzoo.report.results import TrialResults
+from medzoo.report.summary import StudyStatistics
 from medzoo.study.spec import Study
-from medzoo.wording import word_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

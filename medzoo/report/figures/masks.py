@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.mask_scores import dice_of_images
 from medzoo.report.figures.style import (
     COLOURS,
     add_panel,
@@ -13,6 +12,7 @@ from medzoo.report.figures.style import (
     make_figure,
     shorten,
 )
+from medzoo.scores.masks import dice_of_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.messages import word_score
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -18,10 +19,9 @@ from medzoo.report.figures.style import (
     shorten,
 )
 from medzoo.report.search_tables import encode, place, rank_tried
-from medzoo.study.candidates import Tried
-from medzoo.study.search_file import Search
-from medzoo.study.space import Dimension
-from medzoo.wording import word_score
+from medzoo.search.candidates import Tried
+from medzoo.search.search_file import Search
+from medzoo.search.space import Dimension
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from medzoo.report.matrix import TrialResults
+from medzoo.messages import unknown
+from medzoo.record import Record
+from medzoo.report.results import TrialResults
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.study.trials import Trial
-from medzoo.training.record import Record
-from medzoo.wording import unknown
 
 # Names of `track`, and the package that each needs.
 TRACKERS = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}

@@ -1,0 +1,203 @@
+"""Near-duplicate images, found without comparing all pairs."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from medzoo.data.dataset import Split
+
+# Larger images are compared by the means of blocks of their pixels.
+MOST_PIXELS = 64
+# Grey levels of standard deviation below which an image shows nothing.
+FLAT = 0.5
+_AT_A_TIME = 512
+
+
+class Vectors:
+    """All images of a data set, as many at a time as memory holds.
+
+    Args:
+        splits: Their images are joined in this order.
+    """
+
+    def __init__(self, splits: Sequence[Split]) -> None:
+        self._splits = splits
+        self._ends = np.cumsum([len(split) for split in splits])
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def images(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the images at `rows`, `uint8`."""
+        first = self._splits[0].images
+        found = np.empty((len(rows), *first.shape[1:]), np.uint8)
+        starts = [0, *self._ends[:-1]]
+        for split, start, end in zip(
+            self._splits, starts, self._ends, strict=True
+        ):
+            inside = (rows >= start) & (rows < end)
+            if inside.any():
+                found[inside] = split.images[rows[inside] - start]
+        return found
+
+    def units(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the images without their mean, and of length 1.
+
+        The product of two of them is Pearson's correlation of their pixels.
+
+        Returns:
+            `float32`, shape `(num_rows, num_pixels)`; zeros for a flat image.
+        """
+        values = shrink(self.images(rows)).reshape(len(rows), -1)
+        values -= values.mean(axis=1, keepdims=True)
+        length = np.linalg.norm(values, axis=1, keepdims=True)
+        flat = length < FLAT * np.sqrt(values.shape[1])
+        return np.where(flat, 0, values / np.maximum(length, 1e-9))
+
+    def chunks(self) -> Iterator[np.ndarray]:
+        """Yields the rows of all images, a part at a time."""
+        for start in range(0, len(self), _AT_A_TIME):
+            yield np.arange(start, min(start + _AT_A_TIME, len(self)))
+
+    def digests(self) -> list[bytes]:
+        """Hashes the pixels of every image."""
+        return [
+            hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+            for rows in self.chunks()
+            for image in self.images(rows)
+        ]
+
+
+def shrink(images: np.ndarray) -> np.ndarray:
+    """Takes the means of blocks, so that at most 64 x 64 are left.
+
+    Example:
+
+    >>> shrink(np.zeros((1, 130, 130, 3), np.uint8)).shape
+    (1, 43, 43, 3)
+    """
+    size = images.shape[1]
+    step = -(-size // MOST_PIXELS)
+    if step == 1:
+        return images.astype(np.float32)
+    kept = size // step
+    cut = images[:, : kept * step, : kept * step]
+    blocks = cut.reshape(len(images), kept, step, kept, step, -1)
+    return blocks.mean(axis=(2, 4), dtype=np.float32)
+
+
+# Correlation of pixels from which two images are taken for one.
+ALIKE = 0.99
+# Directions that candidates are looked for in, and images they are found from.
+_DIRECTIONS = 24
+_SAMPLE = 1500
+_CHUNK = 512
+_PAIRS = 4096
+# For rounding.
+_SLACK = 1e-3
+
+
+class Twins(NamedTuple):
+    """Images that are equal, and images that are nearly so.
+
+    Args:
+        group: The first image that is equal to each, shape `(n,)`.
+        pairs: Rows of the first of two groups, shape `(num_pairs, 2)`.
+        correlations: Of their pixels.
+    """
+
+    group: np.ndarray
+    pairs: np.ndarray
+    correlations: np.ndarray
+
+
+def find_twins(vectors: Vectors, *, threshold: float = ALIKE) -> Twins:
+    """Finds equal and nearly equal images.
+
+    Two unit vectors with a correlation of `c` are `sqrt(2 - 2c)` apart, and no
+    projection on orthonormal directions takes them further apart. So all pairs
+    lie within that distance along the first principal directions (and in the
+    length of what they leave), where a tree finds them; nothing is missed, and
+    only these candidates are compared pixel by pixel.
+
+    Args:
+        vectors: The images.
+        threshold: Correlation from which two images are nearly equal.
+
+    Reference:
+        [Bentley, 1975](https://doi.org/10.1145/361002.361007).
+    """
+    group = _group(vectors.digests())
+    firsts = np.unique(group)
+    points = _project(vectors, firsts)
+    pairs, correlations = [], []
+    for candidates in _find_candidates(points, threshold):
+        rows = firsts[candidates]
+        found = _correlate(vectors, rows)
+        pairs.append(rows[found >= threshold])
+        correlations.append(found[found >= threshold])
+    return Twins(
+        group,
+        np.concatenate([np.empty((0, 2), np.int64), *pairs]),
+        np.concatenate([np.empty(0, np.float32), *correlations]),
+    )
+
+
+def _group(digests: list[bytes]) -> np.ndarray:
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(d, at) for at, d in enumerate(digests)])
+
+
+def _project(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
+    """Projects images on the principal directions of some of them.
+
+    Returns:
+        Shape `(num_rows, directions + 1)`; the last is the length of the rest.
+        Flat images are far from everything, and from each other.
+    """
+    step = max(1, len(rows) // _SAMPLE)
+    sample = vectors.units(rows[::step])
+    products = sample @ sample.T
+    _, directions = np.linalg.eigh(products.astype(np.float64))
+    count = min(_DIRECTIONS, *sample.shape)
+    basis, _ = np.linalg.qr(sample.T @ directions[:, -count:])
+    points = np.empty((len(rows), basis.shape[1] + 1), np.float64)
+    for start in range(0, len(rows), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        units = vectors.units(rows[part])
+        points[part, :-1] = units @ basis
+        rest = (units**2).sum(axis=1) - (points[part, :-1] ** 2).sum(axis=1)
+        points[part, -1] = np.sqrt(np.maximum(rest, 0))
+        flat = ~units.any(axis=1)
+        points[part, -1][flat] = 10.0 * (1 + start + np.flatnonzero(flat))
+    return points
+
+
+def _find_candidates(
+    points: np.ndarray, threshold: float
+) -> Iterator[np.ndarray]:
+    """Yields pairs of points that are near enough, the smaller index first."""
+    radius = np.sqrt(2 - 2 * threshold) + _SLACK
+    tree = cKDTree(points)
+    for start in range(0, len(points), _CHUNK):
+        near = tree.query_ball_point(points[start : start + _CHUNK], radius)
+        counts = [len(found) for found in near]
+        lefts = np.repeat(np.arange(start, start + len(near)), counts)
+        rights = np.concatenate([np.array(found, int) for found in near])
+        ahead = lefts < rights
+        yield np.stack([lefts[ahead], rights[ahead]], axis=1)
+
+
+def _correlate(vectors: Vectors, pairs: np.ndarray) -> np.ndarray:
+    """Returns the correlation of the pixels of each pair."""
+    found = np.empty(len(pairs), np.float32)
+    for start in range(0, len(pairs), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        rows, at = np.unique(pairs[part], return_inverse=True)
+        units = vectors.units(rows)
+        left, right = at.reshape(-1, 2).T
+        found[part] = np.einsum("nd,nd->n", units[left], units[right])
+    return found

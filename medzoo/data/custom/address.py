@@ -1,0 +1,83 @@
+"""Own data by their address: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from medzoo.messages import unknown
+
+PUBLISHED = ("medmnist", "synthetic")
+KINDS = ("folder", "csv", "npz", "masks")
+
+
+class Address(NamedTuple):
+    """Where own data lie.
+
+    Args:
+        kind: `folder`, `csv`, `npz` or `masks`.
+        path: As it was given, but for `~`; relative to the current folder.
+    """
+
+    kind: str
+    path: Path
+
+    @property
+    def task(self) -> str:
+        """The name that a task of these data has unless it is given one."""
+        return self.path.resolve().stem
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.path}"
+
+
+def is_own(data: str) -> bool:
+    """Says whether a data source is the user's own.
+
+    Example:
+
+    >>> is_own("folder:cells"), is_own("medmnist")
+    (True, False)
+    """
+    return ":" in data
+
+
+def parse_address(data: str) -> Address:
+    """Reads the address of own data.
+
+    Raises:
+        ValueError: If it is none.
+
+    Example:
+
+    >>> parse_address("csv:cells/labels.csv").task
+    'labels'
+    """
+    kind, colon, path = data.partition(":")
+    if not colon or kind not in KINDS:
+        ways = (*PUBLISHED, "folder:PATH", "csv:FILE", "npz:FILE", "masks:PATH")
+        raise ValueError(unknown("data", data, ways))
+    if not path:
+        raise ValueError(
+            f"`{kind}:` has no path behind it. Expected, for example, "
+            f"{kind}:../cells. Received: data={data!r}."
+        )
+    return Address(kind, Path(path).expanduser())
+
+
+def find_address(what: str) -> Address:
+    """Reads an address, or a plain path, whose kind follows from its ending.
+
+    Raises:
+        FileNotFoundError: If nothing lies at a plain path.
+    """
+    if is_own(what):
+        return parse_address(what)
+    path = Path(what).expanduser()
+    if path.is_dir():
+        return Address("folder", path)
+    if path.is_file() and path.suffix in (".csv", ".npz"):
+        return Address(path.suffix[1:], path)
+    raise FileNotFoundError(
+        "No data there. Expected a task, a folder of images, a .csv or .npz "
+        "file, or folder:PATH, csv:FILE, npz:FILE, masks:PATH. "
+        f"Received: {what}."
+    )

@@ -1,0 +1,89 @@
+"""Files in MedMNIST's layout that are none of the official ones."""
+
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.data.dataset import Dataset, Split
+from medzoo.data.npz import describe_array, map_array, read_array
+from medzoo.data.official import md5_of
+from medzoo.tasks import SPLITS
+
+
+def load_arrays(path: Path, task: str, size: int) -> Dataset:
+    """Loads `train_images`, `train_labels` and so on from an npz archive.
+
+    Images are memory-mapped. Classes have no names in such a file; they are
+    called by their numbers.
+
+    Args:
+        path: The archive.
+        task: Name of the task.
+        size: Height and width that the images must have.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an array is missing, damaged or not what it should be.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No file `{path}`. Expected an npz archive in MedMNIST's layout."
+        )
+    splits = {name: _read_split(path, name, size) for name in SPLITS}
+    depths = {split.images.shape[-1] for split in splits.values()}
+    if len(depths) > 1:
+        raise ValueError(f"`{path}` has grey and coloured splits.")
+    present = np.unique(splits["train"].labels)
+    highest = max(int(split.labels.max()) for split in splits.values())
+    absent = sorted(set(range(highest + 1)) - set(present.tolist()))
+    if absent:
+        raise ValueError(
+            f"Labels of `{path}` must run from 0 without a gap, each in train. "
+            f"Received: 0 to {highest}, without {absent} in train."
+        )
+    return Dataset(
+        task,
+        tuple(map(str, range(highest + 1))),
+        **splits,
+        fingerprint=f"own:{md5_of(path)[:16]}:npz",
+        notes=("Split as given in the file.",),
+    )
+
+
+def _read_split(path: Path, split: str, size: int) -> Split:
+    shape, dtype = describe_array(path, f"{split}_images")
+    if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape:
+        raise ValueError(
+            f"Array `{split}_images` of `{path}` must be uint8 of shape (n, "
+            f"height, width) or (n, height, width, 3). Received: {dtype} of "
+            f"shape {shape}."
+        )
+    if len(shape) == 4 and shape[3] not in (1, 3):
+        raise ValueError(
+            f"Array `{split}_images` of `{path}` must have 1 or 3 channels. "
+            f"Received: shape {shape}."
+        )
+    if shape[1:3] != (size, size):
+        raise ValueError(
+            f"`{path}` holds images of {shape[1]}x{shape[2]} pixels, which are "
+            f"not resized. Received: size={size}. Set `size = {shape[1]}`."
+        )
+    describe_array(path, f"{split}_labels")  # Refuses Python objects.
+    labels = read_array(path, f"{split}_labels")
+    if labels.dtype.kind not in "iu" or labels.shape not in (
+        (shape[0],),
+        (shape[0], 1),
+    ):
+        raise ValueError(
+            f"Array `{split}_labels` of `{path}` must hold one whole number an "
+            f"image, shape ({shape[0]},) or ({shape[0]}, 1). Received: "
+            f"{labels.dtype} of shape {labels.shape}."
+        )
+    labels = labels.reshape(-1).astype(np.int32)
+    if labels.min() < 0:
+        raise ValueError(
+            f"Array `{split}_labels` of `{path}` must hold labels from 0. "
+            f"Received: {labels.min()}."
+        )
+    images = map_array(path, f"{split}_images")
+    return Split(images[..., None] if len(shape) == 3 else images, labels)

@@ -1,0 +1,140 @@
+"""Own data as all other data are: a `Dataset`, and the facts of its task."""
+
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from medzoo.data.audit.leaks import drop_leaks
+from medzoo.data.custom.address import parse_address
+from medzoo.data.custom.arrays import load_arrays
+from medzoo.data.custom.cache import Cache, open_cache
+from medzoo.data.custom.options import Option, complete
+from medzoo.data.dataset import Dataset, MaskedDataset, MaskedSplit, Split
+from medzoo.data.folders import derived_path
+from medzoo.tasks import SPLITS, Task
+
+Options = tuple[tuple[str, Option], ...]
+
+
+def load_own(
+    task: str, data: str, size: int, options: Mapping[str, Any]
+) -> Dataset:
+    """Loads own images as they were when this process first asked for them.
+
+    Args:
+        task: As for `read_own`.
+        data: As for `read_own`.
+        size: As for `read_own`.
+        options: As for `read_own`.
+    """
+    return _load(task, data, size, tuple(sorted(options.items())))
+
+
+def describe_own(
+    task: str, data: str, size: int, options: Mapping[str, Any]
+) -> Task:
+    """Returns the facts of own data, in the form that the 11 tasks have.
+
+    Args:
+        task: As for `load_own`.
+        data: As for `load_own`.
+        size: As for `load_own`.
+        options: As for `load_own`.
+    """
+    dataset = load_own(task, data, size, options)
+    counts = {name: len(getattr(dataset, name)) for name in SPLITS}
+    two = dataset.num_classes == 2
+    return Task(
+        name=task,
+        title=task,
+        kind="binary-class" if two else "multi-class",
+        classes=dataset.classes,
+        channels=dataset.input_shape[-1],
+        num_images=MappingProxyType(counts),
+        licence="own data",
+        urls=MappingProxyType({}),
+        md5s=MappingProxyType({}),
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _load(task: str, data: str, size: int, options: Options) -> Dataset:
+    return read_own(task, data, size, dict(options))
+
+
+def read_own(
+    task: str, data: str, size: int, options: Mapping[str, Any]
+) -> Dataset:
+    """Reads own images; they are decoded unless their files are unchanged.
+
+    Args:
+        task: The name that they get.
+        data: `folder:PATH`, `csv:FILE`, `npz:FILE` or `masks:PATH`.
+        size: Height and width of the images.
+        options: Those that do not hold their default.
+
+    Raises:
+        FileNotFoundError: If nothing is there.
+        ValueError: With a line for each bad file, row or class.
+    """
+    given = dict(options)
+    leaks = given.pop("drop_leaks", False)
+    address = parse_address(data)
+    if address.kind == "npz":
+        dataset = load_arrays(address.path, task, size)
+        if not leaks:
+            return dataset
+        ending = f".{dataset.fingerprint.replace(':', '-')}.leaks.npy"
+        path = derived_path(address.path.resolve(), ending)
+        return drop_leaks(dataset, (), path)
+    cache = open_own(data, size, given)
+    about = cache.manifest
+    dataset = _read(task, cache)
+    if not leaks:
+        return dataset
+    groups = [row["group"] for row in cache.rows()]
+    name = about.fingerprint.replace(":", "-")
+    return drop_leaks(dataset, groups, cache.folder / f"{name}.leaks.npy")
+
+
+def _read(task: str, cache: Cache) -> Dataset:
+    about, images, labels = cache.manifest, cache.images(), cache.labels()
+    rows = [about.rows(name) for name in SPLITS]
+    classes, notes = tuple(about.classes), tuple(about.notes)
+    if not about.segments:
+        train, val, test = (Split(images[r], labels[r]) for r in rows)
+        return Dataset(
+            task, classes, train, val, test, about.fingerprint, notes
+        )
+    masks = cache.masks()
+    parts = [MaskedSplit(images[r], labels[r], masks[r]) for r in rows]
+    return MaskedDataset(
+        task,
+        classes,
+        parts[0],
+        parts[1],
+        parts[2],
+        about.fingerprint,
+        notes,
+        tuple(about.segments),
+    )
+
+
+def describe_rows(
+    data: str, size: int, options: Mapping[str, Any]
+) -> list[dict[str, str]]:
+    """Tells what is known of each image, in the order of train, val and test.
+
+    Returns:
+        `split`, `label`, `group`, `path`, `mode`, `width`, `height`, `sha256`;
+        nothing for the arrays of an archive, which are no files.
+    """
+    if data.startswith("npz:"):
+        return []
+    return open_own(data, size, options).rows()
+
+
+def open_own(data: str, size: int, options: Mapping[str, Any]) -> Cache:
+    """Opens the cache of a folder or CSV file; decodes what is not there."""
+    return open_cache(parse_address(data), size, complete(data, options))

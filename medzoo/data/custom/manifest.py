@@ -1,0 +1,119 @@
+"""What is known of own data once they are decoded, without their pixels."""
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medzoo.data.custom.listing import Item
+from medzoo.files import replacing
+from medzoo.tasks import SPLITS
+
+# Part of every fingerprint. Raise it when the same files give other pixels.
+VERSION = 1
+# Options that change pixels, beside the content.
+_OF_PIXELS = ("mode", "resize", "intensity")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts of one cache of decoded images.
+
+    Args:
+        stamp: Names, sizes and times of change of the files that it was made
+            from, as a hash: while it is the same, nothing is read again.
+        fingerprint: `own:<content>:<options>`. The first hash is of bytes,
+            labels and splits; the second of size and options of pixels.
+        classes: Names of the classes, in the order of their labels.
+        channels: 1 or 3.
+        num_images: By split.
+        notes: What tables of results have to say about the data.
+        ranges: Values that became 0 and 255, by channel, of 16-bit files.
+        segments: Names of the classes of pixels, of images with masks.
+    """
+
+    stamp: str
+    fingerprint: str
+    classes: list[str]
+    channels: int
+    num_images: dict[str, int]
+    notes: list[str]
+    ranges: list[tuple[int, int]]
+    segments: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest | None":
+        """Reads a manifest; `None` if there is none or it is damaged."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Writes the manifest in one step."""
+        text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+
+    def rows(self, split: str) -> slice:
+        """Returns the rows of the array that hold a split."""
+        before = SPLITS[: SPLITS.index(split)]
+        start = sum(self.num_images[name] for name in before)
+        return slice(start, start + self.num_images[split])
+
+
+def array_path(folder: Path, fingerprint: str) -> Path:
+    """Names the array by its content, so that a stale one is never taken."""
+    return folder / f"{fingerprint.replace(':', '-')}.npy"
+
+
+def masks_path(folder: Path, fingerprint: str) -> Path:
+    """Names the array of masks beside that of images."""
+    return array_path(folder, fingerprint).with_suffix(".masks.npy")
+
+
+def make_stamp(items: Sequence[Item], extra: object) -> str:
+    """Hashes the names, sizes and times of change of all files."""
+    digest = hashlib.sha256(repr((VERSION, extra)).encode())
+    for item in items:
+        digest.update(repr((item.name, *item[2:])).encode())
+        for path in item.paths:
+            facts = path.stat()
+            digest.update(repr((facts.st_size, facts.st_mtime_ns)).encode())
+    return digest.hexdigest()
+
+
+def make_fingerprint(
+    rows: Sequence[tuple[str, ...]], size: int, options: Mapping[str, Any]
+) -> str:
+    """Hashes the content of a data set.
+
+    Args:
+        rows: Split, label, digest and group, if any, of each image, in order.
+        size: Height and width.
+        options: All options of the source.
+    """
+    content = hashlib.sha256(repr((VERSION, rows)).encode()).hexdigest()
+    pixels = [size, *(options.get(name) for name in _OF_PIXELS)]
+    how = hashlib.sha256(repr(pixels).encode()).hexdigest()
+    return f"own:{content[:16]}:{how[:8]}"
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Sequence[Any]) -> None:
+    """Writes a CSV file in one step."""
+    with (
+        replacing(path) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Reads what `write_rows` wrote, by the names of the header."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))

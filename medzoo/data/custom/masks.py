@@ -1,0 +1,309 @@
+"""Mask files as arrays of mask classes, and the names of the classes."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from medzoo.data.custom.listing import Fault, Item
+from medzoo.data.custom.pixels import (
+    DAMAGE,
+    DEEP,
+    GREY,
+    BadImage,
+    open_image,
+    word_damage,
+)
+
+# Orientations of a photograph that exchange its width and height.
+_TURNED = (5, 6, 7, 8)
+_MOST_VALUES = 12
+
+
+class Marks(NamedTuple):
+    """What was found in the files of one mask, before it was resized.
+
+    Args:
+        values: Values of its files that are not 0.
+        classes: Classes of its pixels but the background.
+        digest: SHA-256 of the bytes of all files.
+    """
+
+    values: frozenset[int] = frozenset()
+    classes: frozenset[int] = frozenset()
+    digest: str = ""
+
+
+def read_mask(
+    paths: Sequence[Path],
+    classes: Mapping[int, int],
+    *,
+    size: int,
+    resize: str,
+) -> tuple[np.ndarray, Marks]:
+    """Reads the mask of one image.
+
+    Args:
+        paths: The image, then at least one file of its mask. A pixel that
+            several of them mark must have one class in all.
+        classes: Class of each value of the files, -1 for pixels to be ignored.
+            If empty, a file has 0 for the background and one other value.
+        size: Height and width that the mask gets; a pixel takes the class of
+            the nearest one.
+        resize: As for the image: `pad`, with background, or `stretch`.
+
+    Returns:
+        `int8`, shape `(size, size)`: the class of each pixel, or -1; and what
+        is known of it.
+
+    Raises:
+        BadImage: With the reason, if a file cannot be used.
+    """
+    shape = _find_shape(paths[0])
+    joined: np.ndarray | None = None
+    found: set[int] = set()
+    digest = hashlib.sha256()
+    for path in paths[1:]:
+        content = path.read_bytes()
+        digest.update(content)
+        try:
+            values = _read_values(content)
+        except BadImage as bad:
+            raise BadImage(f"mask {path.name}: {bad}") from None
+        except DAMAGE as error:
+            raise BadImage(f"mask {path.name}: {word_damage(error)}") from error
+        if shape is not None and values.shape != shape:
+            height, width = values.shape
+            raise BadImage(
+                f"mask {path.name} is {width}x{height} and its image "
+                f"{shape[1]}x{shape[0]}"
+            )
+        there = {int(value) for value in np.unique(values)}
+        found |= there - {0}
+        part = _to_classes(values, there, classes, path)
+        joined = part if joined is None else _join(joined, part, path)
+    if joined is None:
+        raise BadImage("no mask")
+    present = {int(value) for value in np.unique(joined)} - {0, -1}
+    marks = Marks(frozenset(found), frozenset(present), digest.hexdigest())
+    return _resize(joined, size, resize), marks
+
+
+def _find_shape(path: Path) -> tuple[int, int] | None:
+    """Returns height and width of an image, `None` if it cannot be read."""
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if image.getexif().get(0x0112) in _TURNED:
+                return width, height
+            return height, width
+    except DAMAGE:
+        return None  # What is wrong is said when it is decoded.
+
+
+def _read_values(content: bytes) -> np.ndarray:
+    """Returns the whole numbers that a file holds, one a pixel."""
+    image = open_image(content)
+    image.load()
+    if image.mode in ("P", "I", *GREY, *DEEP):
+        values = np.asarray(image.convert("L") if image.mode == "1" else image)
+        return values.astype(np.int64)
+    if image.mode not in ("LA", "PA", "RGB", "RGBA"):
+        raise BadImage(
+            f"mode {image.mode}, where one whole number a pixel belongs"
+        )
+    pixels = np.asarray(image.convert("RGBA")).astype(np.int64)
+    if (pixels[..., 3] != 255).any():
+        raise BadImage("transparent pixels, whose class is anything")
+    if (pixels[..., :3] != pixels[..., :1]).any():
+        raise BadImage(
+            f"in colour (mode {image.mode}), where one number a pixel is its "
+            "class; save it as grey values or with a palette"
+        )
+    return pixels[..., 0]
+
+
+def _to_classes(
+    values: np.ndarray,
+    present: set[int],
+    classes: Mapping[int, int],
+    path: Path,
+) -> np.ndarray:
+    """Maps the values of a file to classes."""
+    if not classes:
+        if len(present - {0}) > 1:
+            raise BadImage(
+                f"mask {path.name} has the values {_list(present)}; say what "
+                'they are: mask_values = ["0=background", ...]' + _hint(present)
+            )
+        return (values > 0).astype(np.int8)
+    if unknown := present - set(classes):
+        raise BadImage(
+            f"mask {path.name} has {_list(unknown)}, where mask_values are "
+            f"{_list(classes)}{_hint(present)}"
+        )
+    mapped = np.zeros(values.shape, np.int8)
+    for value in present:
+        mapped[values == value] = classes[value]
+    return mapped
+
+
+def _join(joined: np.ndarray, part: np.ndarray, path: Path) -> np.ndarray:
+    both = (joined > 0) & (part > 0) & (joined != part)
+    if both.any():
+        raise BadImage(
+            f"mask {path.name} has another class than the file before it for "
+            f"{int(both.sum())} pixels"
+        )
+    # What one file ignores and another one marks is marked.
+    most = np.where(joined == 0, part, np.maximum(joined, part))
+    return np.where(part == 0, joined, most)
+
+
+def _resize(values: np.ndarray, size: int, resize: str) -> np.ndarray:
+    if values.shape == (size, size):
+        return values
+    box, nearest = (size, size), Image.Resampling.NEAREST
+    # One more, as a file of one byte a pixel has no -1, and 1 is padded with.
+    image = Image.fromarray((values + 1).astype(np.uint8))
+    if resize == "stretch" or image.width == image.height:
+        image = image.resize(box, nearest)
+    else:
+        image = ImageOps.pad(image, box, nearest, color=1)
+    return np.asarray(image).astype(np.int8) - np.int8(1)
+
+
+def _list(values: object) -> str:
+    """Lists values, the first dozen of many."""
+    ordered = sorted(values)  # type: ignore[call-overload]
+    shown = ", ".join(map(str, ordered[:_MOST_VALUES]))
+    more = len(ordered) - _MOST_VALUES
+    return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _hint(present: set[int]) -> str:
+    """Tells what many values mean."""
+    many = len(present) > _MOST_VALUES
+    return "; were masks saved as JPEG or blurred?" * many
+
+
+IGNORED = "ignore"
+
+
+class Values(NamedTuple):
+    """What the values of masks mean.
+
+    Args:
+        names: Of the classes, in the order of their numbers; the first is the
+            background.
+        classes: Number of each value, -1 for what is ignored; empty where 0 is
+            the background and one other value is not.
+    """
+
+    names: tuple[str, ...]
+    classes: dict[int, int]
+
+
+def read_values(options: Mapping[str, Any]) -> Values:
+    """Reads what the options say of the values of masks.
+
+    Args:
+        options: All options of the source: `mask_values` has texts such as
+            `0=background`, where several values may have one name, and `ignore`
+            is no class; `mask_class` is a column that names the class of all
+            that the mask of an image marks.
+
+    Raises:
+        ValueError: For what is no such text, fewer than two classes, or both.
+
+    Example:
+
+    >>> read_values({"mask_values": ("0=skin", "9=mole"), "mask_class": ""})
+    Values(names=('skin', 'mole'), classes={0: 0, 9: 1})
+    """
+    texts, column = options["mask_values"], options["mask_class"]
+    if texts and column:
+        raise ValueError(
+            "`mask_values` and `mask_class` both say what masks mark. Expected "
+            f"one of them. Received: mask_values={list(texts)}, "
+            f"mask_class={column!r}."
+        )
+    if not texts:
+        return Values(("background", "foreground"), {})
+    pairs = [text.partition("=")[::2] for text in texts]
+    names = dict.fromkeys(n for _, n in pairs if n and n != IGNORED)
+    numbers = {name: at for at, name in enumerate(names)} | {IGNORED: -1}
+    classes = {
+        int(value): numbers[name]
+        for value, name in pairs
+        if value.strip().isdecimal() and name
+    }
+    if len(classes) < len(pairs) or len(names) < 2:
+        raise ValueError(
+            "`mask_values` name each value of a mask once, the background "
+            'first. Expected, for example, ["0=background", "255=lesion"]. '
+            f"Received: mask_values={list(texts)}."
+        )
+    return Values(tuple(names), classes)
+
+
+def name_classes(
+    values: Values,
+    items: Sequence[Item],
+    marks: Sequence[Marks | None],
+) -> tuple[str, ...]:
+    """Names the classes of pixels, the background first.
+
+    Args:
+        values: What the values of masks mean.
+        items: All images; the column of their `segment` names classes, if any.
+        marks: Of the mask of each; `None` where it is not known.
+    """
+    named = {
+        item.segment
+        for item, mark in zip(items, marks, strict=True)
+        if mark is not None and mark.classes and item.segment
+    }
+    return ("background", *sorted(named)) if named else values.names
+
+
+def find_marking_faults(
+    items: Sequence[Item],
+    marks: Sequence[Marks | None],
+    options: Mapping[str, Any],
+) -> list[Fault]:
+    """Finds what is wrong with masks together.
+
+    Args:
+        items: All images.
+        marks: Of the mask of each; `None` where it is not known.
+        options: All options of the source.
+
+    Raises:
+        ValueError: If no mask marks anything, or if it is not clear by which
+            value.
+    """
+    known = [mark for mark in marks if mark is not None]
+    values = sorted({value for mark in known for value in mark.values})
+    if known and not any(mark.classes for mark in known):
+        raise ValueError(
+            "No mask marks a pixel. Expected masks with a class beside the "
+            f"background. Received: {len(known)} masks, all of them empty."
+        )
+    if len(values) > 1 and not options["mask_values"]:
+        raise ValueError(
+            f"Some masks mark by {values[0]} and others by {values[-1]}. "
+            'Expected one value, or mask_values = ["0=background", '
+            f'"{values[0]}=...", ...]. Received: {values}.'
+        )
+    if not options["mask_class"]:
+        return []
+    reason = f"its mask marks pixels, but {options['mask_class']!r} is empty"
+    return [
+        Fault(item.name, reason)
+        for item, mark in zip(items, marks, strict=True)
+        if mark is not None and mark.classes and not item.segment
+    ]

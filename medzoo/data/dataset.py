@@ -1,0 +1,179 @@
+"""The `Dataset` of a task: three splits of images, labels and masks."""
+
+import dataclasses
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from medzoo.tasks import SHAPES, SPLITS
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split with their labels.
+
+    Args:
+        images: `uint8`, shape `(n, height, width, channels)`, 0 to 255.
+        labels: `int32`, shape `(n,)`; -1 marks an unlabelled image.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def targets(self, rows: np.ndarray) -> Any:
+        """Returns what a model has to say of the images at `rows`."""
+        return self.labels[rows]
+
+    def take(
+        self, rows: np.ndarray, pick: Callable[..., Any] = operator.getitem
+    ) -> Self:
+        """Returns the images at `rows`, in that order.
+
+        Args:
+            rows: Whole numbers.
+            pick: Picks rows of the images: a copy, unless it says otherwise.
+        """
+        return dataclasses.replace(
+            self, images=pick(self.images, rows), labels=self.labels[rows]
+        )
+
+    def join(self, other: Self) -> Self:
+        """Returns the images of both splits, read into memory."""
+        images = np.concatenate([self.images, other.images])
+        labels = np.concatenate([self.labels, other.labels])
+        return dataclasses.replace(self, images=images, labels=labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits of one task.
+
+    Args:
+        task: Name of the task.
+        classes: Names of the classes in the order of their labels.
+        train: What training sees.
+        val: What chooses: epochs, tuned values, thresholds.
+        test: Read once, after the run is finished.
+        fingerprint: Identifies the data; equal fingerprints mean equal images,
+            labels and splits.
+        notes: What tables of results have to say about the data.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    train: Split
+    val: Split
+    test: Split
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return self.train.images.shape[1:]
+
+
+@dataclass(frozen=True)
+class MaskedSplit(Split):
+    """One split of images with a mask each.
+
+    Args:
+        images: `uint8`, shape `(n, height, width, channels)`.
+        labels: `int32`, shape `(n,)`; -1 marks an unlabelled image.
+        masks: `int8`, shape `(n, height, width)`: the class of each pixel; -1
+            marks one that nothing is known of.
+    """
+
+    masks: np.ndarray
+
+    def targets(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {"mask": self.masks[rows], "label": self.labels[rows]}
+
+    def take(
+        self, rows: np.ndarray, pick: Callable[..., Any] = operator.getitem
+    ) -> Self:
+        taken = super().take(rows, pick)
+        return dataclasses.replace(taken, masks=pick(self.masks, rows))
+
+    def join(self, other: Self) -> Self:
+        masks = np.concatenate([self.masks, other.masks])
+        return dataclasses.replace(super().join(other), masks=masks)
+
+
+@dataclass(frozen=True)
+class MaskedDataset(Dataset):
+    """Images with masks and labels.
+
+    Args:
+        segments: Names of the classes of pixels; the first is the background.
+    """
+
+    train: MaskedSplit
+    val: MaskedSplit
+    test: MaskedSplit
+    segments: tuple[str, ...] = ()
+
+    @property
+    def num_segments(self) -> int:
+        return len(self.segments)
+
+    def without_masks(self) -> Dataset:
+        """Returns images and labels alone, for a model that classifies."""
+        train, val, test = (
+            Split(split.images, split.labels)
+            for split in (self.train, self.val, self.test)
+        )
+        return Dataset(
+            self.task,
+            self.classes,
+            train,
+            val,
+            test,
+            fingerprint=self.fingerprint,
+            notes=self.notes,
+        )
+
+
+def count_pixels(dataset: MaskedDataset) -> list[int]:
+    """Returns the pixels of each class in the masks of train."""
+    counts = np.zeros(dataset.num_segments, "int64")
+    masks = dataset.train.masks
+    for start in range(0, len(masks), 256):
+        part = np.asarray(masks[start : start + 256])
+        counts += np.bincount(part[part >= 0], minlength=len(counts))
+    return [int(count) for count in counts]
+
+
+def make_shape_task(size: int) -> MaskedDataset:
+    """Makes the task `shapes`: 400, 100 and 200 images of train, val and test.
+
+    Args:
+        size: Height and width of the images.
+    """
+    from medzoo.data import shapes
+
+    train, val, test = (
+        MaskedSplit(images, labels, masks)
+        for images, masks, labels in (
+            shapes.make_shapes(seed, SHAPES.num_images[name], size)
+            for seed, name in enumerate(SPLITS)
+        )
+    )
+    return MaskedDataset(
+        SHAPES.name,
+        SHAPES.classes,
+        train,
+        val,
+        test,
+        fingerprint=f"synthetic:shapes:{size}:{shapes.VERSION}",
+        segments=shapes.SEGMENTS,
+    )

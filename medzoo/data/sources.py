@@ -1,0 +1,101 @@
+"""Data sources: files, arrays and synthetic images, all as one `Dataset`."""
+
+import functools
+
+from medzoo.data.custom.address import is_own
+from medzoo.data.custom.options import Option
+from medzoo.data.dataset import Dataset, Split
+from medzoo.tasks import SHAPES, split_tasks
+
+__all__ = ["Dataset", "Split", "load"]
+
+
+@functools.lru_cache(maxsize=2)
+def load(
+    task: str,
+    source: str = "medmnist",
+    size: int = 28,
+    max_images: int | None = None,
+    seed: int = 0,
+    options: tuple[tuple[str, Option], ...] = (),
+    resplit: bool = False,
+) -> Dataset:
+    """Loads the three splits of a task, or of several as one `MixedDataset`.
+
+    The last datasets are kept, since the runs of a study ask for the same ones.
+
+    Args:
+        task: Name of the task, or of several, joined by `+`.
+        source: `medmnist` for the official files, `synthetic`, or the address
+            of own data.
+        size: Height and width of the images.
+        max_images: Keeps so many images of train, drawn by class.
+        seed: Draws those, and the new splits; it changes nothing otherwise.
+        options: Data options that do not hold their default.
+        resplit: Splits train and val anew and leaves test alone.
+    """
+    names = (task,) if is_own(source) else split_tasks(task)
+    datasets = [
+        _load(name, source, size, max_images, seed, options, resplit)
+        for name in names
+    ]
+    if len(datasets) == 1:
+        return datasets[0]
+    from medzoo.data.mixed import join_datasets
+
+    return join_datasets(datasets)
+
+
+def _load(
+    task: str,
+    source: str,
+    size: int,
+    max_images: int | None,
+    seed: int,
+    options: tuple[tuple[str, Option], ...],
+    resplit: bool,
+) -> Dataset:
+    dataset: Dataset
+    if task == SHAPES.name and source == "synthetic":
+        from medzoo.data.dataset import make_shape_task
+
+        dataset = make_shape_task(size)
+    elif source == "synthetic":
+        from medzoo.data.synthetic import make_synthetic
+
+        dataset = make_synthetic(task, size)
+    elif is_own(source):
+        from medzoo.data.custom.load import load_own
+
+        dataset = load_own(task, source, size, dict(options))
+    else:
+        from medzoo.data.official import load_medmnist
+
+        dataset = load_medmnist(task, size)
+    if dict(options).get("drop_leaks") and not is_own(source):
+        dataset = _without_leaks(dataset, source, size)
+    if resplit:
+        from medzoo.data.splits import resplit as split_anew
+
+        dataset = split_anew(dataset, seed=seed)
+    if max_images is None:
+        return dataset
+    from dataclasses import replace
+
+    from medzoo.data.splits import take_stratified
+
+    return replace(
+        dataset, train=take_stratified(dataset.train, max_images, seed=seed)
+    )
+
+
+def _without_leaks(dataset: Dataset, source: str, size: int) -> Dataset:
+    from medzoo.data.audit.leaks import drop_leaks
+
+    if source == "synthetic":
+        return drop_leaks(dataset)
+    from medzoo.data.folders import derived_path
+    from medzoo.data.official import find_file
+
+    path = derived_path(find_file(dataset.task, size), ".leaks.npy")
+    return drop_leaks(dataset, kept_in=path)

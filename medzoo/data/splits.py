@@ -1,0 +1,145 @@
+"""Stratified subsets, and train and val split anew."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from medzoo.data.dataset import Dataset, Split
+
+
+def take_stratified(split: Split, max_images: int, *, seed: int) -> Split:
+    """Draws a subset in which every class keeps its share.
+
+    Only the images that are kept are read, so `split.images` may be a memory
+    map. Unlabelled images count as a class of their own.
+
+    Args:
+        split: What to draw from.
+        max_images: Images to keep; a split that has no more is returned as it
+            is.
+        seed: Decides which images of a class are kept.
+
+    Returns:
+        A split of `max_images` images in their original order. Every class that
+        is present keeps at least one image, unless there are more classes than
+        `max_images`.
+
+    Raises:
+        ValueError: If `max_images` is less than 1.
+
+    Example:
+
+    >>> images = np.zeros((10, 28, 28, 1), "uint8")
+    >>> split = Split(images, np.array([0] * 8 + [1] * 2, "int32"))
+    >>> take_stratified(split, 5, seed=0).labels
+    array([0, 0, 0, 0, 1], dtype=int32)
+    """
+    if max_images < 1:
+        raise ValueError(
+            "`max_images` must be at least 1. "
+            f"Received: max_images={max_images}."
+        )
+    if len(split) <= max_images:
+        return split
+    labels, supports = np.unique(split.labels, return_counts=True)
+    least = 1 if max_images >= len(labels) else 0
+    counts = apportion(supports.tolist(), max_images, least=least)
+    order = np.random.default_rng(seed).permutation(len(split))
+    drawn = [
+        order[split.labels[order] == label][:count]
+        for label, count in zip(labels, counts, strict=True)
+    ]
+    kept = np.sort(np.concatenate(drawn))
+    return split.take(kept)
+
+
+def apportion(weights: Sequence[int], total: int, *, least: int) -> list[int]:
+    """Divides `total` in proportion to `weights`, in whole numbers.
+
+    The method of the largest remainder; what is due less than `least` gets
+    `least`, and the others share the rest. Integer arithmetic alone, so the
+    same everywhere.
+
+    Args:
+        weights: Positive whole numbers.
+        total: What to divide; `least * len(weights)` or more.
+        least: The smallest part.
+
+    Returns:
+        One part for each weight; their sum is `total`.
+
+    Example:
+
+    >>> apportion([90, 9, 1], 10, least=1)
+    [8, 1, 1]
+    """
+    parts = [least] * len(weights)
+    rest = list(range(len(weights)))
+    while rest:
+        whole = sum(weights[i] for i in rest)
+        due = total - least * (len(weights) - len(rest))
+        enough = [i for i in rest if weights[i] * due >= least * whole]
+        if enough == rest:
+            break
+        rest = enough
+    for i in rest:
+        parts[i] = weights[i] * due // whole
+    rest.sort(key=lambda i: -(weights[i] * due % whole))
+    for i in rest[: total - sum(parts)]:
+        parts[i] += 1
+    return parts
+
+
+NUM_FOLDS = 5
+
+
+def resplit(dataset: Dataset, *, seed: int) -> Dataset:
+    """Splits the images of train and val into three parts, by class.
+
+    The official test split is not among them: what stands in its place is a
+    fifth of train and val. Seeds 0 to 4 hold out one fifth each, so that
+    together they hold out every image once; seeds 5 to 9 do so with other
+    fifths, and so on. Val keeps its share of the rest.
+
+    Args:
+        dataset: What to split; train and val are read into memory.
+        seed: Decides which images are held out.
+
+    Returns:
+        The dataset with other splits, and a fingerprint that says so.
+
+    Example:
+
+    >>> images = np.zeros((10, 28, 28, 1), "uint8")
+    >>> split = Split(images, np.arange(10, dtype="int32") % 2)
+    >>> whole = Dataset("toy", ("a", "b"), split, split, split, "toy")
+    >>> parts = resplit(whole, seed=3)
+    >>> len(parts.train), len(parts.val), len(parts.test)
+    (8, 8, 4)
+    """
+    pooled = dataset.train.join(dataset.val)
+    labels = pooled.labels
+    repeat, fold = divmod(seed, NUM_FOLDS)
+    order = np.random.default_rng([repeat, len(labels)]).permutation(
+        len(labels)
+    )
+    # By class, each in random order: every k-th image has its share of each.
+    order = order[np.argsort(labels[order], kind="stable")]
+    places = np.arange(len(order))
+    held_out = places % NUM_FOLDS == fold
+    rest = order[~held_out]
+    num_val = round(len(rest) * len(dataset.val) / len(labels))
+    steps = np.arange(len(rest) + 1) * num_val // len(rest)
+    is_val = np.diff(steps).astype(bool)
+
+    def take(indices: np.ndarray) -> Split:
+        return pooled.take(np.sort(indices))
+
+    return replace(
+        dataset,
+        train=take(rest[~is_val]),
+        val=take(rest[is_val]),
+        test=take(order[held_out]),
+        fingerprint=f"{dataset.fingerprint}, resplit {seed}",
+    )

@@ -1,0 +1,1 @@
+"""Execution of runs: worker processes, Ray, leases and retries."""

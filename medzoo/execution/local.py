@@ -1,0 +1,184 @@
+"""Workers on this machine: processes that take many runs, and may die.
+
+Why not the pool of a library: of a worker that ends with code 0 in the middle
+of a run, pebble 5.2 never hears again; loky and `concurrent.futures` fail all
+that is pending when one worker dies, and have no time limits; and in all three
+any worker takes any job, so that none can be bound to a device, or get the runs
+whose graph it has traced. A process with a pipe of its own has none of these
+troubles, and shares no lock that `kill -9` could leave locked.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from multiprocessing import connection
+from pathlib import Path
+
+import psutil
+
+from medzoo.execution.job import Execute, Outcome
+from medzoo.execution.process import Worker, WorkerServer
+from medzoo.execution.worker import Setup
+
+# A process leaks about 10 MB a run in TensorFlow, whatever is cleared.
+RUNS_A_WORKER = 20
+
+
+def default_workers(workers_per_gpu: int = 1) -> int:
+    """Returns one worker a core, or `workers_per_gpu` a GPU where there is one.
+
+    On a CPU each run uses one thread, on every machine alike: results depend on
+    their number, and one thread loses no time on waiting for the others.
+    """
+    return len(list_gpus()) * workers_per_gpu or _count_cores()
+
+
+def list_gpus() -> list[str]:
+    """Lists the GPUs of this machine as `CUDA_VISIBLE_DEVICES` names them.
+
+    That variable is believed if it is set; the backend is not imported.
+    """
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [gpu for gpu in given.split(",") if gpu not in ("", "-1")]
+    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return done.stdout.split()
+
+
+class LocalExecutor:
+    """Executes jobs in worker processes of this machine.
+
+    A worker imports the backend once and is replaced after `RUNS_A_WORKER`
+    runs, or sooner when it keeps half of its share of the memory. With GPUs,
+    each worker is bound to one of them in turn, and the cores are divided.
+
+    Args:
+        workers: Processes at a time; `default_workers()` if `None`.
+        timeout: Seconds after which a run is ended; never if `None`.
+        memory: Bytes of its own above which a worker is ended with its run;
+            an equal share of 90 % of the machine if `None`.
+        execute: What workers do with jobs in place of training, which then
+            need no backend.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        *,
+        timeout: float | None = None,
+        memory: float | None = None,
+        execute: Execute | None = None,
+    ) -> None:
+        gpus = list_gpus()
+        number = workers or default_workers()
+        total = psutil.virtual_memory().total
+        self._timeout = timeout
+        self._memory = memory or 0.9 * total / number
+        self._logs = tempfile.TemporaryDirectory(prefix="medzoo-")
+        self._execute = execute
+        self._server: WorkerServer | None = None
+        threads = max(1, _count_cores() // number) if gpus else 1
+        self._setups = [
+            Setup(
+                threads=threads,
+                gpu=gpus[index % len(gpus)] if gpus else None,
+                execute=execute,
+            )
+            for index in range(number)
+        ]
+        self._workers: list[Worker | None] = [None] * number
+
+    def __enter__(self) -> "LocalExecutor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        if self._server is not None:
+            self._server.stop()
+        self._logs.cleanup()
+
+    def idle(self) -> Worker | None:
+        """Returns a worker without a job, `None` if all are busy."""
+        for index, worker in enumerate(self._workers):
+            if worker is not None and worker.is_busy:
+                continue
+            if worker is None or not worker.is_alive():
+                worker = Worker(self._find_server(), self._setups[index])
+                self._workers[index] = worker
+            return worker
+        return None
+
+    def is_busy(self) -> bool:
+        """Says whether any job is being executed."""
+        return bool(self._busy())
+
+    def graphs(self) -> set[str]:
+        """Lists what the workers have traced."""
+        workers = filter(None, self._workers)
+        return {key for worker in workers for key in worker.known}
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Waits for runs to end, and ends those that exceed their limits."""
+        busy = self._busy()
+        ends = [end for worker in busy for end in worker.ends()]
+        ready = connection.wait(ends, seconds)
+        return list(self._collect(busy, ready))
+
+    def stop(self) -> None:
+        """Ends all jobs at once, and their workers."""
+        for worker in filter(None, self._workers):
+            worker.end()
+        self._workers = [None] * len(self._workers)
+
+    def _find_server(self) -> WorkerServer:
+        """Returns the process that workers are forked from, a living one."""
+        if self._server is not None and not self._server.is_alive():
+            self._server.stop()
+            self._server = None
+        if self._server is None:
+            logs = Path(self._logs.name)
+            self._server = WorkerServer(logs, backend=self._execute is None)
+        return self._server
+
+    def _busy(self) -> list[Worker]:
+        return [w for w in self._workers if w is not None and w.is_busy]
+
+    def _collect(self, busy: list[Worker], ready: list) -> Iterator[Outcome]:
+        for worker in busy:
+            if any(end in ready for end in worker.ends()):
+                yield from worker.finish()
+                self._replace_if_worn(worker)
+            elif self._timeout and worker.seconds() > self._timeout * len(
+                worker.jobs
+            ):
+                yield from worker.give_up(
+                    "TimeoutError",
+                    f"The run took longer than {self._timeout:g} seconds and "
+                    "was ended.",
+                )
+            elif worker.memory() > self._memory:
+                yield from worker.give_up(
+                    "MemoryError",
+                    f"The run took more than {self._memory / 2**30:.1f} GB, "
+                    "the share of one worker, and was ended. Use fewer "
+                    "workers (WORKERS=1) if it needs that much.",
+                )
+
+    def _replace_if_worn(self, worker: Worker) -> None:
+        worn = worker.runs >= RUNS_A_WORKER
+        if worn or worker.memory() > self._memory / 2:
+            worker.retire()
+            self._workers[self._workers.index(worker)] = None
+
+
+def _count_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

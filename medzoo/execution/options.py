@@ -1,0 +1,99 @@
+"""How a study is executed: by whom, for how long, how stubbornly."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from medzoo.execution.job import Execute
+from medzoo.execution.runner import Executor, Group
+from medzoo.runs.run import Run
+from medzoo.study.shard import Shard, take_shard
+
+
+@dataclass(frozen=True)
+class Means:
+    """All that a person may choose about an execution; no result depends on it.
+
+    Args:
+        workers: Runs at a time on this machine; one a core, or
+            `workers_per_gpu` a GPU, if `None`.
+        workers_per_gpu: Workers that share a GPU.
+        executor: `local`, or `ray` for the machines of a Ray cluster.
+        address: Of the Ray cluster, such as `auto`; Ray finds or starts one if
+            `None`.
+        shard: The part of the study to execute; all of it if `None`.
+        retries: How often a run that raises, dies or hangs is tried again.
+        timeout: Seconds after which a run is ended; never if `None`.
+        hours: Hours after which no run is started; never if `None`.
+        fail_fast: Whether the first failed run ends the study.
+        stack: Runs with equal graphs that train as one program: a number,
+            `off`, or `auto` for up to 32 on GPUs under JAX.
+        keep: Trained models that are kept: `none`, those of the `best` trial,
+            or `all`. Ray keeps none, since they would lie on its nodes, and
+            runs that train as one program keep none either.
+        execute: What executors do with jobs in place of training.
+    """
+
+    workers: int | None = None
+    workers_per_gpu: int = 1
+    executor: str = "local"
+    address: str | None = None
+    shard: Shard | None = None
+    retries: int = 1
+    timeout: float | None = None
+    hours: float | None = None
+    fail_fast: bool = False
+    stack: str = "auto"
+    keep: str = "none"
+    execute: Execute | None = None
+    started: float = field(default_factory=time.monotonic)
+
+    @property
+    def deadline(self) -> float | None:
+        """Value of `time.monotonic()` after which no run is started."""
+        return None if self.hours is None else self.started + 3600 * self.hours
+
+    def choose(self, runs: Sequence[Run]) -> list[Run]:
+        """Returns the runs of the shard, of all runs of a study."""
+        return take_shard(runs, self.shard) if self.shard else list(runs)
+
+    def open_executor(self, num_jobs: int) -> AbstractContextManager[Executor]:
+        """Makes the executor for so many jobs.
+
+        Raises:
+            ValueError: For an unknown executor, or for Ray without its package.
+        """
+        if self.executor == "ray":
+            from medzoo.execution.ray_executor import RayExecutor
+
+            gpus = 1 / self.workers_per_gpu
+            return RayExecutor(
+                self.address,
+                gpus_a_run=gpus,
+                timeout=self.timeout,
+                execute=self.execute,
+            )
+        from medzoo.execution.local import LocalExecutor, default_workers
+
+        workers = self.workers or default_workers(self.workers_per_gpu)
+        return LocalExecutor(
+            min(workers, max(1, num_jobs)),
+            timeout=self.timeout,
+            execute=self.execute,
+        )
+
+    def find_group(self, num_jobs: int) -> Group | None:
+        """Returns which runs train as one program; each alone if `None`.
+
+        Raises:
+            ValueError: If `stack` is no such thing, or is a number without the
+                JAX backend.
+        """
+        from medzoo.execution.local import list_gpus
+        from medzoo.training.stacked_jax import choose_size, stack_key
+
+        gpus = list_gpus() if self.stack == "auto" else []
+        places = self.workers or len(gpus) * self.workers_per_gpu
+        size = choose_size(self.stack, num_jobs, places if gpus else 0)
+        return Group(size, stack_key) if size > 1 else None

@@ -1,0 +1,216 @@
+"""How much a run's macro F1 would differ on other test images.
+
+Images are drawn, not cells of a confusion matrix, since only the former pairs
+runs: two trials that see the same test images share their luck, and it leaves
+their difference only if both are scored on the same draws. Nothing is
+stratified: another test split of that size would have other class counts too.
+"""
+
+import contextlib
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.files import replacing
+from medzoo.record import Record, predictions_of
+from medzoo.report.results import TrialResults
+from medzoo.scores.masks import score_masks
+from medzoo.study.store import Store
+
+# The standard deviation of 500 replicates is right to 3 %.
+NUM_REPLICATES = 500
+
+
+def bootstrap_score(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    *,
+    num_replicates: int = NUM_REPLICATES,
+    score: str = "macro_f1",
+) -> np.ndarray:
+    """Scores a run on test splits that are drawn from its own, with repeats.
+
+    The draws follow from the labels alone, so that runs on the same images in
+    the same order are scored on the same draws: replicate `b` of one run and
+    replicate `b` of another are a pair.
+
+    Args:
+        probabilities: Shape `(n, num_classes)`.
+        labels: Integers, shape `(n,)`; -1 marks an unlabelled image.
+        num_replicates: How often to draw.
+        score: `macro_f1` or `balanced_accuracy`.
+
+    Returns:
+        The score in `[0, 1]`, shape `(num_replicates,)`.
+
+    Example:
+
+    >>> bootstrap_score(np.eye(2), np.array([0, 0]), num_replicates=4).shape
+    (4,)
+
+    Reference:
+        [Efron, 1979](https://doi.org/10.1214/aos/1176344552).
+    """
+    cells, num_classes, labels = _cells(probabilities, labels)
+    seed = zlib.crc32(labels.astype("<i4").tobytes())
+    random = np.random.default_rng([seed, len(labels)])
+    counts = np.stack(
+        [
+            np.bincount(
+                cells[random.integers(len(cells), size=len(cells))],
+                minlength=num_classes**2,
+            )
+            for _ in range(num_replicates)
+        ]
+    )
+    return _SCORES[score](counts.reshape(-1, num_classes, num_classes))
+
+
+def read_replicates(
+    store: Store,
+    record: Record,
+    task: str | None = None,
+    *,
+    name: str = "macro_f1",
+) -> np.ndarray | None:
+    """Reads the bootstrap of a run on test, or makes and keeps it.
+
+    It lies beside the record as `<run_id>.boot.npy`, with the name of the task
+    in it if there are several, and of a score other than macro F1: the score
+    itself, then the replicates. A file that belongs to another value than the
+    record's is made anew, so a run that was executed again is never given old
+    replicates.
+
+    Returns:
+        Shape `(NUM_REPLICATES,)`; `None` if the run is not done, or its
+        predictions were not kept or are not those of its score.
+    """
+    score = record.scores.get("test", {}).get(name)
+    if record.status != "done" or score is None:
+        return None
+    run_id, task = record.run_id, task or record.run.task
+    parts = [run_id]
+    parts += [task] if record.run.task != task else []
+    parts += [name] if name != "macro_f1" else []
+    path = store.folder / run_id[:2] / f"{'.'.join(parts)}.boot.npy"
+    kept = _read(path)
+    if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
+        found = predictions_of(store.read_predictions(run_id) or {}, task)
+        if name in _OF_MASKS and "test_counts" in found:
+            kept = _score_masks(found["test_counts"], name)
+        elif name not in _OF_MASKS and {"test", "test_labels"} <= found.keys():
+            kept = _score_and_replicates(
+                found["test"], found["test_labels"], name
+            )
+        else:
+            return None
+        if not math.isclose(kept[0], score, abs_tol=1e-6):
+            return None
+        _write(path, kept)
+    return kept[1:]
+
+
+def replicate_matrix(results: TrialResults, store: Store) -> np.ndarray:
+    """Lays out the bootstraps of a trial on test like its score matrix.
+
+    Returns:
+        The trial's score, shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN
+        where a run has none.
+    """
+    shape = (NUM_REPLICATES, len(results.seeds), len(results.tasks))
+    matrix = np.full(shape, np.nan)
+    for (seed, task), record in results.records.items():
+        replicates = read_replicates(store, record, task, name=results.score)
+        if replicates is not None:
+            row, column = results.seeds.index(seed), results.tasks.index(task)
+            matrix[:, row, column] = replicates
+    return matrix
+
+
+def _cells(
+    probabilities: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Numbers the cell of the confusion matrix that each image falls into."""
+    labels = np.asarray(labels).astype("int64").reshape(-1)
+    kept = labels >= 0
+    labels, num_classes = labels[kept], probabilities.shape[1]
+    predicted = probabilities[kept].argmax(axis=1)
+    return labels * num_classes + predicted, num_classes, labels
+
+
+def _macro_f1(counts: np.ndarray) -> np.ndarray:
+    """Returns the macro F1 of confusion matrices, shape `(..., k, k)`."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    total = counts.sum(axis=-1) + counts.sum(axis=-2)
+    return (2 * hits / np.maximum(total, 1)).mean(axis=-1)
+
+
+def _balanced_accuracy(counts: np.ndarray) -> np.ndarray:
+    """Returns the mean recall of the classes that a matrix has images of."""
+    hits = np.diagonal(counts, axis1=-2, axis2=-1)
+    support = counts.sum(axis=-1)
+    present = np.maximum((support > 0).sum(axis=-1), 1)
+    return (hits / np.maximum(support, 1)).sum(axis=-1) / present
+
+
+_OF_MASKS = ("dice", "foreground_dice", "mean_iou")
+_SCORES = {"macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy}
+
+
+def _score_and_replicates(
+    probabilities: np.ndarray, labels: np.ndarray, name: str
+) -> np.ndarray:
+    cells, num_classes, _ = _cells(probabilities, labels)
+    counts = np.bincount(cells, minlength=num_classes**2)
+    score = _SCORES[name](counts.reshape(num_classes, num_classes))
+    found = bootstrap_score(probabilities, labels, score=name)
+    return np.append(score, found)
+
+
+def bootstrap_masks(
+    counts: np.ndarray, name: str, *, num_replicates: int = NUM_REPLICATES
+) -> np.ndarray:
+    """Scores masks on test splits that are drawn from their own.
+
+    The draws follow from the number of images and their labelled pixels alone,
+    so that runs on the same images are scored on the same draws.
+
+    Args:
+        counts: As of `medzoo.scores.masks.count`.
+        name: A score of `medzoo.scores.masks.score_masks`.
+        num_replicates: How often to draw.
+
+    Returns:
+        Shape `(num_replicates,)`; NaN where a draw has nothing to go by.
+    """
+    labelled = counts.sum(axis=-1).astype("<i8")
+    seed = zlib.crc32(labelled.tobytes())
+    random = np.random.default_rng([seed, len(counts)])
+    draws = random.integers(len(counts), size=(num_replicates, len(counts)))
+    found = [score_masks(counts[rows])[name] for rows in draws]
+    return np.array(found, dtype="float64")
+
+
+def _score_masks(counts: np.ndarray, name: str) -> np.ndarray:
+    score = np.array(score_masks(counts)[name], dtype="float64")
+    return np.append(score, bootstrap_masks(counts, name))
+
+
+def _read(path: Path) -> np.ndarray | None:
+    try:
+        kept = np.load(path, allow_pickle=False)
+    except (FileNotFoundError, ValueError, EOFError):
+        return None
+    return kept if kept.shape == (NUM_REPLICATES + 1,) else None
+
+
+def _write(path: Path, values: np.ndarray) -> None:
+    """Keeps values under their name at once; a full disk is no error."""
+    with (
+        contextlib.suppress(OSError),
+        replacing(path) as part,
+        open(part, "xb") as file,
+    ):
+        np.save(file, values, allow_pickle=False)

@@ -1,0 +1,170 @@
+"""Records of a study on the grid of its trials, seeds and tasks."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from medzoo.record import Record
+from medzoo.runs.run import Run
+from medzoo.study.expand import Planned, expand
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
+from medzoo.study.trials import Trial
+from medzoo.study.tuning import plan_runs
+
+
+@dataclass(frozen=True)
+class TrialResults:
+    """The runs of one trial and the records that there are of them.
+
+    Args:
+        trial: The trial.
+        seeds: Rows of its score matrices.
+        tasks: Columns of its score matrices.
+        runs: By seed and task; absent where tuned values are not chosen yet.
+        records: By seed and task, of the runs that have one.
+        tuned: Fields and options that were chosen on val for each task.
+        shared: Whether one run fills the cells of all tasks. Its record then
+            stands in each of them as that of the task.
+        in_all: Whether its costs are told for all of its nets together, as in a
+            study in which one net of all tasks stands beside separate ones.
+        score: Name of the score that the trial is judged by.
+    """
+
+    trial: Trial
+    seeds: tuple[int, ...]
+    tasks: tuple[str, ...]
+    runs: dict[tuple[int, str], Run] = field(default_factory=dict)
+    records: dict[tuple[int, str], Record] = field(default_factory=dict)
+    tuned: tuple[str, ...] = ()
+    shared: bool = False
+    in_all: bool = False
+    score: str = "macro_f1"
+
+    @property
+    def num_nets(self) -> int:
+        """Number of nets for all tasks, and so of runs a seed."""
+        return 1 if self.shared else len(self.tasks)
+
+    @property
+    def num_asked(self) -> int:
+        """Number of runs that make the trial complete."""
+        return len(self.seeds) * self.num_nets
+
+    @property
+    def done(self) -> list[Record]:
+        """Records of the runs that are done: neither failed nor diverged."""
+        return self._with_status("done")
+
+    @property
+    def failed(self) -> list[Record]:
+        """Records of the runs that failed or diverged."""
+        return self._with_status("failed", "diverged")
+
+    @property
+    def has_masks(self) -> bool:
+        """Says whether a run that is done makes masks."""
+        return any(record.segments for record in self.done)
+
+    @property
+    def nets_told(self) -> int:
+        """Number of nets that its costs are told for."""
+        return self.num_nets if self.in_all else 1
+
+    def of_task(self, task: str) -> list[Record]:
+        """Returns the records of one task, one a seed."""
+        return [r for (_, name), r in self.records.items() if name == task]
+
+    def _with_status(self, *statuses: str) -> list[Record]:
+        """Lists each run once."""
+        found = {r.run_id: r for r in self.records.values()}
+        return [r for r in found.values() if r.status in statuses]
+
+    def matrix(self, score: str, split: str = "test") -> np.ndarray:
+        """Lays out one score of every run.
+
+        Args:
+            score: Name of the score, such as `macro_f1`.
+            split: `val` or `test`.
+
+        Returns:
+            `float64`, shape `(num_seeds, num_tasks)`; NaN where a run is
+            missing, failed or diverged, or has no such score.
+        """
+        values = np.full((len(self.seeds), len(self.tasks)), np.nan)
+        for row, seed in enumerate(self.seeds):
+            for column, task in enumerate(self.tasks):
+                record = self.records.get((seed, task))
+                if record is not None and record.status == "done":
+                    value = record.scores.get(split, {}).get(score)
+                    values[row, column] = np.nan if value is None else value
+        return values
+
+
+def read_results(
+    study: Study, store: Store, *, smoke: bool = False
+) -> list[TrialResults]:
+    """Reads the records of a study, in the order of its trials.
+
+    Args:
+        study: What was asked.
+        store: Where the records are.
+        smoke: Whether to read those of a smoke run.
+    """
+    planned = plan_runs(study, store, smoke=smoke)
+    records = store.read_many(item.run.run_id for item in planned)
+    return gather(
+        planned,
+        records,
+        cells=expand(study, smoke=smoke),
+        tuned=study.tuned.values if study.tuned else (),
+        score=study.score,
+    )
+
+
+def gather(
+    planned: Iterable[Planned],
+    records: Mapping[str, Record],
+    *,
+    cells: Iterable[Planned] | None = None,
+    tuned: Iterable[str] = (),
+    score: str = "macro_f1",
+) -> list[TrialResults]:
+    """Sorts records into the trials that asked for their runs.
+
+    Args:
+        planned: Every run of a study beside its trial.
+        records: By `run_id`; those of other studies are left aside.
+        cells: The same before values were tuned, so that trials, seeds and
+            tasks without a choice have their empty cells.
+        tuned: Fields and options that were chosen on val.
+        score: Name of the score that trials are judged by.
+
+    Returns:
+        One entry a trial, in the order of the study.
+    """
+    planned = list(planned)
+    cells = planned if cells is None else list(cells)
+    seeds = tuple(dict.fromkeys(item.run.seed for item in cells))
+    tasks = tuple(dict.fromkeys(t for _, run in cells for t in run.tasks))
+    trials = {
+        trial.name: TrialResults(
+            trial,
+            seeds,
+            tasks,
+            tuned=tuple(tuned),
+            shared=len(run.tasks) > 1,
+            in_all=any(len(item.run.tasks) > 1 for item in cells),
+            score=score,
+        )
+        for trial, run in cells
+    }
+    for trial, run in planned:
+        found = trials[trial.name]
+        for task in run.tasks:
+            found.runs[run.seed, task] = run
+            if run.run_id in records:
+                record = records[run.run_id].of_task(task)
+                found.records[run.seed, task] = record
+    return list(trials.values())

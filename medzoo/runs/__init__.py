@@ -1,0 +1,1 @@
+"""The run: one training, its fields and the rules for their combinations."""

@@ -1,0 +1,264 @@
+"""Rules for combinations of fields of a run."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from medzoo.data.custom.address import is_own
+from medzoo.messages import unknown
+from medzoo.models.registry import get_entry
+from medzoo.runs.fields import (
+    AFTER_TRAINING,
+    IMBALANCES,
+    MASK_LOSSES,
+    OF_SEVERAL_TASKS,
+)
+from medzoo.tasks import SHAPES, split_tasks
+
+if TYPE_CHECKING:
+    from medzoo.runs.run import Run
+
+
+# What scikit-learn's classifiers take instead.
+BASELINE_IMBALANCES = {
+    "logistic_regression": ("none", "class_weights", "effective_number"),
+    "knn": ("none",),
+}
+
+
+def check_pairs(run: "Run") -> None:
+    """Checks budget, size, imbalance, rates of a trunk, baselines and masks.
+
+    Raises:
+        ValueError: For what is asked twice, or what the model or the loss of
+            the run has no place for.
+    """
+    check_once(run)
+    if run.head_first or run.trunk_rate != 1:
+        check_rates(run.model, run.options)
+    check_imbalance(
+        run.imbalance, model=run.model, loss=run.loss, output=run.output
+    )
+    check_masks(run)
+    if get_entry(run.model).baseline:
+        check_baseline(run.model, run.model_dump(exclude_defaults=True))
+
+
+def check_once(run: "Run") -> None:
+    """Refuses a second budget, and a second size of the model.
+
+    Raises:
+        ValueError: For two of either.
+    """
+    if run.epochs is not None and run.steps is not None:
+        raise ValueError(
+            "A run has one budget. Expected `epochs` or `steps`, not both. "
+            f"Received: epochs={run.epochs}, steps={run.steps}."
+        )
+    if run.width is not None and run.parameters is not None:
+        raise ValueError(
+            "A model has one size. Expected `width` or `parameters`, not "
+            f"both. Received: width={run.width}, "
+            f"parameters={run.parameters}."
+        )
+
+
+def check_baseline(model: str, asked: Mapping[str, Any]) -> None:
+    """Refuses what a classifier of scikit-learn has no place for.
+
+    Args:
+        model: Its name.
+        asked: Fields of a run with values that are not their defaults.
+
+    Raises:
+        ValueError: For other ways to treat imbalance, and for what changes
+            images or averages weights.
+    """
+    fitting = BASELINE_IMBALANCES[model]
+    imbalance = asked.get("imbalance", "none")
+    if imbalance not in fitting:
+        raise ValueError(
+            f"`{model}` has no imbalance of {imbalance}. Expected one of: "
+            f"{', '.join(fitting)}. Received: imbalance={imbalance!r}."
+        )
+    refused = (
+        *("augmentation", "mix", "ema", "flip_test", "parameters"),
+        "precision",
+    )
+    for name in refused:
+        if name in asked:
+            raise ValueError(
+                f"`{model}` is fitted once to images as they are. Expected no "
+                f"`{name}`. Received: {name}={asked[name]!r}."
+            )
+
+
+def check_imbalance(
+    imbalance: str, *, model: str, loss: str, output: str
+) -> None:
+    """Refuses ways to treat imbalance that the loss has no place for.
+
+    Raises:
+        ValueError: For a form of the cross entropy beside another loss, for
+            `logit_adjustment` of sigmoids, and for several tasks at once.
+    """
+    if imbalance != "none" and model == "multi_head":
+        raise ValueError(
+            "`imbalance` is about the classes of one task, and `multi_head` "
+            "has several. Expected imbalance='none'; `alpha` says how tasks of "
+            f"different sizes are drawn. Received: imbalance={imbalance!r}."
+        )
+    if IMBALANCES[imbalance] == "loss" and loss != "cross_entropy":
+        fitting = [k for k, kind in IMBALANCES.items() if kind == "sampling"]
+        raise ValueError(
+            f"`imbalance` of {imbalance} is a form of the cross entropy. "
+            f"Expected loss='cross_entropy'; any loss goes with "
+            f"{' and '.join(fitting)}. Received: loss={loss!r}."
+        )
+    if imbalance == "logit_adjustment" and output != "softmax":
+        raise ValueError(
+            "`imbalance` of logit_adjustment adds the shares of classes that "
+            f"exclude each other. Expected output='softmax'. Received: "
+            f"output={output!r}."
+        )
+
+
+def check_rates(model: str, options: Mapping[str, Any]) -> None:
+    """Refuses rates for a trunk where none is trained.
+
+    Raises:
+        ValueError: For a model without a trunk, or with a frozen one.
+    """
+    freeze = options.get("freeze", "all")
+    if freeze == "all":
+        raise ValueError(
+            "`head_first` and `trunk_rate` are for a trunk that is trained. "
+            "Expected model='transfer' with freeze='bn', a number or none. "
+            f"Received: model={model!r}, freeze={freeze!r}."
+        )
+
+
+def list_tasks(task: str, data: str) -> tuple[str, ...]:
+    """Lists the tasks of a run by its fields; own data have one, of any name.
+
+    Raises:
+        ValueError: For an unknown task, or one that stands twice.
+
+    Example:
+
+    >>> list_tasks("retinamnist+breastmnist", "synthetic")
+    ('retinamnist', 'breastmnist')
+    """
+    return (task,) if is_own(data) else split_tasks(task)
+
+
+def check_heads(run: "Run") -> None:
+    """Checks what goes with one task and what with several.
+
+    Raises:
+        ValueError: For several tasks, or fields of theirs, with a model of one;
+            and for what several tasks cannot have.
+    """
+    fields = type(run).model_fields
+    several = len(run.tasks) > 1
+    given = {
+        name: getattr(run, name)
+        for name in OF_SEVERAL_TASKS
+        if getattr(run, name) != fields[name].default
+    } | ({"task": run.task} if several else {})
+    if predicts_masks(run):
+        given.pop("task_weighting", None)
+    if given and run.model != "multi_head":
+        told = ", ".join(f"{key}={value!r}" for key, value in given.items())
+        raise ValueError(
+            f"Model `{run.model}` is a net of one task. Expected "
+            f"model='multi_head'. Received: {told}."
+        )
+    if run.loss == "soft_harmonic_mean" and run.task_weighting != "equal":
+        raise ValueError(
+            "Loss `soft_harmonic_mean` weighs the tasks itself. Expected "
+            "task_weighting='equal'. Received: "
+            f"task_weighting={run.task_weighting!r}."
+        )
+    if several and run.mix != "none":
+        raise ValueError(
+            "Images of several tasks are not mixed with each other. Expected "
+            f"mix='none'. Received: mix={run.mix!r}."
+        )
+    if several and run.options.get("members", 1) != 1:
+        raise ValueError(
+            "A net of several tasks has one member. Expected members=1. "
+            f"Received: members={run.options['members']}."
+        )
+
+
+# Ways to weigh tasks that need no gradients of each.
+_WEIGHTINGS = ("equal", "uncertainty", "dwa")
+_WEIGHTS = ("mask_weight", "label_weight")
+
+
+def predicts_masks(run: "Run") -> bool:
+    """Says whether the model of a run has a head for masks."""
+    return "mask_loss" in run.options
+
+
+def has_masks(task: str, data: str) -> bool:
+    """Says whether a data source has masks beside labels.
+
+    Example:
+
+    >>> has_masks("cells", "masks:cells"), has_masks("breastmnist", "medmnist")
+    (True, False)
+    """
+    made_up = data == "synthetic" and task == SHAPES.name
+    return made_up or data.startswith("masks:")
+
+
+def check_masks(run: "Run") -> None:
+    """Checks what goes with a model that predicts masks.
+
+    Raises:
+        ValueError: For data without masks, an unknown loss of masks, weights of
+            the heads that are none, and for what has no form for masks.
+    """
+    if not predicts_masks(run):
+        return
+    if not has_masks(run.task, run.data):
+        raise ValueError(
+            f"Model `{run.model}` needs images with masks. Expected "
+            "data='masks:PATH', or task='shapes' with data='synthetic'. "
+            f"Received: data={run.data!r}."
+        )
+    if run.options["mask_loss"] not in MASK_LOSSES:
+        given = run.options["mask_loss"]
+        raise ValueError(unknown("mask_loss", given, MASK_LOSSES))
+    fields = type(run).model_fields
+    for name in ("mix", *AFTER_TRAINING):
+        if getattr(run, name) != fields[name].default:
+            raise ValueError(
+                f"`{run.model}` has no `{name}`, which is for labels alone. "
+                f"Expected {name}={fields[name].default!r}. Received: "
+                f"{name}={getattr(run, name)!r}."
+            )
+    _check_weights(run)
+
+
+def _check_weights(run: "Run") -> None:
+    weights = {name: float(run.options[name]) for name in _WEIGHTS}
+    told = ", ".join(f"{name}={value}" for name, value in weights.items())
+    if min(weights.values()) < 0 or not sum(weights.values()):
+        raise ValueError(
+            "`mask_weight` and `label_weight` must not be negative, and one of "
+            f"them above 0. Received: {told}."
+        )
+    if run.task_weighting not in _WEIGHTINGS:
+        raise ValueError(
+            f"`{run.model}` weighs its two heads by one of: "
+            f"{', '.join(_WEIGHTINGS)}. "
+            f"Received: task_weighting={run.task_weighting!r}."
+        )
+    if run.task_weighting != "equal" and set(weights.values()) != {1.0}:
+        raise ValueError(
+            f"`task_weighting` of {run.task_weighting} finds the weights of "
+            "the heads itself. Expected mask_weight=1 and label_weight=1. "
+            f"Received: {told}."
+        )

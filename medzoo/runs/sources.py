@@ -1,0 +1,102 @@
+"""What a run is trained on: official, synthetic or own data, and its facts."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from medzoo.data.custom.address import PUBLISHED, is_own, parse_address
+from medzoo.data.custom.options import make_canonical
+from medzoo.messages import unknown
+from medzoo.tasks import SHAPES, SIZES, Task, join_facts, split_tasks
+
+if TYPE_CHECKING:
+    from medzoo.runs.run import Run
+
+
+def check_source(data: str) -> None:
+    """Checks the name of a data source.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if data not in PUBLISHED:
+        parse_address(data)
+
+
+def check_task(task: str, data: str, size: int) -> None:
+    """Checks that a data source has such a task, in such a size.
+
+    Own data may have any name and size.
+
+    Raises:
+        ValueError: For an unknown task or size.
+    """
+    if is_own(data):
+        return
+    names = split_tasks(task)  # Raises the sentence that fits.
+    if SHAPES.name in names:
+        if data != "synthetic" or len(names) > 1:
+            raise ValueError(
+                "Task `shapes` is made up, and by itself. Expected "
+                f"data='synthetic'. Received: task={task!r}, data={data!r}."
+            )
+        return
+    if size not in SIZES:
+        raise ValueError(unknown("size", size, map(str, SIZES)))
+
+
+def name_task(data: str) -> str | None:
+    """Names the one task of own data; `None` for the sources of the 11.
+
+    Example:
+
+    >>> name_task("folder:../data/cells"), name_task("synthetic")
+    ('cells', None)
+    """
+    return parse_address(data).task if is_own(data) else None
+
+
+def facts_of(run: "Run") -> Task:
+    """Returns the facts of a run's task, whatever its data are.
+
+    Raises:
+        FileNotFoundError: If own data are not there.
+        ValueError: If they cannot be used.
+    """
+    if not is_own(run.data):
+        return join_facts(run.tasks)
+    from medzoo.data.custom.load import describe_own
+
+    return describe_own(run.task, run.data, run.size, run.data_options)
+
+
+def with_fingerprint(run: "Run") -> "Run":
+    """Returns a run on own data with their fingerprint filled in.
+
+    Raises:
+        FileNotFoundError: If own data are not there.
+        ValueError: If they cannot be used.
+    """
+    if not is_own(run.data):
+        return run
+    found, _ = find_fingerprint(run.data, run.size, run.data_options)
+    return run.model_copy(update={"fingerprint": found})
+
+
+def find_fingerprint(
+    data: str, size: int, options: Mapping[str, Any]
+) -> tuple[str, tuple[str, ...]]:
+    """Identifies own data by their content, and says what tables have to say.
+
+    They are decoded if this is the first time.
+
+    Returns:
+        The fingerprint and the notes; both empty for other data, whose names
+        say it all.
+    """
+    if not is_own(data):
+        return "", ()
+    from medzoo.data.custom.load import load_own
+
+    options = make_canonical(data, options)
+    found = load_own(parse_address(data).task, data, size, options)
+    return found.fingerprint, found.notes

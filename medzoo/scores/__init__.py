@@ -1,0 +1,1 @@
+"""NumPy scores of finished predictions."""

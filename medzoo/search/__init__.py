@@ -1,0 +1,1 @@
+"""Searches through KerasTuner, and the studies that prove them."""

@@ -1,0 +1,326 @@
+"""KerasTuner: its oracles propose, and medzoo does everything else.
+
+No file of KerasTuner's is written or read, so that what its own reload gets
+wrong (a grid with holes, trials of another space) cannot happen. Its grid
+leaves choices out, so grids are listed by `medzoo.search.space`.
+"""
+
+import contextlib
+import importlib.util
+import itertools
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from medzoo.execution.worker import run_one
+from medzoo.search.candidates import Candidate, judge, make_candidate
+from medzoo.search.proposals import Values
+from medzoo.search.search_file import Search
+from medzoo.search.space import Dimension, Space, clean, list_grid
+from medzoo.study.store import Store
+
+if TYPE_CHECKING:
+    import keras
+    import keras_tuner
+
+# Rungs of Hyperband for a run whose budget is not in epochs.
+EPOCHS = 20
+# Hyperband lets one of so many candidates go on.
+FACTOR = 3
+
+
+class Proposer(Protocol):
+    """Proposes rounds of candidates."""
+
+    def ask(self, count: int | None) -> list[Values]:
+        """Proposes candidates, none at the end; `None` asks for all."""
+
+    def tell(self, scores: Sequence[float | None]) -> None:
+        """Takes the scores of the last round; `None` where one failed."""
+
+
+def make_proposer(search: Search, known: Sequence[Values] = ()) -> Proposer:
+    """Makes what proposes the candidates of a search, from the first one.
+
+    Args:
+        search: Gives the tuner, the space and the number of trials.
+        known: What was proposed earlier, in order. Only a Gaussian process
+            needs it: the others are asked again, in no time.
+
+    Raises:
+        ValueError: Without KerasTuner, unless the tuner is `grid`.
+    """
+    if search.document.tuner == "grid":
+        return _Grid(search)
+    return _Tuner(search, known)
+
+
+class _Grid:
+    """Proposes each choice once."""
+
+    def __init__(self, search: Search) -> None:
+        about = search.document
+        self._left = iter(list_grid(about.space)[: about.trials])
+
+    def ask(self, count: int | None) -> list[Values]:
+        return list(itertools.islice(self._left, count))
+
+    def tell(self, scores: Sequence[float | None]) -> None:
+        pass
+
+
+class _Tuner:
+    """Asks an oracle of KerasTuner."""
+
+    def __init__(self, search: Search, known: Sequence[Values]) -> None:
+        self._oracle = _make_oracle(search, known)
+        self._objective = search.objective
+        self._trials: list[Any] = []
+
+    def ask(self, count: int | None) -> list[Values]:
+        self._trials = []
+        with _quiet_forecasts():
+            for place in itertools.islice(itertools.count(), count):
+                trial = self._oracle.create_trial(f"worker{place}")
+                if trial.status != "RUNNING":
+                    break
+                self._trials.append(trial)
+        return [dict(each.hyperparameters.values) for each in self._trials]
+
+    def tell(self, scores: Sequence[float | None]) -> None:
+        for trial, score in zip(self._trials, scores, strict=True):
+            trial.status = "FAILED" if score is None else "COMPLETED"
+            if score is not None:
+                told = {self._objective: score}
+                self._oracle.update_trial(trial.trial_id, told)
+            self._oracle.end_trial(trial)
+
+
+def require_tuner() -> None:
+    """Makes sure of KerasTuner, and of TensorBoard, which it cannot do without.
+
+    Raises:
+        ValueError: Naming what is missing, and how to install it.
+    """
+    for name in ("keras_tuner", "tensorboard"):
+        if importlib.util.find_spec(name) is None:
+            raise ValueError(
+                f"A search needs the package `{name}`, which is not installed. "
+                "Run `pip install 'medzoo[search]'`, or use tuner = 'grid'."
+            )
+    importlib.import_module(
+        "medzoo.execution.preload"
+    )  # Imports Keras, quietly.
+
+
+def declare(space: Space, hp: "keras_tuner.HyperParameters") -> None:
+    """Declares a space to KerasTuner, its scales and conditions included."""
+    for name, dimension in space.items():
+        with contextlib.ExitStack() as conditions:
+            for parent, values in dimension.when.items():
+                conditions.enter_context(hp.conditional_scope(parent, values))
+            _declare_one(name, dimension, hp)
+
+
+def _declare_one(
+    name: str, dimension: Dimension, hp: "keras_tuner.HyperParameters"
+) -> None:
+    if dimension.values is None:
+        kind = hp.Int if dimension.is_whole else hp.Float
+        kind(
+            name,
+            dimension.low,
+            dimension.high,
+            step=dimension.step,
+            sampling="log" if dimension.log else "linear",
+        )
+        return
+    values: list[Any] = list(dimension.values)
+    if any(isinstance(value, float) for value in values):
+        values = [float(value) for value in values]
+    if len(values) == 1:
+        hp.Fixed(name, values[0])
+    elif isinstance(values[0], bool):
+        hp.Boolean(name)
+    else:
+        hp.Choice(name, values)
+
+
+def candidate_of(search: Search, number: int, values: Values) -> Candidate:
+    """Makes the candidate that proposed values stand for."""
+    epochs = values.get("tuner/epochs")  # Hyperband's
+    share = 1.0 if epochs is None else epochs / _max_epochs(search)
+    chosen = clean(search.document.space, values)
+    return make_candidate(search, number, chosen, share)
+
+
+def _make_oracle(
+    search: Search, known: Sequence[Values]
+) -> "keras_tuner.Oracle":
+    """Makes the oracle of a search.
+
+    KerasTuner takes the seed 0 for none, so it is given the next one. It would
+    end a search at the third failure in a row; here they stay visible and the
+    others go on.
+    """
+    require_tuner()
+    from keras_tuner import HyperParameters, Objective, oracles
+
+    about = search.document
+    hp = HyperParameters()
+    declare(about.space, hp)
+    options: dict[str, Any] = {
+        "objective": Objective(search.objective, "max"),
+        "hyperparameters": hp,
+        "allow_new_entries": False,
+        "seed": about.tuner_seed + 1,
+        "max_consecutive_failed_trials": None,
+    }
+    if about.tuner == "hyperband":
+        oracle = _keep_nothing(oracles.HyperbandOracle)(
+            max_epochs=_max_epochs(search),
+            factor=FACTOR,
+            hyperband_iterations=0,  # Until the budget is spent.
+            **options,
+        )
+    elif about.tuner == "random":
+        oracle = _keep_nothing(oracles.RandomSearchOracle)(**options)
+    else:
+        kind = _replay(oracles.BayesianOptimizationOracle, known)
+        oracle = _keep_nothing(kind)(
+            num_initial_points=len(about.space) + 2, **options
+        )
+    oracle.max_trials = about.trials
+    oracle.verbose = 0
+    return oracle
+
+
+def _keep_nothing(kind: type) -> Any:
+    """Derives an oracle that writes no files."""
+
+    class Oracle(kind):
+        def save(self, *_: Any) -> None:
+            pass
+
+        def _save_trial(self, trial: Any) -> None:
+            pass
+
+    return Oracle
+
+
+def _replay(kind: type, known: Sequence[Values]) -> type:
+    """Derives a Bayesian oracle that knows its first proposals.
+
+    What is random in each of the others follows from the seed and its number,
+    so that a search goes on as if it had never been ended.
+    """
+
+    class Oracle(kind):
+        def populate_space(self, trial_id: str) -> dict[str, Any]:
+            number = int(trial_id)
+            if number < len(known):
+                return {"status": "RUNNING", "values": dict(known[number])}
+            state = np.random.RandomState([self.seed, number])
+            self._seed_state = int(state.randint(2**31))
+            self._random_state = state
+            found: dict[str, Any] = super().populate_space(trial_id)
+            return found
+
+    return Oracle
+
+
+def _max_epochs(search: Search) -> int:
+    return int(search.document.fixed.get("epochs", EPOCHS))
+
+
+@contextlib.contextmanager
+def _quiet_forecasts() -> Iterator[None]:
+    """Hides what the Gaussian process says of its own bounds."""
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+def build_hypermodel(
+    search: Search, store: Store | None = None
+) -> "keras_tuner.HyperModel":
+    """Builds a `HyperModel` for a tuner of one's own.
+
+    Its trials are runs of the store, so that a tuner that is started again
+    repeats none of them. The objective is `search.objective`, such as
+    `val_macro_f1`; callbacks are told it once a candidate that was trained.
+
+    Args:
+        search: Gives the space, the tasks and the seeds.
+        store: Where the records go; `MEDZOO_RUNS` if left out.
+
+    Raises:
+        ValueError: Without KerasTuner or TensorBoard; its own tuners fail at
+            every trial without the latter.
+
+    Example:
+
+        search = read_search("skip_cnn")
+        tuner = keras_tuner.RandomSearch(
+            build_hypermodel(search),
+            objective=keras_tuner.Objective(search.objective, "max"),
+        )
+        tuner.search()
+    """
+    require_tuner()
+    import keras_tuner
+
+    records = Store() if store is None else store
+
+    class RunHyperModel(keras_tuner.HyperModel):
+        """Candidates of a search, as KerasTuner's own tuners take them."""
+
+        def build(self, hp: "keras_tuner.HyperParameters") -> "keras.Model":
+            """Builds the model of the first task."""
+            from medzoo.training.build import prepare_model
+            from medzoo.training.execute import load_data
+
+            declare(search.document.space, hp)
+            candidate = candidate_of(search, 1, hp.values)
+            run = next(iter(candidate.runs.values()))[0]
+            return prepare_model(run, load_data(run))
+
+        def fit(
+            self,
+            hp: "keras_tuner.HyperParameters",
+            model: "keras.Model",
+            callbacks: "tuple[keras.callbacks.Callback, ...]" = (),
+            **_: Any,
+        ) -> dict[str, float]:
+            """Trains every run of a candidate; returns the objective."""
+            candidate = candidate_of(search, 1, hp.values)
+            jobs = candidate.jobs(records)
+            for job in jobs:
+                records.write(*run_one(job, records))
+            tried = judge(candidate, records)
+            if tried.score is None:
+                raise keras_tuner.errors.FailedTrialError(tried.error)
+            found = {search.objective: tried.score}
+            if jobs:
+                _tell(callbacks, model, found)
+            return found
+
+    return RunHyperModel(name=search.name)
+
+
+def _tell(
+    callbacks: "tuple[keras.callbacks.Callback, ...]",
+    model: "keras.Model",
+    logs: dict[str, float],
+) -> None:
+    import keras
+
+    told = keras.callbacks.CallbackList(list(callbacks), model=model)
+    told.on_train_begin()
+    told.on_epoch_begin(0)
+    told.on_epoch_end(0, logs)
+    told.on_train_end(logs)

@@ -1,0 +1,217 @@
+"""A search: one TOML file of `searches/` with a space and a budget.
+
+It is a file of its own rather than a section of a study: a search finds one
+good trial, a study compares, and neither should pass for the other.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+
+from medzoo.runs.rules import predicts_masks
+from medzoo.runs.run import Run
+from medzoo.runs.sources import with_fingerprint
+from medzoo.search.space import Dimension, list_grid, probe
+from medzoo.study.document import Scope, Value, wrong_keys
+from medzoo.study.source import (
+    Place,
+    Source,
+    describe,
+    find_faults,
+    key_of,
+    not_listed,
+)
+from medzoo.study.spec import find_file, list_files
+from medzoo.study.trials import run_values
+
+Tuner = Literal["random", "hyperband", "bayesian", "grid"]
+# Seeds of the study that proves the winner, if the file does not say them.
+NUM_PROOF_SEEDS = 5
+
+
+def _check_parents(space: dict[str, Dimension]) -> dict[str, Dimension]:
+    above: dict[str, Dimension] = {}
+    for name, dimension in space.items():
+        for parent, values in dimension.when.items():
+            allowed = above[parent].values if parent in above else None
+            if allowed is None or not set(values) <= set(allowed):
+                raise ValueError(
+                    f"`{name}.when.{parent}`: expected values of the list of a "
+                    f"key that stands above `{name}`. Received: {values}."
+                )
+        above[name] = dimension
+    return space
+
+
+_Space = Annotated[
+    dict[
+        str,
+        Annotated[
+            Dimension,
+            BeforeValidator(
+                lambda given: (
+                    {"values": given} if isinstance(given, list) else given
+                )
+            ),
+        ],
+    ],
+    Field(min_length=1),
+    AfterValidator(_check_parents),
+]
+
+
+class SearchDocument(Scope):
+    """All that may stand in a search file."""
+
+    question: str = Field(min_length=1)
+    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    score: Literal["macro_f1", "dice"] = "macro_f1"
+    tuner: Tuner = "random"
+    tuner_seed: int = Field(0, ge=0)
+    trials: int | None = Field(None, ge=1)
+    hours: float | None = Field(None, gt=0)
+    proof_seeds: Annotated[list[int], Field(min_length=1)] | None = None
+    baseline: dict[str, Value] = {}
+    fixed: dict[str, Value] = {}
+    space: _Space
+
+    def faults(self) -> list[tuple[Place, str]]:
+        """Finds what is wrong with the values; returns places and sentences."""
+        found = super().faults()
+        if self.trials is None and self.hours is None and self.tuner != "grid":
+            found.append(((), "Expected a budget: `trials` or `hours`."))
+        proof = set(self.proof_seeds or ())
+        if both := sorted(proof & set(self.seeds)):
+            sentence = (
+                "`proof_seeds` must be others than `seeds`: the winner was "
+                f"chosen on these. Received: {both} in both."
+            )
+            found.append((("proof_seeds",), sentence))
+        if self.tuner == "grid":
+            try:
+                list_grid(self.space)
+            except ValueError as error:
+                found.append((("space",), str(error)))
+        return found
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search file that was read and checked.
+
+    Args:
+        name: Name of the file without its ending.
+        path: Where it lies.
+        document: What stands in it.
+        text: All of it.
+    """
+
+    name: str
+    path: Path
+    document: SearchDocument = field(hash=False)
+    text: str
+
+    @property
+    def objective(self) -> str:
+        """What is maximised, by the name that histories have for it."""
+        return f"val_{self.document.score}"
+
+    @property
+    def proof_seeds(self) -> list[int]:
+        """Seeds that no candidate was trained with."""
+        if self.document.proof_seeds is not None:
+            return self.document.proof_seeds
+        first = max(self.document.seeds) + 1
+        return list(range(first, first + NUM_PROOF_SEEDS))
+
+    def make_run(self, values: dict[str, Value], task: str, seed: int) -> Run:
+        """Makes the run of a candidate on one task with one seed."""
+        about = self.document
+        fields = run_values(about.fixed | values)
+        run = Run(
+            task=task,
+            data=about.data,
+            data_options=about.data_options,
+            seed=seed,
+            **fields,
+        )
+        return with_fingerprint(run)
+
+
+def read_search(name_or_path: str | Path) -> Search:
+    """Reads a search by its name, or by the path of its file.
+
+    Args:
+        name_or_path: A file of `searches/` without its ending (in the current
+            folder, else beside the package), or a path to any TOML file.
+
+    Raises:
+        FileNotFoundError: If there is no file at that path.
+        ValueError: For an unknown name, and for a file that is no search: with
+            file, line, key and one sentence for each fault.
+    """
+    path = find_file("search", name_or_path, find_searches())
+    source = Source.read(path)
+    return Search(path.stem, path, _read(source), source.text)
+
+
+def find_searches() -> dict[str, Path]:
+    """Returns the search files by name; those of the current folder win."""
+    return list_files("searches")
+
+
+def _read(source: Source) -> SearchDocument:
+    try:
+        document = SearchDocument.model_validate(source.parse())
+    except ValidationError as error:
+        faults = []
+        for found in error.errors():
+            # Below a key of the space, pydantic's places are not the file's.
+            place = found["loc"][:2]
+            if found["type"] == "extra_forbidden":
+                fields = SearchDocument.model_fields
+                what = "a key of a search"
+                if len(found["loc"]) > 2:
+                    fields, what = Dimension.model_fields, "a key of a range"
+                key = key_of(found["loc"])
+                faults.append((place, not_listed(key, what, fields)))
+            else:
+                faults.append((place, describe(found, place)))
+        raise source.fault(*faults) from None
+    if faults := document.faults() or _run_faults(document):
+        raise source.fault(*dict.fromkeys(faults))
+    return document
+
+
+def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
+    """Asks `Run` about the extremes of the space, and about the baseline."""
+    asked = [("space", values) for values in probe(document.space)]
+    asked.append(("baseline", document.baseline))
+    faults: list[tuple[Place, str]] = []
+    for table, values in asked:
+        places: dict[str, Place] = {k: ("fixed", k) for k in document.fixed}
+        places |= {key: (table, key) for key in values}
+        tables: dict[Place, Mapping[str, Value]] = {(table,): values}
+        if table == "space":  # A baseline may say otherwise than `[fixed]`.
+            tables[("fixed",)] = document.fixed
+        every = document.fixed | values
+        if wrong := wrong_keys(tables, every, places):
+            faults += wrong
+            continue
+        try:
+            run = Run(**document.first_cell(), **run_values(every))
+            if document.score == "dice" and not predicts_masks(run):
+                faults.append((("score",), _word_no_masks(run)))
+        except ValidationError as error:
+            faults += find_faults(error, places, (table,))
+    return faults
+
+
+def _word_no_masks(run: Run) -> str:
+    return (
+        "`score` of dice needs a model that predicts masks, such as `unet`. "
+        f"Expected it, or score = 'macro_f1'. Received: model={run.model!r}."
+    )

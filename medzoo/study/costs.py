@@ -1,0 +1,300 @@
+"""Time and disk space that runs take, estimated or measured."""
+
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+
+from medzoo.execution.job import Job
+from medzoo.execution.local import LocalExecutor
+from medzoo.execution.runner import execute_jobs
+from medzoo.models.registry import get_entry
+from medzoo.record import Record
+from medzoo.runs.run import Run
+from medzoo.runs.sources import facts_of
+from medzoo.study.expand import Planned
+from medzoo.study.store import Store
+from medzoo.training.trainer import check_steps, count_steps
+
+# Records that are read for their pace.
+MAX_RECORDS = 300
+# A shorter run, such as one of `--smoke`, says little of a longer one's pace.
+MIN_STEPS = 10
+# Images of train of a synthetic task before one has been run: 400 to 800.
+SYNTHETIC_IMAGES = 600
+# What a run shares with those of each of its `_keys`.
+_SHARED = (
+    "model, options, width and task",
+    "model, options and width",
+    "model, width and task",
+    "model",
+)
+# Records of such runs tell the time of a whole training.
+_WHOLE = ("done", "trained")
+
+
+class Pace(NamedTuple):
+    """How long runs take.
+
+    Args:
+        pixel: Seconds a step, for each pixel of its batch (of one channel).
+        rest: Seconds for all but the steps: loading, tracing, evaluation.
+    """
+
+    pixel: float
+    rest: float
+
+
+# Right to a factor of ten or so.
+ROUGH = Pace(pixel=6e-7, rest=3.0)
+
+
+def rough_seconds(run: Run) -> float:
+    """Estimates the seconds of a run without any record, the same anywhere."""
+    seconds, _ = Estimates([], least_steps=MIN_STEPS).of(run)
+    return seconds
+
+
+def read_some(store: Store, first: list[str]) -> list[Record]:
+    """Reads records for their pace: of the runs in `first`, then of any."""
+    run_ids = dict.fromkeys(chain(first[:MAX_RECORDS], store.run_ids()))
+    return list(store.read_many(islice(run_ids, MAX_RECORDS)).values())
+
+
+class Estimates:
+    """Expects of runs what the records of similar ones took."""
+
+    def __init__(self, records: list[Record], *, least_steps: int) -> None:
+        paces: dict[tuple, list[Pace]] = defaultdict(list)
+        self._num_images: dict[tuple[str, str], int] = {}
+        for record in records:
+            run = record.run
+            if record.status not in _WHOLE or _steps_of(record) < least_steps:
+                continue
+            for key in _keys(run):
+                paces[key].append(_measure(record))
+            if run.max_images is None:
+                num_images = record.num_images["train"]
+                self._num_images[run.data, run.task] = num_images
+        self._paces = {
+            key: Pace(*map(median, zip(*found, strict=True)))
+            for key, found in paces.items()
+        }
+
+    def of(self, run: Run) -> tuple[float, str]:
+        """Returns the seconds of a run, and what says so."""
+        found = (
+            (self._paces[key], f"runs of the same {shared}")
+            for key, shared in zip(_keys(run), _SHARED, strict=True)
+            if key in self._paces
+        )
+        pace, source = next(found, (ROUGH, "a rough rule from the pixels"))
+        num_images = self._count_images(run)
+        steps = count_steps(run, num_images)
+        pixels = _pixels(run, num_images)
+        return pace.rest + pace.pixel * pixels * steps, source
+
+    def _count_images(self, run: Run) -> int:
+        known = self._num_images.get((run.data, run.task))
+        if known is None and run.data == "synthetic":
+            known = SYNTHETIC_IMAGES * len(run.tasks)
+        if known is None:
+            known = facts_of(run).num_images["train"]
+        most = (run.max_images or known) * len(run.tasks)
+        return min(known, most)
+
+
+def _keys(run: Run) -> tuple[tuple, ...]:
+    """Names the groups of runs that it is like, the nearest first."""
+    net = run.model, run.width, run.parameters
+    options = tuple(run.options.items())
+    # A frozen trunk and a trained one differ more than two tasks do.
+    return (*net, options, run.task), (*net, options), (*net, run.task), net[:1]
+
+
+def _steps_of(record: Record) -> int:
+    return int(record.history[-1]["step"] or 0) if record.history else 0
+
+
+def _pixels(run: Run, num_images: int) -> int:
+    """Counts the pixels of one batch."""
+    return min(run.batch_size, num_images) * run.size**2
+
+
+def _measure(record: Record) -> Pace:
+    """Takes the pace of a record; `train` leaves out the slow first step."""
+    seconds = record.seconds
+    training = seconds["train"] + seconds.get("check", 0.0)
+    pixels = _pixels(record.run, record.num_images["train"])
+    return Pace(
+        training / (_steps_of(record) - 1) / pixels,
+        seconds["total"] - training,
+    )
+
+
+STEPS = 9
+# Megabytes of a record, most of it history.
+RECORD_MB = 0.005
+
+
+@dataclass(frozen=True)
+class MeasuredPace:
+    """Measured seconds of one kind of run.
+
+    Args:
+        start: Building and tracing, paid once a worker and kind.
+        step: One step of training.
+        check: One look at val.
+        evaluate: Scores of val and test at the end.
+        num_images: Images of train.
+        megabytes: Size of the stored probabilities.
+    """
+
+    start: float
+    step: float
+    check: float
+    evaluate: float
+    num_images: int
+    megabytes: float
+
+    def seconds(self, run: Run) -> float:
+        """Returns the seconds of a run without its start."""
+        steps = count_steps(run, self.num_images)
+        checks = len(check_steps(run, self.num_images))
+        return steps * self.step + checks * self.check + self.evaluate
+
+
+def measure(run: Run) -> MeasuredPace:
+    """Trains a few steps of a run, in the process that calls it."""
+    from medzoo.training.build import prepare_model
+    from medzoo.training.execute import choose_trainer, execute, load_data
+    from medzoo.training.features import with_features
+
+    data = with_features(run, load_data(run))
+    num_evaluated = len(data.val) + len(data.test)
+    megabytes = num_evaluated * (data.num_classes + 1) * 4 / 2**20
+    if get_entry(run.model).baseline:
+        seconds = execute(run, read_test=False)[0].seconds["total"]
+        return MeasuredPace(0.0, 0.0, 0.0, seconds, len(data.train), megabytes)
+    budget = {"epochs": None, "steps": STEPS, "patience": None}
+    short = run.model_copy(update=budget)
+    trainer = choose_trainer(data)(prepare_model(short, data), data, short)
+    trainer.train(until=1)
+    first = dict(trainer.seconds)
+    trainer.train()
+    found = trainer.seconds
+    check = (found["check"] - first["check"]) / (STEPS - 1)
+    return MeasuredPace(
+        start=first["first_step"] + first["check"] - check,
+        step=found["train"] / (STEPS - 1),
+        check=check,
+        evaluate=check * num_evaluated / len(data.val),
+        num_images=len(data.train),
+        megabytes=megabytes,
+    )
+
+
+def kind_of(run: Run) -> str:
+    """Names what makes runs take equally long a step."""
+    other = {"seed", "learning_rate", "epochs", "steps", "patience", "keep"}
+    return run.model_dump_json(exclude=other)
+
+
+def measure_kinds(
+    runs: Iterable[Run], *, workers: int
+) -> dict[str, MeasuredPace]:
+    """Measures each kind of run once, in as many processes as a study uses.
+
+    They share caches and memory as they do in the study, which a measurement
+    of one process alone would not show.
+
+    Raises:
+        RuntimeError: If a run fails.
+    """
+    kinds = {kind_of(run): run for run in runs}
+    with (
+        tempfile.TemporaryDirectory(prefix="medzoo-") as folder,
+        LocalExecutor(workers, execute=measure_all) as executor,
+    ):
+        store = Store(folder)
+        execute_jobs(
+            [Job(run) for run in kinds.values()],
+            store,
+            executor=executor,
+            retries=0,
+            on_record=_require_measured,
+        )
+        found = {
+            kind: store.read_predictions(run.run_id) or {}
+            for kind, run in kinds.items()
+        }
+    return {
+        kind: MeasuredPace(
+            **{name: value.item() for name, value in pace.items()}
+        )
+        for kind, pace in found.items()
+    }
+
+
+def measure_all(
+    jobs: Sequence[Job], store: Store
+) -> list[tuple[Record, dict[str, np.ndarray]]]:
+    """Measures runs in a worker; the pace of each is in its arrays."""
+    return [
+        (
+            Record(run=job.run, run_id=job.run.run_id, status="trained"),
+            {
+                name: np.asarray(value)
+                for name, value in asdict(measure(job.run)).items()
+            },
+        )
+        for job in jobs
+    ]
+
+
+def _require_measured(record: Record) -> None:
+    if record.error is not None:
+        kind, message = record.error["type"], record.error["message"]
+        raise RuntimeError(
+            f"`{record.run.model}` on {record.run.task} could not be measured. "
+            f"{kind}: {message}"
+        )
+
+
+def word_costs(
+    planned: Iterable[Planned],
+    paces: dict[str, MeasuredPace],
+    *,
+    workers: int,
+) -> str:
+    """Writes a table of runs, hours and megabytes: by trial, and in all.
+
+    Hours are those of the whole study divided among its workers.
+    """
+    sums: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
+    started: set[str] = set()
+    for trial, run in planned:
+        kind = kind_of(run)
+        pace = paces[kind]
+        seconds = pace.seconds(run)
+        if kind not in started:
+            started.add(kind)
+            seconds += pace.start * workers
+        for name in (trial.name, "in all"):
+            row = sums[name]
+            row[0] += 1
+            row[1] += seconds / workers / 3600
+            row[2] += pace.megabytes + RECORD_MB
+    total = sums.pop("in all", [0, 0.0, 0.0])
+    width = max(map(len, [*sums, "in all"]))
+    lines = [f"{'trial':<{width}}  runs     hours   disk MB"]
+    for name, (runs, hours, megabytes) in {**sums, "in all": total}.items():
+        lines.append(
+            f"{name:<{width}}  {runs:>4}  {hours:>8.3f}  {megabytes:>8.1f}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,33 @@
+"""Where trained models of a study lie, and which runs save theirs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medzoo.execution.job import Job
+from medzoo.study.spec import Study
+from medzoo.study.store import Store
+from medzoo.training.features import is_cacheable
+from medzoo.training.saved import MODEL
+
+
+def find_folder(study: Study, store: Store, *, smoke: bool = False) -> Path:
+    """Returns where the models of a study lie, each in a folder of its run.
+
+    Studies share records, but not models: what one of them no longer needs may
+    be the best of another.
+    """
+    return store.folder / "models" / study.folder_name(smoke=smoke)
+
+
+def with_models(jobs: Sequence[Job], folder: Path) -> list[Job]:
+    """Returns jobs that save their models.
+
+    But for heads on a frozen trunk, whose model is mostly the trunk: to train
+    such a head again takes less time than to save it.
+    """
+    return [
+        job
+        if is_cacheable(job.run)
+        else job._replace(model=str(folder / job.run.run_id / MODEL))
+        for job in jobs
+    ]

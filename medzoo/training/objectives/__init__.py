@@ -1,0 +1,1 @@
+"""Kinds of objective: labels, several tasks, masks."""
