@@ -64,7 +64,7 @@ def main() -> None:
         large = make_images(options.large)
         run = make_run(name, width, options.large_epochs)
         rough = run.model_copy(update={"precision": "bfloat16"})
-        rows += word_task(
+        rows += format_task(
             run,
             large,
             {
@@ -79,7 +79,7 @@ def main() -> None:
             make_run(name, width, options.small_epochs, seed=seed)
             for seed in range(options.stack)
         ]
-        rows += word_task(
+        rows += format_task(
             runs[0],
             small,
             {
@@ -95,7 +95,7 @@ def main() -> None:
     print(page)
 
 
-def word_task(
+def format_task(
     run: Run, data: Dataset, times: dict[str, Times], most: float
 ) -> list[str]:
     """Writes the rows of one net on one task, with what each way gains."""

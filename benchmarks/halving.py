@@ -26,9 +26,9 @@ from medzoo.study.spec import Study, read_study
 from medzoo.study.store import Store
 from medzoo.study.tuning import (
     HALVING,
-    Contest,
+    TuningProblem,
     compare,
-    make_contests,
+    make_tuning_problems,
     steps_until,
 )
 
@@ -74,17 +74,17 @@ def main() -> None:
     print(page)
 
 
-def compare_ways(contest: Contest, store: Store) -> Comparison:
+def compare_ways(problem: TuningProblem, store: Store) -> Comparison:
     """Makes one choice in both ways from the histories of all candidates."""
     records = [
-        [store.read(run.run_id) for run in runs] for runs in contest.runs
+        [store.read(run.run_id) for run in runs] for runs in problem.runs
     ]
     grid, halving = compare(records), compare(records, HALVING)
     winner, best = halving.winner or 0, grid.winner or 0
     halving.shares[winner] = 1.0  # It is trained to its end in any case.
     spent = sum(map(_count_steps, records, halving.shares))
     return Comparison(
-        contest.task,
+        problem.task,
         winner == best,
         1 - spent / sum(_count_steps(found, 1.0) for found in records),
         _macro_f1(records[best]) - _macro_f1(records[winner]),
@@ -94,11 +94,11 @@ def compare_ways(contest: Contest, store: Store) -> Comparison:
 def write_page(study: Study, store: Store) -> str:
     """Writes the table: by task, for one seed and for all seeds a choice."""
     rows = []
-    together = [compare_ways(c, store) for c in make_contests(study)]
+    together = [compare_ways(c, store) for c in make_tuning_problems(study)]
     apart = [
-        compare_ways(contest, store)
+        compare_ways(problem, store)
         for seed in study.seeds
-        for contest in make_contests(study.override(seeds=[seed]))
+        for problem in make_tuning_problems(study.override(seeds=[seed]))
     ]
     for num_seeds, found in ((1, apart), (len(study.seeds), together)):
         for task in study.tasks:
@@ -109,7 +109,9 @@ def write_page(study: Study, store: Store) -> str:
     values = ", ".join(str(v) for v in tuned["learning_rate"])
     trials = ", ".join(trial.name for trial in study.trials)
     fixed = ", ".join(f"{key} {value}" for key, value in study.fixed.items())
-    runs = (run for c in make_contests(study) for r in c.runs for run in r)
+    runs = (
+        run for c in make_tuning_problems(study) for r in c.runs for run in r
+    )
     records = [r for run in runs if (r := store.read(run.run_id)) is not None]
     versions = records[0].versions.items()
     return (
@@ -133,8 +135,8 @@ def write_page(study: Study, store: Store) -> str:
 def _train(study: Study, store: Store, workers: int) -> None:
     runs = [
         run
-        for contest in make_contests(study)
-        for candidate in contest.runs
+        for problem in make_tuning_problems(study)
+        for candidate in problem.runs
         for run in candidate
     ]
     jobs = [Job(run, read_test=False) for run in dict.fromkeys(runs)]

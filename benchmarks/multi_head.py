@@ -118,11 +118,11 @@ def write_page(
         f"{options.batch_size}\n"
         f"- {options.turns} turns of {options.steps} steps each; images/s "
         "of the fastest turn\n\n" + "\n".join([HEADER, *rows]) + "\n"
-        "\n" + word_cost(options, min(seconds["eleven heads"]))
+        "\n" + format_cost(options, min(seconds["eleven heads"]))
     )
 
 
-def word_cost(options: argparse.Namespace, fastest: float) -> str:
+def format_cost(options: argparse.Namespace, fastest: float) -> str:
     """Writes what training on all official images takes, here and elsewhere."""
     from medzoo.models.flops import count_flops
     from medzoo.models.registry import build_model

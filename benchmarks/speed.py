@@ -89,7 +89,7 @@ def write_page(
     versions = dict(limit["versions"])
     for found in nets.values():
         versions |= found["torch"].get("versions", {})
-    rows = [_word_net(name, found, most) for name, found in nets.items()]
+    rows = [_format_net(name, found, most) for name, found in nets.items()]
     return "\n".join(
         [
             "# Speed, beside the machine's limit",
@@ -123,13 +123,13 @@ def write_page(
             "in TensorFlow's graph, which sets the rates too.",
             "",
             PARTS,
-            *map(_word_parts, parts),
+            *map(_format_parts, parts),
             "",
         ]
     )
 
 
-def _word_net(name: str, found: dict[str, Any], limit: float) -> str:
+def _format_net(name: str, found: dict[str, Any], limit: float) -> str:
     speed, flops = found["speed"] | found["torch"]["speed"], found["flops"]
     see = "inference" if "inference" in speed else "predict"
     words = {way: f"{value:,.0f}" for way, value in speed.items()}
@@ -150,7 +150,7 @@ def _word_net(name: str, found: dict[str, Any], limit: float) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _word_parts(found: dict[str, Any]) -> str:
+def _format_parts(found: dict[str, Any]) -> str:
     parts = [found[part] for part in ("batches", "network")]
     shares = [f"{part / sum(parts):.1%}" for part in parts]
     cells = [found["net"], str(found["batch"]), f"{1000 * sum(parts):.2f}"]

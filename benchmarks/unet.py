@@ -27,7 +27,7 @@ from measures.cases import make_masked
 
 from medzoo.data.batches import batch_indices, gather
 from medzoo.data.dataset import MaskedDataset
-from medzoo.data.shapes import SEGMENTS, make_shapes
+from medzoo.data.shapes import MASK_CLASSES, make_shapes
 from medzoo.data.sources import load
 from medzoo.execution.worker import set_threads
 from medzoo.runs.run import Run
@@ -71,7 +71,7 @@ def measure_speed(options: argparse.Namespace) -> dict[str, list[float]]:
         epochs=1,
     )
     plain = build_unet(
-        data.input_shape, data.num_segments, data.num_classes, options.width
+        data.input_shape, data.num_mask_classes, data.num_classes, options.width
     )
     # Keras's own choice, XLA, is slower on a CPU.
     compile_unet(plain, jit_compile=False)
@@ -124,7 +124,7 @@ def write_files(folder: Path, num_images: int) -> None:
 
 def open_data(folder: str) -> MaskedDataset:
     """Opens the files as a run does; they are decoded the first time."""
-    values = [f"{number}={name}" for number, name in enumerate(SEGMENTS)]
+    values = [f"{number}={name}" for number, name in enumerate(MASK_CLASSES)]
     options = (("mask_values", tuple(values)),)
     return load("shapes", f"masks:{folder}", SIDE, options=options)
 

@@ -101,12 +101,12 @@ def run_study(
     from rich.console import Console
 
     from medzoo.conduct import Conduct
-    from medzoo.execution.options import Means
+    from medzoo.execution.options import ExecutionOptions
     from medzoo.progress import ProgressBar
     from medzoo.study.spec import read_study
 
     study = read_study(name).override(tasks=tasks, seeds=seeds, data=data)
-    means = Means(workers=workers, keep=study.keep)
+    means = ExecutionOptions(workers=workers, keep=study.keep)
     conduct = Conduct(
         study, Store(), means=means, smoke=smoke, track=study.track
     )
@@ -115,7 +115,7 @@ def run_study(
     command = f"medzoo.run_study({str(name)!r}, ...)"
     result = conduct.conclude(Path(out), command=command)
     if not result.runs_done:
-        raise RuntimeError(_word_failure(study.name, result))
+        raise RuntimeError(_format_failure(study.name, result))
     return result
 
 
@@ -165,7 +165,7 @@ def _holds(folder: Path | None, record: Record) -> bool:
     return record.run_id in text and (folder / MODEL).is_file()
 
 
-def _word_failure(name: str, result: "StudyResult") -> str:
+def _format_failure(name: str, result: "StudyResult") -> str:
     """Words that no run of a study succeeded, with the error of one."""
     failed = [
         record

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from medzoo.execution.job import Job
-from medzoo.execution.options import Means
+from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.runner import Executor, execute_jobs
 from medzoo.kept_models import keep_models
 from medzoo.record import Record
@@ -121,7 +121,7 @@ class Conduct:
         study: Study,
         store: Store,
         *,
-        means: Means,
+        means: ExecutionOptions,
         smoke: bool = False,
         track: Iterable[str] = (),
     ) -> None:

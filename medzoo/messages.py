@@ -4,12 +4,12 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 
-def word_score(name: str) -> str:
+def format_score(name: str) -> str:
     """Writes the name of a score as a sentence has it.
 
     Example:
 
-    >>> word_score("macro_f1"), word_score("mean_iou")
+    >>> format_score("macro_f1"), format_score("mean_iou")
     ('macro F1', 'mean IoU')
     """
     words = name.replace("_f1", " F1").replace("_", " ")

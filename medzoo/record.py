@@ -38,7 +38,8 @@ class Record(BaseModel):
         without: Scores by split as if one option of the run that acts after
             training (`ema`, `flip_test`, `adjust`) were off, by that option.
         per_class_f1: By split, one value a class.
-        per_segment_dice: By split, the pooled Dice of each class of pixels, of
+        per_mask_class_dice: By split, the pooled Dice of each class of pixels,
+        of
             a run with masks; `None` for one that is nowhere.
         by_task: Scores by task, of a run of several tasks.
         history: One entry a check on val: `step`, `epoch`, `loss`, `val_loss`,
@@ -62,7 +63,7 @@ class Record(BaseModel):
         data_fingerprint: Identifies the images, labels and splits used.
         notes: What tables have to say about the data.
         classes: Names of the classes.
-        segments: Names of the classes of pixels, of a run with masks.
+        mask_classes: Names of the classes of pixels, of a run with masks.
         started: Time of the start, ISO 8601, UTC.
         error: For a failed run: `{"type", "message", "traceback"}`.
     """
@@ -75,7 +76,7 @@ class Record(BaseModel):
     scores: dict[str, dict[str, float | None]] = {}
     without: dict[str, dict[str, dict[str, float | None]]] = {}
     per_class_f1: dict[str, list[float]] = {}
-    per_segment_dice: dict[str, list[float | None]] = {}
+    per_mask_class_dice: dict[str, list[float | None]] = {}
     by_task: dict[str, TaskScores] = {}
     history: list[dict[str, float | None]] = []
     best_step: int | None = None
@@ -93,7 +94,7 @@ class Record(BaseModel):
     data_fingerprint: str = ""
     notes: list[str] = []
     classes: list[str] = []
-    segments: list[str] = []
+    mask_classes: list[str] = []
     started: str = ""
     error: dict[str, Any] | None = None
 

@@ -197,12 +197,12 @@ def join_facts(names: Sequence[str]) -> Task:
     )
 
 
-def word_tasks(name: str) -> str:
+def format_tasks(name: str) -> str:
     """Words a run's tasks for a line on the screen.
 
     Example:
 
-    >>> word_tasks("breastmnist"), word_tasks("+".join(NAMES))
+    >>> format_tasks("breastmnist"), format_tasks("+".join(NAMES))
     ('breastmnist', '11 tasks')
     """
     count = name.count("+") + 1
@@ -216,7 +216,7 @@ def class_ranges(name: str) -> dict[str, range]:
         name: As for `split_tasks`.
 
     Returns:
-        The segment of each task on the axis of all classes.
+        The mask_class of each task on the axis of all classes.
 
     Example:
 

@@ -21,12 +21,12 @@ def pretended(
 ) -> None:
     """Run a study as `study run` does, with sleep in place of training."""
     from medzoo.cli.screen import run_on_screen
-    from medzoo.execution.options import Means
+    from medzoo.execution.options import ExecutionOptions
     from medzoo.study.shard import Shard
     from medzoo.study.spec import read_study
 
     stand_in = partial(pretend, executions=executions, seconds=seconds)
-    means = Means(
+    means = ExecutionOptions(
         shard=Shard.parse(shard) if shard else None,
         hours=max_hours,
         execute=stand_in,

@@ -1,4 +1,4 @@
-"""Audits: images that are alike, leaks, torn groups, shifted classes."""
+"""Audits: near-duplicates, leaks, split groups, shifted classes."""
 
 import dataclasses
 import json
@@ -9,9 +9,9 @@ from own_images import make_folder
 
 from medzoo.cli import main
 from medzoo.data.audit.audit import audit
-from medzoo.data.audit.leaks import drop_leaks, find_torn
-from medzoo.data.audit.near_duplicates import Vectors, find_twins
-from medzoo.data.audit.report import word_audit
+from medzoo.data.audit.leaks import drop_leaks, find_split_groups
+from medzoo.data.audit.near_duplicates import Vectors, find_near_duplicates
+from medzoo.data.audit.report import format_audit
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.sources import load
 from medzoo.runs.run import Run
@@ -73,7 +73,7 @@ def test_candidates_miss_no_pair_that_comparing_all_finds(size):
     units = vectors.units(np.arange(300)).astype(np.float64)
     expected = np.argwhere(np.triu(units @ units.T >= 0.99, 1))
     assert 100 < len(expected) < 30_000
-    found = find_twins(vectors).pairs
+    found = find_near_duplicates(vectors).pairs
     order = np.lexsort(found.T[::-1])
     assert found[order].tolist() == expected.tolist()
 
@@ -82,15 +82,19 @@ def test_brightness_makes_no_difference_and_flat_images_are_not_alike():
     images = noise(6)
     images[1] = images[0] // 2
     images[2], images[3] = 100, 101
-    twins = find_twins(Vectors([Split(images, np.zeros(6, np.int32))]))
-    assert twins.pairs.tolist() == [[0, 1]]
+    near_duplicates = find_near_duplicates(
+        Vectors([Split(images, np.zeros(6, np.int32))])
+    )
+    assert near_duplicates.pairs.tolist() == [[0, 1]]
 
 
 def test_many_equal_images_are_one_group():
     images = np.repeat(noise(2), 200, axis=0)
-    twins = find_twins(Vectors([Split(images, np.zeros(400, np.int32))]))
-    assert len(twins.pairs) == 0
-    assert np.bincount(twins.group)[[0, 200]].tolist() == [200, 200]
+    near_duplicates = find_near_duplicates(
+        Vectors([Split(images, np.zeros(400, np.int32))])
+    )
+    assert len(near_duplicates.pairs) == 0
+    assert np.bincount(near_duplicates.group)[[0, 200]].tolist() == [200, 200]
 
 
 def test_training_goes_without_leaks_and_says_so():
@@ -118,9 +122,11 @@ def test_the_leaks_of_a_file_are_looked_for_once(tmp_path):
 def test_groups_on_both_sides_are_torn_and_dropped():
     dataset = make(noise(4), noise(2, 1), noise(2, 2))
     groups = ["p", "q", "p", "r", "s", "s", "p", "t"]
-    assert find_torn(groups, np.array([0, 0, 0, 0, 1, 1, 2, 2])) == {"p"}
+    assert find_split_groups(groups, np.array([0, 0, 0, 0, 1, 1, 2, 2])) == {
+        "p"
+    }
     found, _ = audit(dataset, groups=groups)
-    assert found.torn_groups == ["p"]
+    assert found.split_groups == ["p"]
     assert len(drop_leaks(dataset, groups).train) == 2
 
 
@@ -135,7 +141,7 @@ def test_a_shift_of_classes_is_told_with_its_p_value():
     found, _ = audit(dataset)
     expected = chi2_contingency([[30, 30], [36, 4]]).pvalue
     assert found.shifts[1].p == pytest.approx(expected)
-    assert any(line.startswith("Other classes") for line in word_audit(found))
+    assert any(line.startswith("Other classes") for line in format_audit(found))
 
 
 def test_a_run_without_leaks_is_another_run():

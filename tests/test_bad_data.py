@@ -1,4 +1,4 @@
-"""Own data that are wrong: one sentence for each fault, all faults at once."""
+"""Wrong custom data: one sentence for each fault, all faults at once."""
 
 import re
 import struct
@@ -10,11 +10,11 @@ from own_images import make_bomb, make_folder, make_image, make_truncated
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.custom.load import load_own
+from medzoo.data.custom.load import load_custom
 
 
 def load(data, **options):
-    return load_own("x", data, 8, options)
+    return load_custom("x", data, 8, options)
 
 
 def empty_file(root):

@@ -43,7 +43,7 @@ fixed = { model = "unet" }
 """
 
 
-def load_own(data, **options):
+def load_custom(data, **options):
     return read_own("x", data, SIDE, options)
 
 
@@ -181,7 +181,7 @@ def test_a_bad_mask_is_named_and_can_be_left_out(
     errors = refuse(f"masks:{root}")
     assert errors.count(sentence) == 1
     assert "1 fault." in errors
-    dataset = load_own(f"masks:{root}", skip_bad=True)
+    dataset = load_custom(f"masks:{root}", skip_bad=True)
     counts = [len(s) for s in (dataset.train, dataset.val, dataset.test)]
     assert sum(counts) == (12 if spoil in (other_kind, alone) else 11)
 
@@ -192,7 +192,7 @@ def test_all_faults_are_told_at_once(tmp_path):
     (root / "masks" / "02.png").unlink()
     (root / "images" / "03.png").write_bytes(b"")
     with pytest.raises(ValueError, match="3 faults") as error:
-        load_own(f"masks:{root}")
+        load_custom(f"masks:{root}")
     assert all(f"images/0{at}.png: " in str(error.value) for at in (1, 2, 3))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medzoo.runs.fields import ACTIVATIONS, LOSSES, OPTIMIZERS
-from medzoo.runs.sources import is_own
+from medzoo.runs.sources import is_custom
 from medzoo.study.document import Document
 from medzoo.study.expand import expand, is_shared
 from medzoo.study.source import Source
@@ -94,7 +94,7 @@ def test_every_shipped_study_expands_over_its_tasks(name):
     study = read_study(name)
     planned = expand(study)
     tasks = set(study.tasks)
-    assert tasks == set(NAMES) or is_own(study.data) or name in OF_SOME_TASKS
+    assert tasks == set(NAMES) or is_custom(study.data) or name in OF_SOME_TASKS
     shared = sum(is_shared(study, trial) for trial in study.trials)
     nets = shared + (len(study.trials) - shared) * len(tasks)
     assert {task for _, run in planned for task in run.tasks} == tasks

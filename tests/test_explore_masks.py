@@ -9,9 +9,9 @@ from PIL import Image
 
 from medzoo.cli import main
 from medzoo.data.dataset import MaskedDataset, MaskedSplit, make_shape_task
-from medzoo.explore.masks import find_mask_warnings, word_masks
-from medzoo.explore.page import make_page, word_summary
-from medzoo.explore.statistics import MASK_SAMPLES, look_at, look_at_masks
+from medzoo.explore.masks import find_mask_warnings, format_masks
+from medzoo.explore.page import format_summary, make_page
+from medzoo.explore.statistics import MASK_SAMPLES, look_at, summarize_masks
 from medzoo.explore.tiles import colour_of, outline
 
 BLACK = np.zeros((4, 4, 1), np.uint8)
@@ -26,38 +26,43 @@ def make(*masks, val=0):
     part = train.take(np.array([val]))
     names = ("ground", "disc", "<b>bar</b>")
     return MaskedDataset(
-        "x", ("a", "b"), train, part, part, "own:1:2", segments=names
+        "x", ("a", "b"), train, part, part, "own:1:2", mask_classes=names
     )
 
 
 def test_pixels_areas_and_empty_masks_are_counted_by_segment():
-    look = look_at_masks(
+    look = summarize_masks(
         make([0, 0, 0, 0], [1, 1, 0, 2], [1, 0, 0, -1], [-1, -1, -1, -1])
     )
-    ground, disc, bar = look.segments
+    ground, disc, bar = look.mask_classes
     assert disc.counts == {"train": 2, "val": 0, "test": 0}
     assert bar.counts["train"] == 1
     # 11 pixels are known: 7, 3 and 1.
-    assert [round(s.shares["train"] * 11) for s in look.segments] == [7, 3, 1]
+    assert [round(s.shares["train"] * 11) for s in look.mask_classes] == [
+        7,
+        3,
+        1,
+    ]
     assert disc.areas.tolist() == [0.5, 0.25]
     assert disc.rows.tolist() == [2, 1]
     assert disc.places[0].tolist() == [2 / 3, 1 / 3]
     assert look.empty == {"train": 1, "val": 1, "test": 1}
     assert look.unknown == {"train": 1, "val": 0, "test": 0}
-    assert "Of its 3 masks 1 are empty, and 1 images have none." in word_masks(
-        look
+    assert (
+        "Of its 3 masks 1 are empty, and 1 images have none."
+        in format_masks(look)
     )
 
 
 def test_shares_and_areas_are_those_that_numpy_counts():
     dataset = make_shape_task(32)
-    look = look_at_masks(dataset)
-    for segment, found in enumerate(look.segments):
-        there = dataset.train.masks == segment
+    look = summarize_masks(dataset)
+    for mask_class, found in enumerate(look.mask_classes):
+        there = dataset.train.masks == mask_class
         assert found.shares["train"] == pytest.approx(there.mean())
         areas = there.mean(axis=(1, 2))
         assert found.areas == pytest.approx(areas[areas > 0])
-    disc = look.segments[1]
+    disc = look.mask_classes[1]
     shown = (dataset.train.masks[disc.rows] == 1).mean(axis=(1, 2))
     assert len(shown) == MASK_SAMPLES
     assert (np.diff(shown) >= 0).all()
@@ -65,10 +70,10 @@ def test_shares_and_areas_are_those_that_numpy_counts():
 
 
 def test_what_is_rare_absent_or_tiny_is_a_warning():
-    look = look_at_masks(make([1, 0, 0, 0], [0, 0, 0, 2], val=1))
+    look = summarize_masks(make([1, 0, 0, 0], [0, 0, 0, 2], val=1))
     assert find_mask_warnings(look) == [
         "Fewer than 30 images of train hold disc, <b>bar</b>. Dice counts so "
-        "rare a segment as much as any other.",
+        "rare a mask class as much as any other.",
         "No mask of val holds disc.",
         "No mask of test holds disc.",
         "Half of the images with disc have fewer than 16 pixels of it. A "
@@ -94,7 +99,7 @@ def test_an_outline_is_the_border_of_each_segment_and_nothing_else():
 def test_the_page_shows_masks_and_escapes_their_names():
     dataset = make([1, 0, 0, 0], [0, 0, 0, 2], val=1)
     look = look_at(dataset)
-    assert "none of them labelled. Pixels of train" in word_summary(
+    assert "none of them labelled. Pixels of train" in format_summary(
         dataset, look
     )
     page = make_page(dataset, look, source="x")
@@ -119,9 +124,9 @@ def test_the_command_writes_figure_and_table_of_masks(
     folder = tmp_path / "results" / "cells_explore"
     with Image.open(folder / "masks.png") as figure:
         assert figure.width > 300
-    with open(folder / "segments.csv", encoding="utf-8") as file:
+    with open(folder / "mask_classes.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert [row["segment"] for row in rows] == ["background", "foreground"]
+    assert [row["mask_class"] for row in rows] == ["background", "foreground"]
     shares = [float(row["share_of_train"]) for row in rows]
     assert sum(shares) == pytest.approx(1, abs=1e-5)
 

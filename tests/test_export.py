@@ -13,7 +13,7 @@ SHAPES = {"mlp": (28, 28, 1), "skip_cnn": (28, 28, 3), "unet": (16, 16, 1)}
 OPTIONS = {
     "mlp": {},
     "skip_cnn": {"stages": 1},
-    "unet": {"levels": 1, "num_segments": 3},
+    "unet": {"levels": 1, "num_mask_classes": 3},
 }
 # Raised inside TensorFlow and its converter.
 pytestmark = [

@@ -14,7 +14,7 @@ from medzoo.data.splits import resplit, take_stratified
 SPLITS = ("train", "val", "test")
 
 
-def load_own(data, size=SIDE, **options):
+def load_custom(data, size=SIDE, **options):
     return read_own("x", data, size, options)
 
 
@@ -40,9 +40,9 @@ def expect_pairs(dataset, num=12, classes=lambda mask: (mask > 0).astype(int)):
 
 
 def test_each_image_keeps_its_mask_and_a_label_of_presence(tmp_path):
-    dataset = load_own(f"masks:{make_masks(tmp_path / 'cells')}")
+    dataset = load_custom(f"masks:{make_masks(tmp_path / 'cells')}")
     assert isinstance(dataset, MaskedDataset)
-    assert dataset.segments == ("background", "foreground")
+    assert dataset.mask_classes == ("background", "foreground")
     assert dataset.classes == ("absent", "present")
     assert dataset.train.masks.dtype == np.int8
     assert isinstance(dataset.train.masks.base, np.memmap)
@@ -66,7 +66,7 @@ def test_masks_that_lie_beside_images_are_joined(tmp_path):
             half = np.zeros_like(mask)
             half[rows] = mask[rows]
             Image.fromarray(half).save(folder / f"a ({index})_mask{part}.png")
-    dataset = load_own(f"masks:{tmp_path}", val=0.2)
+    dataset = load_custom(f"masks:{tmp_path}", val=0.2)
     assert dataset.classes == ("even", "odd")
     expect_pairs(dataset, num=9)
 
@@ -84,7 +84,7 @@ def test_a_column_names_the_class_of_what_is_marked(tmp_path):
     rows = [(file, kind if int(file[:2]) % 3 else "none", group)
             for file, kind, group in rows]  # fmt: skip
     data = write_csv(tmp_path, ("file", "kind", "group"), *rows)
-    dataset = load_own(
+    dataset = load_custom(
         data,
         path="images/{file}",
         mask="masks/{file}",
@@ -92,7 +92,7 @@ def test_a_column_names_the_class_of_what_is_marked(tmp_path):
         val=0.25,
         test=0.25,
     )
-    assert dataset.segments == ("background", "mole", "wart")
+    assert dataset.mask_classes == ("background", "mole", "wart")
     kinds = {int(file[:2]): kind for file, kind, _ in rows}
     pairs = zip(*pair_up(dataset), strict=True)
     by_image = {image.tobytes(): mask for image, mask in pairs}
@@ -117,11 +117,11 @@ def test_values_become_classes_and_some_are_ignored(tmp_path):
     bad = make_mask(1, value=7)
     bad[0] = 255
     Image.fromarray(bad).save(tmp_path / "masks" / "01.png")
-    dataset = load_own(
+    dataset = load_custom(
         f"masks:{tmp_path}",
         mask_values=("0=skin", "7=mole", "9=mole", "255=ignore"),
     )
-    assert dataset.segments == ("skin", "mole")
+    assert dataset.mask_classes == ("skin", "mole")
     _, masks = pair_up(dataset)
     assert (masks == -1).sum() == SIDE
     assert sum(count_pixels(dataset)) <= dataset.train.masks.size
@@ -135,14 +135,14 @@ def test_a_missing_mask_or_label_is_minus_one(tmp_path):
         for i in range(12)
     ]  # fmt: skip
     data = write_csv(tmp_path, ("path", "mask", "label"), *rows)
-    dataset = load_own(data)
+    dataset = load_custom(data)
     images, masks = pair_up(dataset)
     unknown = (masks == -1).all(axis=(1, 2))
     assert unknown.sum() == 3
     labels = np.concatenate([getattr(dataset, n).labels for n in SPLITS])
     assert (labels == -1).sum() == 1
     assert dataset.classes == ("a", "b")
-    empty = load_own(data, no_mask="empty")
+    empty = load_custom(data, no_mask="empty")
     assert (pair_up(empty)[1] >= 0).all()
     assert empty.fingerprint != dataset.fingerprint
 
@@ -156,7 +156,7 @@ def test_masks_are_resized_with_their_image_to_the_nearest_class(tmp_path):
         for name in ("images", "masks"):
             image = Image.fromarray(values)
             image.save(tmp_path / name / f"{index}.png")
-    dataset = load_own(f"masks:{tmp_path}", size=16)
+    dataset = load_custom(f"masks:{tmp_path}", size=16)
     for image, mask in zip(*pair_up(dataset), strict=True):
         assert set(np.unique(mask)) == {0, 1}
         # Padded above and below: the marker lies where the image is bright.
@@ -176,25 +176,26 @@ def test_a_palette_and_grey_values_in_rgb_are_classes(tmp_path):
         path = tmp_path / "masks" / f"{index:02}.png"
         if index != 1:
             Image.fromarray(mask).save(path)
-    expect_pairs(load_own(f"masks:{tmp_path}"))
+    expect_pairs(load_custom(f"masks:{tmp_path}"))
 
 
 def test_nothing_is_read_again_until_a_mask_changes(tmp_path):
     root = make_masks(tmp_path / "cells")
-    first = load_own(f"masks:{root}")
+    first = load_custom(f"masks:{root}")
     whole = (root / "masks" / "02.png").read_bytes()
     spoil_unnoticed(root / "masks" / "02.png")
-    assert load_own(f"masks:{root}").fingerprint == first.fingerprint
+    assert load_custom(f"masks:{root}").fingerprint == first.fingerprint
     (root / "masks" / "02.png").write_bytes(whole)
     changed = make_mask(1)
     changed[9, 9] = 255
     Image.fromarray(changed).save(root / "masks" / "01.png")
-    assert load_own(f"masks:{root}").fingerprint != first.fingerprint
+    assert load_custom(f"masks:{root}").fingerprint != first.fingerprint
 
 
 def test_the_fingerprint_is_that_of_the_content_wherever_it_lies(tmp_path):
     found = [
-        load_own(f"masks:{make_masks(tmp_path / name)}") for name in ("a", "b")
+        load_custom(f"masks:{make_masks(tmp_path / name)}")
+        for name in ("a", "b")
     ]
     assert found[0].fingerprint == found[1].fingerprint
     assert found[0].fingerprint.startswith("own:")
@@ -205,10 +206,10 @@ def test_masks_go_along_when_images_are_drawn_dropped_or_split_anew(tmp_path):
     copy = tmp_path / "images" / "20.png"
     make_image(0, shape=(SIDE, SIDE)).save(copy)
     Image.fromarray(make_mask(0)).save(tmp_path / "masks" / "20.png")
-    dataset = load_own(f"masks:{root}")
+    dataset = load_custom(f"masks:{root}")
     few = take_stratified(dataset.train, 5, seed=0)
     anew = resplit(dataset, seed=1).test
-    kept = load_own(f"masks:{root}", drop_leaks=True).train
+    kept = load_custom(f"masks:{root}", drop_leaks=True).train
     truth = {
         image.tobytes(): mask
         for image, mask in zip(*pair_up(dataset), strict=True)
@@ -221,7 +222,7 @@ def test_masks_go_along_when_images_are_drawn_dropped_or_split_anew(tmp_path):
 
 
 def test_without_masks_it_is_a_task_of_labels(tmp_path):
-    dataset = load_own(f"masks:{make_masks(tmp_path)}")
+    dataset = load_custom(f"masks:{make_masks(tmp_path)}")
     plain = dataset.without_masks()
     assert not isinstance(plain, MaskedDataset)
     assert plain.train.targets(np.array([0])).shape == (1,)

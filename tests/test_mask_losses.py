@@ -89,7 +89,7 @@ def test_names_are_those_of_the_choices():
 def test_what_is_marked_where_nothing_is_costs_something(name):
     nothing = np.zeros((1, 2, 2), "int32")
     marked, unmarked = (
-        4.0 * np.eye(3)[np.full((1, 2, 2), segment)] for segment in (1, 0)
+        4.0 * np.eye(3)[np.full((1, 2, 2), mask_class)] for mask_class in (1, 0)
     )
     loss = MASK_LOSSES[name]
     assert float(loss(nothing, marked)) > 10 * float(loss(nothing, unmarked))
@@ -145,11 +145,11 @@ def test_perfect_is_zero_and_wrong_is_worse(name):
 
 
 @every_loss
-@pytest.mark.parametrize("segment", [-1, 0, 2])
-def test_extreme_float16_logits_stay_finite(name, segment):
+@pytest.mark.parametrize("mask_class", [-1, 0, 2])
+def test_extreme_float16_logits_stay_finite(name, mask_class):
     masks, logits = make_batch()
     extreme = (60000 * np.sign(logits)).astype("float16")
-    masks = np.full_like(masks, segment)
+    masks = np.full_like(masks, mask_class)
     value, slope = gradient(MASK_LOSSES[name], masks, extreme)
     assert np.isfinite(value)
     assert slope.dtype == "float16"

@@ -17,7 +17,7 @@ from medzoo.study.spec import read_study
 from medzoo.study.store import Store
 from medzoo.training.objectives.masks import pick_examples
 
-SEGMENTS = ["background", "benign", "malignant"]
+MASK_CLASSES = ["background", "benign", "malignant"]
 
 
 def make_masked_study():
@@ -59,11 +59,11 @@ def reported(tmp_path_factory):
         predictions = predict(run.seed, 0.1 if trial.name == "dice" else 0.4)
         found = score_masks(predictions["test_counts"])
         record = make_record(
-            run, 1.0, segments=SEGMENTS, classes=["without", "with"]
+            run, 1.0, mask_classes=MASK_CLASSES, classes=["without", "with"]
         )
         for scores in record.scores.values():
             scores |= found
-        record.per_segment_dice = {"test": [0.5, None, 0.25]}
+        record.per_mask_class_dice = {"test": [0.5, None, 0.25]}
         record.per_class_f1 = {"test": [1.0, 1.0]}
         store.write(record, predictions)
     out = folder / "results"

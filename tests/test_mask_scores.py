@@ -12,17 +12,17 @@ from medzoo.scores.masks import (
 )
 
 
-def make_masks(seed=0, num_images=5, num_segments=3):
+def make_masks(seed=0, num_images=5, num_mask_classes=3):
     """Makes masks, and predictions that are right for most pixels."""
     rng = np.random.default_rng(seed)
-    masks = rng.integers(-1, num_segments, (num_images, 9, 7))
-    guesses = rng.integers(0, num_segments, masks.shape)
+    masks = rng.integers(-1, num_mask_classes, (num_images, 9, 7))
+    guesses = rng.integers(0, num_mask_classes, masks.shape)
     wrong = (masks < 0) | (rng.random(masks.shape) < 0.3)
     return masks.astype("int8"), np.where(wrong, guesses, masks)
 
 
-def score(masks, predictions, num_segments=3):
-    counts = count(np.array(masks), np.array(predictions), num_segments)
+def score(masks, predictions, num_mask_classes=3):
+    counts = count(np.array(masks), np.array(predictions), num_mask_classes)
     return score_masks(counts)
 
 

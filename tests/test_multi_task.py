@@ -11,7 +11,7 @@ from medzoo.runs.run import Run
 from medzoo.scores.probabilities import harmonic_mean, macro_f1
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
-from medzoo.study.tuning import make_contests
+from medzoo.study.tuning import make_tuning_problems
 from medzoo.tasks import NAMES, class_ranges
 from medzoo.training.adjust import choose_shift, list_views
 from medzoo.training.execute import complete, execute
@@ -162,14 +162,14 @@ steps = 2
 learning_rate = [0.1, 0.01]
 """)
     study = read_study(path)
-    contests = make_contests(study)
-    assert [contest.key for contest in contests] == [
+    problems = make_tuning_problems(study)
+    assert [problem.key for problem in problems] == [
         ("multi_head", TWO),
         ("mlp", "breastmnist"),
         ("mlp", "retinamnist"),
     ]
-    assert [len(runs) for runs in contests[0].runs] == [2, 2]
-    choices = {contest.key: {"learning_rate": 0.1} for contest in contests}
+    assert [len(runs) for runs in problems[0].runs] == [2, 2]
+    choices = {problem.key: {"learning_rate": 0.1} for problem in problems}
     assert len(expand(study, choices=choices)) == 2 * 3
 
 

@@ -1,4 +1,4 @@
-"""Own data: what is read, how it is split, and when it is the same."""
+"""Custom data: what is read, how it is split, and when it is the same."""
 
 import shutil
 
@@ -16,12 +16,12 @@ from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
 
 
-def load_own(data, size=8, **options):
+def load_custom(data, size=8, **options):
     return read_own("x", data, size, options)
 
 
 def test_a_folder_a_class_is_split_by_class(tmp_path):
-    dataset = load_own(f"folder:{make_folder(tmp_path / 'cells', num=10)}")
+    dataset = load_custom(f"folder:{make_folder(tmp_path / 'cells', num=10)}")
     assert dataset.classes == CLASSES
     assert dataset.train.images.shape == (21, 8, 8, 1)
     for split, count in (("train", 7), ("val", 1), ("test", 2)):
@@ -35,7 +35,7 @@ def test_a_folder_a_class_is_split_by_class(tmp_path):
 def test_given_splits_are_kept_and_a_missing_one_is_drawn(tmp_path):
     for split in ("train", "Test"):
         make_folder(tmp_path / split)
-    dataset = load_own(f"folder:{tmp_path}")
+    dataset = load_custom(f"folder:{tmp_path}")
     assert [len(dataset.train), len(dataset.val), len(dataset.test)] == [
         15,
         3,
@@ -47,7 +47,7 @@ def test_given_splits_are_kept_and_a_missing_one_is_drawn(tmp_path):
 def test_pixels_are_those_of_the_files(tmp_path):
     root = make_folder(tmp_path / "cells")
     small = Image.open(root / "z" / "0.png").resize((8, 8))
-    dataset = load_own(f"folder:{root}", resize="stretch")
+    dataset = load_custom(f"folder:{root}", resize="stretch")
     found = [
         image[..., 0]
         for split in (dataset.train, dataset.val, dataset.test)
@@ -62,11 +62,11 @@ def test_padding_keeps_the_shape_and_adds_black(tmp_path):
         for index in range(3):
             image = Image.new("RGB", (8, 4), (200, 100, 50))
             image.save(tmp_path / name / f"{index}.bmp")
-    image = load_own(f"folder:{tmp_path}").train.images[0]
+    image = load_custom(f"folder:{tmp_path}").train.images[0]
     assert image[2:6].reshape(-1, 3).tolist() == [[200, 100, 50]] * 32
     assert not image[:2].any()
     assert not image[6:].any()
-    image = load_own(f"folder:{tmp_path}", resize="stretch").train.images[0]
+    image = load_custom(f"folder:{tmp_path}", resize="stretch").train.images[0]
     assert (image == (200, 100, 50)).all()
 
 
@@ -80,7 +80,7 @@ def test_grey_files_of_sixteen_bits_become_one_colour_image(tmp_path):
                 Image.fromarray(values.astype(np.uint16)).save(path)
     channels = ("{id}_red.png", "{id}_green.png")
     data = f"folder:{tmp_path}"
-    dataset = load_own(data, channels=channels, intensity="percentile")
+    dataset = load_custom(data, channels=channels, intensity="percentile")
     assert dataset.train.images.shape[1:] == (8, 8, 3)
     assert set(dataset.train.images[..., 0].ravel().tolist()) <= {
         0,
@@ -90,7 +90,7 @@ def test_grey_files_of_sixteen_bits_become_one_colour_image(tmp_path):
     }
     assert not dataset.train.images[..., 2].any()
     assert "percentiles 0.1 to 99.9 of train" in dataset.notes[-1]
-    full = load_own(data, channels=channels, intensity="full")
+    full = load_custom(data, channels=channels, intensity="full")
     assert full.train.images[..., 0].max() == round(1030 / 65535 * 255)
 
 
@@ -112,7 +112,7 @@ def test_a_table_gives_paths_labels_splits_and_groups(tmp_path):
     ]
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(["id;kind;split", *rows]), encoding="utf-8")
-    dataset = load_own(f"csv:{path}", path="{kind}/{id}.png", label="kind")
+    dataset = load_custom(f"csv:{path}", path="{kind}/{id}.png", label="kind")
     assert [len(dataset.train), len(dataset.val), len(dataset.test)] == [
         12,
         3,
@@ -137,30 +137,30 @@ def test_groups_stay_whole_and_shares_are_met():
 
 def test_a_moved_folder_is_the_same_and_a_changed_one_is_not(tmp_path):
     root = make_folder(tmp_path / "here" / "cells")
-    first = load_own(f"folder:{root}").fingerprint
+    first = load_custom(f"folder:{root}").fingerprint
     (tmp_path / "there").mkdir()
     moved = shutil.move(root, tmp_path / "there")
-    assert load_own(f"folder:{moved}").fingerprint == first
-    assert load_own(f"folder:{moved}", size=9).fingerprint != first
-    assert load_own(f"folder:{moved}", test=0.4).fingerprint != first
+    assert load_custom(f"folder:{moved}").fingerprint == first
+    assert load_custom(f"folder:{moved}", size=9).fingerprint != first
+    assert load_custom(f"folder:{moved}", test=0.4).fingerprint != first
     make_image(7).save(tmp_path / "there" / "cells" / "z" / "0.png")
-    assert load_own(f"folder:{moved}").fingerprint != first
+    assert load_custom(f"folder:{moved}").fingerprint != first
 
 
 def test_images_are_decoded_once(tmp_path):
     root = make_folder(tmp_path / "cells")
     data = f"folder:{root}"
-    first = load_own(data)
+    first = load_custom(data)
     for path in root.rglob("*.png"):
         spoil_unnoticed(path)
-    again = load_own(data)
+    again = load_custom(data)
     assert (again.train.images == first.train.images).all()
     assert (again.train.labels == first.train.labels).all()
 
 
 def test_the_split_is_written_beside_the_images(tmp_path):
     root = make_folder(tmp_path / "cells")
-    load_own(f"folder:{root}")
+    load_custom(f"folder:{root}")
     (path,) = (tmp_path / "cells.medzoo").glob("*/images.csv")
     header, first, *rest = path.read_text(encoding="utf-8").splitlines()
     assert header == "split,label,group,path,mode,width,height,sha256"
@@ -212,7 +212,7 @@ def test_own_data_bring_their_task_and_leave_it_again(tmp_path):
     run = expand(study)[0].run
     assert run.fingerprint.startswith("own:")
     assert len(study.override(data="synthetic").tasks) == 11
-    with pytest.raises(ValueError, match="Own data are one task"):
+    with pytest.raises(ValueError, match="Custom data are one task"):
         study.override(tasks=["a", "b"])
 
 

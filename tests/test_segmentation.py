@@ -59,7 +59,7 @@ def test_a_record_has_scores_of_masks_and_labels(trained):
     _, record, predictions = trained
     data = load("shapes", "synthetic", 16)
     assert record.status == "done"
-    assert record.segments == ["background", "disc", "bar"]
+    assert record.mask_classes == ["background", "disc", "bar"]
     counts = predictions["test_counts"]
     assert counts.sum() == data.test.masks.size
     masks = data.test.masks
@@ -75,7 +75,7 @@ def test_a_record_has_scores_of_masks_and_labels(trained):
     assert scores["joint"] == pytest.approx(
         (scores["dice"] + scores["macro_f1"]) / 2
     )
-    assert len(record.per_segment_dice["test"]) == 3
+    assert len(record.per_mask_class_dice["test"]) == 3
     assert "loss" in record.scores["val"]
     assert "loss" not in scores
 
@@ -186,7 +186,7 @@ def test_own_masks_are_trained_by_the_command(tmp_path, monkeypatch):
     assert told.splitlines()[0].split()[:2] == ["split", "Dice"]
     record = load_saved(tmp_path / "out").record
     assert record.run.task == "cells"
-    assert record.segments == ["background", "foreground"]
+    assert record.mask_classes == ["background", "foreground"]
     assert record.run.options["label_weight"] == 0.5
     assert record.data_fingerprint == record.run.fingerprint
     assert Store().read(record.run_id).scores == record.scores
@@ -216,7 +216,7 @@ def test_the_card_says_what_masks_are_worth(trained):
 def test_a_classifier_sees_the_labels_of_images_with_masks():
     values = {**SMALL, "model": "mlp", "width": 8, "options": {}}
     record, predictions = execute(Run(**values))
-    assert record.segments == []
+    assert record.mask_classes == []
     assert predictions["test"].shape == (200, 2)
 
 

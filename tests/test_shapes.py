@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from medzoo.data.shapes import SEGMENTS, make_shapes
+from medzoo.data.shapes import MASK_CLASSES, make_shapes
 from medzoo.scores.masks import count, score_masks
 
 
@@ -33,7 +33,7 @@ def test_the_label_says_whether_there_is_a_shape():
     assert np.array_equal(labels, masks.any(axis=(1, 2)))
     assert 0.6 < labels.mean() < 0.8
     shares = np.bincount(masks.ravel(), minlength=3) / masks.size
-    assert len(shares) == len(SEGMENTS)
+    assert len(shares) == len(MASK_CLASSES)
     assert shares[1:].min() > 0.02
     assert 0.75 < shares[1] / shares[2] < 1.35
 

@@ -4,7 +4,7 @@ import pytest
 from on_jax import SMALL, assert_alike, needs_jax
 
 from medzoo.execution.job import Job
-from medzoo.execution.options import Means
+from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.worker import run_all, run_one
 from medzoo.runs.run import Run
 from medzoo.study.store import Store
@@ -170,14 +170,14 @@ def test_some_runs_train_alone(changes):
 def test_stacks_are_for_gpus_under_jax(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
     monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
-    assert Means().find_group(100) is None
+    assert ExecutionOptions().find_group(100) is None
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert Means().find_group(100) == (LARGEST, stack_key)
-    assert Means().find_group(10) == (5, stack_key)
-    assert Means(stack="off").find_group(100) is None
-    assert Means(stack="8").find_group(3) == (8, stack_key)
+    assert ExecutionOptions().find_group(100) == (LARGEST, stack_key)
+    assert ExecutionOptions().find_group(10) == (5, stack_key)
+    assert ExecutionOptions(stack="off").find_group(100) is None
+    assert ExecutionOptions(stack="8").find_group(3) == (8, stack_key)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert Means().find_group(100) is None
+    assert ExecutionOptions().find_group(100) is None
 
 
 @pytest.mark.parametrize(
@@ -192,4 +192,4 @@ def test_stacks_that_cannot_be_are_refused(
 ):
     monkeypatch.setenv("KERAS_BACKEND", backend)
     with pytest.raises(ValueError, match=sentence):
-        Means(stack=stack).find_group(10)
+        ExecutionOptions(stack=stack).find_group(10)

@@ -3,7 +3,7 @@
 import pytest
 
 from medzoo.runs.run import Run
-from medzoo.study.costs import MeasuredPace, kind_of, measure, word_costs
+from medzoo.study.costs import MeasuredPace, format_costs, kind_of, measure
 from medzoo.study.expand import Planned
 from medzoo.study.trials import Trial
 
@@ -36,7 +36,7 @@ def test_the_table_adds_up_and_pays_for_each_kind_once_a_worker():
     )
     runs = [Run(**SMALL, epochs=1, seed=seed) for seed in (0, 1)]
     planned = [Planned(Trial("mlp", {}), run) for run in runs]
-    text = word_costs(planned, {kind_of(runs[0]): pace}, workers=2)
+    text = format_costs(planned, {kind_of(runs[0]): pace}, workers=2)
     # Two runs of four seconds and a start in each of two workers.
     hours = (2 * 4 + 2 * 10) / 2 / 3600
     name, number, found, _ = text.splitlines()[-1].rsplit(maxsplit=3)

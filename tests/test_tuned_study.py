@@ -21,7 +21,7 @@ from medzoo.study.store import Store
 from medzoo.study.tuning import (
     choose,
     list_units,
-    make_contests,
+    make_tuning_problems,
     next_jobs,
     plan_all,
     plan_runs,
@@ -42,27 +42,27 @@ def test_a_study_reads_its_candidates(tmp_path):
         {"learning_rate": 0.3, "dropout": 0.5},
         {"learning_rate": 0.001, "dropout": 0.0},
     ]
-    contests = make_contests(study)
-    assert [contest.key for contest in contests] == [
+    problems = make_tuning_problems(study)
+    assert [problem.key for problem in problems] == [
         ("sgd", "breastmnist"),
         ("adam", "breastmnist"),
         ("sgd", "retinamnist"),
         ("adam", "retinamnist"),
     ]
-    for contest in contests:
-        for values, runs in zip(contest.values, contest.runs, strict=True):
+    for problem in problems:
+        for values, runs in zip(problem.values, problem.runs, strict=True):
             for run, seed in zip(runs, study.seeds, strict=True):
                 assert run.learning_rate == values["learning_rate"]
                 assert run.options["dropout"] == values["dropout"]
-                assert run.optimizer == contest.trial.name
-                assert (run.task, run.seed) == (contest.task, seed)
+                assert run.optimizer == problem.trial.name
+                assert (run.task, run.seed) == (problem.task, seed)
 
 
 def test_a_study_without_tuned_values_has_no_contests(tmp_path, store):
     text = FILE.replace("learning_rate = [0.3, 0.001, 1e-6]\n", "")
     text = text.replace("[tuned]\ntune_seeds = [0]\n", "")
     study = read(tmp_path, text=text)
-    assert make_contests(study) == []
+    assert make_tuning_problems(study) == []
     assert choose(study, store) == {}
     assert plan_runs(study, store) == plan_all(study) == expand(study)
     jobs = next_jobs(study, store)

@@ -15,7 +15,12 @@ from tuned_records import (
 
 from medzoo.study.plan import make_plan
 from medzoo.study.store import Store
-from medzoo.study.tuning import choose, make_contests, next_jobs, plan_runs
+from medzoo.study.tuning import (
+    choose,
+    make_tuning_problems,
+    next_jobs,
+    plan_runs,
+)
 
 
 @pytest.fixture
@@ -37,9 +42,9 @@ def test_the_winner_alone_is_run_with_all_seeds_and_nothing_twice(study, store):
     tried = carry_out(study, store)
     choices = choose(study, store)
     assert choices == {k: v for k, v in CHOICES.items() if "breast" in k[1]}
-    for contest in make_contests(study):
-        for values, (run,) in zip(contest.values, contest.runs, strict=True):
-            won = values == choices[contest.key]
+    for problem in make_tuning_problems(study):
+        for values, (run,) in zip(problem.values, problem.runs, strict=True):
+            won = values == choices[problem.key]
             assert store.status(run.run_id) == ("done" if won else "trained")
     planned = plan_runs(study, store)
     assert len(planned) == 6

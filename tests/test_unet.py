@@ -25,7 +25,8 @@ def images(shape, num_images=2, seed=0):
 
 def test_width_64_is_the_net_of_31_million_parameters():
     # The original, by hand: 3x3 convolutions with biases and batch norm behind
-    # each, upsampling without weights, 3 segments, 2 classes off the average.
+    # each, upsampling without weights, 3 mask_classes, 2 classes off the
+    # average.
     down = [3, 64, 64, 128, 128, 256, 256, 512, 512, 1024, 1024]
     up = [(1536, 512), (768, 256), (384, 128), (192, 64)]
     convolutions = [*zip(down, down[1:], strict=False)]
@@ -35,7 +36,9 @@ def test_width_64_is_the_net_of_31_million_parameters():
     norms = sum(2 * b for _, b in convolutions)
     heads = (64 + 1) * 3 + (1024 + 1) * 2
     trainable = weights + norms + heads
-    assert trainable + norms == 31_404_677  # Means and variances are kept too.
+    assert (
+        trainable + norms == 31_404_677
+    )  # ExecutionOptions and variances are kept too.
     # Ours: no biases before batch norm, and the maximum beside the average.
     biases = sum(b for _, b in convolutions)
     found = count_trainable("unet", 2, **ORIGINAL)
@@ -46,7 +49,7 @@ def test_width_64_is_the_net_of_31_million_parameters():
 @pytest.mark.parametrize("shape", [(5, 3, 1), (28, 28, 3), (30, 45, 1)])
 @pytest.mark.parametrize("upsample", ["nearest", "bilinear", "transposed"])
 def test_a_mask_has_the_size_of_its_image(shape, upsample):
-    model = build(shape, upsample=upsample, num_segments=5)
+    model = build(shape, upsample=upsample, num_mask_classes=5)
     found = model(images(shape))
     assert found["mask"].shape == (2, *shape[:2], 5)
     assert found["label"].shape == (2, 2)
@@ -86,7 +89,10 @@ def test_a_size_that_does_not_halve_may_be_refused():
         ({"norm": "batches"}, "Unknown norm `batches`"),
         ({"upsample": "linear"}, "Unknown upsample `linear`"),
         ({"levels": 0}, "`levels` of `unet` must lie between 1 and 8"),
-        ({"num_segments": 1}, "`num_segments` of `unet` must lie between 2"),
+        (
+            {"num_mask_classes": 1},
+            "`num_mask_classes` of `unet` must lie between 2",
+        ),
     ],
 )
 def test_wrong_options_are_one_sentence(options, sentence):

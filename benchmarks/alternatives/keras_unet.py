@@ -17,7 +17,7 @@ def conv_block(x, filters):
     return x
 
 
-def build_unet(input_shape, num_segments, num_classes, filters):
+def build_unet(input_shape, num_mask_classes, num_classes, filters):
     inputs = keras.Input(input_shape)
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
     skips = []
@@ -34,7 +34,7 @@ def build_unet(input_shape, num_segments, num_classes, filters):
         x = layers.UpSampling2D()(x)
         x = layers.Concatenate()([x, skips[level]])
         x = conv_block(x, filters * 2**level)
-    mask = layers.Conv2D(num_segments, 1, name="mask")(x)
+    mask = layers.Conv2D(num_mask_classes, 1, name="mask")(x)
     label = layers.Dense(num_classes, name="label")(pooled)
     return keras.Model(inputs, {"mask": mask, "label": label})
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from medzoo.data.dataset import Dataset, MaskedDataset, MaskedSplit, Split
-from medzoo.data.shapes import SEGMENTS, make_shapes
+from medzoo.data.shapes import MASK_CLASSES, make_shapes
 from medzoo.runs.run import Run
 from medzoo.tasks import SHAPES
 
@@ -67,7 +67,13 @@ def make_masked(num_images: int, side: int, few: int = 16) -> MaskedDataset:
     ]
     train, val = (MaskedSplit(x, y, masks) for x, masks, y in made)
     return MaskedDataset(
-        "shapes", SHAPES.classes, train, val, val, "made", segments=SEGMENTS
+        "shapes",
+        SHAPES.classes,
+        train,
+        val,
+        val,
+        "made",
+        mask_classes=MASK_CLASSES,
     )
 
 

@@ -94,7 +94,10 @@ def build_plain(case: Case, data: Dataset) -> Any:
         from alternatives.keras_unet import build_unet, compile_unet
 
         net = build_unet(
-            data.input_shape, data.num_segments, data.num_classes, case.width
+            data.input_shape,
+            data.num_mask_classes,
+            data.num_classes,
+            case.width,
         )
         compile_unet(net, **options)
         return net

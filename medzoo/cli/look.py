@@ -45,7 +45,7 @@ def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
         FileNotFoundError: If nothing is there.
         ValueError: If the data cannot be used.
     """
-    from medzoo.data.custom.load import describe_rows, load_own
+    from medzoo.data.custom.load import describe_rows, load_custom
     from medzoo.data.custom.options import make_canonical
     from medzoo.data.sources import load
     from medzoo.tasks import NAMES, SHAPES
@@ -62,13 +62,13 @@ def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
     data, task = _find(what)
     found = make_canonical(data, options)
     return Looked(
-        load_own(task, data, size or 28, found),
+        load_custom(task, data, size or 28, found),
         describe_rows(data, size or 28, found),
     )
 
 
 def _find(what: str) -> tuple[str, str]:
-    """Returns the address of own data and the name of their task."""
+    """Returns the address of custom data and the name of their task."""
     from medzoo.data.custom.address import find_address
     from medzoo.messages import unknown
     from medzoo.tasks import NAMES
@@ -86,7 +86,7 @@ def _look_at_study(
     path: str, size: int | None, options: Mapping[str, Any]
 ) -> Looked:
     """Loads the data of a study, the way that it does."""
-    from medzoo.data.custom.address import is_own
+    from medzoo.data.custom.address import is_custom
     from medzoo.data.custom.load import describe_rows
     from medzoo.data.custom.options import make_canonical
     from medzoo.data.sources import load
@@ -99,7 +99,7 @@ def _look_at_study(
     dataset = load(
         study.tasks[0], study.data, size, options=tuple(given.items())
     )
-    own = is_own(study.data)
+    own = is_custom(study.data)
     return Looked(
         dataset, describe_rows(study.data, size, given) if own else []
     )
@@ -115,7 +115,7 @@ def audit(
     import sys
 
     from medzoo.data.audit.audit import audit as run_audit
-    from medzoo.data.audit.report import word_audit, write_audit
+    from medzoo.data.audit.report import format_audit, write_audit
     from medzoo.study.audits import keep_audit
     from medzoo.study.store import Store
 
@@ -125,7 +125,7 @@ def audit(
         names=[row["path"] for row in rows],
         groups=[row["group"] for row in rows],
     )
-    print("\n".join(word_audit(found)))
+    print("\n".join(format_audit(found)))
     paths = write_audit(found, pairs, out / f"{dataset.task}_audit")
     for path in [*paths, keep_audit(Store(), found.summary())]:
         print(f"Wrote {path}", file=sys.stderr)
@@ -140,7 +140,7 @@ def explore(
     """Write a page of counts, samples, means and intensities by class."""
     import sys
 
-    from medzoo.explore.page import find_warnings, word_summary, write_page
+    from medzoo.explore.page import find_warnings, format_summary, write_page
     from medzoo.explore.statistics import look_at
     from medzoo.study.audits import find_leaks
     from medzoo.study.store import Store
@@ -148,7 +148,7 @@ def explore(
     dataset, rows = look(what, size, data_flags(skip_bad, False))
     found = look_at(dataset, rows)
     leaks = find_leaks(Store(), [dataset.fingerprint])
-    lines = [word_summary(dataset, found), *leaks, *find_warnings(found)]
+    lines = [format_summary(dataset, found), *leaks, *find_warnings(found)]
     print("\n".join([*lines, *dataset.notes]))
     folder = out / f"{dataset.task}_explore"
     for path in write_page(dataset, found, folder, source=what, warnings=leaks):

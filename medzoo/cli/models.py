@@ -214,8 +214,8 @@ def predict_masks(
             "This model predicts masks, a file an image. Expected --out FOLDER "
             f"for them and for labels.csv. Received: out={out and str(out)}."
         )
-    segments = saved.segments
-    header = ["image", "mask", *(f"{name}_share" for name in segments)]
+    mask_classes = saved.mask_classes
+    header = ["image", "mask", *(f"{name}_share" for name in mask_classes)]
     header += ["predicted", *saved.classes]
     (out / "masks").mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
@@ -228,7 +228,7 @@ def predict_masks(
             tiled += labels is None
             path = Path("masks", _name(name, taken))
             _write(out / path, mask)
-            shares = [(mask == at).mean() for at in range(len(segments))]
+            shares = [(mask == at).mean() for at in range(len(mask_classes))]
             row = [name, path, *(f"{share:.6f}" for share in shares)]
             if labels is not None:
                 row += [saved.classes[labels.argmax()]]
@@ -353,18 +353,18 @@ def export(
         f"(largest logit: {found.scale:.3g}; {len(images)} images)"
     )
     if int8 and data is not None:
-        print(_word_loss(saved, found, data))
+        print(_format_loss(saved, found, data))
 
 
-def _word_loss(saved: "Saved", found: "Exported", data: "Dataset") -> str:
+def _format_loss(saved: "Saved", found: "Exported", data: "Dataset") -> str:
     """Says what integers cost on val."""
-    from medzoo.messages import word_score
+    from medzoo.messages import format_score
     from medzoo.training.export import predict
 
     before = _score(saved, lambda images: predict(saved, images), data)
     after = _score(saved, found.predict, data)
     return "\n".join(
-        f"On val {word_score(name)} was {before[name]:.4f} and is "
+        f"On val {format_score(name)} was {before[name]:.4f} and is "
         f"{value:.4f} in integers"
         for name, value in after.items()
     )

@@ -102,7 +102,7 @@ def _integers(what: str, text: str) -> list[int]:
         ) from None
 
 
-def word_command(
+def format_command(
     name: str,
     tasks: str | None,
     data: str | None,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from medzoo.conduct import Conduct, StudyResult
-from medzoo.execution.options import Means
+from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar
 from medzoo.record import Record
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.tasks import word_tasks
+from medzoo.tasks import format_tasks
 
 if TYPE_CHECKING:
     from medzoo.training.predict import Scores
@@ -25,7 +25,7 @@ def run_on_screen(
     *,
     command: str,
     smoke: bool = False,
-    means: Means,
+    means: ExecutionOptions,
     track: Iterable[str] = (),
 ) -> int:
     """Runs what is missing, then writes and prints the tables.
@@ -55,7 +55,9 @@ def run_on_screen(
 class _Screen(ProgressBar):
     """Prints a line a run beside the bar."""
 
-    def __init__(self, console: Console, study: Study, means: Means) -> None:
+    def __init__(
+        self, console: Console, study: Study, means: ExecutionOptions
+    ) -> None:
         super().__init__(console)
         self._is_tuned = study.tuned is not None
         self._shard = means.shard
@@ -79,22 +81,22 @@ class _Screen(ProgressBar):
 
 def _line(name: str, record: Record) -> str:
     """Words one finished run; only scores on val are shown on the way."""
-    where = f"{name}, {word_tasks(record.run.task)}, seed {record.run.seed}"
+    where = f"{name}, {format_tasks(record.run.task)}, seed {record.run.seed}"
     if record.status == "pruned":
         entry = record.history[-1]
         found = {key.removeprefix("val_"): v for key, v in entry.items()}
-        return f"{where}: {word_val(found)} at step {entry['step']:.0f}"
+        return f"{where}: {format_val(found)} at step {entry['step']:.0f}"
     if record.status in ("done", "trained"):
         seconds = record.seconds["total"]
         found = record.scores["val"]
-        return f"{where}: {word_val(found)} in {seconds:.1f} s"
+        return f"{where}: {format_val(found)} in {seconds:.1f} s"
     if record.status == "diverged":
         return f"{where}: diverged (the loss is no longer finite)"
     error = record.error or {}
     return f"{where}: failed, {error.get('type')}: {error.get('message')}"
 
 
-def word_val(found: "Scores") -> str:
+def format_val(found: "Scores") -> str:
     """Words the scores on val that are shown on the way."""
     parts = [
         f"{name} {found[key] or 0:.3f}"

@@ -15,12 +15,12 @@ from medzoo.cli.scope import (
     RunTimeout,
     Workers,
 )
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from medzoo.execution.options import Means
+    from medzoo.execution.options import ExecutionOptions
     from medzoo.search.candidates import Tried
     from medzoo.search.search_file import Search
     from medzoo.study.store import Store
@@ -59,13 +59,13 @@ def run(
     """Go on with a search, and write what it has found so far."""
     from rich.console import Console
 
-    from medzoo.execution.options import Means
+    from medzoo.execution.options import ExecutionOptions
     from medzoo.report.search import write_search
     from medzoo.search.search_file import read_search
     from medzoo.study.store import Store
 
     search = read_search(name)
-    means = Means(
+    means = ExecutionOptions(
         workers=workers,
         executor=executor,
         address=address,
@@ -104,7 +104,10 @@ def run(
 
 
 def _run(
-    search: "Search", store: "Store", means: "Means", console: "Console"
+    search: "Search",
+    store: "Store",
+    means: "ExecutionOptions",
+    console: "Console",
 ) -> "tuple[list[Tried], bool]":
     """Returns what was tried, and whether the search is at its end."""
     from medzoo.execution.local import default_workers
@@ -143,6 +146,6 @@ def _word(tried: "Tried", score: str) -> str:
     found = (
         f"failed, {tried.error}"
         if tried.score is None
-        else f"val {word_score(score)} {tried.score:.3f}"
+        else f"val {format_score(score)} {tried.score:.3f}"
     )
     return f"Candidate {tried.number}{share}: {values}: {found}"

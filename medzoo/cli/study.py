@@ -23,8 +23,8 @@ from medzoo.cli.scope import (
     Tasks,
     Workers,
     data_flags,
+    format_command,
     read,
-    word_command,
 )
 
 if TYPE_CHECKING:
@@ -114,12 +114,12 @@ def run(
 ) -> None:
     """Run what is missing of a study, and write its tables."""
     from medzoo.cli.screen import run_on_screen
-    from medzoo.execution.options import Means
+    from medzoo.execution.options import ExecutionOptions
     from medzoo.study.shard import Shard
 
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
-    means = Means(
+    means = ExecutionOptions(
         workers=workers,
         workers_per_gpu=workers_per_gpu,
         executor=executor,
@@ -138,7 +138,7 @@ def run(
         smoke=smoke,
         means=means,
         track=study.track if track is None else track.split(","),
-        command=word_command(name, tasks, data, seeds, smoke, options),
+        command=format_command(name, tasks, data, seeds, smoke, options),
     )
     raise typer.Exit(code)
 
@@ -195,7 +195,7 @@ def report(
         study,
         Store(),
         out,
-        command=word_command(name, tasks, data, seeds, smoke, options),
+        command=format_command(name, tasks, data, seeds, smoke, options),
         smoke=smoke,
     )
     print(FORMATS[format](found.summary))
@@ -219,7 +219,7 @@ def _print_costs(study: "Study", smoke: bool) -> None:
     """Measures each kind of run and prints hours and megabytes by trial."""
     from medzoo.conduct import require_data
     from medzoo.execution.local import default_workers
-    from medzoo.study.costs import measure_kinds, word_costs
+    from medzoo.study.costs import format_costs, measure_kinds
     from medzoo.study.tuning import plan_all
 
     planned = plan_all(study, smoke=smoke)
@@ -227,4 +227,4 @@ def _print_costs(study: "Study", smoke: bool) -> None:
     workers = default_workers()
     paces = measure_kinds((item.run for item in planned), workers=workers)
     print(f"\nMeasured, with {workers} workers:")
-    print(word_costs(planned, paces, workers=workers))
+    print(format_costs(planned, paces, workers=workers))

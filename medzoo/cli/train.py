@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medzoo.cli.scope import AsJson
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 
 if TYPE_CHECKING:
     import keras
@@ -160,7 +160,7 @@ def _describe(entry: "Entry") -> str:
     for name in ("dice", "macro_f1"):
         found = entry.get(f"val_{name}")
         if found is not None:
-            told.append(f"val {word_score(name)} {found:.3f}")
+            told.append(f"val {format_score(name)} {found:.3f}")
     return ", ".join(told)
 
 
@@ -171,7 +171,7 @@ def _as_json(record: "Record") -> str:
 
 def _as_text(record: "Record") -> str:
     shown = {"macro_f1": "macro F1", "accuracy": "accuracy", "auc": "AUC"}
-    if record.segments:
+    if record.mask_classes:
         shown = {"dice": "Dice", "mean_iou": "mean IoU", **shown}
     lines = [
         f"{'split':<7}" + "".join(f"{name:>10}" for name in shown.values())

@@ -114,17 +114,18 @@ class MaskedDataset(Dataset):
     """Images with masks and labels.
 
     Args:
-        segments: Names of the classes of pixels; the first is the background.
+        mask_classes: Names of the classes of pixels; the first is the
+        background.
     """
 
     train: MaskedSplit
     val: MaskedSplit
     test: MaskedSplit
-    segments: tuple[str, ...] = ()
+    mask_classes: tuple[str, ...] = ()
 
     @property
-    def num_segments(self) -> int:
-        return len(self.segments)
+    def num_mask_classes(self) -> int:
+        return len(self.mask_classes)
 
     def without_masks(self) -> Dataset:
         """Returns images and labels alone, for a model that classifies."""
@@ -145,7 +146,7 @@ class MaskedDataset(Dataset):
 
 def count_pixels(dataset: MaskedDataset) -> list[int]:
     """Returns the pixels of each class in the masks of train."""
-    counts = np.zeros(dataset.num_segments, "int64")
+    counts = np.zeros(dataset.num_mask_classes, "int64")
     masks = dataset.train.masks
     for start in range(0, len(masks), 256):
         part = np.asarray(masks[start : start + 256])
@@ -175,5 +176,5 @@ def make_shape_task(size: int) -> MaskedDataset:
         val,
         test,
         fingerprint=f"synthetic:shapes:{size}:{shapes.VERSION}",
-        segments=shapes.SEGMENTS,
+        mask_classes=shapes.MASK_CLASSES,
     )

@@ -42,7 +42,7 @@ def read_images(
         paths: Image files, folders that hold some at any depth, and npz
             archives with arrays called `images` or `<split>_images`.
         input_shape: `(height, width, channels)` of the model.
-        resize: `pad` or `stretch`, as own data are for a training.
+        resize: `pad` or `stretch`, as custom data are for a training.
 
     Raises:
         FileNotFoundError: If there is no such path, or no image in it.

@@ -123,7 +123,7 @@ def download_command(tasks: Iterable[str], size: int = 28) -> str:
 
 def _download(missing: list[str], size: int, download: bool) -> None:
     if not download:
-        raise FileNotFoundError(_word_missing(missing, size))
+        raise FileNotFoundError(_format_missing(missing, size))
     # requests and rich are not needed as long as the files are there.
     from medzoo.data.download import download_tasks
 
@@ -132,11 +132,11 @@ def _download(missing: list[str], size: int, download: bool) -> None:
     except FileNotFoundError as error:
         missing = [task for task in missing if find_missing([task], size)]
         raise FileNotFoundError(
-            f"{error} {_word_missing(missing, size)}"
+            f"{error} {_format_missing(missing, size)}"
         ) from error
 
 
-def _word_missing(tasks: list[str], size: int) -> str:
+def _format_missing(tasks: list[str], size: int) -> str:
     names = ", ".join(f"`{task}`" for task in tasks)
     paths = ", ".join(map(str, find_missing(tasks, size)))
     return (

@@ -1,7 +1,8 @@
-"""Made-up images with masks, so that nets that segment run without files.
+"""Made-up images with masks, so that segmentation runs without files.
 
-Zero to three shapes lie on an uneven ground: discs (segment 1) and bars
-(segment 2), lighter or darker than it, turned by any angle, with a sharp or a
+Zero to three shapes lie on an uneven ground: discs (mask class 1) and bars
+(mask class 2), lighter or darker than it, turned by any angle, with a sharp or
+a
 soft edge, one over the other. A smear without an edge, and noise, make
 brightness alone say little. The label says whether there is any shape. Only
 whole numbers are used, so that equal arguments give equal bytes everywhere.
@@ -13,7 +14,7 @@ from medzoo.data.stream import Stream
 
 # Part of every fingerprint. Raise it when other images are made.
 VERSION = 1
-SEGMENTS = ("background", "disc", "bar")
+MASK_CLASSES = ("background", "disc", "bar")
 
 # Lengths are 1024ths of the side.
 _SIDE = 1024
@@ -38,7 +39,7 @@ def make_shapes(
 
     Returns:
         Images, `uint8`, shape `(num_images, size, size, channels)`; masks,
-        `int8`, `(num_images, size, size)`, of the three `SEGMENTS`; labels,
+        `int8`, `(num_images, size, size)`, of the three `MASK_CLASSES`; labels,
         `int32`, `(num_images,)`, 1 where the mask is not empty.
 
     Raises:

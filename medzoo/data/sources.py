@@ -2,7 +2,7 @@
 
 import functools
 
-from medzoo.data.custom.address import is_own
+from medzoo.data.custom.address import is_custom
 from medzoo.data.custom.options import Option
 from medzoo.data.dataset import Dataset, Split
 from medzoo.tasks import SHAPES, split_tasks
@@ -27,14 +27,14 @@ def load(
     Args:
         task: Name of the task, or of several, joined by `+`.
         source: `medmnist` for the official files, `synthetic`, or the address
-            of own data.
+            of custom data.
         size: Height and width of the images.
         max_images: Keeps so many images of train, drawn by class.
         seed: Draws those, and the new splits; it changes nothing otherwise.
         options: Data options that do not hold their default.
         resplit: Splits train and val anew and leaves test alone.
     """
-    names = (task,) if is_own(source) else split_tasks(task)
+    names = (task,) if is_custom(source) else split_tasks(task)
     datasets = [
         _load(name, source, size, max_images, seed, options, resplit)
         for name in names
@@ -64,15 +64,15 @@ def _load(
         from medzoo.data.synthetic import make_synthetic
 
         dataset = make_synthetic(task, size)
-    elif is_own(source):
-        from medzoo.data.custom.load import load_own
+    elif is_custom(source):
+        from medzoo.data.custom.load import load_custom
 
-        dataset = load_own(task, source, size, dict(options))
+        dataset = load_custom(task, source, size, dict(options))
     else:
         from medzoo.data.official import load_medmnist
 
         dataset = load_medmnist(task, size)
-    if dict(options).get("drop_leaks") and not is_own(source):
+    if dict(options).get("drop_leaks") and not is_custom(source):
         dataset = _without_leaks(dataset, source, size)
     if resplit:
         from medzoo.data.splits import resplit as split_anew

@@ -12,7 +12,7 @@ from medzoo.study.shard import Shard, take_shard
 
 
 @dataclass(frozen=True)
-class Means:
+class ExecutionOptions:
     """All that a person may choose about an execution; no result depends on it.
 
     Args:

@@ -74,7 +74,7 @@ class WorkerServer:
         its_report.close()
         return channel, report
 
-    def word_end(self) -> tuple[str, str]:
+    def format_end(self) -> tuple[str, str]:
         """Words how the process has died, and returns what it said at last."""
         code = self._process.wait(GONE_AFTER)
         message = f"The process that starts workers died with exit code {code}."
@@ -173,7 +173,7 @@ class Worker:
                 raise EOFError
             found = self._channel.recv()
         except (EOFError, OSError):
-            return self.give_up("ProcessExpired", *self._word_end())
+            return self.give_up("ProcessExpired", *self._format_end())
         self.is_busy = False
         return [
             Outcome(job, *each)
@@ -214,12 +214,12 @@ class Worker:
         self._channel.close()
         self.is_busy = False
 
-    def _word_end(self) -> tuple[str, str]:
+    def _format_end(self) -> tuple[str, str]:
         """Words how the process has died, and returns what was said at last."""
         try:
             code = self._report.poll(GONE_AFTER) and self._report.recv()
         except EOFError:
-            return self._server.word_end()
+            return self._server.format_end()
         message = (
             f"The worker process died with exit code {code}. "
             "Did the machine run out of memory?"

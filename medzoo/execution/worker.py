@@ -172,7 +172,8 @@ def advance_all(
     """Executes jobs, as one program where there are several to train.
 
     Args:
-        jobs: One, or several that `Means.find_group` lets train together.
+        jobs: One, or several that `ExecutionOptions.find_group` lets train
+        together.
         store: As for `advance`.
         **watch: As for `advance`, of a job that is alone.
 

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.explore.masks import draw_segments
-from medzoo.explore.statistics import BINS, ClassLook, Look
+from medzoo.explore.masks import draw_mask_classes
+from medzoo.explore.statistics import BINS, ClassSummary, Look
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -43,7 +43,7 @@ def make_figures(look: Look, title: str) -> dict[str, bytes]:
         figures["samples"] = _draw_samples(look, title)
         figures["histograms"] = _draw_histograms(look, title)
     if look.masks is not None:
-        figures["masks"] = draw_segments(look.masks, title)
+        figures["masks"] = draw_mask_classes(look.masks, title)
     return {f"{name}.png": render(f, "png") for name, f in figures.items()}
 
 
@@ -53,7 +53,7 @@ def _draw_counts(look: Look, title: str) -> "Figure":
     left = text_width(names) + 0.2
     tall = _ROW * len(names)
     figure = make_figure(left + 5.2, _TOP + tall + 0.75)
-    add_titles(figure, f"{title}: images by class", _word_imbalance(look))
+    add_titles(figure, f"{title}: images by class", _format_imbalance(look))
     axis = add_panel(figure, left, _TOP, 4.9, tall)
     places = np.arange(len(names))
     before = np.zeros(len(names))
@@ -126,7 +126,7 @@ def _draw_histograms(look: Look, title: str) -> "Figure":
     return figure
 
 
-def _draw_steps(axis: "Axes", found: ClassLook) -> None:
+def _draw_steps(axis: "Axes", found: ClassSummary) -> None:
     edges = np.linspace(0, 256, BINS + 1)
     grey = len(found.histogram) == 1
     for channel, shares in enumerate(found.histogram):
@@ -135,7 +135,7 @@ def _draw_steps(axis: "Axes", found: ClassLook) -> None:
         axis.stairs(shares, edges, color=colour)
 
 
-def _word_imbalance(look: Look) -> str:
+def _format_imbalance(look: Look) -> str:
     return (
         f"the largest class of train is {look.imbalance():.3g} times the rarest"
     )

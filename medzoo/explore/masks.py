@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.explore.statistics import MaskLook, SegmentLook
+from medzoo.explore.statistics import MaskClassSummary, MaskSummary
 from medzoo.explore.tiles import (
     colour_of,
     make_path,
@@ -31,17 +31,19 @@ if TYPE_CHECKING:
 LOWEST, AREA_BINS = 1e-4, 24
 TICKS = ("0.01 %", "1 %", "100 %")
 TILE = 128
-# Images of train below which a segment is hard to learn, and pixels below which
+# Images of train below which a mask class is hard to learn, and pixels below
+# which
 # an object is hard to see.
 _FEW, _SMALL = 30, 16
 
 
-def show_masks(look: MaskLook) -> dict[str, Any]:
+def show_masks(look: MaskSummary) -> dict[str, Any]:
     """Makes what the page shows of masks."""
     return {
-        "summary": word_masks(look),
-        "segments": [
-            _show(look, segment) for segment in range(len(look.segments))
+        "summary": format_masks(look),
+        "mask_classes": [
+            _show(look, mask_class)
+            for mask_class in range(len(look.mask_classes))
         ],
         "others": {"empty masks": look.empty}
         | ({"no mask": look.unknown} if any(look.unknown.values()) else {}),
@@ -49,10 +51,11 @@ def show_masks(look: MaskLook) -> dict[str, Any]:
     }
 
 
-def word_masks(look: MaskLook) -> str:
+def format_masks(look: MaskSummary) -> str:
     """Says in two sentences how many pixels and masks of train are of what."""
     shares = ", ".join(
-        f"{found.shares['train']:.1%} {found.name}" for found in look.segments
+        f"{found.shares['train']:.1%} {found.name}"
+        for found in look.mask_classes
     )
     empty, unknown = look.empty["train"], look.unknown["train"]
     lost = f", and {unknown:,} images have none" if unknown else ""
@@ -62,14 +65,14 @@ def word_masks(look: MaskLook) -> str:
     )
 
 
-def find_mask_warnings(look: MaskLook) -> list[str]:
+def find_mask_warnings(look: MaskSummary) -> list[str]:
     """Lists what a user had better know of masks before training."""
     warnings = []
-    marks = look.segments[1:]
+    marks = look.mask_classes[1:]
     if few := [each.name for each in marks if each.counts["train"] < _FEW]:
         warnings.append(
             f"Fewer than {_FEW} images of train hold {', '.join(few)}. Dice "
-            "counts so rare a segment as much as any other."
+            "counts so rare a mask class as much as any other."
         )
     for split in SPLITS[1:]:
         if none := [each.name for each in marks if not each.counts[split]]:
@@ -95,13 +98,13 @@ def count_areas(areas: np.ndarray) -> np.ndarray:
     return np.histogram(areas.clip(LOWEST, 1), edges)[0]
 
 
-def make_segment_csv(look: MaskLook) -> str:
-    """Makes the table of the segments, a row each."""
+def make_mask_class_csv(look: MaskSummary) -> str:
+    """Makes the table of the mask classes, a row each."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     shares = [f"share_of_{split}" for split in SPLITS]
-    writer.writerow(["segment", *SPLITS, *shares, "median_area"])
-    for found in look.segments:
+    writer.writerow(["mask_class", *SPLITS, *shares, "median_area"])
+    for found in look.mask_classes:
         writer.writerow(
             [
                 found.name,
@@ -113,17 +116,19 @@ def make_segment_csv(look: MaskLook) -> str:
     return out.getvalue()
 
 
-def _show(look: MaskLook, segment: int) -> dict[str, Any]:
-    """Makes what the page shows of a segment."""
-    found = look.segments[segment]
+def _show(look: MaskSummary, mask_class: int) -> dict[str, Any]:
+    """Makes what the page shows of a mask class."""
+    found = look.mask_classes[mask_class]
     shown = {
         "name": found.name,
         "counts": found.counts,
         "shares": [f"{100 * found.shares[split]:.2f} %" for split in SPLITS],
-        "colour": colour_of(segment) if segment else "",
+        "colour": colour_of(mask_class) if mask_class else "",
         "samples": "",
     }
-    if not segment or not found.areas.size:  # Background is what others leave.
+    if (
+        not mask_class or not found.areas.size
+    ):  # Background is what others leave.
         return shown
     images = [
         outline(look.images[row], look.masks[row], TILE) for row in found.rows
@@ -132,19 +137,19 @@ def _show(look: MaskLook, segment: int) -> dict[str, Any]:
     return shown | {
         "samples": to_uri(make_strip(images, TILE)),
         "places": to_uri(make_strip([_shade(found)])),
-        "areas": _word_areas(found),
+        "areas": _format_areas(found),
         "path": make_path([int(count) for count in counts], int(counts.max())),
     }
 
 
-def _shade(found: SegmentLook) -> np.ndarray:
-    """Draws where a segment lies: black is never, white its most frequent
+def _shade(found: MaskClassSummary) -> np.ndarray:
+    """Draws where a mask class lies: black is never, white its most frequent
     place."""
     places = found.places / max(found.places.max(), 1e-9)
     return np.rint(255 * places).astype(np.uint8)[..., None]
 
 
-def _word_areas(found: SegmentLook) -> str:
+def _format_areas(found: MaskClassSummary) -> str:
     low, middle, high = 100 * np.quantile(found.areas, (0.25, 0.5, 0.75))
     return (
         f"median {middle:.3g} % of an image, half of them {low:.3g} to "
@@ -155,9 +160,9 @@ def _word_areas(found: SegmentLook) -> str:
 _TOP, _TILE, _TALL, _WIDE, _PIXELS = 0.75, 1.0, 1.2, 2.4, 144
 
 
-def draw_segments(look: MaskLook, title: str) -> "Figure":
-    """Draws a row a segment: some of its images, and all of its areas."""
-    marks = look.segments[1:]
+def draw_mask_classes(look: MaskSummary, title: str) -> "Figure":
+    """Draws a row a mask class: some of its images, and all of its areas."""
+    marks = look.mask_classes[1:]
     right = 0.3 + max(len(found.rows) for found in marks) * _TILE
     height = _TOP + len(marks) * _TALL + 0.3
     figure = make_figure(right + _WIDE + 0.3, height)
@@ -175,7 +180,7 @@ def draw_segments(look: MaskLook, title: str) -> "Figure":
     return figure
 
 
-def _draw_areas(axis: "Axes", found: SegmentLook, colour: str) -> None:
+def _draw_areas(axis: "Axes", found: MaskClassSummary, colour: str) -> None:
     edges = np.geomspace(LOWEST, 1, AREA_BINS + 1)
     axis.stairs(count_areas(found.areas), edges, color=colour, fill=True)
     axis.set_xscale("log")

@@ -10,11 +10,11 @@ from medzoo.data.dataset import Dataset
 from medzoo.explore.figures import make_figures
 from medzoo.explore.masks import (
     find_mask_warnings,
-    make_segment_csv,
+    format_masks,
+    make_mask_class_csv,
     show_masks,
-    word_masks,
 )
-from medzoo.explore.statistics import FLAT, ClassLook, Look
+from medzoo.explore.statistics import FLAT, ClassSummary, Look
 from medzoo.explore.tiles import TALL, WIDE, make_path, make_strip, to_uri
 from medzoo.report.html import render
 from medzoo.tasks import SPLITS
@@ -53,7 +53,7 @@ def write_page(
         **make_figures(look, dataset.task),
     }
     if look.masks is not None:
-        contents["segments.csv"] = make_segment_csv(look.masks).encode()
+        contents["mask_classes.csv"] = make_mask_class_csv(look.masks).encode()
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return [folder / name for name in contents]
@@ -76,7 +76,7 @@ def make_page(
         "explore.html",
         title=dataset.task,
         source=source,
-        summary=word_summary(dataset, look),
+        summary=format_summary(dataset, look),
         warnings=[*warnings, *find_warnings(look)],
         notes=dataset.notes,
         splits=SPLITS,
@@ -93,13 +93,13 @@ def make_page(
     )
 
 
-def word_summary(dataset: Dataset, look: Look) -> str:
+def format_summary(dataset: Dataset, look: Look) -> str:
     """Says in a few sentences how much there is of what."""
     total = sum(look.totals().values())
     height, width, channels = dataset.input_shape
     kind = "grey" if channels == 1 else "colour"
     images = f"{total:,} {kind} images of {width} x {height} pixels"
-    marks = "" if look.masks is None else f" {word_masks(look.masks)}"
+    marks = "" if look.masks is None else f" {format_masks(look.masks)}"
     if not look.num_labelled():
         return f"{images}, none of them labelled.{marks}"
     by_size = sorted(look.classes, key=lambda found: found.counts["train"])
@@ -136,7 +136,7 @@ def find_warnings(look: Look) -> list[str]:
     return warnings
 
 
-def _show(found: ClassLook, largest: int) -> dict[str, Any]:
+def _show(found: ClassSummary, largest: int) -> dict[str, Any]:
     """Makes what the page shows of a class."""
     total = sum(found.counts.values())
     return {
@@ -159,16 +159,16 @@ def _list_facts(dataset: Dataset, look: Look) -> dict[str, str]:
     facts = {"Fingerprint": dataset.fingerprint}
     for name, found in (("Sizes", look.sizes), ("Modes", look.modes)):
         if found:
-            facts[f"{name} of the files"] = _word_counts(found)
+            facts[f"{name} of the files"] = _format_counts(found)
     return facts
 
 
-def _word_counts(found: Mapping[str, int]) -> str:
+def _format_counts(found: Mapping[str, int]) -> str:
     """Words counts, the most frequent first.
 
     Example:
 
-    >>> _word_counts({"L": 3, "RGB": 1})
+    >>> _format_counts({"L": 3, "RGB": 1})
     'L (3), RGB (1)'
     """
     shown = [f"{name} ({n:,})" for name, n in list(found.items())[:10]]

@@ -13,11 +13,11 @@ MASK_SAMPLES = 6
 _MASKS_AT_A_TIME = 256
 
 
-class SegmentLook(NamedTuple):
+class MaskClassSummary(NamedTuple):
     """What one class of pixels looks like.
 
     Args:
-        name: Of the segment.
+        name: Of the mask class.
         counts: Images that hold it, by split.
         shares: Its share of the known pixels, 0 to 1, by split.
         areas: The share of the pixels of each image of train that holds it.
@@ -38,11 +38,11 @@ class SegmentLook(NamedTuple):
         return float(np.median(self.areas))
 
 
-class MaskLook(NamedTuple):
+class MaskSummary(NamedTuple):
     """What the masks of a data set look like.
 
     Args:
-        segments: In the order of their numbers, the background first.
+        mask_classes: In the order of their numbers, the background first.
         totals: Images by split.
         empty: Masks that are known and mark nothing, by split.
         unknown: Images without a mask, by split.
@@ -50,7 +50,7 @@ class MaskLook(NamedTuple):
         masks: Their masks, by row.
     """
 
-    segments: list[SegmentLook]
+    mask_classes: list[MaskClassSummary]
     totals: dict[str, int]
     empty: dict[str, int]
     unknown: dict[str, int]
@@ -62,22 +62,22 @@ class MaskLook(NamedTuple):
         return self.totals["train"] - self.unknown["train"]
 
 
-def look_at_masks(dataset: MaskedDataset) -> MaskLook:
+def summarize_masks(dataset: MaskedDataset) -> MaskSummary:
     """Looks at every mask once, a few at a time."""
     splits = dict(
         zip(SPLITS, (dataset.train, dataset.val, dataset.test), strict=True)
     )
-    found = {k: _count(s, dataset.num_segments) for k, s in splits.items()}
+    found = {k: _count(s, dataset.num_mask_classes) for k, s in splits.items()}
     counts = {name: of_images for name, (of_images, _) in found.items()}
     known = {name: of_images.any(axis=1) for name, of_images in counts.items()}
     marked = {name: c[:, 1:].any(axis=1) for name, c in counts.items()}
-    segments = []
-    for segment, title in enumerate(dataset.segments):
-        pixels = {name: c[:, segment] for name, c in counts.items()}
+    mask_classes = []
+    for mask_class, title in enumerate(dataset.mask_classes):
+        pixels = {name: c[:, mask_class] for name, c in counts.items()}
         rows = np.flatnonzero(pixels["train"])
         areas = pixels["train"][rows] / np.prod(dataset.input_shape[:2])
-        segments.append(
-            SegmentLook(
+        mask_classes.append(
+            MaskClassSummary(
                 title,
                 {name: int((p > 0).sum()) for name, p in pixels.items()},
                 {
@@ -85,13 +85,13 @@ def look_at_masks(dataset: MaskedDataset) -> MaskLook:
                     for k, p in pixels.items()
                 },
                 areas,
-                found["train"][1][segment] / max(1, known["train"].sum()),
+                found["train"][1][mask_class] / max(1, known["train"].sum()),
                 _spread(rows, areas),
             )
         )
-    shown = sorted({int(row) for each in segments[1:] for row in each.rows})
-    return MaskLook(
-        segments,
+    shown = sorted({int(row) for each in mask_classes[1:] for row in each.rows})
+    return MaskSummary(
+        mask_classes,
         {name: len(split) for name, split in splits.items()},
         {name: int((known[name] & ~marked[name]).sum()) for name in splits},
         {name: int((~known[name]).sum()) for name in splits},
@@ -101,19 +101,20 @@ def look_at_masks(dataset: MaskedDataset) -> MaskLook:
 
 
 def _count(
-    split: MaskedSplit, num_segments: int
+    split: MaskedSplit, num_mask_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Counts pixels of each image, `(n, num_segments)`, and images at a pixel,
-    `(num_segments, height, width)`."""
-    of_images = np.zeros((len(split), num_segments), np.int64)
-    at_pixels = np.zeros((num_segments, *split.masks.shape[1:]), np.int64)
+    """Counts pixels of each image, `(n, num_mask_classes)`, and images at a
+    pixel,
+    `(num_mask_classes, height, width)`."""
+    of_images = np.zeros((len(split), num_mask_classes), np.int64)
+    at_pixels = np.zeros((num_mask_classes, *split.masks.shape[1:]), np.int64)
     for start in range(0, len(split), _MASKS_AT_A_TIME):
         part = slice(start, start + _MASKS_AT_A_TIME)
         masks = np.asarray(split.masks[part])
-        for segment in range(num_segments):
-            there = masks == segment
-            of_images[part, segment] = there.sum(axis=(1, 2))
-            at_pixels[segment] += there.sum(axis=0)
+        for mask_class in range(num_mask_classes):
+            there = masks == mask_class
+            of_images[part, mask_class] = there.sum(axis=(1, 2))
+            at_pixels[mask_class] += there.sum(axis=0)
     return of_images, at_pixels
 
 
@@ -134,7 +135,7 @@ BINS = 32
 _CHUNK = 512
 
 
-class ClassLook(NamedTuple):
+class ClassSummary(NamedTuple):
     """What one class looks like.
 
     Args:
@@ -176,12 +177,12 @@ class Look(NamedTuple):
         masks: What their masks look like, if there are any.
     """
 
-    classes: list[ClassLook]
+    classes: list[ClassSummary]
     flat: list[Flat]
     sizes: dict[str, int]
     modes: dict[str, int]
     unlabelled: dict[str, int]
-    masks: MaskLook | None = None
+    masks: MaskSummary | None = None
 
     def totals(self) -> dict[str, int]:
         """Counts the images of each split."""
@@ -230,7 +231,7 @@ def look_at(
         mean = sums[label] / max(1, len(there))
         pixels = np.maximum(counts[label].sum(axis=1, keepdims=True), 1)
         classes.append(
-            ClassLook(
+            ClassSummary(
                 title,
                 {k: int((s.labels == label).sum()) for k, s in splits.items()},
                 dataset.train.images[picked],
@@ -247,7 +248,9 @@ def look_at(
         dict(sizes.most_common()),
         dict(modes.most_common()),
         {name: int((s.labels < 0).sum()) for name, s in splits.items()},
-        look_at_masks(dataset) if isinstance(dataset, MaskedDataset) else None,
+        summarize_masks(dataset)
+        if isinstance(dataset, MaskedDataset)
+        else None,
     )
 
 

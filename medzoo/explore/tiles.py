@@ -52,7 +52,7 @@ def outline(image: np.ndarray, mask: np.ndarray, most: int) -> np.ndarray:
 
     Args:
         image: `uint8`, shape `(height, width, channels)`.
-        mask: The segment of each pixel, shape `(height, width)`; 0 and less
+        mask: The mask_class of each pixel, shape `(height, width)`; 0 and less
             have no outline.
         most: Height and width that the result has at most.
 
@@ -67,15 +67,15 @@ def outline(image: np.ndarray, mask: np.ndarray, most: int) -> np.ndarray:
     turns = [(shift, axis) for shift in (-1, 1) for axis in (0, 1)]
     same = [np.roll(framed, *turn)[inner] == marks for turn in turns]
     drawn, edge = np.array(tile), ~np.logical_and.reduce(same)
-    for segment in range(1, int(marks.max()) + 1):
-        colour = bytes.fromhex(colour_of(segment)[1:])
-        drawn[edge & (marks == segment)] = [*colour]
+    for mask_class in range(1, int(marks.max()) + 1):
+        colour = bytes.fromhex(colour_of(mask_class)[1:])
+        drawn[edge & (marks == mask_class)] = [*colour]
     return drawn
 
 
-def colour_of(segment: int) -> str:
-    """Returns the colour of a segment: light ones first, as scans are dark."""
-    return COLOURS[-1 - (segment - 1) % len(COLOURS)]
+def colour_of(mask_class: int) -> str:
+    """Returns the colour of a mask class; light ones first."""
+    return COLOURS[-1 - (mask_class - 1) % len(COLOURS)]
 
 
 def to_uri(png: bytes) -> str:

@@ -1,6 +1,6 @@
 """Losses of batches that mix several tasks, on one axis of all classes.
 
-Each task owns a segment of the axis, so that a label says its task. An image
+Each task owns a range of the axis, so that a label says its task. An image
 meets the classes of its own task alone, and a task without a labelled image in
 the batch changes nothing. All tasks are computed at once: the cost does not
 grow with their number.
@@ -102,7 +102,7 @@ class TaskLoss(keras.losses.Loss):
         return weighted_mean(values, present * self._task_weights)
 
     def by_task(self, labels: Any, logits: Any) -> tuple[Any, Any]:
-        """Computes the loss of each task on its own images.
+        """Computes the loss of each task on its custom images.
 
         Args:
             labels: Integers on the axis of classes, shape `(batch,)`; -1 marks

@@ -29,16 +29,17 @@ def dice(
 ) -> Any:
     """Scores a batch by one minus its soft Dice.
 
-    With one-hot labels `y` and probabilities `p`, that of a segment is
+    With one-hot labels `y` and probabilities `p`, that of a mask class is
     `2 sum(y p) / (sum(y) + sum(p))` over the labelled pixels of the batch. The
-    mean goes over the segments present in the batch, the background among them:
+    mean goes over the mask classes present in the batch, the background among
+    them:
     it alone says of an image without anything that nothing is to be found.
 
     Args:
         masks: Integers, shape `(batch, height, width)`; -1 marks an unlabelled
             pixel.
-        logits: Shape `(batch, height, width, num_segments)`.
-        class_weights: Weight of each segment in the mean; equal if `None`.
+        logits: Shape `(batch, height, width, num_mask_classes)`.
+        class_weights: Weight of each mask class in the mean; equal if `None`.
 
     Returns:
         A scalar in `[0, 1]`, and 0 when no pixel of the batch is labelled.
@@ -68,7 +69,7 @@ def tversky(
 ) -> Any:
     """Scores a batch by one minus its soft Tversky index.
 
-    `TP / (TP + alpha FP + beta FN)` of each segment, with `TP = sum(y p)`,
+    `TP / (TP + alpha FP + beta FN)` of each mask class, with `TP = sum(y p)`,
     `FP = sum((1 - y) p)` and `FN = sum(y (1 - p))`, and the mean as of `dice`,
     which it is when both are a half. A higher `beta` asks for recall.
 
@@ -119,7 +120,8 @@ def focal(
         masks: As for `dice`.
         logits: As for `dice`.
         gamma: How much pixels that are right already count less, 1 or more.
-        class_weights: Weight of a pixel by its segment; the mean is a weighted
+        class_weights: Weight of a pixel by its mask class; the mean is a
+        weighted
             one.
 
     Returns:
@@ -148,7 +150,8 @@ def pixel_cross_entropy(
     Args:
         masks: As for `dice`.
         logits: As for `dice`.
-        class_weights: Weight of a pixel by its segment; the mean is a weighted
+        class_weights: Weight of a pixel by its mask class; the mean is a
+        weighted
             one.
 
     Returns:
@@ -198,12 +201,13 @@ class MaskLoss(BatchLoss):
 
     Args:
         loss: A name of `MASK_LOSSES`.
-        num_segments: Number of logits of a pixel.
-        class_weights: Weight of each segment, not negative; equal if `None`.
+        num_mask_classes: Number of logits of a pixel.
+        class_weights: Weight of each mask class, not negative; equal if `None`.
 
     Raises:
         ValueError: For an unknown name, class weights that are negative,
-            infinite or not one a segment, and masks or logits that do not fit.
+            infinite or not one a mask class, and masks or logits that do not
+            fit.
 
     Example:
 
@@ -216,16 +220,16 @@ class MaskLoss(BatchLoss):
     def __init__(
         self,
         loss: str,
-        num_segments: int,
+        num_mask_classes: int,
         class_weights: Sequence[float] | None = None,
     ) -> None:
         if loss not in MASK_LOSSES:
             raise ValueError(unknown("mask loss", loss, MASK_LOSSES))
         if class_weights is not None:
             class_weights = [float(value) for value in class_weights]
-        as_weights(class_weights, ops.zeros((1, num_segments)))
+        as_weights(class_weights, ops.zeros((1, num_mask_classes)))
         super().__init__(loss, class_weights=class_weights)
-        self.num_segments = num_segments
+        self.num_mask_classes = num_mask_classes
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         y_true, y_pred = map(ops.convert_to_tensor, (y_true, y_pred))
@@ -233,17 +237,20 @@ class MaskLoss(BatchLoss):
         if (
             list(map(len, shapes)) != [3, 4]
             or shapes[0][1:] != shapes[1][1:3]
-            or shapes[1][3] != self.num_segments
+            or shapes[1][3] != self.num_mask_classes
         ):
             raise ValueError(
                 "Masks and logits must have shape (batch, height, width) and "
-                f"(batch, height, width, {self.num_segments}). Received: "
+                f"(batch, height, width, {self.num_mask_classes}). Received: "
                 f"{shapes[0]} and {shapes[1]}."
             )
         return MASK_LOSSES[self.loss](y_true, y_pred, **self.options)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_segments": self.num_segments}
+        return {
+            **super().get_config(),
+            "num_mask_classes": self.num_mask_classes,
+        }
 
 
 def _flatten(masks: Any, logits: Any) -> tuple[Any, Any]:

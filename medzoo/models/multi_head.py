@@ -23,7 +23,8 @@ def build(
     """Builds a trunk under linear heads that share one axis of logits.
 
     The heads are one matrix product, whatever the number of tasks: each owns a
-    segment of the axis. With one task and without `film`, it is the trunk's own
+    range of the axis. With one task and without `film`, it is the trunk's
+    own
     model, weight for weight.
 
     Args:
@@ -128,7 +129,7 @@ def take_head(
     Args:
         model: As `build` returns it.
         task: Index of the task.
-        classes: Its segment on the axis of logits.
+        classes: Its range on the axis of logits.
         channels: Of its images: 1 or 3; grey ones are repeated.
 
     Returns:

@@ -129,7 +129,11 @@ _NAMES = {
     "upsample": ("nearest", "bilinear", "transposed"),
 }
 # The lowest and the highest of each; 8 levels halve 256 pixels down to one.
-_NUMBERS = {"num_segments": (2, 127), "levels": (1, 8), "dropout": (0, 0.99)}
+_NUMBERS = {
+    "num_mask_classes": (2, 127),
+    "levels": (1, 8),
+    "dropout": (0, 0.99),
+}
 
 
 def check_unet(options: Mapping[str, Any]) -> None:

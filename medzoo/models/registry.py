@@ -86,7 +86,7 @@ MODELS: dict[str, Entry] = {
         options={**UNET_OPTIONS, **UNET_LOSS_OPTIONS},
         check=check_unet,
         of_loss=tuple(UNET_LOSS_OPTIONS),
-        of_data=("num_segments",),
+        of_data=("num_mask_classes",),
     ),
     "transfer": Entry(
         "a head on a pretrained trunk of keras.applications",

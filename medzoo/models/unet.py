@@ -1,4 +1,4 @@
-"""A U-Net with two heads: a segment for each pixel, a class for the image."""
+"""A U-Net with two heads: a mask, and a class for the image."""
 
 import math
 
@@ -16,7 +16,7 @@ def build(
     width: int = 16,
     activation: str = "relu",
     augmentation: str = "none",
-    num_segments: int = 3,
+    num_mask_classes: int = 3,
     levels: int = 4,
     dropout: float = 0.2,
     norm: str = "batch",
@@ -43,7 +43,7 @@ def build(
         augmentation: A preset of `medzoo.models.augmentation`. Only what it
             does to the values of pixels is done in the model: what moves them
             has to move the mask as well, before both come here.
-        num_segments: Number of logits of a pixel.
+        num_mask_classes: Number of logits of a pixel.
         levels: How often the resolution is halved.
         dropout: Share of the channels of the bottleneck dropped in training.
         norm: Follows each convolution: `batch`, `group` (of 8 groups, for small
@@ -56,7 +56,7 @@ def build(
 
     Returns:
         A model from `uint8` images to a dictionary of logits: `mask`, shape
-        `(batch, height, width, num_segments)`, and `label`, shape `(batch,
+        `(batch, height, width, num_mask_classes)`, and `label`, shape `(batch,
         num_classes)`.
 
     Raises:
@@ -75,7 +75,7 @@ def build(
     """
     check_unet(
         {
-            "num_segments": num_segments,
+            "num_mask_classes": num_mask_classes,
             "levels": levels,
             "dropout": dropout,
             "norm": norm,
@@ -111,7 +111,9 @@ def build(
     if border:
         x = layers.Cropping2D(border, name="crop")(x)
     outputs = {
-        "mask": layers.Conv2D(num_segments, 1, dtype="float32", name="mask")(x),
+        "mask": layers.Conv2D(
+            num_mask_classes, 1, dtype="float32", name="mask"
+        )(x),
         "label": logits_head(
             layers.Concatenate(name="features")(features), num_classes
         ),

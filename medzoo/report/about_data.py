@@ -54,12 +54,12 @@ def list_warnings(results: Iterable[TrialResults], store: Store) -> list[str]:
     return find_leaks(store, [r.data_fingerprint for r in records])
 
 
-def word_notes(notes: Sequence[str]) -> list[str]:
+def format_notes(notes: Sequence[str]) -> list[str]:
     """Makes a paragraph of notes; none of none.
 
     Example:
 
-    >>> word_notes(["Split as given."])
+    >>> format_notes(["Split as given."])
     ['About the data: Split as given.']
     """
     return [f"About the data: {' '.join(notes)}"] if notes else []

@@ -79,23 +79,24 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
         data["notes"] = " ".join(record.notes)
     parts = [
         f"# {run.model} on {title}",
-        f"A {_KINDS[bool(record.segments)]} of images, trained by medzoo. Run "
+        f"A {_KINDS[bool(record.mask_classes)]} of images, trained by medzoo. "
+        "Run "
         f"`{record.run_id}`, {record.started}.",
         "## Scores",
         format_table(_scores(record)),
-        _word_interval(predictions),
+        _format_interval(predictions),
         "`val` chose the weights, so its scores are too good; `test` was read "
         "once.",
         "## Classes",
         format_table(_classes(record, predictions)),
         *_confusion(record, predictions),
-        *_segments(record),
+        *_mask_classes(record),
         "## Data",
         format_list(data),
         "## Recipe",
         format_list(_recipe(record)),
         "## Use and limits",
-        _word_limits(record),
+        _format_limits(record),
         "## Versions",
         format_list(record.versions | {"device": record.device}),
     ]
@@ -103,7 +104,7 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
 
 
 def _scores(record: Record) -> Table:
-    names = (*("dice", "mean_iou") * bool(record.segments), *_SHOWN)
+    names = (*("dice", "mean_iou") * bool(record.mask_classes), *_SHOWN)
     rows: list[list[Cell]] = [
         [split, *(_round(found.get(name)) for name in names)]
         for split, found in record.scores.items()
@@ -111,19 +112,19 @@ def _scores(record: Record) -> Table:
     return Table(("split", *names), rows)
 
 
-def _segments(record: Record) -> list[str]:
+def _mask_classes(record: Record) -> list[str]:
     """Tells the Dice of each class of pixels, if there are any."""
-    if not record.segments:
+    if not record.mask_classes:
         return []
-    dice = record.per_segment_dice
+    dice = record.per_mask_class_dice
     rows: list[list[Cell]] = [
         [name, *(_round(values[at]) for values in dice.values())]
-        for at, name in enumerate(record.segments)
+        for at, name in enumerate(record.mask_classes)
     ]
     table = Table(("class of pixels", *(f"{s}_dice" for s in dice)), rows)
     note = (
         "Dice is pooled over the pixels of a split; above it is the mean over "
-        f"all classes of pixels but {record.segments[0]}."
+        f"all classes of pixels but {record.mask_classes[0]}."
     )
     return ["## Masks", format_table(table), note]
 
@@ -132,7 +133,7 @@ def _round(value: float | None) -> Cell:
     return None if value is None else Spread(value, 0.0)
 
 
-def _word_interval(predictions: Mapping[str, np.ndarray]) -> str:
+def _format_interval(predictions: Mapping[str, np.ndarray]) -> str:
     draws = {}
     counts = predictions.get("test_counts", np.zeros((0, 1, 1)))
     if counts[:, 1:].any():
@@ -200,7 +201,7 @@ def _recipe(record: Record) -> dict[str, str]:
     return fields | options
 
 
-def _word_limits(record: Record) -> str:
+def _format_limits(record: Record) -> str:
     run = record.run
     sentences = [
         "For research and teaching. It is no medical device and must not be "
@@ -210,7 +211,7 @@ def _word_limits(record: Record) -> str:
         "always answers with one of its classes, also for an image that shows "
         "none of them, and its probabilities are not calibrated.",
     ]
-    if record.segments:
+    if record.mask_classes:
         sentences.append(
             "A mask is the likeliest class of each pixel. `medzoo predict` "
             "takes an image of another size by tiles at its own scale, or with "

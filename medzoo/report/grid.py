@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.figures.bars import make_bars
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics
@@ -57,7 +57,7 @@ def make_grid(
         row, column = keys[study.trials.index(trial.trial)]
         score, bar = next(iter(make_bars(trial, statistics).items()))
         values[rows.index(row), columns.index(column)] = bar.mean
-    name = word_score(study.score)
+    name = format_score(study.score)
     if len(study.tasks) > 1:
         name = f"{score} of {name}"
     return Grid(name, rows, columns, values)

@@ -14,9 +14,9 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.record import Record
-from medzoo.report.about_data import list_notes, list_warnings, word_notes
+from medzoo.report.about_data import format_notes, list_notes, list_warnings
 from medzoo.report.comparisons import Difference
 from medzoo.report.confusion import count_confusions
 from medzoo.report.figures.bars import Bar, costs_of, describe_bars, make_bars
@@ -37,7 +37,7 @@ from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.tasks import word_tasks
+from medzoo.tasks import format_tasks
 
 # Facts that the page shows in places of their own.
 _ELSEWHERE = ("Question", "Command")
@@ -86,12 +86,12 @@ def make_html(
         entry=dump(_make_entry(study, results, statistics, facts["Date"])),
         warnings=[warning.strip("*") for warning in warnings],
         verdict=statistics.verdict,
-        notes=" ".join(word_notes(list_notes(results))),
+        notes=" ".join(format_notes(list_notes(results))),
         gaps=_plain_words(describe_gaps(results)),
         legend=f"Tied: cannot be told from the best. {INTERVALS}",
         bar=describe_bars(statistics),
         score=next(iter(make_bars(results[0], statistics))),
-        score_name=word_score(study.score),
+        score_name=format_score(study.score),
         axes=[*study.axis_names, "", ""],
         best=results[0].trial.name,
         masks=_embed(figures, "masks_of_best"),
@@ -215,7 +215,7 @@ def make_data(
     shown = [[row[index] for index in at] for row in runs.rows]
     return {
         "tasks": results[0].tasks,
-        "score": word_score(study.score),
+        "score": format_score(study.score),
         "summary": _plain_table(summary),
         "runs": _plain_table(Table(RUN_COLUMNS, shown)),
         "trials": [_make_trial(study, trial, statistics) for trial in results],
@@ -335,7 +335,7 @@ def _make_failure(trial: TrialResults, record: Record) -> dict[str, str]:
     return {
         "run_id": record.run_id,
         "where": (
-            f"{trial.trial.name}, {word_tasks(run.task)}, seed {run.seed}"
+            f"{trial.trial.name}, {format_tasks(run.task)}, seed {run.seed}"
         ),
         "message": describe_failure(record),
         "traceback": str((record.error or {}).get("traceback") or ""),

@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.record import Record
-from medzoo.report.about_data import describe_source, list_notes, word_notes
+from medzoo.report.about_data import describe_source, format_notes, list_notes
 from medzoo.report.results import TrialResults
 from medzoo.report.study_tables import PACKAGES
 from medzoo.report.tables import Table, format_list, format_table
@@ -13,7 +13,7 @@ from medzoo.runs.fields import OF_SEVERAL_TASKS
 from medzoo.runs.run import Run
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
-from medzoo.tasks import word_tasks
+from medzoo.tasks import format_tasks
 
 SYNTHETIC = (
     "**Synthetic data: drawn by a program to try things out, not medical "
@@ -59,7 +59,7 @@ def make_page(
         f"# {study.name}: {name.replace('_', ' ')}",
         textwrap.fill(verdict, width=80, break_on_hyphens=False),
         format_list(list_facts(study, results, command)),
-        *word_notes(list_notes(results)),
+        *format_notes(list_notes(results)),
         format_table(table),
         *_show_masks(name, results),
         describe_gaps(results),
@@ -77,7 +77,7 @@ def _show_masks(name: str, results: Iterable[TrialResults]) -> list[str]:
 
 
 def _legend(name: str, score: str) -> str:
-    told = word_score(score)
+    told = format_score(score)
     if name == "per_task":
         return f"{told[0].upper()}{told[1:]} on the test split."
     return (
@@ -163,7 +163,7 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
         for record in trial.failed:
             run = record.run
             parts += [
-                f"## {trial.trial.name}, {word_tasks(run.task)}, "
+                f"## {trial.trial.name}, {format_tasks(run.task)}, "
                 f"seed {run.seed}",
                 f"`{record.run_id}` {record.status}. "
                 f"{describe_failure(record)}",

@@ -65,7 +65,7 @@ class TrialResults:
     @property
     def has_masks(self) -> bool:
         """Says whether a run that is done makes masks."""
-        return any(record.segments for record in self.done)
+        return any(record.mask_classes for record in self.done)
 
     @property
     def nets_told(self) -> int:

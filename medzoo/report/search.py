@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.figures.search import draw_best_so_far, draw_parallel
 from medzoo.report.figures.style import render
 from medzoo.report.search_tables import (
@@ -89,7 +89,7 @@ def _make_page(
         "candidates": f"{len(tried)}, of which {failed} failed",
         "a candidate": f"{', '.join(about.tasks)}; seeds {about.seeds}; "
         f"{about.data} data",
-        "objective": f"{word_score(about.score)} on val, the mean over seeds "
+        "objective": f"{format_score(about.score)} on val, the mean over seeds "
         "and the harmonic mean over tasks; no label of test was read",
         "training": f"{sum(seconds.values()) / 60:.1f} minutes",
         "fixed": ", ".join(f"{k}={v}" for k, v in about.fixed.items()) or "-",
@@ -103,7 +103,7 @@ def _make_page(
     values = {key: str(value) for key, value in best.values.items()}
     parts += [
         f"## Best values: candidate {best.number}, val "
-        f"{word_score(about.score)} {best.score:.3f}",
+        f"{format_score(about.score)} {best.score:.3f}",
         format_list(values),
         "The best of many is in part the luckiest. What it is worth says the "
         f"study `{search.name}_proof.toml`, which trains it and a baseline "
@@ -112,13 +112,13 @@ def _make_page(
         format_table(Table(table.columns, table.rows[:_SHOWN])),
         "![](best_so_far.svg)\n\n![](parallel_coordinates.svg)",
         "## What mattered",
-        _word_importance(search, tried),
+        _format_importance(search, tried),
         f"Command: `{command}`\n",
     ]
     return "\n\n".join(parts)
 
 
-def _word_importance(search: Search, tried: Sequence[Tried]) -> str:
+def _format_importance(search: Search, tried: Sequence[Tried]) -> str:
     found = make_importance(search, tried)
     if found is None:
         return "Too few candidates to say."

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.results import TrialResults
 
 
@@ -23,7 +23,7 @@ def describe_standing(results: Sequence[TrialResults]) -> str:
     begun = [trial for trial in results if trial.done]
     if len(begun) < 2:
         return ""
-    told = word_score(begun[0].score)
+    told = format_score(begun[0].score)
     scores = np.stack([trial.matrix(trial.score, "val") for trial in begun])
     shared = ~np.isnan(scores).any(axis=0)
     if not shared.any():

@@ -56,7 +56,7 @@ def make_runs(results: Iterable[TrialResults]) -> Table:
     `missing` and no results.
     """
     results = list(results)
-    masked = any(r.segments for t in results for r in t.records.values())
+    masked = any(r.mask_classes for t in results for r in t.records.values())
     rows = [
         _make_row(trial.trial.name, run, trial.records.get(key), masked)
         | {"task": key[1]}
@@ -107,7 +107,7 @@ def _scores(record: Record, masked: bool) -> dict[str, Cell]:
             row |= {
                 f"{split}_{name}": scores.get(name) for name in RUN_MASK_SCORES
             }
-            dice = record.per_segment_dice.get(split, [])
+            dice = record.per_mask_class_dice.get(split, [])
             row[f"{split}_per_segment_dice"] = " ".join(map(str, dice))
     for option in AFTER_TRAINING:
         for split in SPLITS[1:]:

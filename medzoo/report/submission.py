@@ -85,8 +85,8 @@ def collect_labels(records: Iterable[Record], store: Store) -> Labels:
         for task in run.tasks:
             if task not in NAMES:
                 raise ValueError(
-                    f"Run {record.run_id} is of own data. Expected one of the "
-                    f"11 tasks. Received: task={task!r}."
+                    f"Run {record.run_id} is of custom data. Expected one of "
+                    f"the 11 tasks. Received: task={task!r}."
                 )
             if task in found:
                 raise ValueError(

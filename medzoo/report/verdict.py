@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.comparisons import Difference
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def write_verdict(
     rivals = {n: t.to_best for n, t in trials.items() if t.to_best is not None}
     # The nearest to the best first.
     rivals = dict(sorted(rivals.items(), key=lambda item: -item[1].estimate))
-    what = "harmonic mean" if num_tasks > 1 else word_score(score)
+    what = "harmonic mean" if num_tasks > 1 else format_score(score)
     value, interval = _describe(trials[best])
     high = f"{what} of {value}{f' ({interval})' if interval else ''}"
     design = f"{_count(num_tasks, 'task')} and {_count(num_seeds, 'seed')}"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.files import replacing, writing
-from medzoo.report.about_data import list_notes, list_warnings, word_notes
+from medzoo.report.about_data import format_notes, list_notes, list_warnings
 from medzoo.report.figures import KINDS, NAMES, make_figures
 from medzoo.report.html import make_html, make_index
 from medzoo.report.pages import list_failures, make_page
@@ -117,7 +117,7 @@ def write_report(
         runs_done=done,
         runs_failed=failed,
         runs_missing=sum(trial.num_asked for trial in results) - done - failed,
-        notes=(*warnings, *word_notes(list_notes(results))),
+        notes=(*warnings, *format_notes(list_notes(results))),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from medzoo.data.custom.address import is_own
+from medzoo.data.custom.address import is_custom
 from medzoo.messages import unknown
 from medzoo.models.registry import get_entry
 from medzoo.runs.fields import (
@@ -138,7 +138,8 @@ def check_rates(model: str, options: Mapping[str, Any]) -> None:
 
 
 def list_tasks(task: str, data: str) -> tuple[str, ...]:
-    """Lists the tasks of a run by its fields; own data have one, of any name.
+    """Lists the tasks of a run by its fields; custom data have one, of any
+    name.
 
     Raises:
         ValueError: For an unknown task, or one that stands twice.
@@ -148,7 +149,7 @@ def list_tasks(task: str, data: str) -> tuple[str, ...]:
     >>> list_tasks("retinamnist+breastmnist", "synthetic")
     ('retinamnist', 'breastmnist')
     """
-    return (task,) if is_own(data) else split_tasks(task)
+    return (task,) if is_custom(data) else split_tasks(task)
 
 
 def check_heads(run: "Run") -> None:

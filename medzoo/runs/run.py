@@ -35,13 +35,14 @@ class Run(BaseModel):
 
     Args:
         task: Name of one of the 11 tasks, or, for the model `multi_head`, of
-            several, joined by `+`, or `all`; of own data, any name.
+            several, joined by `+`, or `all`; of custom data, any name.
         data: Data source: `medmnist` (the official files), `synthetic`, or own
             data as `folder:PATH`, `csv:FILE`, `npz:FILE` or `masks:PATH`.
         data_options: What else decides the images, such as `drop_leaks`.
-        fingerprint: Content of own data, as a study fills it in; it then stands
+        fingerprint: Content of custom data, as a study fills it in; it then
+        stands
             in `run_id` for where they lie and how they were found there.
-        size: Height and width of the images: 28, 64, 128 or 224; of own data
+        size: Height and width of the images: 28, 64, 128 or 224; of custom data
             any.
         max_images: At most so many images of train, drawn by class with `seed`.
         resplit: Splits train and val anew with `seed`, to choose a recipe: a
@@ -217,7 +218,8 @@ class Run(BaseModel):
 
         Fields and options that hold their default are left out, so that adding
         one whose default trains as before changes no run_id. A fingerprint
-        stands for all about own data, so that moving them changes none either.
+        stands for all about custom data, so that moving them changes none
+        either.
         """
         told = {"data", "data_options"} if self.fingerprint else set()
         content = self.model_dump(

@@ -1,9 +1,9 @@
-"""What a run is trained on: official, synthetic or own data, and its facts."""
+"""Data sources of runs: their checks, facts and fingerprints."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from medzoo.data.custom.address import PUBLISHED, is_own, parse_address
+from medzoo.data.custom.address import PUBLISHED, is_custom, parse_address
 from medzoo.data.custom.options import make_canonical
 from medzoo.messages import unknown
 from medzoo.tasks import SHAPES, SIZES, Task, join_facts, split_tasks
@@ -25,12 +25,12 @@ def check_source(data: str) -> None:
 def check_task(task: str, data: str, size: int) -> None:
     """Checks that a data source has such a task, in such a size.
 
-    Own data may have any name and size.
+    Custom data may have any name and size.
 
     Raises:
         ValueError: For an unknown task or size.
     """
-    if is_own(data):
+    if is_custom(data):
         return
     names = split_tasks(task)  # Raises the sentence that fits.
     if SHAPES.name in names:
@@ -45,38 +45,38 @@ def check_task(task: str, data: str, size: int) -> None:
 
 
 def name_task(data: str) -> str | None:
-    """Names the one task of own data; `None` for the sources of the 11.
+    """Names the one task of custom data; `None` for the sources of the 11.
 
     Example:
 
     >>> name_task("folder:../data/cells"), name_task("synthetic")
     ('cells', None)
     """
-    return parse_address(data).task if is_own(data) else None
+    return parse_address(data).task if is_custom(data) else None
 
 
 def facts_of(run: "Run") -> Task:
     """Returns the facts of a run's task, whatever its data are.
 
     Raises:
-        FileNotFoundError: If own data are not there.
+        FileNotFoundError: If custom data are not there.
         ValueError: If they cannot be used.
     """
-    if not is_own(run.data):
+    if not is_custom(run.data):
         return join_facts(run.tasks)
-    from medzoo.data.custom.load import describe_own
+    from medzoo.data.custom.load import describe_custom
 
-    return describe_own(run.task, run.data, run.size, run.data_options)
+    return describe_custom(run.task, run.data, run.size, run.data_options)
 
 
 def with_fingerprint(run: "Run") -> "Run":
-    """Returns a run on own data with their fingerprint filled in.
+    """Returns a run on custom data with their fingerprint filled in.
 
     Raises:
-        FileNotFoundError: If own data are not there.
+        FileNotFoundError: If custom data are not there.
         ValueError: If they cannot be used.
     """
-    if not is_own(run.data):
+    if not is_custom(run.data):
         return run
     found, _ = find_fingerprint(run.data, run.size, run.data_options)
     return run.model_copy(update={"fingerprint": found})
@@ -85,7 +85,8 @@ def with_fingerprint(run: "Run") -> "Run":
 def find_fingerprint(
     data: str, size: int, options: Mapping[str, Any]
 ) -> tuple[str, tuple[str, ...]]:
-    """Identifies own data by their content, and says what tables have to say.
+    """Identifies custom data by their content, and says what tables have to
+    say.
 
     They are decoded if this is the first time.
 
@@ -93,10 +94,10 @@ def find_fingerprint(
         The fingerprint and the notes; both empty for other data, whose names
         say it all.
     """
-    if not is_own(data):
+    if not is_custom(data):
         return "", ()
-    from medzoo.data.custom.load import load_own
+    from medzoo.data.custom.load import load_custom
 
     options = make_canonical(data, options)
-    found = load_own(parse_address(data).task, data, size, options)
+    found = load_custom(parse_address(data).task, data, size, options)
     return found.fingerprint, found.notes

@@ -11,7 +11,7 @@ Symmetry = Literal["any", "mirror", "fixed"]
 # no up and no left. `mirror`: chest X-rays and scans of a breast or a retina in
 # section have an up, but left or right decides no class. `fixed`: organs in CT
 # have both; left and right kidney, lung and femur are classes of their own.
-# Own data are `fixed` too, since nothing is known of them.
+# Custom data are `fixed` too, since nothing is known of them.
 SYMMETRIES: dict[str, Symmetry] = {
     "pathmnist": "any",
     "dermamnist": "any",

@@ -1,9 +1,10 @@
 """NumPy scores of finished masks, all of them from counts of pixels.
 
 Segment 0 is the background, the others are the foreground; pixels with label -1
-are left out. One rule holds for what is not there: a score of a segment is left
+are left out. One rule holds for what is not there: a score of a mask class is
+left
 out of a mean where it is 0 / 0, in neither the masks nor the predictions, and
-counts in full where it is in one of them. So a segment that is marked where
+counts in full where it is in one of them. So a mask class that is marked where
 there is none scores 0, and an empty mask that stays empty says nothing. What
 has nothing to go by is `None`.
 
@@ -20,17 +21,19 @@ from numpy import ndarray
 from medzoo.scores.probabilities import confusion_matrix
 
 
-def count(masks: ndarray, predictions: ndarray, num_segments: int) -> ndarray:
+def count(
+    masks: ndarray, predictions: ndarray, num_mask_classes: int
+) -> ndarray:
     """Counts the pixels of each image by label (row) and prediction (column).
 
     Args:
         masks: Integers, shape `(n, height, width)`; -1 marks an unlabelled
             pixel.
         predictions: Integers from 0, of the same shape.
-        num_segments: Number of segments.
+        num_mask_classes: Number of mask classes.
 
     Returns:
-        `int64`, shape `(n, num_segments, num_segments)`.
+        `int64`, shape `(n, num_mask_classes, num_mask_classes)`.
 
     Raises:
         ValueError: For arrays that do not fit and labels out of range.
@@ -48,10 +51,10 @@ def count(masks: ndarray, predictions: ndarray, num_segments: int) -> ndarray:
             f"height, width). Received: masks.shape={masks.shape}, "
             f"predictions.shape={predictions.shape}."
         )
-    counts = np.empty((len(masks), num_segments, num_segments), "int64")
+    counts = np.empty((len(masks), num_mask_classes, num_mask_classes), "int64")
     for index, (mask, found) in enumerate(zip(masks, predictions, strict=True)):
         counts[index] = confusion_matrix(
-            mask.ravel(), found.ravel(), num_segments
+            mask.ravel(), found.ravel(), num_mask_classes
         )
     return counts
 
@@ -60,12 +63,13 @@ def score_masks(counts: ndarray) -> dict[str, float | None]:
     """Computes all scores of the masks of a split.
 
     Args:
-        counts: As of `count`, shape `(n, num_segments, num_segments)`.
+        counts: As of `count`, shape `(n, num_mask_classes, num_mask_classes)`.
 
     Returns:
         Pooled over the images: `dice`, the mean over the foreground of
         `2 TP / (2 TP + FP + FN)`, and `foreground_dice`, that of the whole
-        foreground as one segment; over all segments `mean_iou`, that of `TP /
+        foreground as one mask class; over all mask classes `mean_iou`, that of
+        `TP /
         (TP + FP + FN)`, and `mask_precision`, `mask_recall` and `mask_f1`, the
         macro means as scikit-learn takes them with `zero_division=0`;
         `mask_mcc`, Matthews' correlation; `pixel_accuracy`. Per image:
@@ -103,7 +107,7 @@ def score_masks(counts: ndarray) -> dict[str, float | None]:
 
 
 def per_class_dice(counts: ndarray) -> list[float | None]:
-    """Returns the pooled Dice of each segment, the background first.
+    """Returns the pooled Dice of each mask class, the background first.
 
     Example:
 
@@ -129,13 +133,13 @@ def dice_of_images(counts: ndarray) -> ndarray:
 
 
 def _merge_foreground(counts: ndarray) -> ndarray:
-    """Makes the background and the rest two segments."""
+    """Makes the background and the rest two mask_classes."""
     rows = np.stack([counts[0], counts[1:].sum(axis=0)])
     return np.stack([rows[:, 0], rows[:, 1:].sum(axis=1)], axis=1)
 
 
 def _margins(counts: ndarray) -> tuple[ndarray, ndarray, ndarray]:
-    """Returns right pixels, labelled and predicted ones, by segment."""
+    """Returns right pixels, labelled and predicted ones, by mask class."""
     hits = np.diagonal(counts, axis1=-2, axis2=-1)
     return hits, counts.sum(axis=-1), counts.sum(axis=-2)
 

@@ -204,13 +204,13 @@ def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
         try:
             run = Run(**document.first_cell(), **run_values(every))
             if document.score == "dice" and not predicts_masks(run):
-                faults.append((("score",), _word_no_masks(run)))
+                faults.append((("score",), _format_no_masks(run)))
         except ValidationError as error:
             faults += find_faults(error, places, (table,))
     return faults
 
 
-def _word_no_masks(run: Run) -> str:
+def _format_no_masks(run: Run) -> str:
     return (
         "`score` of dice needs a model that predicts masks, such as `unet`. "
         f"Expected it, or score = 'macro_f1'. Received: model={run.model!r}."

@@ -266,7 +266,7 @@ def _require_measured(record: Record) -> None:
         )
 
 
-def word_costs(
+def format_costs(
     planned: Iterable[Planned],
     paces: dict[str, MeasuredPace],
     *,

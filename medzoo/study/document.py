@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from medzoo.models.registry import MODELS, find_entry
 from medzoo.runs.run import Run, model_of
-from medzoo.runs.sources import is_own, name_task
+from medzoo.runs.sources import is_custom, name_task
 from medzoo.study.source import Place, Source, describe, key_of, not_listed
 from medzoo.tasks import NAMES
 
@@ -64,7 +64,7 @@ class Scope(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _read_data(cls, values: Any) -> Any:
-        """Parts the table `[data]`, and names the task of own data."""
+        """Parts the table `[data]`, and names the task of custom data."""
         values = dict(values)
         if isinstance(values.get("data"), dict):
             options = dict(values["data"])
@@ -98,13 +98,14 @@ class Scope(BaseModel):
                 try:
                     Run(**{"task": NAMES[0], **change})
                 except ValidationError as error:
-                    if key == "tasks" and is_own(self.data):
+                    if key == "tasks" and is_custom(self.data):
                         continue  # They may have any name.
                     sentence = describe(error.errors()[0], (key,))
                     found.append(((key,), sentence))
-        if is_own(self.data) and len(self.tasks) > 1:
+        if is_custom(self.data) and len(self.tasks) > 1:
             sentence = (
-                "Own data are one task. Expected one name, or none. Received: "
+                "Custom data are one task. Expected one name, or none. "
+                "Received: "
                 f"tasks={self.tasks}."
             )
             found.append((("tasks",), sentence))

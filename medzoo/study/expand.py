@@ -78,7 +78,7 @@ def _expand_cells(study: Study, smoke: bool) -> tuple[Planned, ...]:
 
 
 def _list_cells(study: Study, smoke: bool) -> Iterator[tuple[int, str, Trial]]:
-    # Own data are one task, of any name.
+    # Custom data are one task, of any name.
     several = len(study.tasks) > 1
     every = join_tasks(study.tasks) if several else study.tasks[0]
     for seed in study.seeds[:1] if smoke else study.seeds:

@@ -11,7 +11,7 @@ from medzoo.study.costs import MIN_STEPS, Estimates, read_some
 from medzoo.study.expand import expand, is_shared
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
-from medzoo.study.tuning import choose, make_contests, plan_all
+from medzoo.study.tuning import choose, make_tuning_problems, plan_all
 
 # Nothing of such a run is left to be trained.
 _TRAINED = ("done", "diverged", "trained")
@@ -32,9 +32,9 @@ class Plan:
         sources: What the estimate is made from, and for how many runs each.
         num_candidates: Runs that `[tuned]` compares.
         num_at_most: All runs that are trained, winners and candidates.
-        contests: Choices to be made: trials times tasks.
+        problems: Choices to be made: trials times tasks.
         choices: Choices that are made.
-        notes: What is to be said about own data.
+        notes: What is to be said about custom data.
     """
 
     study: Study
@@ -47,7 +47,7 @@ class Plan:
     sources: dict[str, int]
     num_candidates: int = 0
     num_at_most: int = 0
-    contests: int = 0
+    problems: int = 0
     choices: int = 0
     notes: tuple[str, ...] = ()
 
@@ -93,8 +93,8 @@ class Plan:
             f"{self.done} done, {self.failed} failed, "
             f"{self.diverged} diverged, {self.left} left"
         )
-        if self.contests:
-            made = f"{self.choices} of {_count(self.contests, 'choice')} made"
+        if self.problems:
+            made = f"{self.choices} of {_count(self.problems, 'choice')} made"
             counts = f"{made}, {counts}"
         if not self.left:
             return counts
@@ -104,7 +104,7 @@ class Plan:
         )
         return (
             f"{counts}\nTime left with one worker: "
-            f"{'at most ' * (self.choices < self.contests)}"
+            f"{'at most ' * (self.choices < self.problems)}"
             f"{_duration(self.seconds_left)} (estimated: {sources})"
         )
 
@@ -156,13 +156,13 @@ def _list_notes(store: Store, runs: Iterable[Run]) -> tuple[str, ...]:
 
 
 def _count_tuning(study: Study, smoke: bool) -> dict[str, int]:
-    contests = make_contests(study, smoke=smoke)
-    candidates = {r for c in contests for runs in c.runs for r in runs}
+    problems = make_tuning_problems(study, smoke=smoke)
+    candidates = {r for c in problems for runs in c.runs for r in runs}
     everything = {item.run for item in plan_all(study, smoke=smoke)}
     return {
         "num_candidates": len(candidates),
         "num_at_most": len(everything),
-        "contests": len(contests),
+        "problems": len(problems),
     }
 
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 import medzoo
 from medzoo.messages import unknown
-from medzoo.runs.sources import is_own
+from medzoo.runs.sources import is_custom
 from medzoo.study.document import Document, Scope, Tuned, Value
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
@@ -92,7 +92,9 @@ class Study:
         options = self.data_options if data in (None, self.data) else {}
         data = self.data if data is None else data
         if tasks is None:
-            moved = data != self.data and (is_own(data) or is_own(self.data))
+            moved = data != self.data and (
+                is_custom(data) or is_custom(self.data)
+            )
             tasks = "all" if moved else self.tasks
             if moved and self.data.startswith("masks:"):
                 tasks = [SHAPES.name] if data == "synthetic" else tasks

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from medzoo.execution.job import Job
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.study.document import Value
@@ -18,7 +18,7 @@ from medzoo.training.predict import rank_entry
 from medzoo.training.trainer import Entry, count_steps
 
 
-class Contest(NamedTuple):
+class TuningProblem(NamedTuple):
     """The candidates of one trial on one task.
 
     Args:
@@ -41,7 +41,9 @@ class Contest(NamedTuple):
         return self.trial.name, self.task
 
 
-def make_contests(study: Study, *, smoke: bool = False) -> list[Contest]:
+def make_tuning_problems(
+    study: Study, *, smoke: bool = False
+) -> list[TuningProblem]:
     """Lists what is to be chosen; nothing if the study tunes nothing.
 
     Args:
@@ -54,7 +56,7 @@ def make_contests(study: Study, *, smoke: bool = False) -> list[Contest]:
     runs = [_expand_all(study, v, study.tune_seeds, smoke) for v in values]
     cells = expand(study.override(seeds=study.seeds[:1]), smoke=smoke)
     return [
-        Contest(
+        TuningProblem(
             trial,
             cell.task,
             cell,
@@ -77,13 +79,13 @@ def plan_all(
         smoke: As for `expand`.
         choices: What is chosen already, so that no candidates are needed.
     """
-    contests = make_contests(study, smoke=smoke)
-    chosen = {contest.key: contest.values[0] for contest in contests}
+    problems = make_tuning_problems(study, smoke=smoke)
+    chosen = {problem.key: problem.values[0] for problem in problems}
     candidates = [
-        Planned(contest.trial, run)
-        for contest in contests
-        if contest.key not in (choices or {})
-        for runs in contest.runs
+        Planned(problem.trial, run)
+        for problem in problems
+        if problem.key not in (choices or {})
+        for runs in problem.runs
         for run in runs
     ]
     final = expand(study, smoke=smoke, choices=chosen | dict(choices or {}))
@@ -96,8 +98,8 @@ def list_units(study: Study, *, smoke: bool = False) -> list[Run]:
     With `[tuned]` it is a trial's work on one task, which its run of the first
     seed stands for, since a choice needs all of its candidates.
     """
-    contests = make_contests(study, smoke=smoke)
-    runs = [contest.cell for contest in contests] or [
+    problems = make_tuning_problems(study, smoke=smoke)
+    runs = [problem.cell for problem in problems] or [
         item.run for item in expand(study, smoke=smoke)
     ]
     return list(dict.fromkeys(runs))
@@ -237,7 +239,8 @@ def score_at(record: Record | None, share: float, name: str) -> float:
         score = entry.get("val_harmonic_mean", score)
     if score is None:
         raise ValueError(
-            f"`{record.run.task}` has no {word_score(name)} on val: nothing is "
+            f"`{record.run.task}` has no {format_score(name)} on val: nothing "
+            "is "
             "labelled there that it counts. Expected another `score`. "
             f"Received: score={name!r}."
         )
@@ -276,8 +279,8 @@ def choose(study: Study, store: Store, *, smoke: bool = False) -> Choices:
         `{("adam", "breastmnist"): {"learning_rate": 0.001}}`. What is not
         chosen yet is absent. A candidate that failed is behind all others.
     """
-    contests = make_contests(study, smoke=smoke)
-    return _decided(_compare(study, contests, _read(contests, store)))
+    problems = make_tuning_problems(study, smoke=smoke)
+    return _decided(_compare(study, problems, _read(problems, store)))
 
 
 def plan_runs(
@@ -317,16 +320,16 @@ def next_jobs(
             those that failed stand back behind the others; without, what failed
             is tried again.
     """
-    contests = make_contests(study, smoke=smoke)
+    problems = make_tuning_problems(study, smoke=smoke)
     if units is not None:
-        contests = [c for c in contests if c.cell in units]
+        problems = [c for c in problems if c.cell in units]
     runs_tried = {job.run for job in tried}
     records = {
         run_id: record
-        for run_id, record in _read(contests, store).items()
+        for run_id, record in _read(problems, store).items()
         if record.status != "failed" or record.run in runs_tried
     }
-    found = _compare(study, contests, records)
+    found = _compare(study, problems, records)
     jobs = _candidate_jobs(found, records)
     if not jobs:
         planned = expand(study, smoke=smoke, choices=_decided(found))
@@ -337,48 +340,48 @@ def next_jobs(
     return [job for job in jobs if job not in tried]
 
 
-def _read(contests: list[Contest], store: Store) -> dict[str, Record]:
+def _read(problems: list[TuningProblem], store: Store) -> dict[str, Record]:
     return store.read_many(
         run.run_id
-        for contest in contests
-        for runs in contest.runs
+        for problem in problems
+        for runs in problem.runs
         for run in runs
     )
 
 
 def _compare(
-    study: Study, contests: list[Contest], records: Mapping[str, Record]
-) -> list[tuple[Contest, Standing]]:
+    study: Study, problems: list[TuningProblem], records: Mapping[str, Record]
+) -> list[tuple[TuningProblem, Standing]]:
     halve = study.tuned is not None and study.tuned.prune == "halving"
     return [
         (
-            contest,
+            problem,
             compare(
-                [[records.get(r.run_id) for r in c] for c in contest.runs],
+                [[records.get(r.run_id) for r in c] for c in problem.runs],
                 HALVING if halve else (),
             ),
         )
-        for contest in contests
+        for problem in problems
     ]
 
 
-def _decided(found: list[tuple[Contest, Standing]]) -> Choices:
+def _decided(found: list[tuple[TuningProblem, Standing]]) -> Choices:
     return {
-        contest.key: contest.values[standing.winner]
-        for contest, standing in found
+        problem.key: problem.values[standing.winner]
+        for problem, standing in found
         if standing.winner is not None
     }
 
 
 def _candidate_jobs(
-    found: list[tuple[Contest, Standing]], records: Mapping[str, Record]
+    found: list[tuple[TuningProblem, Standing]], records: Mapping[str, Record]
 ) -> list[Job]:
     """Lists what is missing for the next cuts, one seed after the other."""
     wanted = [
         (seed, run, share)
-        for contest, standing in found
+        for problem, standing in found
         if standing.winner is None
-        for runs, share in zip(contest.runs, standing.shares, strict=True)
+        for runs, share in zip(problem.runs, standing.shares, strict=True)
         for seed, run in enumerate(runs)
         if not has_reached(records.get(run.run_id), share)
     ]

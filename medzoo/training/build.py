@@ -22,7 +22,10 @@ from medzoo.runs.fields import IMBALANCES
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.runs.symmetries import choose_options, choose_preset
-from medzoo.training.objectives.masks import describe_segments, make_heads_loss
+from medzoo.training.objectives.masks import (
+    describe_mask_classes,
+    make_heads_loss,
+)
 from medzoo.training.objectives.tasks import (
     make_task_loss,
     task_weights,
@@ -95,7 +98,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, _heads(data))
     shares = _loss_data(run, data), task_weights(run, data)
-    key = repr((graph, shapes, shares, describe_segments(run, data)))
+    key = repr((graph, shapes, shares, describe_mask_classes(run, data)))
     # All that Keras's layers draw from, and its import as well, so that must be
     # over. `keras.utils.set_random_seed` gives the same weights, and makes
     # TensorFlow forget its compiled graphs: half a second a run.
@@ -178,7 +181,7 @@ def _options(run: Run, data: Dataset) -> dict[str, Any]:
     """Returns the options of a model, and what it is told of the data."""
     options = choose_options(run)
     if isinstance(data, MaskedDataset):
-        options["num_segments"] = data.num_segments
+        options["num_mask_classes"] = data.num_mask_classes
     return options
 
 

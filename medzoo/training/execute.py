@@ -350,7 +350,7 @@ def describe(run: Run, parameters: Parameters, data: Dataset) -> Record:
         data_fingerprint=data.fingerprint,
         notes=list(data.notes),
         classes=list(data.classes),
-        segments=list(getattr(data, "segments", ())),
+        mask_classes=list(getattr(data, "mask_classes", ())),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 

@@ -108,7 +108,7 @@ def evaluate(
 def score_each(
     split: MixedSplit, logits: np.ndarray, output: str
 ) -> dict[str, tuple[Scores, np.ndarray]]:
-    """Scores each task on its own images and classes.
+    """Scores each task on its custom images and classes.
 
     Args:
         split: Images of all tasks.

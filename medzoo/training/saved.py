@@ -56,12 +56,12 @@ class Saved(NamedTuple):
         return [str(label) for label in range(label_shape(self.model)[-1] or 0)]
 
     @property
-    def segments(self) -> list[str]:
+    def mask_classes(self) -> list[str]:
         """Names of its classes of pixels, if it has any."""
-        if self.record is not None and self.record.segments:
-            return self.record.segments
+        if self.record is not None and self.record.mask_classes:
+            return self.record.mask_classes
         count = self.model.output["mask"].shape[-1] if self.has_masks else 0
-        return [str(segment) for segment in range(count)]
+        return [str(mask_class) for mask_class in range(count)]
 
     @property
     def resize(self) -> str:

@@ -21,7 +21,7 @@ def predict_image(
 
     An image of another size than those the model was trained on is predicted by
     tiles of that size. It has no label: the model has never seen a whole one.
-    Resized, as images of own data are for a training, it has both.
+    Resized, as images of custom data are for a training, it has both.
 
     Args:
         saved: A model with masks.
@@ -99,7 +99,8 @@ def predict_by_tiles(
 
     Args:
         predict: From `uint8` tiles, shape `(batch_size, tile, tile, channels)`,
-            to values of each pixel, `(batch_size, tile, tile, num_segments)`.
+            to values of each pixel, `(batch_size, tile, tile,
+            num_mask_classes)`.
         image: `uint8`, shape `(height, width, channels)`; a side shorter than a
             tile is filled up with its last pixels.
         tile: Height and width of a tile.
@@ -108,7 +109,7 @@ def predict_by_tiles(
         batch_size: Tiles at a time, always as many.
 
     Returns:
-        `float32`, shape `(height, width, num_segments)`.
+        `float32`, shape `(height, width, num_mask_classes)`.
 
     Raises:
         ValueError: For an overlap out of range, and an image of another shape.

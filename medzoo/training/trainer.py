@@ -13,7 +13,7 @@ import numpy as np
 from medzoo.data.dataset import Dataset, MaskedSplit
 from medzoo.runs.run import Run
 from medzoo.training.inputs import make_batch, make_batches
-from medzoo.training.objectives.masks import look_at_masks
+from medzoo.training.objectives.masks import summarize_masks
 from medzoo.training.optimizers import change_rates
 from medzoo.training.predict import Scores, evaluate, predict_logits, rank_entry
 
@@ -209,7 +209,7 @@ class Trainer:
         """Scores val; `None` if a logit is NaN or infinite."""
         val, output = self.data.val, self.run.output
         if isinstance(val, MaskedSplit):
-            return look_at_masks(self.model, val, output=output)
+            return summarize_masks(self.model, val, output=output)
         logits, val_loss = self._predict_val()
         if not np.isfinite(logits).all():
             return None

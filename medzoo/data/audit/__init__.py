@@ -1,1 +1,1 @@
-"""What is wrong with a split: twins, leaks, torn groups, shifted classes."""
+"""Audits of data sets: near-duplicates, leaks and shifted classes."""

@@ -9,11 +9,16 @@ from scipy.stats import chi2_contingency
 
 from medzoo.data.audit.leaks import (
     count_partners,
-    find_torn,
+    find_split_groups,
     number_splits,
     splits_of,
 )
-from medzoo.data.audit.near_duplicates import ALIKE, Twins, Vectors, find_twins
+from medzoo.data.audit.near_duplicates import (
+    ALIKE,
+    NearDuplicates,
+    Vectors,
+    find_near_duplicates,
+)
 from medzoo.data.dataset import Dataset
 from medzoo.tasks import SPLITS
 
@@ -80,7 +85,7 @@ class Audit:
         test_in_train: Images of test that train has as well.
         test_in_val: Images of test that val has as well.
         train_leaks: Images of train that val or test have as well.
-        torn_groups: Names of groups on both sides of a split.
+        split_groups: Names of groups on both sides of a split.
         shifts: Of each two splits.
     """
 
@@ -96,7 +101,7 @@ class Audit:
     test_in_train: int
     test_in_val: int
     train_leaks: int
-    torn_groups: list[str]
+    split_groups: list[str]
     shifts: list[Shift]
 
     def summary(self) -> dict[str, object]:
@@ -117,8 +122,8 @@ class Audit:
             )
         if self.val_in_train:
             parts.append(f"{self.val_in_train} of {num_val} of val")
-        if self.torn_groups:
-            parts.append(f"{len(self.torn_groups)} groups lie in two splits")
+        if self.split_groups:
+            parts.append(f"{len(self.split_groups)} groups lie in two splits")
         if not parts:
             return ""
         return f"Leaks in {self.task}: {'; '.join(parts)}."
@@ -142,12 +147,12 @@ def audit(
         The findings, and the pairs that they count, the worst first.
     """
     splits = number_splits(dataset)
-    twins = find_twins(Vectors(splits_of(dataset)))
-    partners = count_partners(twins, splits)
-    pairs = _list_pairs(dataset, twins, splits, names)
+    near_duplicates = find_near_duplicates(Vectors(splits_of(dataset)))
+    partners = count_partners(near_duplicates, splits)
+    pairs = _list_pairs(dataset, near_duplicates, splits, names)
     exact = [pair for pair in pairs if pair.kind == "exact"]
     near = [pair for pair in pairs if pair.kind == "near"]
-    torn = find_torn(groups, splits) if groups else set()
+    torn = find_split_groups(groups, splits) if groups else set()
     found = Audit(
         task=dataset.task,
         fingerprint=dataset.fingerprint,
@@ -164,7 +169,7 @@ def audit(
         test_in_train=int(partners[splits == 2, 0].sum()),
         test_in_val=int(partners[splits == 2, 1].sum()),
         train_leaks=int(partners[splits == 0, 1:].any(axis=1).sum()),
-        torn_groups=sorted(torn),
+        split_groups=sorted(torn),
         shifts=_find_shifts(dataset),
     )
     return found, pairs
@@ -172,7 +177,7 @@ def audit(
 
 def _list_pairs(
     dataset: Dataset,
-    twins: Twins,
+    near_duplicates: NearDuplicates,
     splits: np.ndarray,
     names: Sequence[str],
 ) -> list[Pair]:
@@ -186,12 +191,12 @@ def _list_pairs(
         shown = dataset.classes[label] if label >= 0 else ""
         return SPLITS[split], name, shown
 
-    copies = np.flatnonzero(twins.group != np.arange(len(splits)))
-    rows = [("exact", twins.group[row], row, 1.0) for row in copies]
+    copies = np.flatnonzero(near_duplicates.group != np.arange(len(splits)))
+    rows = [("exact", near_duplicates.group[row], row, 1.0) for row in copies]
     rows += [
         ("near", left, right, float(value))
         for (left, right), value in zip(
-            twins.pairs, twins.correlations, strict=True
+            near_duplicates.pairs, near_duplicates.correlations, strict=True
         )
     ]
     pairs = [

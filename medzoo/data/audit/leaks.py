@@ -7,7 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.audit.near_duplicates import Twins, Vectors, find_twins
+from medzoo.data.audit.near_duplicates import (
+    NearDuplicates,
+    Vectors,
+    find_near_duplicates,
+)
 from medzoo.data.dataset import Dataset, Split
 from medzoo.files import replacing
 
@@ -50,11 +54,13 @@ def number_splits(dataset: Dataset) -> np.ndarray:
     return np.repeat(np.arange(3), [len(s) for s in splits_of(dataset)])
 
 
-def count_partners(twins: Twins, splits: np.ndarray) -> np.ndarray:
+def count_partners(
+    near_duplicates: NearDuplicates, splits: np.ndarray
+) -> np.ndarray:
     """Counts in which splits an image has another that shows the same.
 
     Args:
-        twins: What `find_twins` returned.
+        near_duplicates: What `find_near_duplicates` returned.
         splits: 0, 1 or 2 for each image.
 
     Returns:
@@ -62,21 +68,21 @@ def count_partners(twins: Twins, splits: np.ndarray) -> np.ndarray:
         in train, val and test.
     """
     held = np.zeros((len(splits), 3), np.int64)
-    np.add.at(held, (twins.group, splits), 1)
+    np.add.at(held, (near_duplicates.group, splits), 1)
     near = np.zeros_like(held)
-    for left, right in (twins.pairs.T, twins.pairs.T[::-1]):
+    for left, right in (near_duplicates.pairs.T, near_duplicates.pairs.T[::-1]):
         np.add.at(near, left, held[right])
-    partners = held[twins.group] + near[twins.group]
+    partners = held[near_duplicates.group] + near[near_duplicates.group]
     partners[np.arange(len(splits)), splits] -= 1  # Not itself.
     return partners > 0
 
 
-def find_torn(groups: Sequence[str], splits: np.ndarray) -> set[str]:
+def find_split_groups(groups: Sequence[str], splits: np.ndarray) -> set[str]:
     """Names the groups that lie on both sides of a split.
 
     Example:
 
-    >>> find_torn(["a", "b", "a", ""], np.array([0, 0, 2, 2]))
+    >>> find_split_groups(["a", "b", "a", ""], np.array([0, 0, 2, 2]))
     {'a'}
     """
     sides: dict[str, set[int]] = {}
@@ -93,10 +99,10 @@ def find_leaks(dataset: Dataset, groups: Sequence[str]) -> np.ndarray:
         groups: Of the images of train, val and test in turn; may be empty.
     """
     splits = number_splits(dataset)
-    twins = find_twins(Vectors(splits_of(dataset)))
-    leaks = np.any(count_partners(twins, splits)[:, 1:], axis=1)
+    near_duplicates = find_near_duplicates(Vectors(splits_of(dataset)))
+    leaks = np.any(count_partners(near_duplicates, splits)[:, 1:], axis=1)
     if groups:
-        torn = find_torn(groups, splits)
+        torn = find_split_groups(groups, splits)
         leaks |= np.array([group in torn for group in groups])
     return np.flatnonzero(leaks[: len(dataset.train)])
 

@@ -100,7 +100,7 @@ _PAIRS = 4096
 _SLACK = 1e-3
 
 
-class Twins(NamedTuple):
+class NearDuplicates(NamedTuple):
     """Images that are equal, and images that are nearly so.
 
     Args:
@@ -114,7 +114,9 @@ class Twins(NamedTuple):
     correlations: np.ndarray
 
 
-def find_twins(vectors: Vectors, *, threshold: float = ALIKE) -> Twins:
+def find_near_duplicates(
+    vectors: Vectors, *, threshold: float = ALIKE
+) -> NearDuplicates:
     """Finds equal and nearly equal images.
 
     Two unit vectors with a correlation of `c` are `sqrt(2 - 2c)` apart, and no
@@ -139,7 +141,7 @@ def find_twins(vectors: Vectors, *, threshold: float = ALIKE) -> Twins:
         found = _correlate(vectors, rows)
         pairs.append(rows[found >= threshold])
         correlations.append(found[found >= threshold])
-    return Twins(
+    return NearDuplicates(
         group,
         np.concatenate([np.empty((0, 2), np.int64), *pairs]),
         np.concatenate([np.empty(0, np.float32), *correlations]),

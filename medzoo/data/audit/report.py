@@ -13,7 +13,7 @@ _SURE = 0.01
 _MOST = 20
 
 
-def word_audit(found: Audit) -> list[str]:
+def format_audit(found: Audit) -> list[str]:
     """Words the findings, one a line, what is wrong before what is right."""
     sizes = ", ".join(f"{name} {found.num_images[name]}" for name in SPLITS)
     wrong, right = [], []
@@ -44,10 +44,10 @@ def word_audit(found: Audit) -> list[str]:
         f"{found.conflicts} of these pairs have different labels.",
         "No such pair has different labels.",
     )
-    shown = ", ".join(found.torn_groups[:_MOST])
+    shown = ", ".join(found.split_groups[:_MOST])
     tell(
-        found.torn_groups,
-        f"{len(found.torn_groups)} groups lie in two splits: {shown}",
+        found.split_groups,
+        f"{len(found.split_groups)} groups lie in two splits: {shown}",
         "No group lies in two splits.",
     )
     for shift in found.shifts:
@@ -64,7 +64,7 @@ def write_audit(
 ) -> list[Path]:
     """Writes `audit.md` and `duplicates.csv` into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    first, *lines = word_audit(found)
+    first, *lines = format_audit(found)
     rows = [
         f"| {p.kind} | {p.split} {p.image} | {p.label} | "
         f"{p.other_split} {p.other_image} | {p.other_label} | "

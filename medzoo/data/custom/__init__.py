@@ -1,1 +1,1 @@
-"""Own data: folders, CSV files and archives -> the same `Dataset` as all."""
+"""Custom data: folders, CSV files and archives -> the same `Dataset` as all."""

@@ -1,4 +1,4 @@
-"""Own data by their address: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
+"""Custom data by their address: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +10,7 @@ KINDS = ("folder", "csv", "npz", "masks")
 
 
 class Address(NamedTuple):
-    """Where own data lie.
+    """Where custom data lie.
 
     Args:
         kind: `folder`, `csv`, `npz` or `masks`.
@@ -29,19 +29,19 @@ class Address(NamedTuple):
         return f"{self.kind}:{self.path}"
 
 
-def is_own(data: str) -> bool:
+def is_custom(data: str) -> bool:
     """Says whether a data source is the user's own.
 
     Example:
 
-    >>> is_own("folder:cells"), is_own("medmnist")
+    >>> is_custom("folder:cells"), is_custom("medmnist")
     (True, False)
     """
     return ":" in data
 
 
 def parse_address(data: str) -> Address:
-    """Reads the address of own data.
+    """Reads the address of custom data.
 
     Raises:
         ValueError: If it is none.
@@ -69,7 +69,7 @@ def find_address(what: str) -> Address:
     Raises:
         FileNotFoundError: If nothing lies at a plain path.
     """
-    if is_own(what):
+    if is_custom(what):
         return parse_address(what)
     path = Path(what).expanduser()
     if path.is_dir():

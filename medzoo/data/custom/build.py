@@ -19,7 +19,7 @@ from medzoo.data.custom.decode import (
     find_ranges,
     to_bytes,
 )
-from medzoo.data.custom.listing import Fault, Item, Listing, word_faults
+from medzoo.data.custom.listing import Fault, Item, Listing, format_faults
 from medzoo.data.custom.manifest import (
     Manifest,
     array_path,
@@ -58,7 +58,7 @@ def make_notes(
         options: All options of the source.
         ranges: Values that became 0 and 255 of each channel, if any.
     """
-    notes = [_word_split(items, counts, options)]
+    notes = [_format_split(items, counts, options)]
     if num_bad:
         notes.append(
             f"{num_bad} bad file{'s' * (num_bad > 1)}, rows or classes were "
@@ -73,7 +73,7 @@ def make_notes(
     return notes
 
 
-def _word_split(
+def _format_split(
     items: Sequence[Item], counts: Counter[str], options: Mapping[str, Any]
 ) -> str:
     sizes = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
@@ -187,7 +187,7 @@ def _choose(
         path = folder / "faults.csv"
         write_rows(path, ("what", "fault"), faults)
         if not options["skip_bad"]:
-            raise word_faults(
+            raise format_faults(
                 "These data cannot be used as they are",
                 faults,
                 "Mend them, or pass --skip-bad (`skip_bad = true`) to leave "
@@ -385,7 +385,7 @@ def _without_masks(
     # Classes of pixels keep their shares as well.
     strata = [
         item._replace(
-            label=f"{label} {item.segment} {mark and sorted(mark.classes)}"
+            label=f"{label} {item.mask_class} {mark and sorted(mark.classes)}"
         )
         for label, (item, mark) in zip(labels, good, strict=True)
     ]
@@ -428,7 +428,7 @@ def _write_masks(
     marks = [masks.marks[at] for at in order]
     values = sorted(read_values(options).classes.items())
     digests = [(mark.digest if mark else "-",) for mark in marks]
-    named = [(item.segment,) for item in items]
+    named = [(item.mask_class,) for item in items]
     fingerprint = make_fingerprint(
         [(images.fingerprint, repr(values)), *digests, *named], size, options
     )
@@ -440,26 +440,30 @@ def _write_masks(
     )
     for row, (at, item) in enumerate(zip(order, items, strict=True)):
         target[row] = mask = masks.values[at]
-        if item.segment in masks.names:
-            target[row][mask == 1] = masks.names.index(item.segment)
+        if item.mask_class in masks.names:
+            target[row][mask == 1] = masks.names.index(item.mask_class)
     target.flush()
     array_path(folder, images.fingerprint).replace(
         array_path(folder, fingerprint)
     )
     counts = Counter(images.num_images)
-    word_split = make_notes(items, counts, 0, options, None)
+    format_split = make_notes(items, counts, 0, options, None)
     manifest = dataclasses.replace(
         images,
         fingerprint=fingerprint,
         classes=images.classes or list(PRESENCE),
-        segments=list(masks.names),
-        notes=[*word_split, *images.notes[1:], _word_masks(masks.names, marks)],
+        mask_classes=list(masks.names),
+        notes=[
+            *format_split,
+            *images.notes[1:],
+            _format_masks(masks.names, marks),
+        ],
     )
     manifest.write(folder / "manifest.json")
     return manifest
 
 
-def _word_masks(names: Sequence[str], marks: Sequence[Marks | None]) -> str:
+def _format_masks(names: Sequence[str], marks: Sequence[Marks | None]) -> str:
     known = [mark for mark in marks if mark is not None]
     marked = sum(bool(mark.classes) for mark in known)
     lost = len(marks) - len(known)

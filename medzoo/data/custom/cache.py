@@ -1,4 +1,4 @@
-"""Own images, decoded once into a memory-mapped array that all share."""
+"""Custom images, decoded once into a memory-mapped array that all share."""
 
 import hashlib
 import json

@@ -29,7 +29,7 @@ class Item(NamedTuple):
         label: Name of its class; empty for an unlabelled image with masks.
         split: `train`, `val` or `test`; empty where none is given.
         group: What must not be torn apart, such as a patient; may be empty.
-        segment: Class of all that its masks mark, where a column names it.
+        mask_class: Class of all that its masks mark, where a column names it.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Item(NamedTuple):
     label: str
     split: str = ""
     group: str = ""
-    segment: str = ""
+    mask_class: str = ""
 
 
 class Fault(NamedTuple):
@@ -70,7 +70,9 @@ def name_split(text: str) -> str | None:
     return _SPLITS.get(text.strip().lower())
 
 
-def word_faults(what: str, faults: Iterable[Fault], way_out: str) -> ValueError:
+def format_faults(
+    what: str, faults: Iterable[Fault], way_out: str
+) -> ValueError:
     """Makes one error of all faults, a line each.
 
     Args:

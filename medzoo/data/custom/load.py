@@ -1,4 +1,4 @@
-"""Own data as all other data are: a `Dataset`, and the facts of its task."""
+"""Custom data as all other data are: a `Dataset`, and the facts of its task."""
 
 import functools
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from medzoo.tasks import SPLITS, Task
 Options = tuple[tuple[str, Option], ...]
 
 
-def load_own(
+def load_custom(
     task: str, data: str, size: int, options: Mapping[str, Any]
 ) -> Dataset:
-    """Loads own images as they were when this process first asked for them.
+    """Loads custom images as they were when this process first asked for them.
 
     Args:
         task: As for `read_own`.
@@ -31,18 +31,18 @@ def load_own(
     return _load(task, data, size, tuple(sorted(options.items())))
 
 
-def describe_own(
+def describe_custom(
     task: str, data: str, size: int, options: Mapping[str, Any]
 ) -> Task:
-    """Returns the facts of own data, in the form that the 11 tasks have.
+    """Returns the facts of custom data, in the form that the 11 tasks have.
 
     Args:
-        task: As for `load_own`.
-        data: As for `load_own`.
-        size: As for `load_own`.
-        options: As for `load_own`.
+        task: As for `load_custom`.
+        data: As for `load_custom`.
+        size: As for `load_custom`.
+        options: As for `load_custom`.
     """
-    dataset = load_own(task, data, size, options)
+    dataset = load_custom(task, data, size, options)
     counts = {name: len(getattr(dataset, name)) for name in SPLITS}
     two = dataset.num_classes == 2
     return Task(
@@ -52,7 +52,7 @@ def describe_own(
         classes=dataset.classes,
         channels=dataset.input_shape[-1],
         num_images=MappingProxyType(counts),
-        licence="own data",
+        licence="custom data",
         urls=MappingProxyType({}),
         md5s=MappingProxyType({}),
     )
@@ -66,7 +66,7 @@ def _load(task: str, data: str, size: int, options: Options) -> Dataset:
 def read_own(
     task: str, data: str, size: int, options: Mapping[str, Any]
 ) -> Dataset:
-    """Reads own images; they are decoded unless their files are unchanged.
+    """Reads custom images; they are decoded unless their files are unchanged.
 
     Args:
         task: The name that they get.
@@ -88,7 +88,7 @@ def read_own(
         ending = f".{dataset.fingerprint.replace(':', '-')}.leaks.npy"
         path = derived_path(address.path.resolve(), ending)
         return drop_leaks(dataset, (), path)
-    cache = open_own(data, size, given)
+    cache = open_custom(data, size, given)
     about = cache.manifest
     dataset = _read(task, cache)
     if not leaks:
@@ -102,7 +102,7 @@ def _read(task: str, cache: Cache) -> Dataset:
     about, images, labels = cache.manifest, cache.images(), cache.labels()
     rows = [about.rows(name) for name in SPLITS]
     classes, notes = tuple(about.classes), tuple(about.notes)
-    if not about.segments:
+    if not about.mask_classes:
         train, val, test = (Split(images[r], labels[r]) for r in rows)
         return Dataset(
             task, classes, train, val, test, about.fingerprint, notes
@@ -117,7 +117,7 @@ def _read(task: str, cache: Cache) -> Dataset:
         parts[2],
         about.fingerprint,
         notes,
-        tuple(about.segments),
+        tuple(about.mask_classes),
     )
 
 
@@ -132,9 +132,9 @@ def describe_rows(
     """
     if data.startswith("npz:"):
         return []
-    return open_own(data, size, options).rows()
+    return open_custom(data, size, options).rows()
 
 
-def open_own(data: str, size: int, options: Mapping[str, Any]) -> Cache:
+def open_custom(data: str, size: int, options: Mapping[str, Any]) -> Cache:
     """Opens the cache of a folder or CSV file; decodes what is not there."""
     return open_cache(parse_address(data), size, complete(data, options))

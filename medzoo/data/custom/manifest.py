@@ -1,4 +1,4 @@
-"""What is known of own data once they are decoded, without their pixels."""
+"""What is known of custom data once they are decoded, without their pixels."""
 
 import csv
 import hashlib
@@ -32,7 +32,7 @@ class Manifest:
         num_images: By split.
         notes: What tables of results have to say about the data.
         ranges: Values that became 0 and 255, by channel, of 16-bit files.
-        segments: Names of the classes of pixels, of images with masks.
+        mask_classes: Names of the classes of pixels, of images with masks.
     """
 
     stamp: str
@@ -42,7 +42,7 @@ class Manifest:
     num_images: dict[str, int]
     notes: list[str]
     ranges: list[tuple[int, int]]
-    segments: list[str] = field(default_factory=list)
+    mask_classes: list[str] = field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest | None":

@@ -14,8 +14,8 @@ from medzoo.data.custom.pixels import (
     DEEP,
     GREY,
     BadImage,
+    format_damage,
     open_image,
-    word_damage,
 )
 
 # Orientations of a photograph that exchange its width and height.
@@ -74,7 +74,9 @@ def read_mask(
         except BadImage as bad:
             raise BadImage(f"mask {path.name}: {bad}") from None
         except DAMAGE as error:
-            raise BadImage(f"mask {path.name}: {word_damage(error)}") from error
+            raise BadImage(
+                f"mask {path.name}: {format_damage(error)}"
+            ) from error
         if shape is not None and values.shape != shape:
             height, width = values.shape
             raise BadImage(
@@ -259,13 +261,14 @@ def name_classes(
 
     Args:
         values: What the values of masks mean.
-        items: All images; the column of their `segment` names classes, if any.
+        items: All images; the column of their `mask_class` names classes, if
+        any.
         marks: Of the mask of each; `None` where it is not known.
     """
     named = {
-        item.segment
+        item.mask_class
         for item, mark in zip(items, marks, strict=True)
-        if mark is not None and mark.classes and item.segment
+        if mark is not None and mark.classes and item.mask_class
     }
     return ("background", *sorted(named)) if named else values.names
 
@@ -305,5 +308,5 @@ def find_marking_faults(
     return [
         Fault(item.name, reason)
         for item, mark in zip(items, marks, strict=True)
-        if mark is not None and mark.classes and not item.segment
+        if mark is not None and mark.classes and not item.mask_class
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from medzoo.data.custom.address import is_own
+from medzoo.data.custom.address import is_custom
 from medzoo.messages import unknown
 
 Option = str | bool | int | float | tuple[str, ...]
@@ -58,7 +58,7 @@ def defaults(data: str) -> dict[str, Option]:
     >>> defaults("medmnist")
     {'drop_leaks': False}
     """
-    if not is_own(data) or data.startswith("npz:"):
+    if not is_custom(data) or data.startswith("npz:"):
         return dict(_EVERY)
     table = dict(_TABLE)
     if data.startswith("folder:"):

@@ -85,7 +85,7 @@ def read_pixels(
             content = path.read_bytes()
             image = _open(content)
         except DAMAGE as error:
-            raise BadImage(word_damage(error)) from error
+            raise BadImage(format_damage(error)) from error
         digest.update(content)
         if planes and image.size != planes[0].size:
             raise BadImage(
@@ -186,7 +186,7 @@ def _as_array(image: Image.Image, deep: bool) -> np.ndarray:
     return np.clip(np.rint(values), 0, 2**16 - 1).astype(np.uint16)
 
 
-def word_damage(error: BaseException) -> str:
+def format_damage(error: BaseException) -> str:
     """Words what Pillow says without the address of a buffer."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "no image, or a damaged one"

@@ -130,7 +130,7 @@ def _choose(
         figures["masks_of_best"] = bind(
             draw_masks,
             predictions,
-            record.segments,
+            record.mask_classes,
             title=f"The best, middle and worst masks of {title}",
         )
     return figures
@@ -140,7 +140,7 @@ def _find_masks(
     trial: TrialResults, store: Store
 ) -> tuple[Record, dict[str, np.ndarray]] | None:
     """Finds the first run of a trial that keeps masks."""
-    for record in (record for record in trial.done if record.segments):
+    for record in (record for record in trial.done if record.mask_classes):
         found = store.read_predictions(record.run_id) or {}
         if len(found.get("shown", ())):
             return record, found

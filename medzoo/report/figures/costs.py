@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.figures.bars import Bar, costs_of, describe_bars, make_bars
 from medzoo.report.figures.style import (
     BASELINE,
@@ -85,7 +85,7 @@ def draw_costs(
     )
     score, *_ = make_bars(results[0], statistics)
     bars = [make_bars(trial, statistics)[score] for trial in results]
-    overall = word_score(study.score)
+    overall = format_score(study.score)
     if len(study.tasks) > 1:
         overall = f"{score} of {overall}"
     for column, cost in enumerate(shown):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.comparisons import Friedman
 from medzoo.report.figures.style import (
     MEAN,
@@ -62,7 +62,7 @@ def draw_critical_difference(study: Study, found: Friedman) -> "Figure":
         )
     add_titles(
         figure,
-        f"{study.name}: average rank of {word_score(study.score)} over the "
+        f"{study.name}: average rank of {format_score(study.score)} over the "
         "tasks",
         "1 is best; trials joined by a bar cannot be told apart (Nemenyi, 5 %)",
     )

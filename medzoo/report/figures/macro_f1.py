@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.figures.bars import OVERALL, Bar, describe_bars, make_bars
 from medzoo.report.figures.style import (
     BASELINE,
@@ -76,7 +76,8 @@ def draw_macro_f1(
     synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
     add_titles(
         figure,
-        f"{study.name}: {word_score(study.score)} on the test split{synthetic}",
+        f"{study.name}: {format_score(study.score)} on the test split"
+        f"{synthetic}",
         f"{describe_picked(shown, results)}; each panel has its own scale; "
         f"bar: {describe_bars(statistics)}",
     )

@@ -30,21 +30,21 @@ _MISSED, _ADDED, _OTHER = COLOURS[0], COLOURS[1], COLOURS[4]
 
 
 def draw_masks(
-    found: Mapping[str, np.ndarray], segments: Sequence[str], *, title: str
+    found: Mapping[str, np.ndarray], mask_classes: Sequence[str], *, title: str
 ) -> "Figure":
     """Draws the images of test with the best, middle and worst masks.
 
     Args:
         found: What a run with masks keeps: `shown`, rows of test, by falling
             Dice; `shown_images`, `shown_truth`, `shown_masks`, `test_counts`.
-        segments: Names of the classes of pixels.
+        mask_classes: Names of the classes of pixels.
         title: Above all.
     """
     rows = found["shown"]
     dice = dice_of_images(found["test_counts"][rows])
     width = 0.4 + len(_COLUMNS) * (_SIDE + _GAP)
     figure = make_figure(width, 1.2 + len(rows) * (_SIDE + 0.24))
-    names = zip(segments[1:], COLOURS, strict=False)
+    names = zip(mask_classes[1:], COLOURS, strict=False)
     note = ", ".join(f"{name} {_WORDS[colour]}" for name, colour in names)
     note += "; errors: missed blue, added vermilion, mixed up orange"
     add_titles(figure, title, shorten(note, 95))
@@ -75,9 +75,9 @@ def draw_masks(
 def _paint(mask: np.ndarray) -> np.ndarray:
     """Colours the foreground, and leaves the background clear."""
     layer = np.zeros((*mask.shape, 4), "uint8")
-    for segment in range(1, int(mask.max(initial=0)) + 1):
-        colour = COLOURS[(segment - 1) % len(COLOURS)]
-        layer[mask == segment] = (*bytes.fromhex(colour[1:]), 150)
+    for mask_class in range(1, int(mask.max(initial=0)) + 1):
+        colour = COLOURS[(mask_class - 1) % len(COLOURS)]
+        layer[mask == mask_class] = (*bytes.fromhex(colour[1:]), 150)
     return layer
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import word_score
+from medzoo.messages import format_score
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -39,7 +39,7 @@ def draw_best_so_far(search: Search, tried: Sequence[Tried]) -> "Figure":
     add_titles(
         figure,
         f"{search.name}: the best candidate so far",
-        f"{word_score(search.document.score)} on val; a dot is a candidate"
+        f"{format_score(search.document.score)} on val; a dot is a candidate"
         f"{_harmonic(search)}, the line is the best up to there",
     )
     axis = add_panel(figure, 0.65, 0.75, 5.5, 2.3)
@@ -61,7 +61,7 @@ def draw_best_so_far(search: Search, tried: Sequence[Tried]) -> "Figure":
 def draw_parallel(search: Search, tried: Sequence[Tried]) -> "Figure":
     """Draws each candidate as a line through its value of every key."""
     space = search.document.space
-    goal = word_score(search.document.score)
+    goal = format_score(search.document.score)
     width = 1.15 * (len(space) + 1) + 0.9
     figure = make_figure(max(6.4, width), 3.9)
     add_titles(

@@ -59,7 +59,7 @@ def predict_labels(
     return to_probabilities(np.concatenate(batches), output)
 
 
-def look_at_masks(
+def summarize_masks(
     model: "keras.Model", split: MaskedSplit, *, output: str
 ) -> Scores | None:
     """Scores a compiled model; `None` if a logit is NaN or infinite."""
@@ -106,8 +106,8 @@ def score_split(
             return None
         masks, mask_logits = np.asarray(split.masks[rows]), found["mask"]
         marked = mask_logits.argmax(axis=-1)
-        num_segments = mask_logits.shape[-1]
-        counts.append(mask_scores.count(masks, marked, num_segments))
+        num_mask_classes = mask_logits.shape[-1]
+        counts.append(mask_scores.count(masks, marked, num_mask_classes))
         logits.append(found["label"])
         if loss is not None:
             value = float(loss.mask_loss.call(masks, mask_logits))
@@ -190,7 +190,7 @@ def score_test(
     """
     masks = predictions["test_masks"]
     truth = np.asarray(data.test.masks)
-    counts = mask_scores.count(truth, masks, data.num_segments)
+    counts = mask_scores.count(truth, masks, data.num_mask_classes)
     logits = predictions["test_logits"]
     output = record.run.output
     found = score(data.test.labels, logits, counts, output, loss.weights)
@@ -216,7 +216,7 @@ def _keep(
     if found.scores["macro_f1"] is not None:
         values = scores.per_class_f1(found.probabilities, split.labels)
         record.per_class_f1[name] = [float(value) for value in values]
-    record.per_segment_dice[name] = mask_scores.per_class_dice(found.counts)
+    record.per_mask_class_dice[name] = mask_scores.per_class_dice(found.counts)
     return {
         name: found.probabilities,
         f"{name}_labels": split.labels,
@@ -255,8 +255,8 @@ def make_heads_loss(
     options = run.options
     mask_loss = MaskLoss(
         str(options["mask_loss"]),
-        data.num_segments,
-        class_weights=weigh_segments(run, data),
+        data.num_mask_classes,
+        class_weights=mask_class_weights(run, data),
     )
     return HeadsLoss(
         mask_loss,
@@ -266,7 +266,7 @@ def make_heads_loss(
     )
 
 
-def weigh_segments(run: Run, data: MaskedDataset) -> list[float] | None:
+def mask_class_weights(run: Run, data: MaskedDataset) -> list[float] | None:
     """Returns the weight of each class of pixels, if a run asks for any."""
     if not run.options["mask_balance"]:
         return None
@@ -275,8 +275,8 @@ def weigh_segments(run: Run, data: MaskedDataset) -> list[float] | None:
     return inverse_frequency(count_pixels(data))
 
 
-def describe_segments(run: Run, data: Dataset) -> object:
+def describe_mask_classes(run: Run, data: Dataset) -> object:
     """Returns what a graph depends on beside images and labels, if anything."""
     if not isinstance(data, MaskedDataset):
         return None
-    return data.num_segments, weigh_segments(run, data)
+    return data.num_mask_classes, mask_class_weights(run, data)
