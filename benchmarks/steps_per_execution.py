@@ -245,7 +245,9 @@ def write_page(rows: list[str], options: argparse.Namespace) -> str:
             "- Images/s of `LoopedTrainer`, and how many times faster it is "
             "than each other way, by wall time and by CPU time: medians of "
             f"{options.turns} turns of about {options.seconds:g} s. Images of "
-            "28 px and 3 channels, batches of 128, Adam, cosine with warmup",
+            "28 px and 3 channels, batches of 128, Adam, cosine with warmup. "
+            "Ratios are taken within a turn, since other work on the machine "
+            "changes images/s",
             f'- `steps_per_execution={STEPS}`. "Between checks" is a call of '
             "`fit` for the steps between two checks on val, on the batches of "
             '`Trainer`; "in one call" has Keras\'s own batches and no checks',
