@@ -41,7 +41,7 @@ def run(
         record = medzoo.run("breastmnist", model="mlp", dropout=0.3, seed=1)
         record.scores["test"]["macro_f1"]
     """
-    from medzoo.execution.one_thread import run_alone
+    from medzoo.execution.one_thread import run_with_one_thread
     from medzoo.report.card import write_card
     from medzoo.study.run_file import read_run
     from medzoo.training.execute import require_data
@@ -56,7 +56,7 @@ def run(
     require_data(wanted)
 
     model = "" if folder is None else str(folder / MODEL)
-    record, predictions = run_alone(Job(wanted, model=model), store)
+    record, predictions = run_with_one_thread(Job(wanted, model=model), store)
     store.write(record, predictions)
     if folder is not None and record.scores:
         folder.mkdir(parents=True, exist_ok=True)  # No model, no folder yet.

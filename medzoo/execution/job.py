@@ -1,4 +1,4 @@
-"""What an executor takes and gives: a run to execute, and its record."""
+"""Jobs and their outcomes: what executors take and return."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -10,7 +10,7 @@ from medzoo.runs.run import Run
 
 
 class Job(NamedTuple):
-    """One piece of work.
+    """A run to execute, and how far.
 
     Args:
         run: What to execute.
@@ -29,13 +29,13 @@ class Job(NamedTuple):
     model: str = ""
 
     def is_answered_by(self, status: str | None) -> bool:
-        """Says whether a record of that status leaves nothing to do."""
+        """Returns whether a record of that status completes the job."""
         finished = status in ("done", "diverged")
         return finished or (status == "trained" and not self.read_test)
 
 
 class Outcome(NamedTuple):
-    """What came of a job.
+    """The result of a job.
 
     Args:
         job: What was executed.
@@ -50,7 +50,7 @@ class Outcome(NamedTuple):
     again: bool = True
 
 
-# What an executor does with jobs: from jobs and their store to a record and
-# arrays for each. A worker gets it by its name, so that it must be a function
-# of a module, or a `functools.partial` of one.
+# A function from jobs and their store to a record and arrays for each job. It
+# is pickled for the workers, so it must be a function of a module, or a
+# `functools.partial` of one.
 Execute = Callable[..., list[tuple[Record, dict[str, np.ndarray]]]]

@@ -1,11 +1,11 @@
-"""Workers on this machine: processes that take many runs, and may die.
+"""The local executor: worker processes on this machine.
 
-Why not the pool of a library: of a worker that ends with code 0 in the middle
-of a run, pebble 5.2 never hears again; loky and `concurrent.futures` fail all
-that is pending when one worker dies, and have no time limits; and in all three
-any worker takes any job, so that none can be bound to a device, or get the runs
-whose graph it has traced. A process with a pipe of its own has none of these
-troubles, and shares no lock that `kill -9` could leave locked.
+Process pools of libraries do not fit: pebble 5.2 does not notice a worker that
+exits with code 0 during a run; loky and `concurrent.futures` fail all pending
+jobs when one worker dies, and have no time limits; and in all three any worker
+takes any job, so that none can be bound to a GPU or be given the runs whose
+graph it has traced. Each worker here has a pipe of its own, and shares no lock
+that `kill -9` could leave locked.
 """
 
 import os
@@ -21,15 +21,15 @@ from medzoo.execution.job import Execute, Outcome
 from medzoo.execution.process import Worker, WorkerServer
 from medzoo.execution.worker import Setup
 
-# A process leaks about 10 MB a run in TensorFlow, whatever is cleared.
+# TensorFlow leaks about 10 MB a run.
 RUNS_A_WORKER = 20
 
 
 def default_workers(workers_per_gpu: int = 1) -> int:
-    """Returns one worker a core, or `workers_per_gpu` a GPU where there is one.
+    """Returns one worker a core, or `workers_per_gpu` a GPU if there is any.
 
-    On a CPU each run uses one thread, on every machine alike: results depend on
-    their number, and one thread loses no time on waiting for the others.
+    On a CPU each run uses one thread on every machine, since results depend on
+    the number of threads.
     """
     return len(list_gpus()) * workers_per_gpu or _count_cores()
 
@@ -37,7 +37,7 @@ def default_workers(workers_per_gpu: int = 1) -> int:
 def list_gpus() -> list[str]:
     """Lists the GPUs of this machine as `CUDA_VISIBLE_DEVICES` names them.
 
-    That variable is believed if it is set; the backend is not imported.
+    If that variable is set, it is used as it is; the backend is not imported.
     """
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
@@ -56,14 +56,14 @@ class LocalExecutor:
     """Executes jobs in worker processes of this machine.
 
     A worker imports the backend once and is replaced after `RUNS_A_WORKER`
-    runs, or sooner when it keeps half of its share of the memory. With GPUs,
-    each worker is bound to one of them in turn, and the cores are divided.
+    runs, or earlier when it holds half of its share of the memory. With GPUs,
+    workers are bound to them in turn, and the cores are divided.
 
     Args:
         workers: Processes at a time; `default_workers()` if `None`.
         timeout: Seconds after which a run is ended; never if `None`.
-        memory: Bytes of its own above which a worker is ended with its run;
-            an equal share of 90 % of the machine if `None`.
+        memory: Bytes of private memory above which a worker is ended with its
+            run; an equal share of 90 % of the machine if `None`.
         execute: What workers do with jobs in place of training, which then
             need no backend.
     """
@@ -110,22 +110,22 @@ class LocalExecutor:
             if worker is not None and worker.is_busy:
                 continue
             if worker is None or not worker.is_alive():
-                worker = Worker(self._find_server(), self._setups[index])
+                worker = Worker(self._running_server(), self._setups[index])
                 self._workers[index] = worker
             return worker
         return None
 
     def is_busy(self) -> bool:
-        """Says whether any job is being executed."""
+        """Returns whether any job is being executed."""
         return bool(self._busy())
 
     def graphs(self) -> set[str]:
-        """Lists what the workers have traced."""
+        """Lists the graphs that the workers have traced."""
         workers = filter(None, self._workers)
         return {key for worker in workers for key in worker.known}
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Waits for runs to end, and ends those that exceed their limits."""
+        """Waits for jobs to end, and ends those that exceed their limits."""
         busy = self._busy()
         ends = [end for worker in busy for end in worker.ends()]
         ready = connection.wait(ends, seconds)
@@ -137,8 +137,8 @@ class LocalExecutor:
             worker.end()
         self._workers = [None] * len(self._workers)
 
-    def _find_server(self) -> WorkerServer:
-        """Returns the process that workers are forked from, a living one."""
+    def _running_server(self) -> WorkerServer:
+        """Returns the server that forks workers, restarted if it has died."""
         if self._server is not None and not self._server.is_alive():
             self._server.stop()
             self._server = None
@@ -153,27 +153,27 @@ class LocalExecutor:
     def _collect(self, busy: list[Worker], ready: list) -> Iterator[Outcome]:
         for worker in busy:
             if any(end in ready for end in worker.ends()):
-                yield from worker.finish()
-                self._replace_if_worn(worker)
+                yield from worker.collect()
+                self._replace_if_old(worker)
             elif self._timeout and worker.seconds() > self._timeout * len(
                 worker.jobs
             ):
-                yield from worker.give_up(
+                yield from worker.fail_jobs(
                     "TimeoutError",
                     f"The run took longer than {self._timeout:g} seconds and "
                     "was ended.",
                 )
             elif worker.memory() > self._memory:
-                yield from worker.give_up(
+                yield from worker.fail_jobs(
                     "MemoryError",
                     f"The run took more than {self._memory / 2**30:.1f} GB, "
                     "the share of one worker, and was ended. Use fewer "
                     "workers (WORKERS=1) if it needs that much.",
                 )
 
-    def _replace_if_worn(self, worker: Worker) -> None:
-        worn = worker.runs >= RUNS_A_WORKER
-        if worn or worker.memory() > self._memory / 2:
+    def _replace_if_old(self, worker: Worker) -> None:
+        is_old = worker.runs >= RUNS_A_WORKER
+        if is_old or worker.memory() > self._memory / 2:
             worker.retire()
             self._workers[self._workers.index(worker)] = None
 

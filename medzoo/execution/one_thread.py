@@ -1,4 +1,4 @@
-"""One run with one thread: in this process, or in a worker where need be."""
+"""Execution of one run with one thread, in this process if possible."""
 
 import importlib
 import os
@@ -13,16 +13,21 @@ from medzoo.record import Record
 from medzoo.study.store import Store
 from medzoo.training.machine import name_backend
 
-# Variables of `set_threads` that tell a backend its threads.
+# Variables that set the number of threads of a backend.
 THREADS = {"tensorflow": "TF_NUM_INTRAOP_THREADS", "jax": "NPROC"}
 
 
-def run_alone(job: Job, store: Store) -> tuple[Record, dict[str, np.ndarray]]:
+def run_with_one_thread(
+    job: Job, store: Store
+) -> tuple[Record, dict[str, np.ndarray]]:
     """Executes a job with one thread.
 
+    A backend that has already computed with more threads cannot be limited; the
+    job is then executed in a worker process.
+
     Args:
-        job: What to execute.
-        store: Where its state lies. The record is not written here.
+        job: The job.
+        store: Holds the state of interrupted trainings; no record is written.
 
     Returns:
         The record, failed if an error ended it, and the predictions.
@@ -43,14 +48,13 @@ def limit_threads() -> bool:
     """Limits the backend in this process to one thread.
 
     Returns:
-        Whether it is limited. It is not if it has computed with more threads
-        before; one that is imported but is not known to be unused counts as
-        used.
+        Whether it is limited: `False` if it has, or may have, computed with
+        more threads before.
     """
     backend = name_backend()
     variable = THREADS[backend]
     if os.environ.get(variable) == "1":
-        return True  # By an earlier call, or since the process was started.
+        return True  # Already limited.
     if backend in sys.modules:
         if backend != "tensorflow":
             return False

@@ -1,4 +1,4 @@
-"""How a study is executed: by whom, for how long, how stubbornly."""
+"""Options of an execution: workers, retries, time limits, executors."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from medzoo.study.shard import Shard, take_shard
 
 @dataclass(frozen=True)
 class ExecutionOptions:
-    """All that a person may choose about an execution; no result depends on it.
+    """Options of an execution, on which no result depends.
 
     Args:
         workers: Runs at a time on this machine; one a core, or
@@ -30,8 +30,7 @@ class ExecutionOptions:
         stack: Runs with equal graphs that train as one program: a number,
             `off`, or `auto` for up to 32 on GPUs under JAX.
         keep: Trained models that are kept: `none`, those of the `best` trial,
-            or `all`. Ray keeps none, since they would lie on its nodes, and
-            runs that train as one program keep none either.
+            or `all`. Ray and runs that train as one program keep none.
         execute: What executors do with jobs in place of training.
     """
 
@@ -55,11 +54,11 @@ class ExecutionOptions:
         return None if self.hours is None else self.started + 3600 * self.hours
 
     def choose(self, runs: Sequence[Run]) -> list[Run]:
-        """Returns the runs of the shard, of all runs of a study."""
+        """Returns those runs of a study that belong to the shard."""
         return take_shard(runs, self.shard) if self.shard else list(runs)
 
     def open_executor(self, num_jobs: int) -> AbstractContextManager[Executor]:
-        """Makes the executor for so many jobs.
+        """Makes an executor for `num_jobs` jobs.
 
         Raises:
             ValueError: For an unknown executor, or for Ray without its package.
@@ -87,7 +86,7 @@ class ExecutionOptions:
         """Returns which runs train as one program; each alone if `None`.
 
         Raises:
-            ValueError: If `stack` is no such thing, or is a number without the
+            ValueError: If `stack` is none of these, or a number without the
                 JAX backend.
         """
         from medzoo.execution.local import list_gpus

@@ -1,4 +1,4 @@
-"""Worker processes and the server that forks them, as seen by their driver."""
+"""Handles of worker processes and of the server that forks them."""
 
 import contextlib
 import os
@@ -21,18 +21,18 @@ from medzoo.execution.worker import Setup, failed_record
 from medzoo.study.store import Store
 from medzoo.training.build import MAX_TRACED, graph_key
 
-# Lines of what a process printed that are kept when it dies.
+# Last lines of its output that are kept when a process dies.
 LOG_LINES = 40
-# Seconds in which a process that was killed is gone, or its end is told.
-GONE_AFTER = 5.0
+# Seconds to wait for the exit code of a process that was killed.
+EXIT_TIMEOUT = 5.0
 
 
 class WorkerServer:
     """A process that starts workers; see `medzoo.execution.worker_server`.
 
     Args:
-        logs: Folder for what it and its workers print.
-        backend: Whether it imports the backend of Keras before.
+        logs: Folder for the output of the server and its workers.
+        backend: Whether the server imports the backend of Keras.
     """
 
     def __init__(self, logs: Path, *, backend: bool) -> None:
@@ -55,15 +55,15 @@ class WorkerServer:
         os.close(log)
 
     def is_alive(self) -> bool:
-        """Says whether the process is there."""
+        """Returns whether the process is running."""
         return self._process.poll() is None
 
     def fork(self) -> tuple[Connection, Connection]:
         """Starts a worker.
 
         Returns:
-            Its channel, and the pipe that brings its process number and, in the
-            end, its exit code; nothing if the server dies before.
+            Its channel, and a pipe from which its process number and later its
+            exit code are read; the pipe is closed if the server dies.
         """
         channel, its_channel = Pipe()
         report, its_report = Pipe(duplex=False)
@@ -75,45 +75,45 @@ class WorkerServer:
         return channel, report
 
     def format_end(self) -> tuple[str, str]:
-        """Words how the process has died, and returns what it said at last."""
-        code = self._process.wait(GONE_AFTER)
+        """Returns a message with the exit code, and the last output."""
+        code = self._process.wait(EXIT_TIMEOUT)
         message = f"The process that starts workers died with exit code {code}."
         return message, read_log(self._log)
 
     def stop(self) -> None:
-        """Ends the process, and with it all workers."""
+        """Ends the server and all of its workers."""
         self._requests.close()
         self._process.wait()
 
 
 def read_log(path: Path) -> str:
-    """Returns the last lines that a process has printed."""
+    """Returns the last lines of a log."""
     text = path.read_text(errors="replace") if path.exists() else ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
 
 
 def _list_variables() -> dict[str, str]:
-    """Returns the environment in which all is found that is found here."""
+    """Returns variables with which a process imports what this one does."""
     return {
         "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
-        # A library of linear algebra starts its threads when it is loaded.
+        # BLAS libraries start their threads when they are loaded.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
     }
 
 
 class Worker:
-    """A process that executes jobs, one stack after the other.
+    """A process that executes jobs, one group after the other.
 
     Args:
-        server: Starts it.
-        setup: What it is started with.
+        server: Forks the process.
+        setup: Threads, GPU and function of the process.
 
     Attributes:
         is_busy: Whether it has jobs.
-        jobs: Those that it has, or had last: one, or a stack.
+        jobs: The current or last group of jobs.
         known: Graphs that it has traced, the last used first.
-        runs: How many times it was given any.
+        runs: Number of groups that it was given.
     """
 
     jobs: Sequence[Job]
@@ -132,7 +132,7 @@ class Worker:
             self._channel.send(setup)
 
     def start(self, jobs: Sequence[Job], store: Store) -> None:
-        """Hands jobs over."""
+        """Sends jobs to the process."""
         self.jobs, self.is_busy = jobs, True
         self._started = time.monotonic()
         self.runs += 1
@@ -140,55 +140,57 @@ class Worker:
         if key in self.known:
             self.known.remove(key)
         self.known.appendleft(key)
-        with contextlib.suppress(BrokenPipeError):  # `finish` will see it dead.
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # `collect` reports its death.
             self._channel.send((jobs, store))
 
     def is_alive(self) -> bool:
-        """Says whether the process is there."""
+        """Returns whether the process is running."""
         return not self._report.poll()
 
     def ends(self) -> tuple[Connection, Connection]:
-        """Returns what becomes ready when the job ends, or the process."""
+        """Returns connections that are ready when the job or process ends."""
         return self._channel, self._report
 
     def seconds(self) -> float:
-        """Returns how long the job has taken."""
+        """Returns the seconds since the jobs were sent."""
         return time.monotonic() - self._started
 
     def memory(self) -> float:
-        """Returns the bytes that the process has for itself alone."""
+        """Returns the private memory of the process in bytes."""
         if self._process is None:
             return 0.0
         try:
             info = self._process.memory_info()
         except psutil.NoSuchProcess:
             return 0.0
-        # Mapped files of data belong to all workers, and go when need be.
+        # Memory-mapped data files are shared, and can be dropped at any time.
         return info.rss - getattr(info, "shared", 0)
 
-    def finish(self) -> list[Outcome]:
-        """Takes what the jobs gave; failed records if the process has died."""
+    def collect(self) -> list[Outcome]:
+        """Returns the outcomes; failed records if the process has died."""
         try:
             if not self._channel.poll():
                 raise EOFError
             found = self._channel.recv()
         except (EOFError, OSError):
-            return self.give_up("ProcessExpired", *self._format_end())
+            return self.fail_jobs("ProcessExpired", *self._format_end())
         self.is_busy = False
         return [
             Outcome(job, *each)
             for job, each in zip(self.jobs, found, strict=True)
         ]
 
-    def give_up(
+    def fail_jobs(
         self, kind: str, message: str, log: str | None = None
     ) -> list[Outcome]:
         """Ends the process and makes the failed records of its jobs.
 
         Args:
-            kind: Of the error.
-            message: What has happened.
-            log: What was printed at last; by the process if `None`.
+            kind: Type of the error.
+            message: Message of the error.
+            log: Last output; that of the process if `None`.
         """
         self.end()
         log = self._read_log() if log is None else log
@@ -206,18 +208,18 @@ class Worker:
         self._channel.close()
 
     def end(self) -> None:
-        """Ends the process at once; it holds nothing that could be lost."""
+        """Kills the process."""
         if self._process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):
                 self._process.kill()
-            self._report.poll(GONE_AFTER)
+            self._report.poll(EXIT_TIMEOUT)
         self._channel.close()
         self.is_busy = False
 
     def _format_end(self) -> tuple[str, str]:
-        """Words how the process has died, and returns what was said at last."""
+        """Returns a message with the exit code, and the last output."""
         try:
-            code = self._report.poll(GONE_AFTER) and self._report.recv()
+            code = self._report.poll(EXIT_TIMEOUT) and self._report.recv()
         except EOFError:
             return self._server.format_end()
         message = (
@@ -233,7 +235,7 @@ class Worker:
 
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Starts a process that Ctrl-C does not reach, not even as it starts."""
+    """Blocks Ctrl-C for processes that are started inside."""
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

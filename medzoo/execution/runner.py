@@ -19,7 +19,7 @@ from medzoo.training.build import graph_key
 
 
 class Group(NamedTuple):
-    """What runs are executed together, as one job of a worker.
+    """A rule for runs that are executed together by one worker.
 
     Args:
         size: How many at most.
@@ -32,15 +32,15 @@ class Group(NamedTuple):
 
 
 class Queue:
-    """Jobs that wait, those with an equal graph together.
+    """A queue of jobs, grouped by equal graphs.
 
-    Tracing the graph of a small network costs as much as training it on a small
-    task, and a worker does it once for all runs that differ in seed, learning
-    rate or budget alone. Graphs come in the order of their first job, and jobs
+    Tracing the graph of a small network takes as long as training it on a
+    small task, and a worker does it once for all runs that differ only in seed,
+    learning rate or budget. Graphs come in the order of their first job, and jobs
     of one graph in the order in which they were put.
 
     Args:
-        jobs: The first ones to wait.
+        jobs: Initial content.
 
     Example:
 
@@ -68,18 +68,18 @@ class Queue:
         return bool(self._groups)
 
     def put(self, job: Job) -> None:
-        """Lets a job wait behind those with the same graph."""
+        """Adds a job behind those with the same graph."""
         self._groups.setdefault(graph_key(job.run), deque()).append(job)
 
     def take(
         self, known: Iterable[str] = (), busy: Collection[str] = ()
     ) -> Job:
-        """Takes the job that costs a worker the least.
+        """Removes and returns the job that is cheapest for a worker.
 
         Args:
             known: Graphs that the worker has traced, the best choice first.
             busy: Graphs that other workers have traced; they are left to those
-                as long as there is another one.
+                workers while there are others.
         """
         groups = self._groups
         fresh = (key for key in groups if key not in busy)
@@ -93,12 +93,12 @@ class Queue:
     def take_alike(
         self, job: Job, group: Group, *, fits: Callable[[Job], bool]
     ) -> list[Job]:
-        """Takes jobs that are executed together with one that was taken.
+        """Removes and returns jobs that are executed together with another.
 
         Args:
-            job: What they must be like; they are taken as far as it.
-            group: How many at most, this one included, and which.
-            fits: Says which of them may be taken.
+            job: The other job, with the same `until` and `read_test`.
+            group: Which jobs, and how many at most, `job` included.
+            fits: Returns whether a job may be taken.
         """
 
         def key(job: Job) -> tuple[str | None, float | None, bool]:
@@ -119,37 +119,37 @@ class Queue:
         return found
 
 
-# Seconds after which limits, signals and leases are looked at again.
+# Seconds between two checks of limits, signals and leases.
 TICK = 0.2
-# Seconds between two looks at the runs that other processes execute.
-LOOK_ELSEWHERE = 1.0
+# Seconds between two checks of runs that other processes execute.
+CHECK_ELSEWHERE = 1.0
 
 
-class Place(Protocol):
-    """Where one more job can be executed."""
+class WorkerSlot(Protocol):
+    """A free place for one more job."""
 
     @property
     def known(self) -> Iterable[str]:
-        """Graphs that were traced there, the last used first."""
+        """Graphs that its worker has traced, the last used first."""
 
     def start(self, jobs: Sequence[Job], store: Store) -> None:
-        """Hands jobs over: one, or several that are executed together."""
+        """Starts one job, or several that are executed together."""
 
 
 class Executor(Protocol):
-    """Executes jobs at many places at once, on one machine or on many."""
+    """Executes several jobs at a time, on one machine or on many."""
 
-    def idle(self) -> Place | None:
-        """Returns a place for one more job, `None` if all are taken."""
+    def idle(self) -> WorkerSlot | None:
+        """Returns a free slot, or `None`."""
 
     def is_busy(self) -> bool:
-        """Says whether any job is being executed."""
+        """Returns whether any job is being executed."""
 
     def graphs(self) -> set[str]:
-        """Lists the graphs that were traced at any place."""
+        """Lists the graphs that any worker has traced."""
 
     def wait(self, seconds: float) -> list[Outcome]:
-        """Waits until a job has ended, at most so long."""
+        """Waits until a job has ended, for `seconds` at most."""
 
     def stop(self) -> None:
         """Ends all jobs at once."""
@@ -166,7 +166,7 @@ def execute_jobs(
     on_record: Callable[[Record], None],
     on_retry: Callable[[Record], None] = lambda record: None,
 ) -> bool:
-    """Executes jobs and writes each record as soon as it is there.
+    """Executes jobs and writes each record as soon as its run ends.
 
     A run that raises, dies or hangs is tried again at the end, then becomes a
     failed record; the others go on. Runs that another process executes on the
@@ -175,17 +175,17 @@ def execute_jobs(
     finished were written; a second one raises it at once.
 
     Args:
-        jobs: What to execute, each run once.
-        store: Where the records go. Only this process writes them.
-        executor: Does the work; it is stopped by whatever ends this function
-            early, and can be used again after it.
+        jobs: The jobs, each run once.
+        store: Receives the records; only this process writes them.
+        executor: Executes the jobs. It is stopped if this function ends early,
+            and can be used again.
         retries: How often a failed job is tried again.
         deadline: Value of `time.monotonic()` after which no job is started.
         group: Which runs are executed together; each alone if `None`.
-        on_record: Called with each record that is in the store, in the order in
+        on_record: Called with each record after it was stored, in the order in
             which runs end.
-        on_retry: Called with the failed record, which is not stored, of each
-            job that is tried again.
+        on_retry: Called with the failed record of each job that is tried again;
+            it is not stored.
 
     Returns:
         Whether all jobs were executed; `False` if the deadline came first.
@@ -258,7 +258,7 @@ class _Execution:
             if interrupted.is_set():
                 raise KeyboardInterrupt
             self.leases.refresh()
-            self._look_elsewhere()
+            self._requeue_elsewhere()
 
     def _is_late(self) -> bool:
         return time.monotonic() >= self.deadline
@@ -319,9 +319,9 @@ class _Execution:
         self.leases.release(record.run_id)
         self.on_record(record)
 
-    def _look_elsewhere(self) -> None:
+    def _requeue_elsewhere(self) -> None:
         """Lets the runs of other processes wait again: they may be free."""
-        if time.monotonic() - self.looked >= LOOK_ELSEWHERE:
+        if time.monotonic() - self.looked >= CHECK_ELSEWHERE:
             self.looked = time.monotonic()
             for job in self.elsewhere:
                 self.queue.put(job)

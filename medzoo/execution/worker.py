@@ -23,14 +23,13 @@ from medzoo.training.saved import save_model
 
 
 class Setup(NamedTuple):
-    """What a worker is started with.
+    """Settings of a worker.
 
     Args:
-        threads: Threads of the backend. Sums are added in another order with
-            another number, so results are repeated bit for bit only with the
-            same one.
+        threads: Threads of the backend. Their number decides the order of sums,
+            so results repeat bit for bit only with the same number.
         gpu: The only device that the process sees; all of them if `None`.
-        execute: What it does with jobs; `advance_all` if `None`.
+        execute: Function that executes jobs; `execute_group` if `None`.
     """
 
     threads: int
@@ -39,15 +38,14 @@ class Setup(NamedTuple):
 
 
 def serve(channel: Connection, logs: Path) -> None:
-    """Executes the jobs that arrive, until the other end of the pipe closes.
+    """Executes jobs from a channel until its other end closes.
 
-    The process does not outlive the one at the other end, however that dies.
+    The process exits when the driver dies, for whatever reason.
 
     Args:
-        channel: Brings a `Setup`, then pairs of jobs and their store, and takes
-            what `run_all` returns for them.
-        logs: Folder in which `<pid>.log` takes what the process prints, so that
-            a backend's messages do not cover the progress of the study.
+        channel: Receives a `Setup`, then pairs of jobs and their store; the
+            results of `run_all` are sent back.
+        logs: Folder of `<pid>.log`, the output of the process.
     """
     log = os.open(
         logs / f"{os.getpid()}.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND
@@ -63,23 +61,23 @@ def serve(channel: Connection, logs: Path) -> None:
         set_threads(threads)
         while True:
             jobs, store = channel.recv()
-            os.truncate(log, 0)  # A log tells of one run.
+            os.truncate(log, 0)  # The log holds the output of one group.
             channel.send(run_all(jobs, store, execute=execute))
 
 
 def _end_with(channel: int) -> None:
-    """Ends this process when the other end of its channel is closed."""
+    """Exits when the other end of the channel closes."""
     poll = select.poll()
-    poll.register(channel, 0)  # Nothing but the end of the connection.
+    poll.register(channel, 0)  # Reports hang-ups only.
     poll.poll()
     os._exit(0)
 
 
 def set_threads(threads: int) -> None:
-    """Sets the threads of a backend that has computed nothing yet.
+    """Sets the threads of a backend that has not computed anything yet.
 
-    On a GPU it also takes memory as it needs it, so that several workers fit on
-    one device (`TF_FORCE_GPU_ALLOW_GROWTH`, `XLA_PYTHON_CLIENT_PREALLOCATE`).
+    On a GPU, memory is allocated as needed, so that several workers fit on one
+    device (`TF_FORCE_GPU_ALLOW_GROWTH`, `XLA_PYTHON_CLIENT_PREALLOCATE`).
     """
     os.environ.update(
         OMP_NUM_THREADS=str(threads),
@@ -91,15 +89,15 @@ def set_threads(threads: int) -> None:
     )
 
 
-def run_one(job: Job, store: Store, **watch: Any) -> tuple[Record, dict]:
+def run_one(job: Job, store: Store, **callbacks: Any) -> tuple[Record, dict]:
     """Executes a job; whatever it raises becomes a failed record.
 
     Args:
         job: What to execute.
-        store: Where its state and what it predicted lie.
-        **watch: Callbacks of `medzoo.training.execute.execute`.
+        store: Holds states and predictions of earlier executions.
+        **callbacks: Callbacks of `medzoo.training.execute.execute`.
     """
-    return run_all([job], store, **watch)[0]
+    return run_all([job], store, **callbacks)[0]
 
 
 def run_all(
@@ -107,24 +105,24 @@ def run_all(
     store: Store,
     *,
     execute: Execute | None = None,
-    **watch: Any,
+    **callbacks: Any,
 ) -> list[tuple[Record, dict]]:
     """Executes jobs together; whatever one raises becomes a failed record.
 
-    Several that raise are halved, until those that fail stand alone: a stack
-    may be larger than the memory of its device.
+    A group that raises is halved until the failing jobs are alone, since a
+    group may exceed the memory of its device.
 
     Args:
-        jobs: As for `medzoo.execution.worker.advance_all`.
+        jobs: As for `execute_group`.
         store: As for `run_one`.
-        execute: What is done with them; `advance_all` if `None`.
-        **watch: As for `run_one`.
+        execute: Function that executes them; `execute_group` if `None`.
+        **callbacks: As for `run_one`.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
-        # What is not the backend's: scikit-learn's baselines.
+        # For scikit-learn; the backend has its own setting.
         with threadpool_limits(1):
-            return (execute or _advance_all)(jobs, store, **watch)
+            return (execute or execute_group)(jobs, store, **callbacks)
     except Exception as error:  # noqa: BLE001 - the one place: a failed record
         if len(jobs) == 1:
             record = failed_record(
@@ -136,7 +134,7 @@ def run_all(
             )
             return [(record, {})]
         traceback.print_exc()
-    # The error has let go of the device by now.
+    # Outside of `except`, the memory of the device is free again.
     half = len(jobs) // 2
     return [
         pair
@@ -145,18 +143,10 @@ def run_all(
     ]
 
 
-def _advance_all(
-    jobs: Sequence[Job], store: Store, **watch: Any
-) -> list[tuple[Record, dict]]:
-    """Imports the backend when there is something to train."""
-
-    return advance_all(jobs, store, **watch)
-
-
 def failed_record(
     run: Run, *, kind: str, message: str, trace: str = "", started: str = ""
 ) -> Record:
-    """Makes the record of a run that an error ended."""
+    """Makes the record of a run that failed."""
     return Record(
         run=run,
         run_id=run.run_id,
@@ -166,32 +156,32 @@ def failed_record(
     )
 
 
-def advance_all(
-    jobs: Sequence[Job], store: Store, **watch: Any
+def execute_group(
+    jobs: Sequence[Job], store: Store, **callbacks: Any
 ) -> list[tuple[Record, Predictions]]:
-    """Executes jobs, as one program where there are several to train.
+    """Executes jobs, several of them as one program.
 
     Args:
         jobs: One, or several that `ExecutionOptions.find_group` lets train
         together.
-        store: As for `advance`.
-        **watch: As for `advance`, of a job that is alone.
+        store: As for `execute_job`.
+        **callbacks: As for `execute_job`, for a single job.
 
     Returns:
-        What `advance` returns for each.
+        The result of `execute_job` for each.
     """
     trained = [store.status(job.run.run_id) == "trained" for job in jobs]
     stack = [job for job, done in zip(jobs, trained, strict=True) if not done]
-    together = iter(_advance_stack(stack, store) if len(stack) > 1 else [])
+    together = iter(_execute_stack(stack, store) if len(stack) > 1 else [])
     return [
-        advance(job, store, **watch)
+        execute_job(job, store, **callbacks)
         if done or len(stack) == 1
         else next(together)
         for job, done in zip(jobs, trained, strict=True)
     ]
 
 
-def _advance_stack(
+def _execute_stack(
     jobs: Sequence[Job], store: Store
 ) -> list[tuple[Record, Predictions]]:
     from medzoo.training.stacked_jax import execute_stack
@@ -205,26 +195,26 @@ def _advance_stack(
     )
 
 
-def advance(job: Job, store: Store, **watch: Any) -> tuple[Record, Predictions]:
-    """Executes a job; what earlier jobs trained is not trained again.
+def execute_job(
+    job: Job, store: Store, **callbacks: Any
+) -> tuple[Record, Predictions]:
+    """Executes a job, continuing from what earlier jobs have trained.
 
-    A run that waits for its test labels alone has them read. One that was
-    stopped on the way goes on from the state that lies beside its record, in
-    whatever process; should the job stop it as well, the new state takes the
-    place of the old one, before its record does.
+    For a trained run, only test is scored. A run that was stopped continues
+    from the state beside its record, in any process; if the job stops it
+    again, the new state is written before the record.
 
     Args:
-        job: The run, and how far to take it.
-        store: Where its state and what it predicted lie. The record is not
-            written here.
-        **watch: Callbacks of `execute` that look on.
+        job: The run, and how far to train it.
+        store: Holds its state and predictions; no record is written.
+        **callbacks: Callbacks of `execute`.
 
     Returns:
         The record and the predictions, as of `execute`.
     """
     run_id = job.run.run_id
     if job.model:
-        watch["on_model"] = lambda model: save_model(model, Path(job.model))
+        callbacks["on_model"] = lambda model: save_model(model, Path(job.model))
     record = store.read(run_id)
     if record is not None and record.status == "trained":
         predictions = store.read_predictions(run_id) or {}
@@ -238,5 +228,5 @@ def advance(job: Job, store: Store, **watch: Any) -> tuple[Record, Predictions]:
         read_test=job.read_test,
         state=store.read_state(run_id),
         on_stop=lambda state: store.write_state(run_id, state),
-        **watch,
+        **callbacks,
     )

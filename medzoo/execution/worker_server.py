@@ -1,16 +1,14 @@
-"""The process that workers are forked from; run by `python -m`.
+"""The server that forks workers: `python -m medzoo.execution.worker_server`.
 
-It is no copy of the process that asks for workers, so that nothing of a user's
-script is imported or run again in them. Importing Keras with TensorFlow costs a
-core 5 to 8 seconds, which a worker that is replaced after 20 short runs would
-pay again and again: this process imports the backend once. The import starts
-no threads, so that a fork of it is safe; devices are opened by the first
-tensor, which is in the worker.
+As a process of its own, it never imports a user's script. It imports Keras and
+its backend once, which takes 5 to 8 seconds; forked workers share that import.
+The import starts no threads, so a fork is safe; devices are opened by the first
+tensor, inside the worker.
 
-Each byte that arrives on its socket brings two file descriptors: the channel of
-a new worker (see `serve`), and the pipe that takes the worker's process number
-and, when it has ended, its exit code. When the other end of the socket is
-closed, by whatever ended the process there, it kills its workers and ends.
+Each byte on its socket carries two file descriptors: the channel of a new
+worker (see `serve`), and a pipe to which the server writes the process number
+of the worker and later its exit code. When the other end of the socket closes,
+the server kills its workers and exits.
 """
 
 import contextlib
@@ -29,9 +27,8 @@ from medzoo.execution.worker import serve
 
 
 def main() -> None:
-    """Takes the number of the socket, the folder of logs, and `--backend`."""
-    # Ctrl-C is for the process that asks for workers, and was held back until
-    # here: see `WorkerServer`.
+    """Runs the server; arguments: socket number, log folder, `--backend`."""
+    # Ctrl-C is handled by the driver; it was blocked until here.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     faulthandler.enable()  # A crash in native code says where it was.
@@ -45,7 +42,7 @@ def main() -> None:
     serve(channel, Path(logs))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # What the backend does at an exit has nobody to wait for it.
+    os._exit(0)  # Skips the exit handlers of the backend.
 
 
 def _import_backend() -> None:
@@ -76,7 +73,7 @@ def _fork_workers(requests: socket.socket) -> Connection | None:
             channel, report = Connection(fds[0]), Connection(fds[1])
             pid = os.fork()
             if pid == 0:
-                # The ends of others must close when their owners close them.
+                # Pipes of other workers must not stay open here.
                 requests.close()
                 for each in (report, *reports.values()):
                     each.close()
@@ -106,7 +103,7 @@ def _child_signals() -> Iterator[int]:
 
 
 def _report_ended(reports: dict[int, Connection]) -> None:
-    """Tells the exit codes of workers that have ended."""
+    """Sends the exit codes of workers that have ended."""
     while reports:
         pid, status = os.waitpid(-1, os.WNOHANG)
         if pid == 0:
@@ -117,7 +114,7 @@ def _report_ended(reports: dict[int, Connection]) -> None:
 
 
 def _send(report: Connection, number: int) -> None:
-    with contextlib.suppress(BrokenPipeError):  # It has lost its interest.
+    with contextlib.suppress(BrokenPipeError):  # The driver has gone.
         report.send(number)
 
 

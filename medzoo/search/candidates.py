@@ -1,4 +1,4 @@
-"""Candidates of a search: the runs of each, and what they are worth on val."""
+"""Candidates of a search, their runs, and their scores on val."""
 
 import math
 from collections.abc import Mapping
@@ -16,14 +16,14 @@ from medzoo.study.tuning import has_reached, score_at
 
 @dataclass(frozen=True)
 class Candidate:
-    """One choice of values, trained on every task with every seed.
+    """One choice of values, trained on all tasks with all seeds.
 
     Args:
         number: Its number, from 1, in the order of the search.
-        values: Its value of each key of the space that counts.
+        values: Values of the active keys of the space.
         runs: By task, one run a seed.
-        share: How much of their budget they are trained for, 0 to 1.
-        goal: The score on val that says what it is worth.
+        share: Share of the budget that they are trained for, 0 to 1.
+        goal: Name of the score on val that is maximised.
     """
 
     number: int
@@ -33,7 +33,7 @@ class Candidate:
     goal: str = "macro_f1"
 
     def jobs(self, store: Store) -> list[Job]:
-        """Lists what is to be executed; nothing of test is read for it."""
+        """Lists the missing jobs; none of them reads test."""
         until = None if self.share == 1 else self.share
         return [
             Job(run, until, read_test=False)
@@ -43,7 +43,7 @@ class Candidate:
         ]
 
     def records(self, store: Store) -> list[Record]:
-        """Reads the records that there are of its runs."""
+        """Reads the existing records of its runs."""
         ids = [run.run_id for runs in self.runs.values() for run in runs]
         return list(store.read_many(ids).values())
 
@@ -71,16 +71,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Tried:
-    """What came of a candidate.
+    """The result of a candidate.
 
     Args:
         number: Its number, from 1, in the order of the search.
         values: Its values.
-        share: The share of the budget that it was trained for.
+        share: Share of the budget that it was trained for.
         score: The objective; `None` if a run failed.
-        seconds: Of all its runs so far.
-        run_ids: Of its runs.
-        error: Why there is no score.
+        seconds: Training time of all its runs so far.
+        run_ids: Ids of its runs.
+        error: Reason of a missing score.
     """
 
     number: int
@@ -107,7 +107,7 @@ def make_candidate(
 
 
 def judge(candidate: Candidate, store: Store) -> Tried:
-    """Reads from the records what came of a candidate."""
+    """Reads the result of a candidate from its records."""
     records = candidate.records(store)
     score = candidate.score(store)
     return Tried(

@@ -1,7 +1,4 @@
-"""Keras, imported without the messages of its backend.
-
-They would cover the progress of a search.
-"""
+"""Import of Keras without the messages of its backend."""
 
 import contextlib
 import os
@@ -11,7 +8,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Lets native code print to nowhere."""
+    """Discards the output of native code."""
     sys.stderr.flush()
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -24,7 +21,7 @@ def _silence() -> Iterator[None]:
         os.close(nowhere)
 
 
-# A library of linear algebra starts its threads when it is loaded.
+# BLAS libraries start their threads when they are loaded.
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 with _silence():
     import keras  # noqa: F401

@@ -1,8 +1,8 @@
-"""KerasTuner: its oracles propose, and medzoo does everything else.
+"""Proposals of candidates by the oracles of KerasTuner.
 
-No file of KerasTuner's is written or read, so that what its own reload gets
-wrong (a grid with holes, trials of another space) cannot happen. Its grid
-leaves choices out, so grids are listed by `medzoo.search.space`.
+KerasTuner writes and reads no files here, since its own resume loses trials of
+a grid and accepts trials of another space. Its grid also leaves choices out, so
+grids are listed by `medzoo.search.space`.
 """
 
 import contextlib
@@ -35,19 +35,19 @@ class Proposer(Protocol):
     """Proposes rounds of candidates."""
 
     def ask(self, count: int | None) -> list[Values]:
-        """Proposes candidates, none at the end; `None` asks for all."""
+        """Proposes `count` candidates, all if `None`; none at the end."""
 
     def tell(self, scores: Sequence[float | None]) -> None:
-        """Takes the scores of the last round; `None` where one failed."""
+        """Reports the scores of the last round; `None` for a failed one."""
 
 
 def make_proposer(search: Search, known: Sequence[Values] = ()) -> Proposer:
-    """Makes what proposes the candidates of a search, from the first one.
+    """Makes the proposer of a search.
 
     Args:
         search: Gives the tuner, the space and the number of trials.
-        known: What was proposed earlier, in order. Only a Gaussian process
-            needs it: the others are asked again, in no time.
+        known: Earlier proposals, in order; the Gaussian process replays them
+            instead of computing them again.
 
     Raises:
         ValueError: Without KerasTuner, unless the tuner is `grid`.
@@ -72,7 +72,7 @@ class _Grid:
 
 
 class _Tuner:
-    """Asks an oracle of KerasTuner."""
+    """Proposes through an oracle of KerasTuner."""
 
     def __init__(self, search: Search, known: Sequence[Values]) -> None:
         self._oracle = _make_oracle(search, known)
@@ -99,10 +99,10 @@ class _Tuner:
 
 
 def require_tuner() -> None:
-    """Makes sure of KerasTuner, and of TensorBoard, which it cannot do without.
+    """Checks that KerasTuner is installed, and TensorBoard, which it needs.
 
     Raises:
-        ValueError: Naming what is missing, and how to install it.
+        ValueError: With the missing package and how to install it.
     """
     for name in ("keras_tuner", "tensorboard"):
         if importlib.util.find_spec(name) is None:
@@ -110,9 +110,7 @@ def require_tuner() -> None:
                 f"A search needs the package `{name}`, which is not installed. "
                 "Run `pip install 'medzoo[search]'`, or use tuner = 'grid'."
             )
-    importlib.import_module(
-        "medzoo.execution.preload"
-    )  # Imports Keras, quietly.
+    importlib.import_module("medzoo.search.keras_import")
 
 
 def declare(space: Space, hp: "keras_tuner.HyperParameters") -> None:
@@ -149,7 +147,7 @@ def _declare_one(
 
 
 def candidate_of(search: Search, number: int, values: Values) -> Candidate:
-    """Makes the candidate that proposed values stand for."""
+    """Makes the candidate of proposed values."""
     epochs = values.get("tuner/epochs")  # Hyperband's
     share = 1.0 if epochs is None else epochs / _max_epochs(search)
     chosen = clean(search.document.space, values)
@@ -161,9 +159,8 @@ def _make_oracle(
 ) -> "keras_tuner.Oracle":
     """Makes the oracle of a search.
 
-    KerasTuner takes the seed 0 for none, so it is given the next one. It would
-    end a search at the third failure in a row; here they stay visible and the
-    others go on.
+    KerasTuner reads the seed 0 as "no seed", so 1 is added. Its end of a search
+    at the third failure in a row is switched off.
     """
     require_tuner()
     from keras_tuner import HyperParameters, Objective, oracles
@@ -211,10 +208,10 @@ def _keep_nothing(kind: type) -> Any:
 
 
 def _replay(kind: type, known: Sequence[Values]) -> type:
-    """Derives a Bayesian oracle that knows its first proposals.
+    """Derives a Bayesian oracle that replays its first proposals.
 
-    What is random in each of the others follows from the seed and its number,
-    so that a search goes on as if it had never been ended.
+    The random state of each later proposal follows from the seed and its
+    number, so that a resumed search makes the same proposals.
     """
 
     class Oracle(kind):
@@ -237,7 +234,7 @@ def _max_epochs(search: Search) -> int:
 
 @contextlib.contextmanager
 def _quiet_forecasts() -> Iterator[None]:
-    """Hides what the Gaussian process says of its own bounds."""
+    """Hides convergence warnings of the Gaussian process."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -248,15 +245,15 @@ def _quiet_forecasts() -> Iterator[None]:
 def build_hypermodel(
     search: Search, store: Store | None = None
 ) -> "keras_tuner.HyperModel":
-    """Builds a `HyperModel` for a tuner of one's own.
+    """Builds a `HyperModel` for a custom tuner of KerasTuner.
 
-    Its trials are runs of the store, so that a tuner that is started again
-    repeats none of them. The objective is `search.objective`, such as
-    `val_macro_f1`; callbacks are told it once a candidate that was trained.
+    Its trials are runs of the store, which a restarted tuner does not repeat.
+    The objective is `search.objective`, such as `val_macro_f1`; callbacks
+    receive it once for each trained candidate.
 
     Args:
         search: Gives the space, the tasks and the seeds.
-        store: Where the records go; `MEDZOO_RUNS` if left out.
+        store: Store of the records; that of `MEDZOO_RUNS` if `None`.
 
     Raises:
         ValueError: Without KerasTuner or TensorBoard; its own tuners fail at
@@ -306,13 +303,13 @@ def build_hypermodel(
                 raise keras_tuner.errors.FailedTrialError(tried.error)
             found = {search.objective: tried.score}
             if jobs:
-                _tell(callbacks, model, found)
+                _report(callbacks, model, found)
             return found
 
     return RunHyperModel(name=search.name)
 
 
-def _tell(
+def _report(
     callbacks: "tuple[keras.callbacks.Callback, ...]",
     model: "keras.Model",
     logs: dict[str, float],

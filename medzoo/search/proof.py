@@ -1,4 +1,4 @@
-"""The study that proves what a search has found: new seeds, and a baseline."""
+"""The study that tests the winner of a search with new seeds."""
 
 import json
 from collections.abc import Mapping
@@ -8,21 +8,20 @@ from medzoo.study.document import Value
 
 
 def write_proof(search: Search, best: Mapping[str, Value]) -> str:
-    """Writes a study file: the winner of a search against its baseline.
+    """Writes a study of the winner of a search against its baseline.
 
-    A search finds, a study proves: the best of many candidates is in part the
-    luckiest on val, so both are trained anew with seeds that the search did not
-    use, and only then is test read.
+    The best of many candidates is in part the luckiest on val, so both are
+    trained with seeds that the search did not use, and then scored on test.
 
     Args:
-        search: What was looked for.
+        search: The search.
         best: The values of its best candidate.
 
     Returns:
         The text of the file.
     """
     about = search.document
-    # What the baseline says otherwise than `[fixed]` belongs to trials.
+    # Keys of `[fixed]` that the baseline changes belong to the trials.
     apart = {
         key: value
         for key, value in about.fixed.items()

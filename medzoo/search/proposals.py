@@ -1,4 +1,4 @@
-"""What a search has proposed so far, in one file beside the records."""
+"""The proposals of a search so far, in one file beside the records."""
 
 import contextlib
 import json
@@ -8,21 +8,20 @@ from typing import Any
 from medzoo.search.search_file import Search
 from medzoo.study.store import Store
 
-# What may change on the way: a longer search goes on from a shorter one.
+# Keys that may change: a longer search continues a shorter one.
 _FREE = {"question", "trials", "hours", "proof_seeds", "baseline"}
 Values = Mapping[str, Any]
 
 
 class Proposals:
-    """The proposals of a search, round by round, as the tuner made them.
+    """The proposals of a search, round by round.
 
-    They are kept before anything of a round is trained, so that a search that
-    was ended goes on with the same candidates, and need not wait for a Gaussian
-    process to find them again.
+    A round is written before it is executed, so that a resumed search has the
+    same candidates without computing a Gaussian process again.
 
     Args:
-        search: What is looked for.
-        store: Where the file is, as `searches/<name>.proposals.json`.
+        search: The search.
+        store: Store of the file, `searches/<name>.proposals.json`.
 
     Raises:
         ValueError: If a search with another space, tuner or seed was begun
@@ -43,11 +42,11 @@ class Proposals:
             self.rounds = known["rounds"]
 
     def size(self, index: int) -> int | None:
-        """Returns the size of a round, `None` for one that was never begun."""
+        """Returns the size of a round; `None` if it was not begun."""
         return len(self.rounds[index]) if index < len(self.rounds) else None
 
     def keep(self, index: int, proposals: list[Values]) -> None:
-        """Writes a round; what stood there and behind it goes if it differs."""
+        """Writes a round; a different one replaces it and later ones."""
         known = self.rounds[index] if index < len(self.rounds) else []
         if known[: len(proposals)] != proposals:
             self.rounds[index:] = [proposals]

@@ -1,8 +1,8 @@
-"""Search: a tuner proposes candidates, an executor runs them, the store keeps.
+"""A search: candidates proposed by a tuner and executed as runs.
 
-The state of a search is its file, the proposals that were made for it, and the
-records of its runs. A search that is called again asks its tuner from the
-start, with the scores of the store: what is there is not trained again.
+The state of a search is its file, its proposals so far and the records of its
+runs. A search that is started again replays its tuner with the scores in the
+store; finished runs are not repeated.
 """
 
 import itertools
@@ -28,32 +28,31 @@ def run_search(
     on_tried: Callable[[Tried], None] = lambda tried: None,
     **options: Any,
 ) -> list[Tried]:
-    """Looks for the best candidate, from where an earlier call was ended.
+    """Runs a search, or resumes it.
 
-    Candidates come in rounds. Bayesian search and Hyperband propose as many at
-    once as it takes to give each worker a run, and see the scores of a round,
-    in the order of its candidates, before they propose the next: with one
-    number of workers the candidates are always the same, whichever run ends
-    first. What was proposed under another number stays. Random search and a
-    grid look at no score, and propose all at once unless the budget is in
-    hours, which is checked before each new round.
+    Candidates are proposed in rounds. Bayesian search and Hyperband propose
+    enough candidates to give each worker a run, and receive the scores of a
+    round in the order of its candidates before the next round: the proposals
+    depend on the number of workers, but not on which run ends first. Earlier
+    proposals stay when that number changes. Random search and grids use no
+    scores and propose everything at once, unless the budget is in hours, which
+    are checked before each round.
 
     Args:
-        search: What to look for, and by which tuner.
-        store: Where the records are, those of earlier searches among them.
+        search: The search.
+        store: Store of the records.
         executor: Executes the runs.
-        workers: How many runs the executor takes at a time.
-        on_tried: Called with each candidate as soon as its last run has ended.
+        workers: Number of runs that the executor takes at a time.
+        on_tried: Called with each candidate when its last run has ended.
         **options: Of `execute_jobs`: `retries`, `deadline` and `on_retry`.
 
     Returns:
-        What was tried, in order, failed candidates among them.
+        All candidates in order, failed ones included.
 
     Raises:
         ValueError: If another search of this name was begun in the store, and
             without KerasTuner, unless the tuner is `grid`.
-        TimeoutError: If the deadline came first; `on_tried` has had what was
-            finished.
+        TimeoutError: At the deadline.
     """
     proposals = Proposals(search, store)
     known = [values for each in proposals.rounds for values in each]
@@ -62,7 +61,7 @@ def run_search(
     for index in itertools.count():
         size = proposals.size(index)
         if size is None:
-            if _is_spent(search, [judge(each, store) for each in every]):
+            if _hours_are_spent(search, [judge(each, store) for each in every]):
                 break
             size = _round_size(search, workers)
         found = proposer.ask(size)
@@ -73,34 +72,36 @@ def run_search(
             candidate_of(search, number, values)
             for number, values in enumerate(found, len(every) + 1)
         ]
-        proposer.tell(_try(candidates, store, executor, on_tried, options))
+        proposer.tell(
+            _execute_round(candidates, store, executor, on_tried, options)
+        )
         every += candidates
     return [judge(each, store) for each in every]
 
 
 def _round_size(search: Search, workers: int) -> int | None:
-    """Returns how many candidates to ask for; `None` for all there are."""
+    """Returns the number of candidates of a round; `None` for all."""
     about = search.document
     if about.hours is None and about.tuner in ("random", "grid"):
         return None
     return math.ceil(workers / (len(about.tasks) * len(about.seeds)))
 
 
-def _is_spent(search: Search, tried: Sequence[Tried]) -> bool:
-    # Hyperband takes runs further, whose seconds are of all their training.
+def _hours_are_spent(search: Search, tried: Sequence[Tried]) -> bool:
+    # The seconds of runs that Hyperband promotes include earlier rounds.
     seconds = {each.run_ids: each.seconds for each in tried}
     hours = search.document.hours
     return hours is not None and sum(seconds.values()) >= 3600 * hours
 
 
-def _try(
+def _execute_round(
     candidates: Sequence[Candidate],
     store: Store,
     executor: Executor,
     on_tried: Callable[[Tried], None],
     options: dict[str, Any],
 ) -> list[float | None]:
-    """Executes what is missing of a round; returns its scores."""
+    """Executes the missing runs of a round; returns its scores."""
     from medzoo.training.execute import require_data
 
     jobs = {each.number: each.jobs(store) for each in candidates}

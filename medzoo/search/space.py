@@ -1,4 +1,4 @@
-"""What a search may choose from: the table `[space]` of its file."""
+"""The search space: the table `[space]` of a search file."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ class Dimension(BaseModel):
         high: The greatest number of a range; it belongs to it.
         step: Distance of two numbers of a range, with `log` the factor between
             them; whole numbers have 1 if it is left out, others any distance.
-        log: Whether all magnitudes of a range are alike likely.
+        log: Whether a range is sampled on a logarithmic scale.
         when: Values of other keys, above this one, at which this key counts.
     """
 
@@ -75,7 +75,7 @@ class Dimension(BaseModel):
         return isinstance(self.low, int) and isinstance(self.high, int)
 
     def probes(self) -> list[Value]:
-        """Returns the values that have to be right for all others to be."""
+        """Returns values to validate: a whole list, or the ends of a range."""
         if self.values is not None:
             return self.values
         return [self.low or 0, self.high or 0]
@@ -106,7 +106,7 @@ class Dimension(BaseModel):
         return [self.clean(low + step * i) for i in range(count)]
 
     def clean(self, value: Any) -> Value:
-        """Rounds a number to what a table shows: three digits that count."""
+        """Rounds a number to three significant digits."""
         if self.values is not None:
             near = [v for v in self.values if v == value]
             return near[0] if near else value
@@ -117,7 +117,7 @@ Space = Mapping[str, Dimension]
 
 
 def is_active(dimension: Dimension, values: Mapping[str, Value]) -> bool:
-    """Says whether a key counts beside the values of others."""
+    """Returns whether a key is active, given the values of others."""
     return all(
         name in values and values[name] in allowed
         for name, allowed in dimension.when.items()
@@ -125,7 +125,7 @@ def is_active(dimension: Dimension, values: Mapping[str, Value]) -> bool:
 
 
 def clean(space: Space, values: Mapping[str, Any]) -> dict[str, Value]:
-    """Keeps what belongs to the space, rounded, in its order.
+    """Returns the rounded values of the active keys, in order.
 
     Example:
 
