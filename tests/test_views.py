@@ -149,9 +149,8 @@ def test_views_weigh_as_much_as_the_image_alone(tmp_path, monkeypatch):
             options={"weights": "none", "views": views, "strength": 0.1},
         )
         features = with_features(run, data)
-        logits = predict_logits(
-            fit_baseline(run, features), features.test.images
-        )
+        baseline = fit_baseline(run, features)
+        logits = baseline.predict_logits(features.test.images)
         found.append(to_probabilities(logits))
     assert np.ptp(found[0]) > 0.2
     np.testing.assert_allclose(*found, atol=1e-3)
