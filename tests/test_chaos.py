@@ -219,9 +219,9 @@ RUNS = """
 import os, sys
 import psutil
 from pretended import make_runs
-from medzoo.study.job import Job
-from medzoo.study.local import LocalExecutor
-from medzoo.study.runner import execute_jobs
+from medzoo.execution.job import Job
+from medzoo.execution.local import LocalExecutor
+from medzoo.execution.runner import execute_jobs
 from medzoo.study.store import Store
 
 def memory(record):

@@ -136,7 +136,7 @@ def test_one_of_many_takes_a_stale_lease_over(tmp_path):
 CLAIMER = """
 import sys, time
 from pathlib import Path
-from medzoo.study.leases import Leases
+from medzoo.execution.leases import Leases
 
 leases = Leases(Path(sys.argv[1]))
 while time.time() < float(sys.argv[2]):

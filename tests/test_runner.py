@@ -167,9 +167,9 @@ SCRIPT = """
 import sys
 from functools import partial
 from pretended import make_runs, pretend
-from medzoo.study.job import Job
-from medzoo.study.local import LocalExecutor
-from medzoo.study.runner import execute_jobs
+from medzoo.execution.job import Job
+from medzoo.execution.local import LocalExecutor
+from medzoo.execution.runner import execute_jobs
 from medzoo.study.store import Store
 
 count, seconds = int(sys.argv[1]), float(sys.argv[2])

@@ -199,8 +199,8 @@ WRITER = """
 import itertools, sys
 import numpy as np
 from medzoo.study.store import Store
-from medzoo.training.record import Record
-from medzoo.training.run import Run
+from medzoo.record import Record
+from medzoo.runs.run import Run
 
 store = Store(sys.argv[1])
 for number in itertools.count():

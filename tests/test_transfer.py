@@ -24,7 +24,7 @@ MD5 = hashlib.md5(BODY).hexdigest()
 FETCH = """
 import sys
 from pathlib import Path
-from medzoo.data.transfer import fetch
+from medzoo.data.download import fetch
 print("ready", flush=True)
 fetch(sys.argv[1], Path(sys.argv[2]), sys.argv[3])
 """

@@ -36,8 +36,8 @@ class Queue:
 
     Tracing the graph of a small network takes as long as training it on a
     small task, and a worker does it once for all runs that differ only in seed,
-    learning rate or budget. Graphs come in the order of their first job, and jobs
-    of one graph in the order in which they were put.
+    learning rate or budget. Graphs come in the order of their first job, jobs
+    of one graph in the order in which they were added.
 
     Args:
         jobs: Initial content.
