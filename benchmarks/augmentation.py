@@ -18,7 +18,7 @@ from statistics import median
 
 import numpy as np
 
-from medzoo.execution.worker import set_threads
+from medzoo.training.backend import set_threads
 
 SHAPE = (28, 28, 3)
 HEADER = "| preset | ms a step | over none |\n| :--- | ---: | ---: |\n"

@@ -26,9 +26,9 @@ from measures.times import (
 )
 
 from medzoo.data.dataset import Dataset
-from medzoo.execution.worker import set_threads
 from medzoo.models.flops import count_flops
 from medzoo.runs.run import Run
+from medzoo.training.backend import set_threads
 
 NETS = (("skip_cnn", 32), ("mlp", 512))
 HEADER = (

@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from medzoo.execution.worker import set_threads
 from medzoo.runs.run import Run
 from medzoo.tasks import TASKS
+from medzoo.training.backend import set_threads
 
 ONE = "one head (bloodmnist)"
 VARIANTS = {

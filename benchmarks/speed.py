@@ -25,7 +25,7 @@ from measures.limit import measure_limit
 from measures.nets import measure_net
 from measures.steps import STEPS, measure_parts
 
-from medzoo.execution.worker import set_threads
+from medzoo.training.backend import set_threads
 
 NETS = (
     "| net | parameters | MFLOP an image | medzoo | `fit` | `fit`, `tf.data` "

@@ -27,8 +27,8 @@ import numpy as np
 from measures.cases import SHAPE, make_images
 
 from medzoo.data.dataset import Dataset
-from medzoo.execution.worker import set_threads
 from medzoo.runs.run import Run
+from medzoo.training.backend import set_threads
 
 # Networks, widths and images: as breastmnist has, with 4 or 5 steps between two
 # checks; and 64 steps, in which a convolution network takes too long to ask.

@@ -18,8 +18,8 @@ import time
 from pathlib import Path
 from statistics import fmean
 
-from medzoo.execution.worker import set_threads
 from medzoo.runs.run import Run
+from medzoo.training.backend import set_threads
 
 OUT = Path("results/benchmarks/transfer.md")
 HEADS = [

@@ -29,8 +29,8 @@ from medzoo.data.batches import batch_indices, gather
 from medzoo.data.dataset import MaskedDataset
 from medzoo.data.shapes import MASK_CLASSES, make_shapes
 from medzoo.data.sources import load
-from medzoo.execution.worker import set_threads
 from medzoo.runs.run import Run
+from medzoo.training.backend import set_threads
 
 SIDE = 256
 WAYS = ("medzoo", "`fit`")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from medzoo.execution.worker import set_threads
+from medzoo.training.backend import set_threads
 
 set_threads(1)
 

@@ -110,7 +110,7 @@ def test_a_trainer_goes_on_in_another_process(tmp_path):
     code = (
         "import sys, numpy as np\n"
         "from pathlib import Path\n"
-        "from medzoo.execution.worker import set_threads\n"
+        "from medzoo.training.backend import set_threads\n"
         "set_threads(1)\n"
         "from medzoo.training.execute import execute\n"
         "from medzoo.runs.run import Run\n"

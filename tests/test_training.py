@@ -253,7 +253,7 @@ def test_probabilities_are_a_distribution_even_for_extreme_logits(output):
 def test_the_first_run_of_a_process_gives_the_same_bits_as_a_later_one():
     """Importing the backend draws random numbers; it must not shift a seed."""
     code = (
-        "from medzoo.execution.worker import set_threads; set_threads(1)\n"
+        "from medzoo.training.backend import set_threads; set_threads(1)\n"
         "from medzoo.training.execute import execute\n"
         "from medzoo.runs.run import Run\n"
         f"print(execute(Run(**{SMALL!r}))[0].history)"

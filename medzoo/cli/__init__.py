@@ -1,11 +1,13 @@
 """The command line: one function a command; each imports what it needs."""
 
 import os
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from medzoo.cli.doctor import doctor
 from medzoo.cli.look import audit, explore
 from medzoo.cli.models import card, ensemble, evaluate, explain, export, predict
 from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
@@ -18,15 +20,40 @@ app = typer.Typer(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: medzoo study run quickstart, or medzoo train --task "
+    "breastmnist --recipe best.",
 )
 app.add_typer(study_app, name="study")
 app.add_typer(search_app, name="search")
 for command in (
     *(train, explore, audit, predict, evaluate, card, explain, ensemble),
-    *(export, submit),
+    *(export, submit, doctor),
 ):
     app.command()(command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import medzoo
+
+        print(f"medzoo {medzoo.__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            is_eager=True,
+            callback=_print_version,
+        ),
+    ] = False,
+) -> None:
+    """A Keras model zoo and honest comparison studies on MedMNIST 2D."""
 
 
 @app.command()
@@ -106,8 +133,13 @@ def compare(
     print(FORMATS[format](table))
 
 
+def _terminate(number: int, frame: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
 def main() -> None:
-    """Runs the command line; what a user typed wrongly is one sentence."""
+    """Runs the command line; wrong input ends it with one sentence."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         app()
     except (ValueError, TypeError, FileNotFoundError) as error:

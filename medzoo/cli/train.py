@@ -6,11 +6,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medzoo.cli.scope import AsJson
+from medzoo.cli.scope import AsJson, Data
 from medzoo.messages import format_score
 
 if TYPE_CHECKING:
@@ -33,10 +33,24 @@ def train(
     recipe: Annotated[
         str | None, typer.Option(help="A recipe to start from, such as best.")
     ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Data source: medmnist or synthetic.")
-    ] = None,
+    data: Data = None,
     seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="An optimizer.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Peak learning rate.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Budget in passes over train.")
+    ] = None,
+    values: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any field of a run, or option of its model, such as "
+            "dropout=0.1; may be repeated.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for model.keras, its record and its card."),
@@ -50,9 +64,17 @@ def train(
     from medzoo.study.run_file import read_run
     from medzoo.study.store import Store
 
-    run = read_run(
-        file, recipe=recipe, task=task, model=model, data=data, seed=seed
-    )
+    flags = {
+        "task": task,
+        "model": model,
+        "data": data,
+        "seed": seed,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+    }
+    given = {key: value for key, value in flags.items() if value is not None}
+    run = read_run(file, recipe=recipe, **_add_values(given, values or []))
     console = Console(stderr=True, highlight=False)
     store = Store()
     record = _find(run, store, out, console)
@@ -77,6 +99,40 @@ def train(
     if record.error is not None:
         console.print(f"{record.error['type']}: {record.error['message']}")
     raise typer.Exit(0 if record.status == "done" else 1)
+
+
+def _add_values(given: dict[str, Any], values: list[str]) -> dict[str, Any]:
+    """Adds the values of `--set`, written as in TOML; strings need no quotes.
+
+    Raises:
+        ValueError: For a value without a key, and for a key that is given
+            twice.
+    """
+    found = dict(given)
+    for text in values:
+        key, equals, value = text.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key:
+            raise ValueError(
+                "`--set` needs a key and a value, such as --set dropout=0.1. "
+                f"Received: --set {text}."
+            )
+        if key in found:
+            raise ValueError(
+                f"`{key}` is given twice. Expected one value. Received: "
+                f"{key}={found[key]} and {text}."
+            )
+        found[key] = _parse_value(value.strip())
+    return found
+
+
+def _parse_value(text: str) -> Any:
+    import tomllib
+
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _find(
@@ -110,12 +166,14 @@ def _train(
     from rich.progress import Progress
 
     from medzoo.execution.job import Job
-    from medzoo.execution.worker import run_one, set_threads
+    from medzoo.execution.worker import run_one
+    from medzoo.training.backend import import_keras, set_threads
     from medzoo.training.execute import require_data
     from medzoo.training.saved import MODEL, save_model
 
     require_data(run)
     set_threads(1)
+    import_keras()
     console.print(f"Run {run.run_id}: {run.model} on {run.task}.")
 
     def keep_model(model: "keras.Model") -> None:

@@ -9,9 +9,10 @@ from typing import Any
 
 from medzoo.execution.job import Execute, Job, Outcome
 from medzoo.execution.local import RUNS_A_WORKER
-from medzoo.execution.worker import failed_record, run_all, set_threads
+from medzoo.execution.worker import failed_record, run_all
 from medzoo.record import Record
 from medzoo.study.store import Store
+from medzoo.training.backend import set_threads
 
 # How often Ray itself starts a task again whose node or process was lost.
 LOST_NODES = 3

@@ -192,7 +192,8 @@ def execute_jobs(
 
     Raises:
         FileNotFoundError: If the store cannot be written.
-        KeyboardInterrupt: After Ctrl-C.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, with the number of the
+            signal.
     """
     execution = _Execution(
         store,
@@ -244,19 +245,19 @@ class _Execution:
         self.seen: dict[Job, Record | None] = {}
         self.looked = time.monotonic()
 
-    def run(self, interrupted: threading.Event) -> bool:
+    def run(self, interrupted: list[int]) -> bool:
         while True:
             self._start_jobs()
             is_left = bool(self.queue or self.elsewhere)
             if not self.executor.is_busy() and (not is_left or self._is_late()):
                 return not is_left
             outcomes = self.executor.wait(TICK)
-            if not interrupted.is_set():
-                self._start_jobs()  # No place waits for the disk.
+            if not interrupted:
+                self._start_jobs()  # No worker waits for the disk.
             for outcome in outcomes:
                 self._finish(outcome)
-            if interrupted.is_set():
-                raise KeyboardInterrupt
+            if interrupted:
+                raise KeyboardInterrupt(*interrupted)
             self.leases.refresh()
             self._requeue_elsewhere()
 
@@ -329,17 +330,17 @@ class _Execution:
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Takes note of the first Ctrl-C or SIGTERM; the second one interrupts."""
-    interrupted = threading.Event()
+def _interrupts() -> Iterator[list[int]]:
+    """Collects the first Ctrl-C or SIGTERM; a second one raises at once."""
+    interrupted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
+        if interrupted:
+            raise KeyboardInterrupt(number)
+        interrupted.append(number)
 
     if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # Signals arrive elsewhere.
+        yield interrupted  # Signals arrive in the main thread.
         return
     numbers = (signal.SIGINT, signal.SIGTERM)
     old = {number: signal.signal(number, note) for number in numbers}

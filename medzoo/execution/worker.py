@@ -18,6 +18,7 @@ from medzoo.execution.job import Execute, Job
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.study.store import Store
+from medzoo.training.backend import set_threads
 from medzoo.training.execute import Predictions, complete, execute
 from medzoo.training.saved import save_model
 
@@ -71,22 +72,6 @@ def _end_with(channel: int) -> None:
     poll.register(channel, 0)  # Reports hang-ups only.
     poll.poll()
     os._exit(0)
-
-
-def set_threads(threads: int) -> None:
-    """Sets the threads of a backend that has not computed anything yet.
-
-    On a GPU, memory is allocated as needed, so that several workers fit on one
-    device (`TF_FORCE_GPU_ALLOW_GROWTH`, `XLA_PYTHON_CLIENT_PREALLOCATE`).
-    """
-    os.environ.update(
-        OMP_NUM_THREADS=str(threads),
-        TF_NUM_INTRAOP_THREADS=str(threads),
-        TF_NUM_INTEROP_THREADS="1",
-        NPROC=str(threads),  # How JAX on a CPU counts the cores.
-        TF_FORCE_GPU_ALLOW_GROWTH="true",
-        XLA_PYTHON_CLIENT_PREALLOCATE="false",
-    )
 
 
 def run_one(job: Job, store: Store, **callbacks: Any) -> tuple[Record, dict]:

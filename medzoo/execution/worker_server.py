@@ -24,6 +24,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from medzoo.execution.worker import serve
+from medzoo.training.backend import import_keras
 
 
 def main() -> None:
@@ -46,8 +47,7 @@ def main() -> None:
 
 
 def _import_backend() -> None:
-    import keras  # noqa: F401
-
+    import_keras()
     import medzoo.execution.worker
     import medzoo.training.build  # noqa: F401
 

@@ -20,6 +20,7 @@ from medzoo.search.proposals import Values
 from medzoo.search.search_file import Search
 from medzoo.search.space import Dimension, Space, clean, list_grid
 from medzoo.study.store import Store
+from medzoo.training.backend import import_keras
 
 if TYPE_CHECKING:
     import keras
@@ -110,7 +111,7 @@ def require_tuner() -> None:
                 f"A search needs the package `{name}`, which is not installed. "
                 "Run `pip install 'medzoo[search]'`, or use tuner = 'grid'."
             )
-    importlib.import_module("medzoo.search.keras_import")
+    import_keras()
 
 
 def declare(space: Space, hp: "keras_tuner.HyperParameters") -> None:

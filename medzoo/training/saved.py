@@ -13,6 +13,7 @@ from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.runs.symmetries import list_flips
 from medzoo.training.adjust import predict_views
+from medzoo.training.backend import import_keras
 from medzoo.training.execute import load_data, require_data
 from medzoo.training.objectives.masks import predict_labels
 from medzoo.training.objectives.tasks import MultiTaskNet
@@ -223,6 +224,7 @@ def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
 
 
 def _load_model(path: Path) -> "keras.Model":
+    import_keras()
     import keras
 
     # Both register their layers.

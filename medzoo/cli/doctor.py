@@ -1,0 +1,107 @@
+"""`medzoo doctor`: what is installed, found and missing on this machine."""
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+# Packages by the extra that installs them; "" for those of medzoo itself.
+PACKAGES = {
+    "": ("keras", "tensorflow", "numpy", "scikit-learn"),
+    "search": ("keras-tuner", "tensorboard"),
+    "tracking": ("mlflow", "wandb"),
+    "export": ("ai-edge-litert", "onnxruntime", "tf2onnx"),
+    "ray": ("ray",),
+    "jax": ("jax",),
+}
+
+
+def doctor() -> None:
+    """Show versions, device, data, weights and free space of this machine.
+
+    Exit code 1 if something that every study needs is missing.
+    """
+    is_complete = True
+    for name, value, way_out in list_findings():
+        print(f"{name:<16}{value}")
+        if way_out:
+            print(f"{'':<16}-> {way_out}")
+            is_complete &= name not in PACKAGES[""]
+    raise typer.Exit(0 if is_complete else 1)
+
+
+def list_findings() -> Iterator[tuple[str, str, str]]:
+    """Yields the name of each finding, its value, and a way out if missing."""
+    import medzoo
+
+    yield "medzoo", medzoo.__version__, ""
+    yield "python", f"{platform.python_version()} on {platform.platform()}", ""
+    for extra, packages in PACKAGES.items():
+        for package in packages:
+            yield package, *_find_package(package, extra)
+    yield from _list_devices()
+    yield from _list_folders()
+
+
+def _find_package(package: str, extra: str) -> tuple[str, str]:
+    try:
+        return importlib.metadata.version(package), ""
+    except importlib.metadata.PackageNotFoundError:
+        name = f"medzoo[{extra}]" if extra else "medzoo"
+        return "not installed", f"pip install '{name}'"
+
+
+def _list_devices() -> Iterator[tuple[str, str, str]]:
+    from medzoo.execution.local import default_workers, list_gpus
+    from medzoo.training.machine import name_backend
+
+    yield "backend", f"{name_backend()} (KERAS_BACKEND changes it)", ""
+    gpus = list_gpus()
+    yield "GPUs", ", ".join(gpus) or "none", ""
+    yield "workers", f"{default_workers()} at a time", ""
+
+
+def _list_folders() -> Iterator[tuple[str, str, str]]:
+    """Yields the folders of data, weights, caches and records."""
+    from medzoo.data.folders import cache_folder, data_folder
+    from medzoo.study.store import Store
+    from medzoo.tasks import SIZES, all_tasks
+
+    data = data_folder()
+    files = [
+        task.file_name(size) for task in all_tasks().values() for size in SIZES
+    ]
+    found = [name for name in files if (data / name).is_file()]
+    yield (
+        "official data",
+        f"{len(found)} files in {data} (MEDZOO_DATA changes it)",
+        "" if found else "medzoo download breastmnist, or --data synthetic",
+    )
+    weights = Path(os.environ.get("KERAS_HOME", "~/.keras"), "models")
+    weights = weights.expanduser()
+    number = len(list(weights.glob("*.h5"))) if weights.is_dir() else 0
+    yield "weights", f"{number} of ImageNet in {weights}", ""
+    yield "cache", str(cache_folder()), ""
+    store = Store()
+    yield (
+        "records",
+        f"{sum(1 for _ in store.run_ids())} in {store.folder} "
+        "(MEDZOO_RUNS changes it)",
+        "",
+    )
+    for name, folder in (("records", store.folder), ("data", data)):
+        free = _free_space(folder)
+        way_out = "" if free > 1 else "free some space, or move the folder"
+        yield f"space ({name})", f"{free:.1f} GB free", way_out
+
+
+def _free_space(folder: Path) -> float:
+    """Returns the free gigabytes where a folder is, or would be made."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free / 1e9

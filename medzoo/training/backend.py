@@ -1,0 +1,82 @@
+"""The Keras backend of this process: one thread, and a quiet import."""
+
+import contextlib
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+
+from medzoo.training.machine import name_backend
+
+# Variables that set the number of threads of a backend.
+THREADS = {"tensorflow": "TF_NUM_INTRAOP_THREADS", "jax": "NPROC"}
+
+
+def set_threads(threads: int) -> None:
+    """Sets the threads of a backend that has not computed anything yet.
+
+    On a GPU, memory is allocated as needed, so that several workers fit on one
+    device (`TF_FORCE_GPU_ALLOW_GROWTH`, `XLA_PYTHON_CLIENT_PREALLOCATE`).
+    """
+    os.environ.update(
+        OMP_NUM_THREADS=str(threads),
+        TF_NUM_INTRAOP_THREADS=str(threads),
+        TF_NUM_INTEROP_THREADS="1",
+        NPROC=str(threads),  # How JAX on a CPU counts the cores.
+        TF_FORCE_GPU_ALLOW_GROWTH="true",
+        XLA_PYTHON_CLIENT_PREALLOCATE="false",
+    )
+
+
+def limit_threads() -> bool:
+    """Limits the backend in this process to one thread.
+
+    Returns:
+        Whether it is limited: `False` if it has, or may have, computed with
+        more threads before.
+    """
+    backend = name_backend()
+    if os.environ.get(THREADS[backend]) == "1":
+        return True  # Already limited.
+    if backend in sys.modules:
+        if backend != "tensorflow":
+            return False
+        threading = importlib.import_module("tensorflow").config.threading
+        try:
+            threading.set_intra_op_parallelism_threads(1)
+            threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:  # It has opened its devices.
+            return False
+    set_threads(1)
+    return True
+
+
+def import_keras() -> None:
+    """Imports Keras without the messages of its backend.
+
+    `MEDZOO_DEBUG=1` shows them. BLAS libraries start their threads when they
+    are loaded, so their number is set here, unless it is set already.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if os.environ.get("MEDZOO_DEBUG"):
+        importlib.import_module("keras")
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _discard_stderr():
+        importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def _discard_stderr() -> Iterator[None]:
+    """Discards what native code writes to standard error."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
