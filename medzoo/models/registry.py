@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from medzoo.messages import unknown
 from medzoo.models.options import (
+    MULTI_HEAD_TRAINING,
     SKIP_CNN_OPTIONS,
-    UNET_LOSS_OPTIONS,
+    TRANSFER_TRAINING,
     UNET_OPTIONS,
+    UNET_TRAINING,
     check_features,
+    check_multi_head,
     check_skip_cnn,
     check_transfer,
     check_unet,
@@ -32,7 +35,7 @@ class Entry:
         width: Default of the size dial.
         parameters: Weights at that width, for 28x28x3 images and 9 classes.
         options: Options that not every model has, with their defaults.
-        of_loss: Those of them that its loss has, and its builder has not.
+        of_training: Those of them that its builder does not have.
         of_data: What else its builder is told of the data.
         check: Raises a `ValueError` for values of options that it refuses.
         baseline: Whether it is a classifier of scikit-learn, which has no
@@ -43,7 +46,7 @@ class Entry:
     width: int | None
     parameters: int
     options: Mapping[str, Any] = field(default_factory=dict)
-    of_loss: tuple[str, ...] = ()
+    of_training: tuple[str, ...] = ()
     of_data: tuple[str, ...] = ()
     check: Callable[[Mapping[str, Any]], None] = lambda options: None
     baseline: bool = False
@@ -77,15 +80,17 @@ MODELS: dict[str, Entry] = {
         "a trunk of the zoo under one head for each of several tasks",
         width=24,
         parameters=184_047,
-        options={"trunk": "skip_cnn", "film": False},
+        options={"trunk": "skip_cnn", "film": False, **MULTI_HEAD_TRAINING},
+        check=check_multi_head,
+        of_training=tuple(MULTI_HEAD_TRAINING),
     ),
     "unet": Entry(
         "encoder and decoder joined by skips: a mask and a label",
         width=16,
         parameters=1_971_692,
-        options={**UNET_OPTIONS, **UNET_LOSS_OPTIONS},
+        options={**UNET_OPTIONS, **UNET_TRAINING},
         check=check_unet,
-        of_loss=tuple(UNET_LOSS_OPTIONS),
+        of_training=tuple(UNET_TRAINING),
         of_data=("num_mask_classes",),
     ),
     "transfer": Entry(
@@ -98,7 +103,9 @@ MODELS: dict[str, Entry] = {
             "freeze": "all",
             "head": "linear",
             "dropout": 0.2,
+            **TRANSFER_TRAINING,
         },
+        of_training=tuple(TRANSFER_TRAINING),
         check=check_transfer,
     ),
     "logistic_regression": Entry(
@@ -146,11 +153,16 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
     if trunk not in known:
         raise ValueError(unknown("trunk", trunk, known))
     found = MODELS[trunk]
+
+    def check(values: Mapping[str, Any]) -> None:
+        found.check(values)
+        entry.check(values)
+
     return replace(
         entry,
         width=found.width,
         options={**found.options, **entry.options},
-        check=found.check,
+        check=check,
     )
 
 
@@ -191,7 +203,7 @@ def build_model(
         if option not in (*entry.options, *entry.of_data):
             raise ValueError(unknown(f"{name} option", option, entry.options))
     given = {**entry.options, **options}
-    for option in entry.of_loss:
+    for option in entry.of_training:
         del given[option]
     module = importlib.import_module(f"medzoo.models.{name}")
     return module.build(

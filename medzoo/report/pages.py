@@ -9,7 +9,6 @@ from medzoo.report.about_data import describe_source, format_notes, list_notes
 from medzoo.report.results import TrialResults
 from medzoo.report.study_tables import PACKAGES
 from medzoo.report.tables import Table, format_list, format_table
-from medzoo.runs.fields import OF_SEVERAL_TASKS
 from medzoo.runs.run import Run
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
@@ -207,8 +206,6 @@ def _settings(
     ]
     told = {"task", "data", "data_options", "fingerprint", "size", "seed"}
     told |= set(axis_names)
-    if all(run.model != "multi_head" for run in runs):
-        told |= set(OF_SEVERAL_TASKS)
     keys = dict.fromkeys(key for values in flat for key in values)
     fixed, varying = {}, []
     for key in (key for key in keys if key not in told):

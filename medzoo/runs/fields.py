@@ -43,26 +43,6 @@ LOSSES = (
     "soft_harmonic_mean",
 )
 
-MASK_LOSSES = (
-    "cross_entropy",
-    "dice",
-    "dice+cross_entropy",
-    "focal",
-    "tversky",
-)
-
-# Fields of a run that only a net of several tasks has.
-OF_SEVERAL_TASKS = ("alpha", "task_weighting")
-
-TASK_WEIGHTINGS = (
-    "equal",
-    "size",
-    "uncertainty",
-    "dwa",
-    "gradnorm",
-    "pcgrad",
-)
-
 ACTIVATIONS = (
     "relu",
     "leaky_relu",
@@ -117,5 +97,4 @@ TABLES: dict[str, Collection[str]] = {
     "mix": MIXES,
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
-    "task_weighting": TASK_WEIGHTINGS,
 }

@@ -4,13 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from medzoo.data.custom.address import is_custom
-from medzoo.messages import unknown
 from medzoo.models.registry import get_entry
 from medzoo.runs.fields import (
     AFTER_TRAINING,
     IMBALANCES,
-    MASK_LOSSES,
-    OF_SEVERAL_TASKS,
 )
 from medzoo.tasks import SHAPES, split_tasks
 
@@ -26,15 +23,13 @@ BASELINE_IMBALANCES = {
 
 
 def check_pairs(run: "Run") -> None:
-    """Checks budget, size, imbalance, rates of a trunk, baselines and masks.
+    """Checks budget, size, imbalance, baselines and masks.
 
     Raises:
         ValueError: For what is asked twice, or what the model or the loss of
             the run has no place for.
     """
     check_once(run)
-    if run.head_first or run.trunk_rate != 1:
-        check_rates(run.model, run.options)
     check_imbalance(
         run.imbalance, model=run.model, loss=run.loss, output=run.output
     )
@@ -122,21 +117,6 @@ def check_imbalance(
         )
 
 
-def check_rates(model: str, options: Mapping[str, Any]) -> None:
-    """Refuses rates for a trunk where none is trained.
-
-    Raises:
-        ValueError: For a model without a trunk, or with a frozen one.
-    """
-    freeze = options.get("freeze", "all")
-    if freeze == "all":
-        raise ValueError(
-            "`head_first` and `trunk_rate` are for a trunk that is trained. "
-            "Expected model='transfer' with freeze='bn', a number or none. "
-            f"Received: model={model!r}, freeze={freeze!r}."
-        )
-
-
 def list_tasks(task: str, data: str) -> tuple[str, ...]:
     """Lists the tasks of a run by its fields; custom data have one, of any
     name.
@@ -156,29 +136,20 @@ def check_heads(run: "Run") -> None:
     """Checks what goes with one task and what with several.
 
     Raises:
-        ValueError: For several tasks, or fields of theirs, with a model of one;
-            and for what several tasks cannot have.
+        ValueError: For several tasks with a model of one, and for what several
+            tasks cannot have.
     """
-    fields = type(run).model_fields
     several = len(run.tasks) > 1
-    given = {
-        name: getattr(run, name)
-        for name in OF_SEVERAL_TASKS
-        if getattr(run, name) != fields[name].default
-    } | ({"task": run.task} if several else {})
-    if predicts_masks(run):
-        given.pop("task_weighting", None)
-    if given and run.model != "multi_head":
-        told = ", ".join(f"{key}={value!r}" for key, value in given.items())
+    if several and run.model != "multi_head":
         raise ValueError(
             f"Model `{run.model}` is a net of one task. Expected "
-            f"model='multi_head'. Received: {told}."
+            f"model='multi_head'. Received: task={run.task!r}."
         )
-    if run.loss == "soft_harmonic_mean" and run.task_weighting != "equal":
+    weighting = run.options.get("task_weighting", "equal")
+    if run.loss == "soft_harmonic_mean" and weighting != "equal":
         raise ValueError(
             "Loss `soft_harmonic_mean` weighs the tasks itself. Expected "
-            "task_weighting='equal'. Received: "
-            f"task_weighting={run.task_weighting!r}."
+            f"task_weighting='equal'. Received: task_weighting={weighting!r}."
         )
     if several and run.mix != "none":
         raise ValueError(
@@ -190,11 +161,6 @@ def check_heads(run: "Run") -> None:
             "A net of several tasks has one member. Expected members=1. "
             f"Received: members={run.options['members']}."
         )
-
-
-# Ways to weigh tasks that need no gradients of each.
-_WEIGHTINGS = ("equal", "uncertainty", "dwa")
-_WEIGHTS = ("mask_weight", "label_weight")
 
 
 def predicts_masks(run: "Run") -> bool:
@@ -218,8 +184,7 @@ def check_masks(run: "Run") -> None:
     """Checks what goes with a model that predicts masks.
 
     Raises:
-        ValueError: For data without masks, an unknown loss of masks, weights of
-            the heads that are none, and for what has no form for masks.
+        ValueError: For data without masks, and for what has no form for masks.
     """
     if not predicts_masks(run):
         return
@@ -229,9 +194,6 @@ def check_masks(run: "Run") -> None:
             "data='masks:PATH', or task='shapes' with data='synthetic'. "
             f"Received: data={run.data!r}."
         )
-    if run.options["mask_loss"] not in MASK_LOSSES:
-        given = run.options["mask_loss"]
-        raise ValueError(unknown("mask_loss", given, MASK_LOSSES))
     fields = type(run).model_fields
     for name in ("mix", *AFTER_TRAINING):
         if getattr(run, name) != fields[name].default:
@@ -240,26 +202,3 @@ def check_masks(run: "Run") -> None:
                 f"Expected {name}={fields[name].default!r}. Received: "
                 f"{name}={getattr(run, name)!r}."
             )
-    _check_weights(run)
-
-
-def _check_weights(run: "Run") -> None:
-    weights = {name: float(run.options[name]) for name in _WEIGHTS}
-    told = ", ".join(f"{name}={value}" for name, value in weights.items())
-    if min(weights.values()) < 0 or not sum(weights.values()):
-        raise ValueError(
-            "`mask_weight` and `label_weight` must not be negative, and one of "
-            f"them above 0. Received: {told}."
-        )
-    if run.task_weighting not in _WEIGHTINGS:
-        raise ValueError(
-            f"`{run.model}` weighs its two heads by one of: "
-            f"{', '.join(_WEIGHTINGS)}. "
-            f"Received: task_weighting={run.task_weighting!r}."
-        )
-    if run.task_weighting != "equal" and set(weights.values()) != {1.0}:
-        raise ValueError(
-            f"`task_weighting` of {run.task_weighting} finds the weights of "
-            "the heads itself. Expected mask_weight=1 and label_weight=1. "
-            f"Received: {told}."
-        )

@@ -51,7 +51,8 @@ class Run(BaseModel):
         width: The model's size dial; its default in the zoo if left out.
         parameters: Trainable parameters instead of `width`, which is solved for
             each task so that they are met within 5 %.
-        options: Options that only this model has, such as `dropout`.
+        options: Options that only this model has, such as `dropout`; they may
+            be given beside the fields.
         activation: Activation of the hidden layers.
         output: What turns logits into probabilities: `softmax` or `sigmoid`.
         augmentation: A preset of augmentation layers.
@@ -59,17 +60,11 @@ class Run(BaseModel):
             of it by `mixup` or `cutmix`.
         loss: What training minimises.
         loss_weight: Weight of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
-        task_weighting: How `multi_head` or `unet` weighs its losses.
-        alpha: How `multi_head` draws tasks of `n` images, in proportion to `n
-            ** alpha`: 0 draws all alike, 1 as often as they have images.
         imbalance: What makes up for classes of different sizes, if anything.
         optimizer: Name of an optimizer.
         learning_rate: Peak learning rate; the optimizer's default if left out.
         weight_decay: Decoupled weight decay; the optimizer's default if left
             out.
-        head_first: Share of the steps in which the head of `transfer` is
-            trained alone, before its trunk joins in.
-        trunk_rate: Learning rate of the trunk, as a share of the head's.
         schedule: Course of the learning rate: `constant`, `cosine` or `step`.
         warmup: Share of the steps over which the learning rate rises from 0.
         batch_size: Images a step; all of train if it has fewer.
@@ -113,16 +108,10 @@ class Run(BaseModel):
     mix: str = "none"
     loss: str = "soft_f1"
     loss_weight: float = Field(0.5, ge=0, le=1)
-    task_weighting: str = "equal"
-    # Of a batch of 128, breastmnist has 0.2 images at alpha 1, 1.7 at 0.5 and
-    # 12 at 0, where its 546 images are seen as often as tissuemnist's 165,466.
-    alpha: float = Field(0.5, ge=0, le=1)
     imbalance: str = "none"
     optimizer: str = "adam"
     learning_rate: float | None = Field(None, gt=0)
     weight_decay: float | None = Field(None, ge=0)
-    head_first: float = Field(0.0, ge=0, lt=1)
-    trunk_rate: float = Field(1.0, gt=0)
     schedule: str = "constant"
     warmup: float = Field(0.0, ge=0, lt=1)
     batch_size: int = Field(128, ge=1)
@@ -160,6 +149,9 @@ class Run(BaseModel):
         if not isinstance(given, Mapping):
             return values
         filled = dict(values)
+        entry = find_entry(model_of(filled), {**filled, **given})
+        beside = [key for key in values if key in entry.options]
+        given = {**given, **{key: filled.pop(key) for key in beside}}
         data = str(filled.get("data", cls.model_fields["data"].default))
         if isinstance(filled.get("task"), str):
             filled["task"] = "+".join(list_tasks(filled["task"], data))
@@ -176,7 +168,6 @@ class Run(BaseModel):
                 filled["weight_decay"] = choice.weight_decay
         if filled.get("epochs") is None and filled.get("steps") is None:
             filled["epochs"] = 20
-        entry = find_entry(model_of(filled), given)
         if filled.get("width") is None and filled.get("parameters") is None:
             filled["width"] = entry.width
         for option, value in given.items():

@@ -57,7 +57,6 @@ _OUTSIDE_THE_GRAPH = {
     "flip_test",
     "adjust",
     "seed",
-    "alpha",
 }
 # Graphs that a process keeps.
 MAX_TRACED = 4
@@ -80,7 +79,9 @@ def graph_key(run: Run) -> str:
     num_images = run.max_images or task.num_images["train"]
     batch_size = min(run.batch_size, num_images)
     shapes = (batch_size, run.size, task.channels, task.num_classes)
-    return repr((run.model_dump(exclude=_OUTSIDE_THE_GRAPH), shapes))
+    graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
+    graph["options"].pop("alpha", None)
+    return repr((graph, shapes))
 
 
 def prepare_model(run: Run, data: Dataset) -> "keras.Model":
@@ -95,6 +96,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
     graph["augmentation"] = choose_preset(run.task, run.augmentation)
     graph["options"] = choose_options(run)
+    graph["options"].pop("alpha", None)
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, _heads(data))
     shares = _loss_data(run, data), task_weights(run, data)
