@@ -1,7 +1,8 @@
 """Sentences for what was typed wrongly."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 
 
 def format_score(name: str) -> str:
@@ -14,6 +15,51 @@ def format_score(name: str) -> str:
     """
     words = name.replace("_f1", " F1").replace("_", " ")
     return words.replace("dice", "Dice").replace("iou", "IoU")
+
+
+class FieldError(ValueError):
+    """A wrong value, with the names of the fields that the error is about.
+
+    Args:
+        sentence: What is wrong.
+        *fields: Fields or options of a run; the first is the one to change.
+
+    Example:
+
+    >>> FieldError("A run has one budget.", "epochs", "steps").fields
+    ('epochs', 'steps')
+    """
+
+    def __init__(self, sentence: str, *fields: str) -> None:
+        super().__init__(sentence)
+        self.fields = fields
+
+
+@contextlib.contextmanager
+def naming(*fields: str) -> Iterator[None]:
+    """Adds the fields that a `ValueError` is about, where it has none."""
+    try:
+        yield
+    except FieldError:
+        raise
+    except ValueError as error:
+        raise FieldError(str(error), *fields) from None
+
+
+def not_listed(key: str, what: str, expected: Iterable[str]) -> str:
+    """Words the error for a key that does not exist.
+
+    Example:
+
+    >>> print(not_listed("`axes.lr`", "a field of a run", ["steps", "width"]))
+    `axes.lr` is not a field of a run. Expected one of: steps, width.
+    """
+    names = list(expected)
+    close = difflib.get_close_matches(
+        key.strip("`").rpartition(".")[2], names, n=1
+    )
+    hint = f" Did you mean `{close[0]}`?" if close else ""
+    return f"{key} is not {what}.{hint} Expected one of: {', '.join(names)}."
 
 
 def unknown(what: str, received: object, expected: Iterable[str]) -> str:
@@ -37,25 +83,3 @@ def unknown(what: str, received: object, expected: Iterable[str]) -> str:
         f"Unknown {what} `{received}`. Expected one of: {', '.join(names)}. "
         f"Received: {what}={received!r}.{hint}"
     )
-
-
-def check_names(
-    tables: Mapping[str, Iterable[str]], given: Mapping[str, object]
-) -> None:
-    """Checks that values which are names stand in their tables.
-
-    Args:
-        tables: What each may be, by option; an option that is not given is not
-            checked.
-        given: Values by option.
-
-    Raises:
-        ValueError: For the first name that does not.
-
-    Example:
-
-    >>> check_names({"norm": ("batch", "group")}, {"norm": "group"})
-    """
-    for option, names in tables.items():
-        if option in given and given[option] not in (known := list(names)):
-            raise ValueError(unknown(option, given[option], known))

@@ -17,7 +17,7 @@ from medzoo.losses.segmentation import (
     pixel_cross_entropy,
     tversky,
 )
-from medzoo.runs import fields as choices
+from medzoo.models import options as choices
 
 every_loss = pytest.mark.parametrize("name", MASK_LOSSES)
 # One image of one row: labels 0, 0, 1.

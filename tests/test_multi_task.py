@@ -140,12 +140,16 @@ def test_a_wrong_run_of_several_tasks_is_one_sentence(changes, sentence):
         Run(**SMALL | changes)
 
 
-def test_fields_of_several_tasks_are_refused_for_a_net_of_one():
-    with pytest.raises(ValueError, match=r"Received: alpha=1\.0\."):
+def test_options_of_several_tasks_are_refused_for_a_net_of_one():
+    with pytest.raises(ValueError, match="alpha"):
         Run(task="breastmnist", alpha=1.0)
-    plain = Run(task="breastmnist")
-    named = Run(task="breastmnist", alpha=0.5, task_weighting="equal")
-    assert named.run_id == plain.run_id
+
+
+def test_options_stand_beside_fields_or_in_a_table_of_their_own():
+    beside = Run(**SMALL, alpha=0.25)
+    inside = Run(**{**SMALL, "options": {**SMALL["options"], "alpha": 0.25}})
+    assert beside == inside
+    assert beside != Run(**SMALL)
 
 
 def test_a_choice_for_one_net_is_made_for_all_its_tasks(tmp_path):

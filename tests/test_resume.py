@@ -8,7 +8,6 @@ import pytest
 
 from medzoo.record import Record
 from medzoo.runs.run import Run
-from medzoo.study.trials import run_values
 from medzoo.study.tuning import HALVING
 from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute, load_data
@@ -32,8 +31,7 @@ MODELS = {
 def make_run(name, **changes):
     values = {"schedule": "cosine", "epochs": 4, "width": 8, **LIMITED}
     values |= MODELS[name] | changes
-    fields = {key: values.pop(key) for key in [*LIMITED]}
-    return Run(task="breastmnist", **fields, **run_values(values))
+    return Run(task="breastmnist", **values)
 
 
 @pytest.mark.parametrize("name", MODELS)

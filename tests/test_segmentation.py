@@ -241,12 +241,15 @@ def test_without_labels_masks_are_scored_alone():
         ({"flip_test": True}, "`unet` has no `flip_test`"),
         ({"ema": 0.9}, "`unet` has no `ema`"),
         ({"options": {"mask_loss": "dise"}}, "Did you mean `dice`?"),
-        ({"options": {"mask_weight": -1.0}}, "must not be negative"),
+        ({"options": {"mask_weight": -1.0}}, "must be 0 or more"),
         (
             {"options": {"mask_weight": 0.0, "label_weight": 0.0}},
-            "one of them above 0",
+            "`mask_weight` or `label_weight` must be above 0",
         ),
-        ({"task_weighting": "pcgrad"}, "weighs its two heads by one of"),
+        (
+            {"task_weighting": "pcgrad"},
+            "Expected one of: equal, uncertainty, dwa",
+        ),
         (
             {"task_weighting": "dwa", "options": {"mask_weight": 2.0}},
             "finds the weights of the heads itself",

@@ -8,7 +8,6 @@ import pytest
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.study.audits import find_leaks, keep_audit
-from medzoo.study.costs import rough_seconds
 from medzoo.study.expand import expand
 from medzoo.study.merge import merge_stores
 from medzoo.study.shard import Shard, take_shard
@@ -37,15 +36,19 @@ def test_shards_are_disjoint_and_complete(parts):
 
 
 @pytest.mark.parametrize("parts", [2, 7])
-def test_shards_cost_the_same(parts):
+def test_shards_have_about_the_same_number_of_runs(parts):
     runs = all_runs()
-    loads = [
-        sum(map(rough_seconds, take_shard(runs, Shard(i + 1, parts))))
-        for i in range(parts)
-    ]
-    longest = max(map(rough_seconds, runs))
-    assert max(loads) - min(loads) <= longest
-    assert max(loads) < 1.1 * sum(loads) / parts
+    shards = [take_shard(runs, Shard(i + 1, parts)) for i in range(parts)]
+    expected = len(runs) / parts
+    # Five standard deviations of a binomial count.
+    assert all(abs(len(s) - expected) < 5 * expected**0.5 for s in shards)
+
+
+def test_a_run_stays_in_its_shard_whatever_else_is_listed():
+    runs = all_runs()
+    shard = Shard(2, 7)
+    part = take_shard(runs[::3], shard)
+    assert part == [run for run in runs[::3] if run in take_shard(runs, shard)]
 
 
 def test_more_shards_than_runs_leave_some_empty():

@@ -1,13 +1,14 @@
 """What can be wrong in a study file: one sentence each, with its line."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
 
+from medzoo.study.document import FIELDS, Document
 from medzoo.study.source import Source
 from medzoo.study.spec import read_study
-from medzoo.study.trials import FIELDS
 from medzoo.tasks import NAMES
 
 GOOD = """\
@@ -155,8 +156,8 @@ FAULTS = {
     "a value that is not one of two": (
         "epochs = 2",
         'output = "argmax"',
-        "x.toml, line 12: `fixed.output` must be 'softmax' or 'sigmoid'. "
-        "Received: output='argmax'.",
+        "x.toml, line 12: `fixed.output`: Unknown output `argmax`. Expected "
+        "one of: softmax, sigmoid. Received: output='argmax'.",
     ),
     "two budgets": (
         "epochs = 2",
@@ -258,3 +259,30 @@ def test_the_line_is_found_behind_values_of_several_lines():
     ]
     lines = [source.line_of(place) for place in places]
     assert lines == [1, 6, 10, 12, 14, 16, None]
+
+
+def test_a_fault_among_many_trials_is_found_in_one_pass(tmp_path):
+    trials = "".join(
+        f"[[trials]]\nname = '{i}'\nseeds = [\n 1,\n]\nwidth = {i}\n"
+        for i in range(400)
+    )
+    source = Source(tmp_path / "x.toml", "question = '?'\n" + trials)
+    started = time.perf_counter()
+    lines = [source.line_of(("trials", i, "width")) for i in range(400)]
+    assert lines == [7 + 6 * i for i in range(400)]
+    assert time.perf_counter() - started < 2
+
+
+def test_the_last_of_many_trials_is_named_with_its_line():
+    trials = "".join(
+        f'[[trials]]\nname = "{rate}"\nlearning_rate = {rate / 1000}\n'
+        for rate in range(1, 401)
+    )
+    with pytest.raises(ValueError, match="^x.toml, line 1210: `trials.width`"):
+        read_with(("[fixed]", trials + "width = 0\n[fixed]"))
+
+
+def test_the_schema_describes_every_key_of_a_study():
+    schema = Document.model_json_schema()
+    assert all(value["description"] for value in schema["properties"].values())
+    assert set(schema["properties"]) == set(Document.model_fields)

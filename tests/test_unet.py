@@ -88,7 +88,7 @@ def test_a_size_that_does_not_halve_may_be_refused():
     [
         ({"norm": "batches"}, "Unknown norm `batches`"),
         ({"upsample": "linear"}, "Unknown upsample `linear`"),
-        ({"levels": 0}, "`levels` of `unet` must lie between 1 and 8"),
+        ({"levels": 0}, "`levels` must be at least 1 and at most 8"),
         (
             {"num_mask_classes": 1},
             "`num_mask_classes` of `unet` must lie between 2",

@@ -8,13 +8,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from medzoo.messages import unknown
+from medzoo.messages import FieldError, unknown
 from medzoo.models.options import (
+    FEATURE_OPTIONS,
+    LOGISTIC_OPTIONS,
+    MLP_OPTIONS,
+    MULTI_HEAD_OPTIONS,
     SKIP_CNN_OPTIONS,
-    UNET_LOSS_OPTIONS,
+    TRANSFER_OPTIONS,
     UNET_OPTIONS,
+    Options,
+    Value,
     check_features,
-    check_skip_cnn,
+    check_options,
     check_transfer,
     check_unet,
 )
@@ -25,16 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entry:
-    """What the table knows of a model without building it.
+    """A model as the table has it, without building it.
 
     Args:
         about: One line for `medzoo models`.
-        width: Default of the size dial.
+        width: Default of the size option.
         parameters: Weights at that width, for 28x28x3 images and 9 classes.
-        options: Options that not every model has, with their defaults.
-        of_loss: Those of them that its loss has, and its builder has not.
-        of_data: What else its builder is told of the data.
-        check: Raises a `ValueError` for values of options that it refuses.
+        options: Options that not every model has.
+        of_data: Facts of the data that its builder takes.
+        check_together: Checks values of options that do not go together.
         baseline: Whether it is a classifier of scikit-learn, which has no
             builder and no width.
     """
@@ -42,21 +47,25 @@ class Entry:
     about: str
     width: int | None
     parameters: int
-    options: Mapping[str, Any] = field(default_factory=dict)
-    of_loss: tuple[str, ...] = ()
+    options: Options = field(default_factory=dict)
     of_data: tuple[str, ...] = ()
-    check: Callable[[Mapping[str, Any]], None] = lambda options: None
+    check_together: Callable[[Mapping[str, Any]], None] = lambda options: None
     baseline: bool = False
 
+    @property
+    def defaults(self) -> dict[str, Value]:
+        """The value of each option that is left out."""
+        return {name: option.default for name, option in self.options.items()}
 
-# What decides the features of a frozen trunk.
-_FEATURES = {
-    "backbone": "mobilenet_025",
-    "weights": "imagenet",
-    "taps": "three",
-    "pool": "mean",
-    "resize": 0,
-}
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Checks options, each by itself and then together.
+
+        Raises:
+            FieldError: For an unknown option or a wrong value.
+        """
+        check_options(self.options, options)
+        self.check_together({**self.defaults, **options})
+
 
 # The builder of `x` is the function `build` of `medzoo/models/x.py`.
 MODELS: dict[str, Entry] = {
@@ -64,66 +73,63 @@ MODELS: dict[str, Entry] = {
         "flatten, three hidden layers: width, width/2, width/4",
         width=512,
         parameters=1_370_121,
-        options={"dropout": 0.0, "hidden": ""},
+        options=MLP_OPTIONS,
     ),
     "skip_cnn": Entry(
         "residual stages joined by skips, adaptive pooling, dropout",
         width=24,
         parameters=184_047,
         options=SKIP_CNN_OPTIONS,
-        check=check_skip_cnn,
     ),
     "multi_head": Entry(
         "a trunk of the zoo under one head for each of several tasks",
         width=24,
         parameters=184_047,
-        options={"trunk": "skip_cnn", "film": False},
+        options=MULTI_HEAD_OPTIONS,
     ),
     "unet": Entry(
         "encoder and decoder joined by skips: a mask and a label",
         width=16,
         parameters=1_971_692,
-        options={**UNET_OPTIONS, **UNET_LOSS_OPTIONS},
-        check=check_unet,
-        of_loss=tuple(UNET_LOSS_OPTIONS),
+        options=UNET_OPTIONS,
+        check_together=check_unet,
         of_data=("num_mask_classes",),
     ),
     "transfer": Entry(
-        "a head on a pretrained trunk of keras.applications",
+        "a head on a pretrained backbone of keras.applications",
         width=128,
         parameters=223_481,
-        options={
-            **_FEATURES,
-            "views": "plain",
-            "freeze": "all",
-            "head": "linear",
-            "dropout": 0.2,
-        },
-        check=check_transfer,
+        options=TRANSFER_OPTIONS,
+        check_together=check_transfer,
     ),
     "logistic_regression": Entry(
-        "scikit-learn's, on features of a trunk; C is given or chosen on val",
+        "scikit-learn's, on features of a backbone; C is given or chosen on "
+        "val",
         width=None,
         parameters=222_585,
-        options={**_FEATURES, "views": "plain", "strength": 0.0},
-        check=check_features,
+        options=LOGISTIC_OPTIONS,
+        check_together=check_features,
         baseline=True,
     ),
     "knn": Entry(
-        "nearest neighbours among features of a trunk; k is chosen on val",
+        "nearest neighbours among features of a backbone; k is chosen on val",
         width=None,
         parameters=218_544,
-        options=_FEATURES,
-        check=check_features,
+        options=FEATURE_OPTIONS,
+        check_together=check_features,
         baseline=True,
     ),
 }
 
 
 def get_entry(name: str) -> Entry:
-    """Returns the entry called `name`, or says which names there are."""
+    """Returns the entry called `name`.
+
+    Raises:
+        FieldError: For an unknown name.
+    """
     if name not in MODELS:
-        raise ValueError(unknown("model", name, MODELS))
+        raise FieldError(unknown("model", name, MODELS), "model")
     return MODELS[name]
 
 
@@ -131,6 +137,9 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
     """Returns the entry of a model that is built with some options.
 
     A net on a trunk of the zoo has the options and the width of that trunk too.
+
+    Raises:
+        FieldError: For an unknown model or trunk.
 
     Example:
 
@@ -142,15 +151,15 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
         return entry
     others = {"trunk", "backbone", "levels"}
     known = [t for t, e in MODELS.items() if not others & {*e.options}]
-    trunk = options.get("trunk", entry.options["trunk"])
+    trunk = options.get("trunk", entry.options["trunk"].default)
     if trunk not in known:
-        raise ValueError(unknown("trunk", trunk, known))
-    found = MODELS[trunk]
+        raise FieldError(unknown("trunk", trunk, known), "trunk")
+    below = MODELS[trunk]
     return replace(
         entry,
-        width=found.width,
-        options={**found.options, **entry.options},
-        check=found.check,
+        width=below.width,
+        options={**below.options, **entry.options},
+        check_together=below.check_together,
     )
 
 
@@ -190,9 +199,11 @@ def build_model(
     for option in options:
         if option not in (*entry.options, *entry.of_data):
             raise ValueError(unknown(f"{name} option", option, entry.options))
-    given = {**entry.options, **options}
-    for option in entry.of_loss:
-        del given[option]
+    values = {
+        key: value
+        for key, value in {**entry.defaults, **options}.items()
+        if key in entry.of_data or entry.options[key].in_builder
+    }
     module = importlib.import_module(f"medzoo.models.{name}")
     return module.build(
         num_classes,
@@ -200,5 +211,5 @@ def build_model(
         width=entry.width if width is None else width,
         activation=activation,
         augmentation=augmentation,
-        **given,
+        **values,
     )

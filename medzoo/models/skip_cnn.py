@@ -10,7 +10,7 @@ from medzoo.models.layers import (
     logits_head,
     residual_block,
 )
-from medzoo.models.options import STEMS, check_skip_cnn
+from medzoo.models.options import SKIP_CNN_OPTIONS, STEMS, check_options
 
 
 def build(
@@ -64,7 +64,7 @@ def build(
     >>> build(2, input_shape=(28, 28, 1), width=8).output_shape
     (None, 2)
     """
-    check_skip_cnn({"stem": stem, "block_type": block_type})
+    check_options(SKIP_CNN_OPTIONS, {"stem": stem, "block_type": block_type})
     inputs, x = images_input(input_shape, augmentation)
     logits = []
     for member in range(1, members + 1):

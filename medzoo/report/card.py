@@ -14,6 +14,7 @@ from medzoo.report.bootstrap import bootstrap_masks, bootstrap_score
 from medzoo.report.statistics import Spread
 from medzoo.report.tables import Cell, Table, format_list, format_table
 from medzoo.report.write import replace_file
+from medzoo.runs.fields import list_fields
 from medzoo.scores.probabilities import confusion_matrix
 from medzoo.tasks import NAMES, get_task
 
@@ -191,14 +192,18 @@ def _confusion(
 
 
 def _recipe(record: Record) -> dict[str, str]:
-    about = {"task", "data", "data_options", "fingerprint", "options"}
-    values = record.run.model_dump(exclude=about, exclude_none=True)
-    fields = {k: str(v) for k, v in values.items() if v not in ({}, "")}
-    options = {key: str(value) for key, value in record.run.options.items()}
+    fields = {
+        key: str(value)
+        for key, value in record.run.flatten().items()
+        if (key == "seed" or key not in list_fields(place="study"))
+        and key not in list_fields(place="none")
+        and value not in (None, "")
+    }
     count = record.parameters
     if count is not None:
-        options["weights"] = f"{count.total:,}, {count.trainable:,} trainable"
-    return fields | options
+        # A backbone has weights of this name; these are those of the model.
+        fields["weights"] = f"{count.total:,}, {count.trainable:,} trainable"
+    return fields
 
 
 def _format_limits(record: Record) -> str:

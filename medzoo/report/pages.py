@@ -9,7 +9,7 @@ from medzoo.report.about_data import describe_source, format_notes, list_notes
 from medzoo.report.results import TrialResults
 from medzoo.report.study_tables import PACKAGES
 from medzoo.report.tables import Table, format_list, format_table
-from medzoo.runs.fields import OF_SEVERAL_TASKS
+from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
@@ -174,18 +174,6 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
-# What a field or an option is where it is not used.
-_OFF = ("None", "none", "False", "0", "0.0", "")
-_NEUTRAL = {
-    ("trunk_rate", "1.0"),
-    ("members", "1"),
-    ("precision", "float32"),
-    ("stem", "deep"),
-    ("block_type", "plain"),
-    ("squeeze_excite", "True"),
-}
-
-
 def describe_failure(record: Record) -> str:
     """Says in a line why a run failed or diverged."""
     if record.error is None:
@@ -201,23 +189,19 @@ def _settings(
 
     What is held still and off is not worth a word.
     """
-    flat = [
-        {**run.model_dump(mode="json", exclude={"options"}), **run.options}
-        for run in runs
-    ]
-    told = {"task", "data", "data_options", "fingerprint", "size", "seed"}
-    told |= set(axis_names)
-    if all(run.model != "multi_head" for run in runs):
-        told |= set(OF_SEVERAL_TASKS)
+    flat = [run.flatten() for run in runs]
+    own_lines = {
+        "size",
+        *list_fields(place="study"),
+        *list_fields(place="none"),
+    }
     keys = dict.fromkeys(key for values in flat for key in values)
     fixed, varying = {}, []
-    for key in (key for key in keys if key not in told):
+    for key in (k for k in keys if k not in {*own_lines, *axis_names}):
         values = _unique(str(values.get(key)) for values in flat)
         if len(values) > 1:
             varying.append(key)
-        elif values and (
-            values[0] not in _OFF and (key, values[0]) not in _NEUTRAL
-        ):
+        elif values and not all(run.is_quiet(key) for run in runs):
             fixed[key] = values[0]
     return fixed, varying
 

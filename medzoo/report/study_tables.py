@@ -9,7 +9,7 @@ from medzoo.report.results import TrialResults
 from medzoo.report.statistics import harmonic_mean_over_tasks, mean_over_tasks
 from medzoo.report.summary import StudyStatistics, TrialStatistics
 from medzoo.report.tables import Cell, Table
-from medzoo.runs.fields import AFTER_TRAINING
+from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.tasks import NAMES
 
@@ -109,7 +109,7 @@ def _scores(record: Record, masked: bool) -> dict[str, Cell]:
             }
             dice = record.per_mask_class_dice.get(split, [])
             row[f"{split}_per_segment_dice"] = " ".join(map(str, dice))
-    for option in AFTER_TRAINING:
+    for option in list_fields(compared=True):
         for split in SPLITS[1:]:
             without = record.without.get(option, {}).get(split, {})
             name = f"{split}_macro_f1_without_{option}"

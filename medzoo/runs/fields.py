@@ -1,7 +1,27 @@
-"""The names that fields of a run may take, readable without Keras."""
+"""The fields of a run: each is declared once, with all that is known of it.
 
-from collections.abc import Collection
-from typing import NamedTuple
+What keeps apart fields of one kind (the key of a graph, the runs of a stack,
+the keys of a study file, the lines of a page) asks `list_fields`.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+)
+from pydantic_core import core_schema
+
+from medzoo.data.custom.address import is_custom
+from medzoo.messages import FieldError, unknown
+from medzoo.models.options import Affects, Value
+from medzoo.tasks import split_tasks
 
 
 class OptimizerChoice(NamedTuple):
@@ -43,26 +63,6 @@ LOSSES = (
     "soft_harmonic_mean",
 )
 
-MASK_LOSSES = (
-    "cross_entropy",
-    "dice",
-    "dice+cross_entropy",
-    "focal",
-    "tversky",
-)
-
-# Fields of a run that only a net of several tasks has.
-OF_SEVERAL_TASKS = ("alpha", "task_weighting")
-
-TASK_WEIGHTINGS = (
-    "equal",
-    "size",
-    "uncertainty",
-    "dwa",
-    "gradnorm",
-    "pcgrad",
-)
-
 ACTIVATIONS = (
     "relu",
     "leaky_relu",
@@ -93,9 +93,6 @@ AUGMENTATIONS = (
 
 MIXES = ("none", "mixup", "cutmix")
 
-# Fields that act on a trained model, whose effect a record keeps.
-AFTER_TRAINING = ("ema", "flip_test", "adjust")
-
 # What each way to treat imbalance changes: the loss of an image, or how often
 # it is drawn.
 IMBALANCES = {
@@ -108,14 +105,385 @@ IMBALANCES = {
     "logit_adjustment": "loss",
 }
 
-# The table of each field of a run whose value is a name.
-TABLES: dict[str, Collection[str]] = {
-    "activation": ACTIVATIONS,
-    "augmentation": AUGMENTATIONS,
-    "imbalance": IMBALANCES,
-    "loss": LOSSES,
-    "mix": MIXES,
-    "optimizer": OPTIMIZERS,
-    "schedule": SCHEDULES,
-    "task_weighting": TASK_WEIGHTINGS,
+# Where a study file has a field: in its trials, above its tables, or nowhere.
+Place = Literal["trial", "study", "none"]
+
+
+@dataclass(frozen=True)
+class About:
+    """What is known of a field besides its type, bounds and default.
+
+    Args:
+        affects: What it changes in a run.
+        description: What it is, in a line.
+        choices: Names that it may take; any if empty.
+        place: Where a study file has it.
+        quiet: Whether tables leave it out where it has its default.
+        compared: Whether it acts on a trained model, and a record has the
+            scores without it too.
+        refused_by: Kinds of models that take its default only: `baseline`, a
+            classifier of scikit-learn; `masks`, a network that predicts masks.
+    """
+
+    affects: Affects
+    description: str
+    choices: Collection[str] = ()
+    place: Place = "trial"
+    quiet: bool = False
+    compared: bool = False
+    refused_by: tuple[str, ...] = ()
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        schema = handler(source)
+        if not self.choices:
+            return schema
+        return core_schema.with_info_after_validator_function(
+            self._check, schema
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        found = {**handler(schema), "description": self.description}
+        return found | ({"enum": list(self.choices)} if self.choices else {})
+
+    def _check(self, value: str, info: ValidationInfo) -> str:
+        if value not in self.choices:
+            name = info.field_name or ""
+            raise FieldError(unknown(name, value, self.choices), name)
+        return value
+
+
+_NETWORKS = ("baseline",)
+_NETWORKS_OF_LABELS = ("baseline", "masks")
+
+
+class RunFields(BaseModel):
+    """The fields of a run, without the rules for their combinations."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+    task: Annotated[
+        str,
+        About(
+            "data",
+            "One of the 11 tasks; for `multi_head` several, joined by `+`, or "
+            "`all`; of custom data any name.",
+            place="study",
+        ),
+    ]
+    data: Annotated[
+        str,
+        About(
+            "data",
+            "Data source: medmnist (the official files), synthetic, or custom "
+            "data as folder:PATH, csv:FILE, npz:FILE or masks:PATH.",
+            place="study",
+        ),
+    ] = "medmnist"
+    data_options: Annotated[
+        Mapping[str, str | bool | int | float | tuple[str, ...]],
+        About(
+            "data",
+            "What else decides the images, such as `drop_leaks`.",
+            place="study",
+        ),
+    ] = {}
+    fingerprint: Annotated[
+        str,
+        About(
+            "data",
+            "Content of custom data, as a study fills it in; in `run_id` it "
+            "replaces their path and how they are read.",
+            place="none",
+        ),
+    ] = ""
+    size: Annotated[
+        int,
+        About(
+            "data",
+            "Height and width of the images: 28, 64, 128 or 224; of custom "
+            "data any.",
+        ),
+        Field(ge=1),
+    ] = 28
+    max_images: Annotated[
+        int | None,
+        About(
+            "data",
+            "At most so many images of train, drawn by class with `seed`.",
+        ),
+        Field(ge=1),
+    ] = None
+    resplit: Annotated[
+        bool,
+        About(
+            "data",
+            "Splits train and val anew with `seed`, to choose a recipe: a "
+            "fifth is held out in place of test, which is not touched.",
+        ),
+    ] = False
+    model: Annotated[str, About("graph", "A model of the zoo.")] = "skip_cnn"
+    width: Annotated[
+        int | None,
+        About("graph", "Size of the model; its default if left out."),
+        Field(ge=1),
+    ] = None
+    parameters: Annotated[
+        int | None,
+        About(
+            "graph",
+            "Trainable parameters instead of `width`, which is solved for each "
+            "task so that they are met within 5 %.",
+            refused_by=_NETWORKS,
+        ),
+        Field(ge=1),
+    ] = None
+    options: Annotated[
+        Mapping[str, Value],
+        About(
+            "graph",
+            "Options that only this model has, such as `dropout`; they may "
+            "also be given beside the fields.",
+            place="none",
+        ),
+    ] = {}
+    activation: Annotated[
+        str,
+        About("graph", "Activation of the hidden layers.", choices=ACTIVATIONS),
+    ] = "relu"
+    output: Annotated[
+        str,
+        About(
+            "graph",
+            "What turns logits into probabilities.",
+            choices=("softmax", "sigmoid"),
+        ),
+    ] = "softmax"
+    augmentation: Annotated[
+        str,
+        About(
+            "graph",
+            "Preset of augmentation layers.",
+            choices=AUGMENTATIONS,
+            refused_by=_NETWORKS,
+        ),
+    ] = "none"
+    mix: Annotated[
+        str,
+        About(
+            "graph",
+            "What is mixed with each image of a batch: nothing, or another "
+            "image of it.",
+            choices=MIXES,
+            refused_by=_NETWORKS_OF_LABELS,
+        ),
+    ] = "none"
+    loss: Annotated[
+        str, About("graph", "What training minimises.", choices=LOSSES)
+    ] = "soft_f1"
+    loss_weight: Annotated[
+        float,
+        About("constants", "Weight of soft F1 in `cross_entropy+soft_f1`."),
+        Field(ge=0, le=1),
+    ] = 0.5
+    imbalance: Annotated[
+        str,
+        About(
+            "graph",
+            "What makes up for classes of different sizes.",
+            choices=IMBALANCES,
+        ),
+    ] = "none"
+    optimizer: Annotated[
+        str, About("graph", "Name of an optimizer.", choices=OPTIMIZERS)
+    ] = "adam"
+    learning_rate: Annotated[
+        float | None,
+        About(
+            "course",
+            "Peak learning rate; the optimizer's default if left out.",
+        ),
+        Field(gt=0),
+    ] = None
+    weight_decay: Annotated[
+        float | None,
+        About(
+            "constants",
+            "Decoupled weight decay; the optimizer's default if left out.",
+        ),
+        Field(ge=0),
+    ] = None
+    schedule: Annotated[
+        str,
+        About("course", "Course of the learning rate.", choices=SCHEDULES),
+    ] = "constant"
+    warmup: Annotated[
+        float,
+        About(
+            "course",
+            "Share of the steps over which the learning rate rises from 0.",
+        ),
+        Field(ge=0, lt=1),
+    ] = 0.0
+    batch_size: Annotated[
+        int,
+        About("data", "Images a step; all of train if it has fewer."),
+        Field(ge=1),
+    ] = 128
+    epochs: Annotated[
+        int | None,
+        About("budget", "Budget in passes over train."),
+        Field(ge=1),
+    ] = None
+    steps: Annotated[
+        int | None,
+        About("budget", "Budget in steps instead of `epochs`."),
+        Field(ge=1),
+    ] = None
+    patience: Annotated[
+        int | None,
+        About(
+            "course",
+            "Ends training after so many checks on val without a better macro "
+            "F1; never if left out.",
+        ),
+        Field(ge=1),
+    ] = None
+    keep: Annotated[
+        str,
+        About(
+            "course",
+            "Which weights are evaluated: of the best check on val by macro F1 "
+            "(ties: the lower loss), or the last.",
+            choices=("best", "last"),
+        ),
+    ] = "best"
+    precision: Annotated[
+        str,
+        About(
+            "graph",
+            "What layers compute in; weights, images and logits are float32.",
+            choices=("float32", "bfloat16"),
+            quiet=True,
+            refused_by=_NETWORKS,
+        ),
+    ] = "float32"
+    ema: Annotated[
+        float,
+        About(
+            "graph",
+            "Decay a step of the average of weights that is evaluated in place "
+            "of the weights themselves; 0 for none.",
+            compared=True,
+            refused_by=_NETWORKS_OF_LABELS,
+        ),
+        Field(ge=0, lt=1),
+    ] = 0.0
+    flip_test: Annotated[
+        bool,
+        About(
+            "evaluation",
+            "Averages the logits over the flips that the task allows.",
+            compared=True,
+            refused_by=_NETWORKS_OF_LABELS,
+        ),
+    ] = False
+    adjust: Annotated[
+        str,
+        About(
+            "evaluation",
+            "`prior` shifts the logits by a multiple of the log shares of the "
+            "classes in train; val chooses the multiple.",
+            choices=("none", "prior"),
+            compared=True,
+            refused_by=("masks",),
+        ),
+    ] = "none"
+    seed: Annotated[
+        int,
+        About(
+            "course",
+            "Seeds weights, order of images, dropout and augmentation.",
+            place="study",
+        ),
+        Field(ge=0, lt=2**32),
+    ] = 0
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that it is about: several only for `multi_head`."""
+        return list_tasks(self.task, self.data)
+
+    def flatten(self) -> dict[str, Any]:
+        """Returns plain values of the fields, and of options beside them."""
+        return {
+            **self.model_dump(mode="json", exclude={"options"}),
+            **self.options,
+        }
+
+
+FIELDS: dict[str, About] = {
+    name: next(about for about in field.metadata if isinstance(about, About))
+    for name, field in RunFields.model_fields.items()
 }
+DEFAULTS: dict[str, Any] = {
+    name: field.default
+    for name, field in RunFields.model_fields.items()
+    if not field.is_required()
+}
+
+
+def list_fields(
+    *affects: Affects, place: Place | None = None, **about: Any
+) -> tuple[str, ...]:
+    """Lists the fields of a kind, in the order of their declaration.
+
+    Args:
+        *affects: What they change, one of these; anything if left out.
+        place: Where a study file has them; anywhere if `None`.
+        **about: Other attributes of `About`, by value.
+
+    Example:
+
+    >>> list_fields("budget"), list_fields(compared=True)
+    (('epochs', 'steps'), ('ema', 'flip_test', 'adjust'))
+    """
+    wanted = {**about, **({} if place is None else {"place": place})}
+    return tuple(
+        name
+        for name, field in FIELDS.items()
+        if (not affects or field.affects in affects)
+        and all(getattr(field, key) == v for key, v in wanted.items())
+    )
+
+
+def list_refused(run: RunFields, kind: str) -> dict[str, Any]:
+    """Returns fields without their default that a kind of model refuses."""
+    return {
+        name: getattr(run, name)
+        for name, about in FIELDS.items()
+        if kind in about.refused_by and getattr(run, name) != DEFAULTS[name]
+    }
+
+
+def list_tasks(task: str, data: str) -> tuple[str, ...]:
+    """Lists the tasks of a run by its fields; custom data have one, of any
+    name.
+
+    Raises:
+        ValueError: For an unknown task, or one that is there twice.
+
+    Example:
+
+    >>> list_tasks("retinamnist+breastmnist", "synthetic")
+    ('retinamnist', 'breastmnist')
+    """
+    return (task,) if is_custom(data) else split_tasks(task)

@@ -1,203 +1,195 @@
-"""Rules for combinations of fields of a run."""
+"""Rules for combinations of fields of a run.
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+Each rule takes the fields, and raises a `FieldError` that names those that it
+is about, the one to change first.
+"""
 
-from medzoo.data.custom.address import is_custom
-from medzoo.messages import unknown
-from medzoo.models.registry import get_entry
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from medzoo.messages import FieldError, naming, not_listed
+from medzoo.models.registry import MODELS, find_entry, get_entry
 from medzoo.runs.fields import (
-    AFTER_TRAINING,
+    DEFAULTS,
+    FIELDS,
     IMBALANCES,
-    MASK_LOSSES,
-    OF_SEVERAL_TASKS,
+    RunFields,
+    list_fields,
+    list_refused,
 )
-from medzoo.tasks import SHAPES, split_tasks
+from medzoo.runs.sources import check_task
+from medzoo.tasks import SHAPES
 
-if TYPE_CHECKING:
-    from medzoo.runs.run import Run
-
-
-# What scikit-learn's classifiers take instead.
+# Ways to treat imbalance that classifiers of scikit-learn have.
 BASELINE_IMBALANCES = {
     "logistic_regression": ("none", "class_weights", "effective_number"),
     "knn": ("none",),
 }
 
 
-def check_pairs(run: "Run") -> None:
-    """Checks budget, size, imbalance, rates of a trunk, baselines and masks.
+def check_rules(run: RunFields) -> None:
+    """Checks all combinations of fields.
 
     Raises:
-        ValueError: For what is asked twice, or what the model or the loss of
-            the run has no place for.
+        FieldError: For the first that does not fit.
     """
+    with naming("task", "size", "data"):
+        check_task(run.task, run.data, run.size)
+    check_tasks(run)
     check_once(run)
-    if run.head_first or run.trunk_rate != 1:
-        check_rates(run.model, run.options)
-    check_imbalance(
-        run.imbalance, model=run.model, loss=run.loss, output=run.output
-    )
+    check_imbalance(run)
     check_masks(run)
-    if get_entry(run.model).baseline:
-        check_baseline(run.model, run.model_dump(exclude_defaults=True))
+    check_baseline(run)
 
 
-def check_once(run: "Run") -> None:
+def describe_unknown(
+    key: str,
+    values: Mapping[str, Any],
+    *,
+    shown: str = "",
+    known: Sequence[str] = (),
+) -> str:
+    """Words the error for a key that runs of these values do not have.
+
+    Args:
+        key: The key.
+        values: Fields and options of the run.
+        shown: How the sentence writes the key; `key` by itself if empty.
+        known: Names that go there besides options; fields of a run if empty.
+
+    Raises:
+        FieldError: For an unknown model or trunk among the values.
+    """
+    shown = shown or f"`{key}`"
+    model = str(values.get("model", DEFAULTS["model"]))
+    nested = values.get("options")
+    options = {**values, **(nested if isinstance(nested, Mapping) else {})}
+    expected = find_entry(model, options).options
+    if any(key in entry.options for entry in MODELS.values()):
+        return (
+            f"{shown} is not an option of `{model}`. "
+            f"Expected one of: {', '.join(expected)}."
+        )
+    fields = known or [
+        k for k, about in FIELDS.items() if about.place != "none"
+    ]
+    return not_listed(shown, "a field of a run", [*fields, *expected])
+
+
+def check_once(run: RunFields) -> None:
     """Refuses a second budget, and a second size of the model.
 
     Raises:
-        ValueError: For two of either.
+        FieldError: For two of either.
     """
     if run.epochs is not None and run.steps is not None:
-        raise ValueError(
+        raise FieldError(
             "A run has one budget. Expected `epochs` or `steps`, not both. "
-            f"Received: epochs={run.epochs}, steps={run.steps}."
+            f"Received: epochs={run.epochs}, steps={run.steps}.",
+            *list_fields("budget"),
         )
     if run.width is not None and run.parameters is not None:
-        raise ValueError(
+        raise FieldError(
             "A model has one size. Expected `width` or `parameters`, not "
             f"both. Received: width={run.width}, "
-            f"parameters={run.parameters}."
+            f"parameters={run.parameters}.",
+            *("width", "parameters"),
         )
 
 
-def check_baseline(model: str, asked: Mapping[str, Any]) -> None:
-    """Refuses what a classifier of scikit-learn has no place for.
-
-    Args:
-        model: Its name.
-        asked: Fields of a run with values that are not their defaults.
+def check_baseline(run: RunFields) -> None:
+    """Refuses what a classifier of scikit-learn does not have.
 
     Raises:
-        ValueError: For other ways to treat imbalance, and for what changes
+        FieldError: For other ways to treat imbalance, and for what changes
             images or averages weights.
     """
-    fitting = BASELINE_IMBALANCES[model]
-    imbalance = asked.get("imbalance", "none")
-    if imbalance not in fitting:
-        raise ValueError(
-            f"`{model}` has no imbalance of {imbalance}. Expected one of: "
-            f"{', '.join(fitting)}. Received: imbalance={imbalance!r}."
+    if not get_entry(run.model).baseline:
+        return
+    expected = BASELINE_IMBALANCES[run.model]
+    if run.imbalance not in expected:
+        raise FieldError(
+            f"`{run.model}` has no imbalance of {run.imbalance}. Expected one "
+            f"of: {', '.join(expected)}. Received: "
+            f"imbalance={run.imbalance!r}.",
+            *("imbalance", "model"),
         )
-    refused = (
-        *("augmentation", "mix", "ema", "flip_test", "parameters"),
-        "precision",
-    )
-    for name in refused:
-        if name in asked:
-            raise ValueError(
-                f"`{model}` is fitted once to images as they are. Expected no "
-                f"`{name}`. Received: {name}={asked[name]!r}."
-            )
+    for name, value in list_refused(run, "baseline").items():
+        raise FieldError(
+            f"`{run.model}` is fitted once to images as they are. Expected no "
+            f"`{name}`. Received: {name}={value!r}.",
+            *(name, "model"),
+        )
 
 
-def check_imbalance(
-    imbalance: str, *, model: str, loss: str, output: str
-) -> None:
-    """Refuses ways to treat imbalance that the loss has no place for.
+def check_imbalance(run: RunFields) -> None:
+    """Refuses ways to treat imbalance that do not go with the loss.
 
     Raises:
-        ValueError: For a form of the cross entropy beside another loss, for
+        FieldError: For a form of the cross entropy beside another loss, for
             `logit_adjustment` of sigmoids, and for several tasks at once.
     """
-    if imbalance != "none" and model == "multi_head":
-        raise ValueError(
+    if run.imbalance != "none" and run.model == "multi_head":
+        raise FieldError(
             "`imbalance` is about the classes of one task, and `multi_head` "
             "has several. Expected imbalance='none'; `alpha` says how tasks of "
-            f"different sizes are drawn. Received: imbalance={imbalance!r}."
+            "different sizes are drawn. Received: "
+            f"imbalance={run.imbalance!r}.",
+            *("imbalance", "model"),
         )
-    if IMBALANCES[imbalance] == "loss" and loss != "cross_entropy":
-        fitting = [k for k, kind in IMBALANCES.items() if kind == "sampling"]
-        raise ValueError(
-            f"`imbalance` of {imbalance} is a form of the cross entropy. "
+    if IMBALANCES[run.imbalance] == "loss" and run.loss != "cross_entropy":
+        any_loss = [k for k, kind in IMBALANCES.items() if kind == "sampling"]
+        raise FieldError(
+            f"`imbalance` of {run.imbalance} is a form of the cross entropy. "
             f"Expected loss='cross_entropy'; any loss goes with "
-            f"{' and '.join(fitting)}. Received: loss={loss!r}."
+            f"{' and '.join(any_loss)}. Received: loss={run.loss!r}.",
+            *("loss", "imbalance"),
         )
-    if imbalance == "logit_adjustment" and output != "softmax":
-        raise ValueError(
+    if run.imbalance == "logit_adjustment" and run.output != "softmax":
+        raise FieldError(
             "`imbalance` of logit_adjustment adds the shares of classes that "
             f"exclude each other. Expected output='softmax'. Received: "
-            f"output={output!r}."
+            f"output={run.output!r}.",
+            *("output", "imbalance"),
         )
 
 
-def check_rates(model: str, options: Mapping[str, Any]) -> None:
-    """Refuses rates for a trunk where none is trained.
-
-    Raises:
-        ValueError: For a model without a trunk, or with a frozen one.
-    """
-    freeze = options.get("freeze", "all")
-    if freeze == "all":
-        raise ValueError(
-            "`head_first` and `trunk_rate` are for a trunk that is trained. "
-            "Expected model='transfer' with freeze='bn', a number or none. "
-            f"Received: model={model!r}, freeze={freeze!r}."
-        )
-
-
-def list_tasks(task: str, data: str) -> tuple[str, ...]:
-    """Lists the tasks of a run by its fields; custom data have one, of any
-    name.
-
-    Raises:
-        ValueError: For an unknown task, or one that stands twice.
-
-    Example:
-
-    >>> list_tasks("retinamnist+breastmnist", "synthetic")
-    ('retinamnist', 'breastmnist')
-    """
-    return (task,) if is_custom(data) else split_tasks(task)
-
-
-def check_heads(run: "Run") -> None:
+def check_tasks(run: RunFields) -> None:
     """Checks what goes with one task and what with several.
 
     Raises:
-        ValueError: For several tasks, or fields of theirs, with a model of one;
-            and for what several tasks cannot have.
+        FieldError: For several tasks with a model of one, and for what several
+            tasks cannot have.
     """
-    fields = type(run).model_fields
     several = len(run.tasks) > 1
-    given = {
-        name: getattr(run, name)
-        for name in OF_SEVERAL_TASKS
-        if getattr(run, name) != fields[name].default
-    } | ({"task": run.task} if several else {})
-    if predicts_masks(run):
-        given.pop("task_weighting", None)
-    if given and run.model != "multi_head":
-        told = ", ".join(f"{key}={value!r}" for key, value in given.items())
-        raise ValueError(
+    if several and run.model != "multi_head":
+        raise FieldError(
             f"Model `{run.model}` is a net of one task. Expected "
-            f"model='multi_head'. Received: {told}."
+            f"model='multi_head'. Received: task={run.task!r}.",
+            *("task", "model"),
         )
-    if run.loss == "soft_harmonic_mean" and run.task_weighting != "equal":
-        raise ValueError(
+    weighting = run.options.get("task_weighting", "equal")
+    if run.loss == "soft_harmonic_mean" and weighting != "equal":
+        raise FieldError(
             "Loss `soft_harmonic_mean` weighs the tasks itself. Expected "
-            "task_weighting='equal'. Received: "
-            f"task_weighting={run.task_weighting!r}."
+            f"task_weighting='equal'. Received: task_weighting={weighting!r}.",
+            *("task_weighting", "loss"),
         )
     if several and run.mix != "none":
-        raise ValueError(
+        raise FieldError(
             "Images of several tasks are not mixed with each other. Expected "
-            f"mix='none'. Received: mix={run.mix!r}."
+            f"mix='none'. Received: mix={run.mix!r}.",
+            *("mix", "task"),
         )
     if several and run.options.get("members", 1) != 1:
-        raise ValueError(
+        raise FieldError(
             "A net of several tasks has one member. Expected members=1. "
-            f"Received: members={run.options['members']}."
+            f"Received: members={run.options['members']}.",
+            *("members", "task"),
         )
 
 
-# Ways to weigh tasks that need no gradients of each.
-_WEIGHTINGS = ("equal", "uncertainty", "dwa")
-_WEIGHTS = ("mask_weight", "label_weight")
-
-
-def predicts_masks(run: "Run") -> bool:
+def predicts_masks(run: RunFields) -> bool:
     """Says whether the model of a run has a head for masks."""
     return "mask_loss" in run.options
 
@@ -214,52 +206,24 @@ def has_masks(task: str, data: str) -> bool:
     return made_up or data.startswith("masks:")
 
 
-def check_masks(run: "Run") -> None:
+def check_masks(run: RunFields) -> None:
     """Checks what goes with a model that predicts masks.
 
     Raises:
-        ValueError: For data without masks, an unknown loss of masks, weights of
-            the heads that are none, and for what has no form for masks.
+        FieldError: For data without masks, and for what has no form for masks.
     """
     if not predicts_masks(run):
         return
     if not has_masks(run.task, run.data):
-        raise ValueError(
+        raise FieldError(
             f"Model `{run.model}` needs images with masks. Expected "
             "data='masks:PATH', or task='shapes' with data='synthetic'. "
-            f"Received: data={run.data!r}."
+            f"Received: data={run.data!r}.",
+            *("data", "model"),
         )
-    if run.options["mask_loss"] not in MASK_LOSSES:
-        given = run.options["mask_loss"]
-        raise ValueError(unknown("mask_loss", given, MASK_LOSSES))
-    fields = type(run).model_fields
-    for name in ("mix", *AFTER_TRAINING):
-        if getattr(run, name) != fields[name].default:
-            raise ValueError(
-                f"`{run.model}` has no `{name}`, which is for labels alone. "
-                f"Expected {name}={fields[name].default!r}. Received: "
-                f"{name}={getattr(run, name)!r}."
-            )
-    _check_weights(run)
-
-
-def _check_weights(run: "Run") -> None:
-    weights = {name: float(run.options[name]) for name in _WEIGHTS}
-    told = ", ".join(f"{name}={value}" for name, value in weights.items())
-    if min(weights.values()) < 0 or not sum(weights.values()):
-        raise ValueError(
-            "`mask_weight` and `label_weight` must not be negative, and one of "
-            f"them above 0. Received: {told}."
-        )
-    if run.task_weighting not in _WEIGHTINGS:
-        raise ValueError(
-            f"`{run.model}` weighs its two heads by one of: "
-            f"{', '.join(_WEIGHTINGS)}. "
-            f"Received: task_weighting={run.task_weighting!r}."
-        )
-    if run.task_weighting != "equal" and set(weights.values()) != {1.0}:
-        raise ValueError(
-            f"`task_weighting` of {run.task_weighting} finds the weights of "
-            "the heads itself. Expected mask_weight=1 and label_weight=1. "
-            f"Received: {told}."
+    for name, value in list_refused(run, "masks").items():
+        raise FieldError(
+            f"`{run.model}` has no `{name}`, which is for labels alone. "
+            f"Expected {name}={DEFAULTS[name]!r}. Received: {name}={value!r}.",
+            *(name, "model"),
         )

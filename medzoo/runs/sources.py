@@ -1,15 +1,15 @@
 """Data sources of runs: their checks, facts and fingerprints."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from medzoo.data.custom.address import PUBLISHED, is_custom, parse_address
 from medzoo.data.custom.options import make_canonical
 from medzoo.messages import unknown
+from medzoo.runs.fields import RunFields
 from medzoo.tasks import SHAPES, SIZES, Task, join_facts, split_tasks
 
-if TYPE_CHECKING:
-    from medzoo.runs.run import Run
+AnyRun = TypeVar("AnyRun", bound=RunFields)
 
 
 def check_source(data: str) -> None:
@@ -55,7 +55,7 @@ def name_task(data: str) -> str | None:
     return parse_address(data).task if is_custom(data) else None
 
 
-def facts_of(run: "Run") -> Task:
+def facts_of(run: RunFields) -> Task:
     """Returns the facts of a run's task, whatever its data are.
 
     Raises:
@@ -69,7 +69,7 @@ def facts_of(run: "Run") -> Task:
     return describe_custom(run.task, run.data, run.size, run.data_options)
 
 
-def with_fingerprint(run: "Run") -> "Run":
+def with_fingerprint(run: AnyRun) -> AnyRun:
     """Returns a run on custom data with their fingerprint filled in.
 
     Raises:
@@ -78,21 +78,19 @@ def with_fingerprint(run: "Run") -> "Run":
     """
     if not is_custom(run.data):
         return run
-    found, _ = find_fingerprint(run.data, run.size, run.data_options)
-    return run.model_copy(update={"fingerprint": found})
+    content, _ = find_fingerprint(run.data, run.size, run.data_options)
+    return run.model_copy(update={"fingerprint": content})
 
 
 def find_fingerprint(
     data: str, size: int, options: Mapping[str, Any]
 ) -> tuple[str, tuple[str, ...]]:
-    """Identifies custom data by their content, and says what tables have to
-    say.
+    """Identifies custom data by their content, with notes for tables.
 
-    They are decoded if this is the first time.
+    The data are decoded if this is the first time.
 
     Returns:
-        The fingerprint and the notes; both empty for other data, whose names
-        say it all.
+        The fingerprint and the notes; both empty for published data.
     """
     if not is_custom(data):
         return "", ()

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from statistics import fmean, harmonic_mean
 
 from medzoo.execution.job import Job
+from medzoo.models.options import Value
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.search.search_file import Search
-from medzoo.study.document import Value
 from medzoo.study.store import Store
 from medzoo.study.tuning import has_reached, score_at
 

@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 
+from medzoo.models.options import Value
 from medzoo.search.search_file import Search
-from medzoo.study.document import Value
 
 
 def write_proof(search: Search, best: Mapping[str, Value]) -> str:

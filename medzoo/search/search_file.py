@@ -4,28 +4,28 @@ It is a file of its own rather than a section of a study: a search finds one
 good trial, a study compares, and neither should pass for the other.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from medzoo.messages import not_listed
+from medzoo.models.options import Value
 from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
 from medzoo.search.space import Dimension, list_grid, probe
-from medzoo.study.document import Scope, Value, wrong_keys
+from medzoo.study.document import Scope, join_tables, list_wrong_keys
 from medzoo.study.source import (
-    Place,
+    Fault,
+    KeyPath,
     Source,
     describe,
     find_faults,
-    key_of,
-    not_listed,
+    format_key,
 )
 from medzoo.study.spec import find_file, list_files
-from medzoo.study.trials import run_values
 
 Tuner = Literal["random", "hyperband", "bayesian", "grid"]
 # Seeds of the study that proves the winner, if the file does not say them.
@@ -78,24 +78,24 @@ class SearchDocument(Scope):
     fixed: dict[str, Value] = {}
     space: _Space
 
-    def faults(self) -> list[tuple[Place, str]]:
-        """Finds what is wrong with the values; returns places and sentences."""
-        found = super().faults()
+    def list_faults(self) -> list[Fault]:
+        """Checks each value, and that there is a budget and a proof."""
+        faults = super().list_faults()
         if self.trials is None and self.hours is None and self.tuner != "grid":
-            found.append(((), "Expected a budget: `trials` or `hours`."))
+            faults.append(((), "Expected a budget: `trials` or `hours`."))
         proof = set(self.proof_seeds or ())
         if both := sorted(proof & set(self.seeds)):
             sentence = (
                 "`proof_seeds` must be others than `seeds`: the winner was "
                 f"chosen on these. Received: {both} in both."
             )
-            found.append((("proof_seeds",), sentence))
+            faults.append((("proof_seeds",), sentence))
         if self.tuner == "grid":
             try:
                 list_grid(self.space)
             except ValueError as error:
-                found.append((("space",), str(error)))
-        return found
+                faults.append((("space",), str(error)))
+        return faults
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class Search:
     def make_run(self, values: dict[str, Value], task: str, seed: int) -> Run:
         """Makes the run of a candidate on one task with one seed."""
         about = self.document
-        fields = run_values(about.fixed | values)
+        fields: dict[str, Any] = about.fixed | values
         run = Run(
             task=task,
             data=about.data,
@@ -176,37 +176,37 @@ def _read(source: Source) -> SearchDocument:
                 what = "a key of a search"
                 if len(found["loc"]) > 2:
                     fields, what = Dimension.model_fields, "a key of a range"
-                key = key_of(found["loc"])
+                key = format_key(found["loc"])
                 faults.append((place, not_listed(key, what, fields)))
             else:
                 faults.append((place, describe(found, place)))
         raise source.fault(*faults) from None
-    if faults := document.faults() or _run_faults(document):
+    if faults := document.list_faults() or _run_faults(document):
         raise source.fault(*dict.fromkeys(faults))
     return document
 
 
-def _run_faults(document: SearchDocument) -> list[tuple[Place, str]]:
-    """Asks `Run` about the extremes of the space, and about the baseline."""
-    asked = [("space", values) for values in probe(document.space)]
-    asked.append(("baseline", document.baseline))
-    faults: list[tuple[Place, str]] = []
-    for table, values in asked:
-        places: dict[str, Place] = {k: ("fixed", k) for k in document.fixed}
-        places |= {key: (table, key) for key in values}
-        tables: dict[Place, Mapping[str, Value]] = {(table,): values}
-        if table == "space":  # A baseline may say otherwise than `[fixed]`.
-            tables[("fixed",)] = document.fixed
-        every = document.fixed | values
-        if wrong := wrong_keys(tables, every, places):
+def _run_faults(document: SearchDocument) -> list[Fault]:
+    """Checks the extremes of the space, and the baseline, by their runs."""
+    probes = [("space", values) for values in probe(document.space)]
+    probes.append(("baseline", document.baseline))
+    faults: list[Fault] = []
+    for table, values in probes:
+        fixed = document.fixed
+        if table == "baseline":  # It may say otherwise than `[fixed]`.
+            fixed = {k: v for k, v in fixed.items() if k not in values}
+        tables: dict[KeyPath, dict[str, Value]]
+        tables = {("fixed",): fixed, (table,): values}
+        if wrong := list_wrong_keys(tables):
             faults += wrong
             continue
+        fields, paths = join_tables(tables)
         try:
-            run = Run(**document.first_cell(), **run_values(every))
+            run = Run(**document.first_cell(), **fields)
             if document.score == "dice" and not predicts_masks(run):
                 faults.append((("score",), _format_no_masks(run)))
         except ValidationError as error:
-            faults += find_faults(error, places, (table,))
+            faults += find_faults(error, paths, (table,))
     return faults
 
 

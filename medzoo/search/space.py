@@ -13,7 +13,8 @@ from pydantic import (
     model_validator,
 )
 
-Value = str | bool | int | float
+from medzoo.models.options import Value
+
 Number = int | float
 
 

@@ -15,6 +15,7 @@ from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
 from medzoo.models.registry import get_entry
 from medzoo.record import Record
+from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.study.expand import Planned
@@ -52,12 +53,6 @@ class Pace(NamedTuple):
 
 # Right to a factor of ten or so.
 ROUGH = Pace(pixel=6e-7, rest=3.0)
-
-
-def rough_seconds(run: Run) -> float:
-    """Estimates the seconds of a run without any record, the same anywhere."""
-    seconds, _ = Estimates([], least_steps=MIN_STEPS).of(run)
-    return seconds
 
 
 def read_some(store: Store, first: list[str]) -> list[Record]:
@@ -201,7 +196,7 @@ def measure(run: Run) -> MeasuredPace:
 
 def kind_of(run: Run) -> str:
     """Names what makes runs take equally long a step."""
-    other = {"seed", "learning_rate", "epochs", "steps", "patience", "keep"}
+    other = set(list_fields("constants", "course", "budget"))
     return run.model_dump_json(exclude=other)
 
 

@@ -12,17 +12,23 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from medzoo.messages import not_listed
+from medzoo.models.options import Value
 from medzoo.models.registry import MODELS, find_entry
+from medzoo.runs.fields import list_fields
+from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run, model_of
 from medzoo.runs.sources import is_custom, name_task
-from medzoo.study.source import Place, Source, describe, key_of, not_listed
+from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
 from medzoo.tasks import NAMES
 
-Value = str | bool | int | float
+# What a trial may set; options of its model stand beside these.
+FIELDS = list_fields(place="trial")
 
 
 def _check_value(value: Any) -> Any:
@@ -39,7 +45,11 @@ def _check_once(values: list[Any]) -> list[Any]:
     return values
 
 
-_Value = Annotated[Any, AfterValidator(_check_value)]
+_Value = Annotated[
+    Any,
+    AfterValidator(_check_value),
+    WithJsonSchema({"type": ["string", "boolean", "integer", "number"]}),
+]
 _Table = dict[str, _Value]
 _ONCE = (Field(min_length=1), AfterValidator(_check_once))
 _Grid = Annotated[
@@ -48,7 +58,7 @@ _Grid = Annotated[
 
 
 class Scope(BaseModel):
-    """What a study runs over: the part that a command line may override."""
+    """Tasks, seeds and data: the part that a command line may override."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -56,10 +66,22 @@ class Scope(BaseModel):
         list[str],
         *_ONCE,
         BeforeValidator(lambda given: list(NAMES) if given == "all" else given),
+        Field(description="Names of tasks, or `all`."),
     ] = list(NAMES)
-    seeds: Annotated[list[int], *_ONCE] = [0, 1, 2]
-    data: str = "medmnist"
-    data_options: dict[str, Any] = {}
+    seeds: Annotated[
+        list[int],
+        *_ONCE,
+        Field(description="Each trial is run once a task and seed."),
+    ] = [0, 1, 2]
+    data: Annotated[
+        str,
+        Field(
+            description="Data source, or a table of its `source` and options."
+        ),
+    ] = "medmnist"
+    data_options: Annotated[
+        dict[str, Any], Field(description="Options of the data source.")
+    ] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -73,7 +95,7 @@ class Scope(BaseModel):
         try:
             task = name_task(str(values.get("data", "medmnist")))
         except ValueError:
-            return values  # `faults` says what is wrong with the source.
+            return values  # `list_faults` words what is wrong.
         if task is not None and values.get("tasks", "all") == "all":
             values["tasks"] = [task]
         return values
@@ -83,33 +105,29 @@ class Scope(BaseModel):
         about = {"data": self.data, "data_options": self.data_options}
         return {"task": self.tasks[0], **about}
 
-    def faults(self) -> list[tuple[Place, str]]:
-        """Asks `Run` about each value; returns places and sentences."""
-        found: list[tuple[Place, str]] = []
+    def list_faults(self) -> list[Fault]:
+        """Checks each value by a run that has it."""
         data = {"data": self.data, "data_options": self.data_options}
         made_up = {"data": self.data} if self.data == "synthetic" else {}
-        asked: list[tuple[str, list[dict[str, Any]]]] = [
-            ("tasks", [{"task": task, **made_up} for task in self.tasks]),
-            ("seeds", [{"seed": seed} for seed in self.seeds]),
-            ("data", [data]),
+        tasks = [] if is_custom(self.data) else self.tasks  # Of any name.
+        probes: list[tuple[str, dict[str, Any]]] = [
+            *(("tasks", {"task": task, **made_up}) for task in tasks),
+            *(("seeds", {"seed": seed}) for seed in self.seeds),
+            ("data", data),
         ]
-        for key, changes in asked:
-            for change in changes:
-                try:
-                    Run(**{"task": NAMES[0], **change})
-                except ValidationError as error:
-                    if key == "tasks" and is_custom(self.data):
-                        continue  # They may have any name.
-                    sentence = describe(error.errors()[0], (key,))
-                    found.append(((key,), sentence))
+        faults: list[Fault] = []
+        for key, values in probes:
+            try:
+                Run(**{"task": NAMES[0], **values})
+            except ValidationError as error:
+                faults.append(((key,), describe(error.errors()[0], (key,))))
         if is_custom(self.data) and len(self.tasks) > 1:
             sentence = (
                 "Custom data are one task. Expected one name, or none. "
-                "Received: "
-                f"tasks={self.tasks}."
+                f"Received: tasks={self.tasks}."
             )
-            found.append((("tasks",), sentence))
-        return found
+            faults.append((("tasks",), sentence))
+        return faults
 
 
 class Tuned(BaseModel):
@@ -118,8 +136,14 @@ class Tuned(BaseModel):
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, Annotated[list[_Value], *_ONCE]]
 
-    tune_seeds: Annotated[list[int], *_ONCE] | None = None
-    prune: Literal["halving"] | None = None
+    tune_seeds: Annotated[list[int], *_ONCE] | None = Field(
+        None, description="Seeds of the candidates; those of the study if out."
+    )
+    prune: Literal["halving"] | None = Field(
+        None,
+        description="Stops the worse half of the candidates at a quarter and "
+        "at half of the budget.",
+    )
 
     @property
     def values(self) -> dict[str, list[Value]]:
@@ -141,24 +165,38 @@ class Tuned(BaseModel):
 
 
 class Document(Scope):
-    """All that may stand in a study file."""
+    """A study: one question, answered by trials that differ in few values."""
 
-    question: str = Field(min_length=1)
+    question: str = Field(min_length=1, description="What is to be found out.")
     score: Literal[
         "macro_f1", "balanced_accuracy", "dice", "foreground_dice", "mean_iou"
-    ] = "macro_f1"
-    baseline: _Table = {}
+    ] = Field("macro_f1", description="What tables sort by.")
+    baseline: _Table = Field(
+        {}, description="Values, or the `name`, of the trial to compare with."
+    )
     axes: Annotated[
         list[_Grid],
         BeforeValidator(
             lambda axes: [axes] if isinstance(axes, dict) else axes
         ),
-    ] = []
-    fixed: _Table = {}
-    trials: list[_Table] = []
-    tuned: Tuned | None = None
-    track: list[str] = []
-    keep: Literal["none", "best", "all"] = "best"
+    ] = Field(
+        [],
+        description="Lists of values by field or option; the trials are their "
+        "product.",
+    )
+    fixed: _Table = Field(
+        {}, description="Fields and options that all trials share."
+    )
+    trials: list[_Table] = Field(
+        [], description="Further trials, each with an optional `name`."
+    )
+    tuned: Tuned | None = Field(
+        None, description="Values that each trial and task chooses on val."
+    )
+    track: list[str] = Field([], description="Names of trackers.")
+    keep: Literal["none", "best", "all"] = Field(
+        "best", description="Trials whose trained models are kept."
+    )
 
     @classmethod
     def read(cls, source: Source) -> "Document":
@@ -172,7 +210,7 @@ class Document(Scope):
         except ValidationError as error:
             faults = [(e["loc"], _describe(e)) for e in error.errors()]
             raise source.fault(*faults) from None
-        faults = document.faults()
+        faults = document.list_faults()
         if not document.axes and not document.trials:
             sentence = (
                 "A study compares trials. Expected `[axes]` or `[[trials]]`."
@@ -183,117 +221,106 @@ class Document(Scope):
             raise source.fault(*faults)
         return document
 
-    def _tuned_faults(self) -> list[tuple[Place, str]]:
+    def _tuned_faults(self) -> list[Fault]:
         if self.tuned is None:
             return []
-        place: Place = ("tuned", "tune_seeds")
-        found = [
-            (place, sentence.replace("`seeds`", key_of(place)))
-            for _, sentence in Scope(
-                seeds=self.tuned.tune_seeds or [0]
-            ).faults()
+        path: KeyPath = ("tuned", "tune_seeds")
+        seeds = Scope(seeds=self.tuned.tune_seeds or [0])
+        faults = [
+            (path, sentence.replace("`seeds`", format_key(path)))
+            for _, sentence in seeds.list_faults()
         ]
         if not self.tuned.values:
             sentence = (
                 "`tuned` has nothing to choose from. Expected a list of values "
                 "for a field of a run."
             )
-            found.append((("tuned",), sentence))
-        return found
+            faults.append((("tuned",), sentence))
+        return faults
 
 
-def misplaced(place: Place) -> str | None:
-    """Words the error for a key of the study that stands inside a table."""
-    key = str(place[-1])
+def _describe_misplaced(path: KeyPath) -> str | None:
+    """Words the error for a key of the study inside of a table."""
+    key = str(path[-1])
     above = {"task": "tasks", "seed": "seeds"}.get(key, key)
-    if len(place) == 1 or above not in Document.model_fields:
-        return None
-    if key == "keep":  # A run has one too: which of its weights are scored.
+    # A run has a `keep` too: which of its weights are scored.
+    if len(path) == 1 or above not in Document.model_fields or key in FIELDS:
         return None
     return (
-        f"{key_of(place)} is not a field of a run. "
+        f"{format_key(path)} is not a field of a run. "
         f"`{above}` belongs above the first table of the file."
     )
 
 
 def _describe(error: ErrorDetails) -> str:
+    path = error["loc"]
     if error["type"] == "extra_forbidden":
-        key = key_of(error["loc"])
         keys = [k for k in Document.model_fields if k != "data_options"]
-        return not_listed(key, "a key of a study", keys)
-    return misplaced(error["loc"]) or describe(error, error["loc"])
+        return not_listed(format_key(path), "a key of a study", keys)
+    return _describe_misplaced(path) or describe(error, path)
 
 
-FIELDS = tuple(
-    name
-    for name in Run.model_fields
-    if name
-    not in (
-        *("task", "data", "data_options", "fingerprint"),
-        *("seed", "options"),
-    )
-)
-Tables = Mapping[Place, Mapping[str, Value]]
+Tables = Mapping[KeyPath, Mapping[str, Value]]
 
 
-def wrong_keys(
-    tables: Tables, values: dict[str, Value], places: dict[str, Place]
-) -> list[tuple[Place, str]]:
-    """Words what is wrong with the keys of a trial.
+def join_tables(
+    tables: Tables,
+) -> tuple[dict[str, Any], dict[str, KeyPath]]:
+    """Joins the tables of the file that make a trial.
 
     Args:
-        tables: The tables of the file that make the trial, by their places.
-        values: All that they hold, by key.
-        places: Where each key stands.
+        tables: By their paths.
 
     Returns:
-        Places and sentences.
+        All values, and the paths of all keys.
     """
-    return _twice(tables) + _unknown(values, places)
+    values = {k: v for table in tables.values() for k, v in table.items()}
+    paths = {
+        key: (*path, key) for path, table in tables.items() for key in table
+    }
+    return values, paths
 
 
-def _twice(tables: Tables) -> list[tuple[Place, str]]:
-    """Finds keys that stand in two tables."""
-    return [
-        (
-            (*place, key),
-            f"{key_of((*place, key))} is a key of `{other[0]}` as well. "
-            "Expected it in one of the two.",
-        )
-        for place, other in itertools.combinations(tables, 2)
-        for key in tables[place]
-        if key in tables[other]
-    ]
-
-
-def _unknown(
-    values: dict[str, Value], places: dict[str, Place]
-) -> list[tuple[Place, str]]:
-    """Finds keys that the runs do not have."""
+def list_wrong_keys(tables: Tables) -> list[Fault]:
+    """Words what is wrong with the keys of a trial."""
+    values, paths = join_tables(tables)
     model = model_of(values)
     try:
         options = find_entry(model, values).options
     except ValueError as error:
-        place = places["trunk" if model in MODELS else "model"]
-        return [(place, f"{key_of(place)}: {error}")]
-    return [
-        (place, _explain(place, model, list(options)))
-        for key, place in places.items()
-        if key not in FIELDS and key not in options
+        path = paths["trunk" if model in MODELS else "model"]
+        return [(path, f"{format_key(path)}: {error}")]
+    unknown = (k for k in values if k not in FIELDS and k not in options)
+    return _find_twice(tables) + [
+        (paths[key], _describe_unknown(paths[key], values)) for key in unknown
     ]
 
 
-def _explain(place: Place, model: str, options: list[str]) -> str:
-    """Words why a key is none of the runs of `model`."""
-    key = str(place[-1])
-    if sentence := misplaced(place):
-        return sentence
-    if any(key in entry.options for entry in MODELS.values()):
-        return (
-            f"{key_of(place)} is not an option of `{model}`. Expected one of: "
-            f"{', '.join(options)}. Give each model its own `[[axes]]` or "
-            "`[[trials]]`."
+def _find_twice(tables: Tables) -> list[Fault]:
+    """Finds keys that two tables have."""
+    return [
+        (
+            (*path, key),
+            f"{format_key((*path, key))} is a key of `{other[0]}` as well. "
+            "Expected it in one of the two.",
         )
-    ways = list(Tuned.model_fields) if place[0] == "tuned" else []
-    expected = [*FIELDS, *options, *ways]
-    return not_listed(key_of(place), "a field of a run", expected)
+        for path, other in itertools.combinations(tables, 2)
+        for key in tables[path]
+        if key in tables[other]
+    ]
+
+
+def _describe_unknown(path: KeyPath, values: dict[str, Value]) -> str:
+    """Words why a key is none of the runs of these values."""
+    key = str(path[-1])
+    if sentence := _describe_misplaced(path):
+        return sentence
+    sentence = describe_unknown(
+        key,
+        values,
+        shown=format_key(path),
+        known=[*FIELDS, *(Tuned.model_fields if path[0] == "tuned" else ())],
+    )
+    if any(key in entry.options for entry in MODELS.values()):
+        sentence += " Give each model its own `[[axes]]` or `[[trials]]`."
+    return sentence

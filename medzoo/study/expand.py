@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from medzoo.models.options import Value
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
-from medzoo.study.document import Value
 from medzoo.study.spec import Study
-from medzoo.study.trials import Trial, run_values
+from medzoo.study.trials import Trial
 from medzoo.tasks import join_tasks
 
 SMOKE_STEPS = 2
@@ -98,7 +98,7 @@ def _make_run(
     seed: int,
     smoke: bool,
 ) -> Run:
-    values = run_values(study.fixed | trial.values | tuned)
+    values: dict[str, Any] = study.fixed | trial.values | tuned
     if smoke:
         values |= {"steps": SMOKE_STEPS, "max_images": SMOKE_IMAGES}
         values.pop("epochs", None)

@@ -7,17 +7,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import medzoo
-from medzoo.messages import unknown
-from medzoo.models.registry import get_entry
+from medzoo.messages import FieldError, unknown
+from medzoo.models.registry import find_entry
+from medzoo.runs.fields import FIELDS
+from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run, model_of
 from medzoo.runs.sources import name_task, with_fingerprint
-from medzoo.study.document import FIELDS
-from medzoo.study.source import Place, Source, find_faults, key_of, not_listed
-from medzoo.study.trials import run_values
+from medzoo.study.source import KeyPath, Source, find_faults
 
-# Fields that a study file has elsewhere.
-SCOPE = ("task", "data", "data_options", "seed")
+RECIPES = Path(__file__).parents[1] / "recipes"
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,10 @@ class JsonSource(Source):
             )
         return found
 
-    def line_of(self, place: Place) -> int | None:
+    def line_of(self, path: KeyPath) -> int | None:
+        """Finds the first line that has the key."""
         lines = self.text.splitlines()
-        key = json.dumps(place[0])
+        key = json.dumps(path[0])
         return next((n for n, line in enumerate(lines, 1) if key in line), None)
 
 
@@ -75,9 +74,9 @@ def read_run(
     values: dict[str, Any] = {}
     origin: dict[str, Source] = {}
     for source in _list_sources(path, recipe):
-        found = source.parse()
-        values |= found
-        origin |= dict.fromkeys(found, source)
+        parsed = source.parse()
+        values |= parsed
+        origin |= dict.fromkeys(parsed, source)
     flags = {key: value for key, value in given.items() if value is not None}
     values |= flags
     origin = {key: s for key, s in origin.items() if key not in flags}
@@ -88,31 +87,26 @@ def read_run(
             "A run needs a task. Expected --task, or `task` in a file, such as "
             "--task breastmnist. Received: neither."
         )
-    faults = _unknown_keys(values)
+    paths: dict[str, KeyPath] = {key: (key,) for key in values}
+    faults = _list_unknown(values)
     if not faults:
-        arguments = run_values(
-            {k: v for k, v in values.items() if k not in SCOPE}
-        )
-        scope = {key: values[key] for key in SCOPE if key in values}
         try:
-            return with_fingerprint(Run(**arguments, **scope))
+            return with_fingerprint(Run(**values))
         except ValidationError as error:
-            places: dict[str, Place] = {key: (key,) for key in values}
-            faults = find_faults(error, places, ())
+            faults = find_faults(error, paths, ())
     raise ValueError(
         "\n".join(
             str(origin[key].fault(((key,), sentence)))
-            if (key := str(place[0]) if place else "") in origin
+            if (key := str(path[0]) if path else "") in origin
             else sentence
-            for place, sentence in faults
+            for path, sentence in faults
         )
     )
 
 
 def list_recipes() -> dict[str, Path]:
     """Returns the files of the recipes by name."""
-    folder = Path(medzoo.__file__).parent / "recipes"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    return {path.stem: path for path in sorted(RECIPES.glob("*.toml"))}
 
 
 def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
@@ -133,15 +127,15 @@ def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
     return sources
 
 
-def _unknown_keys(values: dict[str, Any]) -> list[tuple[Place, str]]:
-    name = model_of(values)
+def _list_unknown(values: dict[str, Any]) -> list[tuple[KeyPath, str]]:
+    """Words every key that the run does not have."""
     try:
-        options = get_entry(name).options
-    except ValueError as error:
-        return [(("model",), str(error))]
-    known = [*SCOPE, *FIELDS, *options]
+        options = find_entry(model_of(values), values).options
+    except FieldError as error:
+        return [((error.fields[0],), str(error))]
+    known = {key for key, about in FIELDS.items() if about.place != "none"}
     return [
-        ((key,), not_listed(key_of((key,)), "a field of a run", known))
+        ((key,), describe_unknown(key, values))
         for key in values
-        if key not in known
+        if key not in known and key not in options
     ]

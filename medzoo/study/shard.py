@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from medzoo.runs.run import Run
-from medzoo.study.costs import rough_seconds
 
 
 class Shard(NamedTuple):
@@ -43,29 +42,18 @@ class Shard(NamedTuple):
 def take_shard(runs: Sequence[Run], shard: Shard) -> list[Run]:
     """Returns the runs of one shard, in their order.
 
-    The longest run goes first, always to the part that has the least to do. All
-    parts must be made from the same runs in the same order, so give it all runs
-    of a study, and not those that are missing here. Costs are estimated from
-    the runs alone, and not from records, which differ from place to place.
+    A run belongs to a part by its `run_id` alone, so that every place finds the
+    same parts, whatever it has finished already.
 
     Args:
-        runs: All runs of a study, each once.
+        runs: Runs of a study.
         shard: Which part of them.
 
     Example:
 
-    >>> runs = [Run(task="breastmnist", epochs=n) for n in (900, 1, 2, 700)]
+    >>> runs = [Run(task="breastmnist", seed=seed) for seed in range(4)]
     >>> parts = [take_shard(runs, Shard(number, 2)) for number in (1, 2)]
-    >>> [[run.epochs for run in part] for part in parts]
-    [[900], [1, 2, 700]]
+    >>> sorted(run.seed for part in parts for run in part)
+    [0, 1, 2, 3]
     """
-    loads = [0.0] * shard.parts
-    mine = set()
-    for seconds, run in sorted(
-        ((rough_seconds(run), run) for run in runs), key=lambda pair: -pair[0]
-    ):
-        lightest = loads.index(min(loads))
-        loads[lightest] += seconds
-        if lightest == shard.number - 1:
-            mine.add(run)
-    return [run for run in runs if run in mine]
+    return [run for run in runs if hash(run) % shard.parts == shard.number - 1]

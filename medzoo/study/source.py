@@ -1,9 +1,10 @@
 """The text of a study file, and sentences that say where it is wrong."""
 
-import difflib
+import functools
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -11,34 +12,21 @@ from typing import Any, Self
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from medzoo.messages import FieldError
+
 # The keys and list positions that lead to a value: ("axes", 0, "optimizer").
-Place = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
+Fault = tuple[KeyPath, str]
 
 
-def key_of(place: Place) -> str:
-    """Writes a place as people do: `axes.optimizer`, without positions."""
-    return f"`{'.'.join(key for key in place if isinstance(key, str))}`"
+def format_key(path: KeyPath) -> str:
+    """Writes a key as people do: `axes.optimizer`, without positions."""
+    return f"`{'.'.join(key for key in path if isinstance(key, str))}`"
 
 
-def not_listed(key: str, what: str, expected: Iterable[str]) -> str:
-    """Words the error for a key that does not exist.
-
-    Example:
-
-    >>> print(not_listed("`axes.lr`", "a field of a run", ["steps", "width"]))
-    `axes.lr` is not a field of a run. Expected one of: steps, width.
-    """
-    names = list(expected)
-    close = difflib.get_close_matches(
-        key.strip("`").rpartition(".")[2], names, n=1
-    )
-    hint = f" Did you mean `{close[0]}`?" if close else ""
-    return f"{key} is not {what}.{hint} Expected one of: {', '.join(names)}."
-
-
-def describe(error: ErrorDetails, place: Place) -> str:
-    """Turns one error of pydantic into a sentence about `place`."""
-    key = key_of(place)
+def describe(error: ErrorDetails, path: KeyPath) -> str:
+    """Turns one error of pydantic into a sentence about `path`."""
+    key = format_key(path)
     if error["type"] == "missing":
         return f"{key} is missing."
     if error["type"] == "value_error":
@@ -51,23 +39,23 @@ def describe(error: ErrorDetails, place: Place) -> str:
 
 
 def find_faults(
-    error: ValidationError, places: Mapping[str, Place], otherwise: Place
-) -> list[tuple[Place, str]]:
-    """Words each error of a run, with the place of the key that it is about.
+    error: ValidationError, paths: Mapping[str, KeyPath], otherwise: KeyPath
+) -> list[Fault]:
+    """Words each error of a run, with the path of the key that it is about.
 
     Args:
         error: What `Run` raised.
-        places: Where each key of the run stands.
-        otherwise: The place of what is about none of them.
+        paths: Where each key of the run is.
+        otherwise: The path of what is about none of them.
     """
-    found = []
-    for e in error.errors():
-        # A rule about several fields names them in its sentence.
-        keys = [str(key) for key in e["loc"] if key in places]
-        keys += [key for key in places if f"{key}=" in e["msg"]]
-        place = places[keys[0]] if keys else otherwise
-        found.append((place, describe(e, place or e["loc"])))
-    return found
+    faults = []
+    for details in error.errors():
+        cause = details.get("ctx", {}).get("error")
+        fields = cause.fields if isinstance(cause, FieldError) else ()
+        known = [str(k) for k in (*fields, *details["loc"]) if k in paths]
+        path = paths[known[0]] if known else otherwise
+        faults.append((path, describe(details, path or details["loc"])))
+    return faults
 
 
 @dataclass(frozen=True)
@@ -75,7 +63,7 @@ class Source:
     """A study file as it was read.
 
     Args:
-        path: Where it lies.
+        path: The file.
         text: All of it.
     """
 
@@ -120,43 +108,101 @@ class Source:
                 f"{self}, line {line}{column}: not valid TOML: {what}."
             ) from None
 
-    def line_of(self, place: Place) -> int | None:
-        """Finds the line of a key, or `None` if the text does not have it.
+    def line_of(self, path: KeyPath) -> int | None:
+        """Finds the line of a key, or of the nearest table or list above it.
 
-        The key's statement is the one that the shortest prefix of whole lines
-        that parses and holds the place has in addition to the one before it, so
-        tables, inline tables and values of several lines need no grammar here.
+        `None` if the text has neither.
         """
-        lines = self.text.split("\n")
-        start = 1
-        for end in range(1, len(lines) + 1):
-            try:
-                document = tomllib.loads("\n".join(lines[:end]))
-            except tomllib.TOMLDecodeError:
-                continue  # Inside a value of several lines.
-            if _holds(document, place):
-                return start
-            start = end + 1
+        while path:
+            # `[axes]` is the only grid: a list of one.
+            alone = tuple(key for key in path if key != 0)
+            line = self._lines.get(path) or self._lines.get(alone)
+            if line:
+                return line
+            path = path[:-1]
         return None
 
-    def fault(self, *faults: tuple[Place, str]) -> ValueError:
-        """Makes the error for sentences and the places that they are about."""
+    @functools.cached_property
+    def _lines(self) -> dict[KeyPath, int]:
+        return find_lines(self.text)
+
+    def fault(self, *faults: Fault) -> ValueError:
+        """Makes the error for sentences and the paths that they are about."""
         return ValueError(
             "\n".join(
                 f"{self}, line {line}: {sentence}"
-                if place and (line := self.line_of(place))
+                if path and (line := self.line_of(path))
                 else f"{self}: {sentence}"
-                for place, sentence in faults
+                for path, sentence in faults
             )
         )
 
 
-def _holds(document: Any, place: Place) -> bool:
-    for step in place:
-        if isinstance(document, dict) and isinstance(step, int):
-            continue  # `[axes]` is the only grid: a list of one.
+def find_lines(text: str) -> dict[KeyPath, int]:
+    """Finds the line on which each key of a TOML document is set.
+
+    The text is read once. Each statement is parsed by itself, so that inline
+    tables, dotted keys and values of several lines need no grammar here.
+
+    Example:
+
+    >>> find_lines("seeds = [0]\\n[[trials]]\\nwidth = 8")
+    {('seeds',): 1, ('trials',): 2, ('trials', 0): 2, ('trials', 0, 'width'): 3}
+    """
+    lines: dict[KeyPath, int] = {}
+    tables: Counter[KeyPath] = Counter()
+    above: KeyPath = ()
+    for number, document, is_header in _split_statements(text):
+        if is_header:
+            above = _enter_table(document, tables)
+            for length in range(1, len(above) + 1):
+                lines.setdefault(above[:length], number)
+        for path in _list_paths(document) if not is_header else ():
+            lines.setdefault((*above, *path), number)
+    return lines
+
+
+def _split_statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
+    """Yields the line of each statement, its content, and if it is a header."""
+    statement: list[str] = []
+    start = 1
+    for number, line in enumerate(text.split("\n"), 1):
+        start = start if statement else number
+        statement.append(line)
+        # Only these end a value that goes on over several lines.
+        if len(statement) > 1 and not re.search(r"[\]}]|\"\"\"|'''", line):
+            continue
         try:
-            document = document[step]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
+            document = tomllib.loads("\n".join(statement))
+        except tomllib.TOMLDecodeError:
+            continue
+        if document:
+            yield start, document, statement[0].lstrip().startswith("[")
+        statement = []
+
+
+def _enter_table(document: dict[str, Any], tables: Counter[KeyPath]) -> KeyPath:
+    """Returns the path of the table that a header opens."""
+    path: KeyPath = ()
+    value: Any = document
+    while value:
+        if isinstance(value, list):
+            tables[path] += 1
+            path, value = (*path, tables[path] - 1), value[0]
+            continue
+        ((key, value),) = value.items()
+        path = (*path, key)
+        if isinstance(value, dict) and tables[path]:
+            path = (*path, tables[path] - 1)
+    return path
+
+
+def _list_paths(value: Any) -> Iterator[KeyPath]:
+    """Yields the path of each key below a value."""
+    if isinstance(value, dict):
+        items: Any = value.items()
+    else:
+        items = enumerate(value) if isinstance(value, list) else ()
+    for key, below in items:
+        yield (key,)
+        yield from ((key, *path) for path in _list_paths(below))

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-import medzoo
 from medzoo.messages import unknown
+from medzoo.models.options import Value
 from medzoo.runs.sources import is_custom
-from medzoo.study.document import Document, Scope, Tuned, Value
+from medzoo.study.document import Document, Scope, Tuned
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
 from medzoo.tasks import SHAPES
@@ -109,7 +109,7 @@ class Study:
         except ValidationError as error:
             sentences = [describe(e, e["loc"]) for e in error.errors()]
             raise ValueError("\n".join(sentences)) from None
-        if faults := scope.faults():
+        if faults := scope.list_faults():
             raise ValueError("\n".join(sentence for _, sentence in faults))
         return dataclasses.replace(
             self,
@@ -186,7 +186,7 @@ def list_files(folder: str) -> dict[str, Path]:
         folder: `studies` or `searches`: the one beside the package and the one
             of the current folder, whose files win.
     """
-    checkout = Path(medzoo.__file__).parents[1]
+    checkout = Path(__file__).parents[2]
     folders = (checkout / folder, Path(folder))
     files = {p.stem: p for each in folders for p in each.glob("*.toml")}
     return dict(sorted(files.items()))

@@ -4,13 +4,15 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic import ValidationError
 
+from medzoo.messages import not_listed
+from medzoo.models.options import Value
 from medzoo.runs.run import Run
-from medzoo.study.document import FIELDS, Document, Value, wrong_keys
-from medzoo.study.source import Place, Source, find_faults, key_of, not_listed
+from medzoo.study.document import Document, join_tables, list_wrong_keys
+from medzoo.study.source import KeyPath, Source, find_faults, format_key
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def make_trials(source: Source, document: Document) -> Trials:
         for draft in drafts:
             draft.make_run(source, document, tuned)
     names = dict.fromkeys(key for draft in drafts for key in draft.values)
-    found = {name: [_value_of(run, name) for run in runs] for name in names}
+    flat = [run.flatten() for run in runs]
+    found = {name: [values.get(name) for values in flat] for name in names}
     same = {name: v[0] for name, v in found.items() if len(set(v)) == 1}
     axis_names = tuple(name for name in names if name not in same)
     trials = tuple(
@@ -65,30 +68,17 @@ def make_trials(source: Source, document: Document) -> Trials:
     return Trials(trials, axis_names, fixed, baseline)
 
 
-def run_values(values: dict[str, Any]) -> dict[str, Any]:
-    """Sorts fields and options into the arguments of `Run`.
-
-    Example:
-
-    >>> run_values({"width": 8, "dropout": 0.1})
-    {'width': 8, 'options': {'dropout': 0.1}}
-    """
-    fields = {key: v for key, v in values.items() if key in FIELDS}
-    options = {key: v for key, v in values.items() if key not in FIELDS}
-    return {**fields, "options": options}
-
-
 @dataclass(frozen=True)
 class _Draft:
     """A trial as the file has it.
 
     Args:
-        place: Where its keys stand in the file.
+        path: Its table in the file.
         values: Its keys, but for fixed ones and its name.
         name: The name that the file gives it, if any.
     """
 
-    place: Place
+    path: KeyPath
     values: dict[str, Value]
     name: str = ""
 
@@ -103,23 +93,18 @@ class _Draft:
         Raises:
             ValueError: For a key that the run does not have, or a wrong value.
         """
-        tables: dict[Place, Mapping[str, Value]] = {
+        tables = {
             ("fixed",): document.fixed,
             ("tuned",): tuned,
-            self.place: self.values,
+            self.path: self.values,
         }
-        values = {k: v for table in tables.values() for k, v in table.items()}
-        places: dict[str, Place] = {
-            key: (*place, key)
-            for place, table in tables.items()
-            for key in table
-        }
-        if faults := wrong_keys(tables, values, places):
+        if faults := list_wrong_keys(tables):
             raise source.fault(*faults)
+        values, paths = join_tables(tables)
         try:
-            return Run(**document.first_cell(), **run_values(values))
+            return Run(**document.first_cell(), **values)
         except ValidationError as error:
-            faults = find_faults(error, places, self.place)
+            faults = find_faults(error, paths, self.path)
             raise source.fault(*faults) from None
 
 
@@ -140,13 +125,9 @@ def _list_drafts(document: Document) -> list[_Draft]:
     return grids + explicit
 
 
-def _value_of(run: Run, key: str) -> Value | None:
-    return getattr(run, key) if key in FIELDS else run.options.get(key)
-
-
 def _make_trial(draft: _Draft, run: Run, axis_names: tuple[str, ...]) -> Trial:
-    found = {key: _value_of(run, key) for key in axis_names}
-    values = {key: value for key, value in found.items() if value is not None}
+    flat = run.flatten()
+    values = {k: flat[k] for k in axis_names if flat.get(k) is not None}
     if len(axis_names) == 1 and isinstance(values.get(axis_names[0]), str):
         name = str(values[axis_names[0]])
     else:
@@ -174,7 +155,7 @@ def _require_differences(
             names[run] = trial.name
             continue
         raise source.fault(
-            (draft.place, f"{sentence} Expected trials that differ.")
+            (draft.path, f"{sentence} Expected trials that differ.")
         )
 
 
@@ -187,12 +168,12 @@ def _find_baseline(
     if not wanted:
         return None
     known = dict.fromkeys(key for trial in trials for key in trial.values)
-    unknown: list[Place] = [
+    unknown: list[KeyPath] = [
         ("baseline", key) for key in wanted if key not in {"name", *known}
     ]
     if unknown:
         what = "an axis of this study"
-        faults = [(p, not_listed(key_of(p), what, known)) for p in unknown]
+        faults = [(p, not_listed(format_key(p), what, known)) for p in unknown]
         raise source.fault(*faults)
     found = [
         trial

@@ -7,7 +7,7 @@ import numpy as np
 
 from medzoo.data.dataset import Dataset
 from medzoo.data.mixed import MixedDataset, MixedImages
-from medzoo.runs.fields import AFTER_TRAINING
+from medzoo.runs.fields import DEFAULTS, list_fields
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import list_flips
 from medzoo.scores import probabilities as scores
@@ -65,11 +65,10 @@ def predict_variants(
         Logits of `val` and `test` by the option that is left out; `""` is the
         run as it is, and the last.
     """
-    off = {name: Run.model_fields[name].default for name in AFTER_TRAINING}
     variants = {
-        name: run.model_copy(update={name: off[name]})
-        for name in AFTER_TRAINING
-        if getattr(run, name) != off[name]
+        name: run.model_copy(update={name: DEFAULTS[name]})
+        for name in list_fields(compared=True)
+        if getattr(run, name) != DEFAULTS[name]
     }
     found: dict[str, Logits] = {}
     for name, variant in (*variants.items(), ("", run)):

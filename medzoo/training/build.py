@@ -36,29 +36,6 @@ from medzoo.training.optimizers import build_optimizer
 if TYPE_CHECKING:
     import keras
 
-# Fields that change values of variables or the loop around the graph, but not
-# the graph. The data act on it by shapes and class weights alone.
-_OUTSIDE_THE_GRAPH = {
-    "task",
-    "data",
-    "data_options",
-    "fingerprint",
-    "size",
-    "max_images",
-    "resplit",
-    "batch_size",
-    "learning_rate",
-    "schedule",
-    "warmup",
-    "epochs",
-    "steps",
-    "patience",
-    "keep",
-    "flip_test",
-    "adjust",
-    "seed",
-    "alpha",
-}
 # Graphs that a process keeps.
 MAX_TRACED = 4
 _traced: "OrderedDict[str, keras.Model]" = OrderedDict()
@@ -80,7 +57,7 @@ def graph_key(run: Run) -> str:
     num_images = run.max_images or task.num_images["train"]
     batch_size = min(run.batch_size, num_images)
     shapes = (batch_size, run.size, task.channels, task.num_classes)
-    return repr((run.model_dump(exclude=_OUTSIDE_THE_GRAPH), shapes))
+    return repr((run.graph(), shapes))
 
 
 def prepare_model(run: Run, data: Dataset) -> "keras.Model":
@@ -92,9 +69,10 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
     import keras
 
     width = find_width(run, data)
-    graph = run.model_dump(exclude=_OUTSIDE_THE_GRAPH)
+    graph = run.graph()
     graph["augmentation"] = choose_preset(run.task, run.augmentation)
-    graph["options"] = choose_options(run)
+    options = choose_options(run)
+    graph["options"] = {name: options[name] for name in graph["options"]}
     batch_size = min(run.batch_size, len(data.train))
     shapes = (batch_size, *data.input_shape, _heads(data))
     shares = _loss_data(run, data), task_weights(run, data)

@@ -30,7 +30,7 @@ def make_batches(
         return mixed_batch_indices(
             data.sizes,
             run.batch_size,
-            alpha=run.alpha,
+            alpha=float(run.options["alpha"]),
             seed=run.seed,
             start=start,
         )

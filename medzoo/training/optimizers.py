@@ -130,7 +130,17 @@ def learning_rate_at(
 
 def has_trunk_rate(run: Run) -> bool:
     """Says whether the trunk of a run has a learning rate of its own."""
-    return run.head_first > 0 or run.trunk_rate != 1
+    head_first, rate = _trunk_options(run)
+    return head_first > 0 or rate != 1
+
+
+def _trunk_options(run: Run) -> tuple[float, float]:
+    """Returns the share of steps without the trunk, and the trunk's rate."""
+    options = run.options
+    return (
+        float(options.get("head_first", 0.0)),
+        float(options.get("trunk_rate", 1.0)),
+    )
 
 
 def trunk_rate_at(run: Run, step: int, num_steps: int) -> float:
@@ -141,14 +151,13 @@ def trunk_rate_at(run: Run, step: int, num_steps: int) -> float:
     >>> run = Run(
     ...     task="breastmnist",
     ...     model="transfer",
-    ...     options={"freeze": "bn"},
-    ...     head_first=0.5,
-    ...     trunk_rate=0.1,
+    ...     options={"freeze": "bn", "head_first": 0.5, "trunk_rate": 0.1},
     ... )
     >>> [trunk_rate_at(run, step, 4) for step in range(4)]
     [0.0, 0.0, 0.1, 0.1]
     """
-    return 0.0 if step < round(run.head_first * num_steps) else run.trunk_rate
+    head_first, rate = _trunk_options(run)
+    return 0.0 if step < round(head_first * num_steps) else rate
 
 
 def with_trunk_rate(

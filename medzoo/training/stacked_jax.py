@@ -23,7 +23,7 @@ import numpy as np
 from medzoo.data.dataset import Dataset, Split
 from medzoo.models.registry import get_entry
 from medzoo.record import Record
-from medzoo.runs.fields import IMBALANCES
+from medzoo.runs.fields import IMBALANCES, list_fields
 from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.training.build import MAX_TRACED
@@ -55,19 +55,7 @@ if TYPE_CHECKING:
 LARGEST = 32
 # Fields in which the runs of a stack may differ: they decide values, not the
 # graph, nor how many steps there are between two checks on val.
-_MAY_DIFFER = {
-    "seed",
-    "learning_rate",
-    "weight_decay",
-    "loss_weight",
-    "schedule",
-    "warmup",
-    "patience",
-    "keep",
-    "flip_test",
-    "adjust",
-}
-
+_MAY_DIFFER = set(list_fields("constants", "course", "evaluation"))
 
 # Which runs train together.
 

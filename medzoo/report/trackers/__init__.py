@@ -47,8 +47,7 @@ class Entry(NamedTuple):
     @property
     def config(self) -> dict[str, Any]:
         """Returns the fields and options of the run."""
-        fields = self.record.run.model_dump(mode="json", exclude={"options"})
-        return fields | dict(self.record.run.options)
+        return self.record.run.flatten()
 
     @property
     def tags(self) -> dict[str, str]:

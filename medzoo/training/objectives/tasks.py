@@ -90,7 +90,7 @@ class MultiTaskNet:
 
 def task_weights(run: Run, data: Dataset) -> tuple[int, ...] | None:
     """Returns the weights of tasks that are constants of the loss."""
-    if isinstance(data, MixedDataset) and run.task_weighting == "size":
+    if isinstance(data, MixedDataset) and _weighting(run) == "size":
         return data.sizes
     return None
 
@@ -125,7 +125,7 @@ def weigh_tasks(run: Run, data: Dataset, model: "keras.Model") -> "keras.Model":
 
     # A mask and a label.
     num_tasks = len(data.heads) if isinstance(data, MixedDataset) else 2
-    name = run.task_weighting
+    name = _weighting(run)
     objective: task_weighting.Objective
     if run.loss == "soft_harmonic_mean":
         objective = task_weighting.SmoothedHarmonicMean(data.num_classes)
@@ -145,6 +145,10 @@ def weigh_tasks(run: Run, data: Dataset, model: "keras.Model") -> "keras.Model":
     else:
         return model
     return task_weighting.TaskModel(model, objective)
+
+
+def _weighting(run: Run) -> str:
+    return str(run.options["task_weighting"])
 
 
 def _with_task_gradients(
