@@ -9,7 +9,7 @@ from own_masks import SIDE, make_mask, make_masks, write_csv
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.custom.load import read_own
+from medzoo.data.custom.load import read_custom
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ fixed = { model = "unet" }
 
 
 def load_custom(data, **options):
-    return read_own("x", data, SIDE, options)
+    return read_custom("x", data, SIDE, options)
 
 
 def save(root, mask, ending="png"):

@@ -8,7 +8,8 @@ from own_masks import SIDE, make_masks, write_csv
 from PIL import Image
 
 from medzoo.cli import main
-from medzoo.data.dataset import MaskedDataset, MaskedSplit, make_shape_task
+from medzoo.data.dataset import MaskedDataset, MaskedSplit
+from medzoo.data.shapes import make_shape_task
 from medzoo.explore.masks import find_mask_warnings, format_masks
 from medzoo.explore.page import format_summary, make_page
 from medzoo.explore.statistics import MASK_SAMPLES, look_at, summarize_masks

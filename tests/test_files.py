@@ -5,15 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medzoo.data.official import (
-    data_folder,
-    find_missing,
-    load_medmnist,
-    read_npz,
-    require_files,
-    trust_md5,
-    verify_md5,
-)
+from medzoo.data.checksums import trust_md5, verify_md5
+from medzoo.data.folders import data_folder, find_missing
+from medzoo.data.official import load_medmnist, read_npz, require_files
 from medzoo.tasks import get_task
 
 BREAST = get_task("breastmnist")

@@ -6,7 +6,7 @@ from own_images import make_image, spoil_unnoticed
 from own_masks import SIDE, make_mask, make_masks, write_csv
 from PIL import Image
 
-from medzoo.data.custom.load import describe_rows, read_own
+from medzoo.data.custom.load import describe_rows, read_custom
 from medzoo.data.custom.masks import read_values
 from medzoo.data.dataset import MaskedDataset, count_pixels
 from medzoo.data.splits import resplit, take_stratified
@@ -15,7 +15,7 @@ SPLITS = ("train", "val", "test")
 
 
 def load_custom(data, size=SIDE, **options):
-    return read_own("x", data, size, options)
+    return read_custom("x", data, size, options)
 
 
 def pair_up(dataset):

@@ -7,9 +7,9 @@ import pytest
 from own_images import CLASSES, make_folder, make_image, spoil_unnoticed
 from PIL import Image
 
-from medzoo.data.custom.decode import find_ranges, to_bytes
-from medzoo.data.custom.load import read_own
-from medzoo.data.custom.splits import draw_splits
+from medzoo.data.custom.load import read_custom
+from medzoo.data.custom.pixels import find_ranges, to_bytes
+from medzoo.data.splits import draw_splits
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
 from medzoo.study.expand import expand
@@ -17,7 +17,7 @@ from medzoo.study.spec import read_study
 
 
 def load_custom(data, size=8, **options):
-    return read_own("x", data, size, options)
+    return read_custom("x", data, size, options)
 
 
 def test_a_folder_a_class_is_split_by_class(tmp_path):

@@ -14,7 +14,8 @@ from requests.adapters import HTTPAdapter
 from rich import progress
 from rich.console import Console
 
-from medzoo.data.official import find_file, md5_of, trust_md5, verify_md5
+from medzoo.data.checksums import md5_of, trust_md5, verify_md5
+from medzoo.data.folders import find_file
 from medzoo.files import writing
 from medzoo.tasks import get_task
 

@@ -1,8 +1,12 @@
-"""Where data files lie, and where files derived from them may be kept."""
+"""Folders of data files, and of the files that are derived from them."""
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+from medzoo.messages import unknown
+from medzoo.tasks import SIZES, get_task
 
 
 def data_folder() -> Path:
@@ -12,6 +16,23 @@ def data_folder() -> Path:
     package keeps its files.
     """
     return Path(os.environ.get("MEDZOO_DATA") or "~/.medmnist").expanduser()
+
+
+def find_file(task: str, size: int = 28) -> Path:
+    """Returns the path that the file of a task has in the data folder.
+
+    Raises:
+        ValueError: For an unknown task or size.
+    """
+    if size not in SIZES:
+        raise ValueError(unknown("size", size, map(str, SIZES)))
+    return data_folder() / get_task(task).file_name(size)
+
+
+def find_missing(tasks: Iterable[str], size: int = 28) -> list[Path]:
+    """Returns the paths of those tasks' files that are not there."""
+    paths = [find_file(task, size) for task in tasks]
+    return [path for path in paths if not path.is_file()]
 
 
 def cache_folder() -> Path:
@@ -27,7 +48,7 @@ def cache_folder() -> Path:
 def derived_path(path: Path, ending: str) -> Path:
     """Returns the path for a file that is made from `path`.
 
-    It lies beside `path`, or in the user's cache if that folder is read-only.
+    It is beside `path`, or in the user's cache if that folder is read-only.
     A folder without write permission is left alone even by root.
 
     Args:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medzoo.data.audit.audit import Audit, Pair
 from medzoo.data.audit.near_duplicates import ALIKE
-from medzoo.data.custom.manifest import write_rows
+from medzoo.data.custom.cache import write_rows
 from medzoo.tasks import SPLITS
 
 # From which splits differ by more than chance.
