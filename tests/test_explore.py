@@ -11,7 +11,7 @@ from PIL import Image
 from medzoo.cli import main
 from medzoo.data.dataset import Dataset, Split
 from medzoo.explore.page import make_page
-from medzoo.explore.statistics import look_at
+from medzoo.explore.statistics import summarize
 
 
 def make(classes=("a", "b"), channels=1):
@@ -24,7 +24,7 @@ def make(classes=("a", "b"), channels=1):
 
 
 def test_counts_means_and_intensities_are_those_of_the_images():
-    look = look_at(make())
+    look = summarize(make())
     first, second = look.classes
     assert first.counts == {"train": 2, "val": 2, "test": 2}
     assert look.totals() == {"train": 3, "val": 3, "test": 3}
@@ -37,7 +37,7 @@ def test_counts_means_and_intensities_are_those_of_the_images():
 
 
 def test_flat_images_are_listed_and_others_are_not():
-    found = look_at(make()).flat
+    found = summarize(make()).flat
     assert [(f.split, f.image, f.label) for f in found[:2]] == [
         ("train", "0", "a"),
         ("train", "1", "a"),
@@ -49,7 +49,9 @@ def test_flat_images_are_listed_and_others_are_not():
 def test_the_page_holds_all_in_itself_and_escapes_names(channels):
     classes = ("<script>alert(1)</script>", "cañón & co")
     dataset = make(classes, channels)
-    page = make_page(dataset, look_at(dataset), source="<b>", warnings=["<i>"])
+    page = make_page(
+        dataset, summarize(dataset), source="<b>", warnings=["<i>"]
+    )
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)" in page
     assert "cañón &amp; co" in page
@@ -95,7 +97,7 @@ def test_the_command_writes_page_figures_and_table(
         ("folder:nowhere", "No folder `nowhere`."),
     ],
 )
-def test_nothing_to_look_at_is_one_sentence(
+def test_nothing_to_summarize_is_one_sentence(
     tmp_path, monkeypatch, capsys, what, sentence
 ):
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ from medzoo.data.dataset import MaskedDataset, MaskedSplit
 from medzoo.data.shapes import make_shape_task
 from medzoo.explore.masks import find_mask_warnings, format_masks
 from medzoo.explore.page import format_summary, make_page
-from medzoo.explore.statistics import MASK_SAMPLES, look_at, summarize_masks
+from medzoo.explore.statistics import MASK_SAMPLES, summarize, summarize_masks
 from medzoo.explore.tiles import colour_of, outline
 
 BLACK = np.zeros((4, 4, 1), np.uint8)
@@ -99,7 +99,7 @@ def test_an_outline_is_the_border_of_each_segment_and_nothing_else():
 
 def test_the_page_shows_masks_and_escapes_their_names():
     dataset = make([1, 0, 0, 0], [0, 0, 0, 2], val=1)
-    look = look_at(dataset)
+    look = summarize(dataset)
     assert "none of them labelled. Pixels of train" in format_summary(
         dataset, look
     )

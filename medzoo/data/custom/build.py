@@ -18,7 +18,6 @@ from medzoo.data.custom.cache import (
     make_fingerprint,
     make_stamp,
     masks_path,
-    write_rows,
 )
 from medzoo.data.custom.decode import (
     Images,
@@ -38,7 +37,7 @@ from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, to_bytes
 from medzoo.data.custom.table import Fault
 from medzoo.data.folders import derived_path
 from medzoo.data.splits import draw_splits
-from medzoo.files import writing
+from medzoo.files import write_csv, writing
 from medzoo.tasks import SPLITS
 
 COLUMNS = (
@@ -188,7 +187,7 @@ def _select(
         faults.append(Fault(items[at].name, reason))
     if faults:
         path = folder / "faults.csv"
-        write_rows(path, ("what", "fault"), faults)
+        write_csv(path, ("what", "fault"), faults)
         if not options["skip_bad"]:
             raise _join_faults(faults, path)
     strata = [
@@ -326,7 +325,7 @@ def _write(
         for one in (images.facts[at] for at in selection.indices)
     )
     channels = _write_images(path, images, selection.indices, is_grey, ranges)
-    write_rows(folder / "images.csv", COLUMNS, rows)
+    write_csv(folder / "images.csv", COLUMNS, rows)
     manifest = Manifest(
         stamp=stamp,
         fingerprint=fingerprint,

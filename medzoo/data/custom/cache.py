@@ -139,14 +139,3 @@ def make_fingerprint(
     pixels = [size, *(options.get(name) for name in _OF_PIXELS)]
     how = hashlib.sha256(repr(pixels).encode()).hexdigest()
     return f"own:{content[:16]}:{how[:8]}"
-
-
-def write_rows(path: Path, header: Sequence[str], rows: Sequence[Any]) -> None:
-    """Writes a CSV file in one step."""
-    with (
-        replacing(path) as part,
-        part.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

@@ -1,6 +1,7 @@
 """Custom data as all other data are: a `Dataset`, and the facts of its task."""
 
 import functools
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -25,7 +26,8 @@ def load_custom(
 
     Arguments and errors are those of `read_custom`.
     """
-    return _load(task, data, size, tuple(sorted(options.items())))
+    given = tuple(sorted(options.items()))
+    return _load(task, data, size, given, os.getcwd())
 
 
 def describe_custom(
@@ -49,7 +51,10 @@ def describe_custom(
 
 
 @functools.lru_cache(maxsize=8)
-def _load(task: str, data: str, size: int, options: Options) -> Dataset:
+def _load(
+    task: str, data: str, size: int, options: Options, _folder: str
+) -> Dataset:
+    # A relative path means other data in another folder.
     return read_custom(task, data, size, dict(options))
 
 
