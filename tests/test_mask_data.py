@@ -8,6 +8,7 @@ from PIL import Image
 
 from medzoo.data.custom.load import describe_rows, read_custom
 from medzoo.data.custom.masks import read_values
+from medzoo.data.custom.options import Options
 from medzoo.data.dataset import MaskedDataset, count_pixels
 from medzoo.data.splits import resplit, take_stratified
 
@@ -242,4 +243,4 @@ def test_without_masks_it_is_a_task_of_labels(tmp_path):
 )
 def test_values_are_named_once_and_at_least_two(texts):
     with pytest.raises(ValueError, match="`mask_values` name each value"):
-        read_values({"mask_values": texts, "mask_class": ""})
+        read_values(Options(mask_values=texts))

@@ -21,10 +21,6 @@ def verify_md5(path: Path, md5: str) -> None:
     A file that passes gets a stamp with its size and time of change; as long as
     both stay the same, the next check costs nothing.
 
-    Args:
-        path: The file.
-        md5: The published MD5, 32 hexadecimal digits.
-
     Raises:
         ValueError: If the file has another MD5.
     """

@@ -60,7 +60,7 @@ class Dataset:
         test: Read once, after the run is finished.
         fingerprint: Identifies the data; equal fingerprints mean equal images,
             labels and splits.
-        notes: What tables of results have to say about the data.
+        notes: Remarks on the data for tables of results.
         mask_classes: Names of the mask classes, the background first; empty
             without masks.
         frozen_parameters: Weights of the frozen backbone whose features stand
@@ -130,7 +130,7 @@ class MaskedSplit(Split):
         images: `uint8`, shape `(n, height, width, channels)`.
         labels: `int32`, shape `(n,)`; -1 marks an unlabelled image.
         masks: `int8`, shape `(n, height, width)`: the class of each pixel; -1
-            marks one that nothing is known of.
+            marks an unknown one.
     """
 
     masks: np.ndarray

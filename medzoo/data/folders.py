@@ -38,8 +38,8 @@ def find_missing(tasks: Iterable[str], size: int = 28) -> list[Path]:
 def cache_folder() -> Path:
     """Returns the folder for what can be made again.
 
-    It is `medzoo` in `XDG_CACHE_HOME`, which is `~/.cache` if it is not set,
-    and may be deleted at any time.
+    It is `medzoo` in `XDG_CACHE_HOME` (`~/.cache` by default), and may be
+    deleted at any time.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return folder.expanduser() / "medzoo"
@@ -50,10 +50,6 @@ def derived_path(path: Path, ending: str) -> Path:
 
     It is beside `path`, or in the user's cache if that folder is read-only.
     A folder without write permission is left alone even by root.
-
-    Args:
-        path: The file to derive from.
-        ending: What is appended to its name, such as `.verified`.
     """
     folder = path.resolve().parent
     if not (folder.stat().st_mode & 0o222 and os.access(folder, os.W_OK)):

@@ -10,17 +10,16 @@ from medzoo.data.dataset import Dataset, Split
 
 
 class MultiTaskImages:
-    """Images of several tasks that are gathered when they are asked for.
+    """Images of several tasks, gathered on access.
 
-    Grey images get three equal channels if another task has colours. It is done
-    here, for the images of a batch alone, since one array holds the batch; the
-    images of a task stay as they are, a memory map among them.
+    Grey images get three equal channels if another task has colours: those of a
+    batch alone, so that the images of a task may be a memory map.
 
     Args:
         parts: Images of each task, `uint8`, shape `(n, height, width,
             channels)`, equal but for `n` and the channels.
-        with_tasks: Gives a dictionary of `images` and `tasks`, the indices of
-            their tasks, in place of images alone.
+        with_tasks: Returns a dictionary of `images` and `tasks` (indices) in
+            place of images alone.
     """
 
     def __init__(
@@ -75,7 +74,7 @@ class MultiTaskSplit(Split):
         labels: `int32` on the common axis of classes; -1 marks an unlabelled
             image.
         parts: The split of each task as it was, in the order of its images.
-        classes: Segment of each task on the axis of classes.
+        classes: Range of each task on the axis of classes.
     """
 
     parts: Mapping[str, Split]
@@ -84,7 +83,7 @@ class MultiTaskSplit(Split):
     def by_task(
         self, values: np.ndarray
     ) -> Iterator[tuple[str, Split, np.ndarray]]:
-        """Parts an array with a row an image and a column a class.
+        """Divides an array with a row an image and a column a class by task.
 
         Yields:
             The task, its split, and its rows and columns.
@@ -99,7 +98,7 @@ class MultiTaskSplit(Split):
 
 @dataclass(frozen=True)
 class MultiTaskDataset(Dataset):
-    """Several tasks, whose `classes` stand one after the other.
+    """Several tasks as one dataset, with the classes of all on one axis.
 
     Args:
         parts: The data of each task.

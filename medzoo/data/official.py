@@ -20,10 +20,7 @@ MAP_ABOVE = 2**24
 def load_medmnist(task: str, size: int = 28) -> Dataset:
     """Loads the official file of a task from the data folder.
 
-    Args:
-        task: Name of the task.
-        size: Height and width of the images: 28, 64, 128 or 224. Large arrays
-            are memory-mapped, so that processes share one copy.
+    Large arrays are memory-mapped, so that processes share one copy.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -51,9 +48,6 @@ def read_npz(
         task: Name of the task whose classes, channels and split sizes it has.
         size: Height and width of the images. Those above 28 are memory-mapped.
         map_above: Arrays of more bytes are memory-mapped as well.
-
-    Returns:
-        The splits `train`, `val` and `test`.
 
     Raises:
         ValueError: If an array is missing, damaged or not what it should be.
@@ -91,13 +85,7 @@ def require_files(
 
 
 def download_command(tasks: Iterable[str], size: int = 28) -> str:
-    """Words the command that downloads the files of the tasks.
-
-    Example:
-
-    >>> download_command(["bloodmnist"], size=64)
-    'medzoo download bloodmnist --size 64'
-    """
+    """Words the command that downloads the files of the tasks."""
     command = f"medzoo download {' '.join(tasks)}"
     return command if size == 28 else f"{command} --size {size}"
 

@@ -1,4 +1,4 @@
-"""Made-up images with masks, so that segmentation runs without files.
+"""Synthetic images with masks, so that segmentation runs without files.
 
 Zero to three shapes lie on an uneven ground: discs (mask class 1) and bars
 (mask class 2), lighter or darker than it, turned by any angle, with a sharp or

@@ -13,18 +13,13 @@ def take_stratified(split: Split, max_images: int, *, seed: int) -> Split:
     """Draws a subset in which every class keeps its share.
 
     Only the images that are kept are read, so `split.images` may be a memory
-    map. Unlabelled images count as a class of their own.
+    map. Unlabelled images count as a class of their own. Every class keeps at
+    least one image, unless there are more classes than `max_images`.
 
     Args:
         split: What to draw from.
-        max_images: Images to keep; a split that has no more is returned as it
-            is.
+        max_images: Images to keep, in their original order.
         seed: Decides which images of a class are kept.
-
-    Returns:
-        A split of `max_images` images in their original order. Every class that
-        is present keeps at least one image, unless there are more classes than
-        `max_images`.
 
     Raises:
         ValueError: If `max_images` is less than 1.
@@ -64,11 +59,8 @@ def apportion(weights: Sequence[int], total: int, *, least: int) -> list[int]:
 
     Args:
         weights: Positive whole numbers.
-        total: What to divide; `least * len(weights)` or more.
+        total: The sum of the parts; `least * len(weights)` or more.
         least: The smallest part.
-
-    Returns:
-        One part for each weight; their sum is `total`.
 
     Example:
 
@@ -98,17 +90,14 @@ NUM_FOLDS = 5
 def resplit(dataset: Dataset, *, seed: int) -> Dataset:
     """Splits the images of train and val into three parts, by class.
 
-    The official test split is not among them: what stands in its place is a
-    fifth of train and val. Seeds 0 to 4 hold out one fifth each, so that
-    together they hold out every image once; seeds 5 to 9 do so with other
-    fifths, and so on. Val keeps its share of the rest.
+    The new test split is a fifth of train and val; the official one is not
+    read. Seeds 0 to 4 hold out one fifth each, so that together they hold out
+    every image once; seeds 5 to 9 do so with other fifths, and so on. Val keeps
+    its share of the rest.
 
     Args:
-        dataset: What to split; train and val are read into memory.
+        dataset: Its train and val are read into memory.
         seed: Decides which images are held out.
-
-    Returns:
-        The dataset with other splits, and a fingerprint that says so.
 
     Example:
 
@@ -157,7 +146,8 @@ def draw_splits(
     """Draws a split in which every class keeps its share.
 
     Images of one group stay together; shares are then met as nearly as groups
-    allow. Each goes, in a random order, to the split that lacks most of it.
+    allow. Each goes, in a random order, to the split that lacks most of it. A
+    class of three images has one in each.
 
     Args:
         labels: Whole numbers from 0, shape `(n,)`.
@@ -165,10 +155,6 @@ def draw_splits(
         val: Share of val, 0 to 1.
         test: Share of test.
         seed: Decides which image goes where.
-
-    Returns:
-        `train`, `val` or `test` for each image. A class of three images has
-        one in each.
 
     Example:
 

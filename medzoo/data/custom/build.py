@@ -1,9 +1,8 @@
 """The cache of custom data: decoded, checked, split and written."""
 
 import hashlib
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,6 +32,7 @@ from medzoo.data.custom.masks import (
     name_classes,
     read_values,
 )
+from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, to_bytes
 from medzoo.data.custom.table import Fault
 from medzoo.data.folders import derived_path
@@ -50,9 +50,7 @@ _MOST_LINES = 60
 _CHUNK = 256
 
 
-def open_cache(
-    address: Address, size: int, options: Mapping[str, Any]
-) -> Cache:
+def open_cache(address: Address, options: Options) -> Cache:
     """Opens the decoded images of a source of files, or decodes them.
 
     As long as names, sizes and times of change of all files stay the same,
@@ -61,16 +59,15 @@ def open_cache(
 
     Args:
         address: A folder or a CSV file, with or without masks.
-        size: Height and width of the images.
-        options: All options of the source.
+        options: Of the source.
 
     Raises:
         FileNotFoundError: If the source is not there, or there is no room.
         ValueError: With a line for each bad file, row or class.
     """
     listing = list_images(address, options)
-    key = json.dumps([size, dict(options)], sort_keys=True)
-    name = f"{size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    key = repr(options)
+    name = f"{options.size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     folder = derived_path(address.path.resolve(), ".medzoo") / name
     stamp = make_stamp(listing, key)
     with writing(folder):
@@ -79,7 +76,7 @@ def open_cache(
     with lock:
         manifest = Manifest.read(folder / "manifest.json")
         if manifest is None or not _is_fresh(folder, manifest, stamp):
-            manifest = build(listing, stamp, folder, size, options)
+            manifest = _build(listing, stamp, folder, options)
     return Cache(folder, manifest)
 
 
@@ -88,37 +85,19 @@ def _is_fresh(folder: Path, manifest: Manifest, stamp: str) -> bool:
     return manifest.stamp == stamp and path.is_file()
 
 
-def build(
-    listing: Listing,
-    stamp: str,
-    folder: Path,
-    size: int,
-    options: Mapping[str, Any],
+def _build(
+    listing: Listing, stamp: str, folder: Path, options: Options
 ) -> Manifest:
-    """Decodes the images of a listing and writes all files of their cache.
-
-    Args:
-        listing: The images, and their masks if the options have `mask`.
-        stamp: Goes into the manifest.
-        folder: Where the files go.
-        size: Height and width of the images.
-        options: All options of the source.
-
-    Raises:
-        FileNotFoundError: If there is no room.
-        ValueError: With a line for each bad file, row or class.
-    """
+    """Decodes the images of a listing and writes all files of their cache."""
     raw = folder / "raw.npy", folder / "masks.raw.npy"
     items, masks = listing.items, None
     with writing(folder):
         try:
-            if "mask" in options:
-                masks = decode_masks(items, raw[1], size=size, options=options)
-            images = decode_images(items, raw[0], size=size, options=options)
+            if listing.has_masks:
+                masks = decode_masks(items, raw[1], options)
+            images = decode_images(items, raw[0], options)
             selection = _select(listing, images, masks, folder, options)
-            return _write(
-                images, masks, selection, stamp, folder, size, options
-            )
+            return _write(images, masks, selection, stamp, folder, options)
         finally:
             for path in raw:
                 path.unlink(missing_ok=True)
@@ -155,7 +134,7 @@ def _select(
     images: Images,
     masks: Masks | None,
     folder: Path,
-    options: Mapping[str, Any],
+    options: Options,
 ) -> _Selection:
     """Leaves out what is bad, or raises with all of it."""
     items = listing.items
@@ -166,7 +145,7 @@ def _select(
         *find_mixed(items, images.facts, options),
     ]
     # Files come first: what is wrong with all masks may follow from one.
-    if masks and (options["skip_bad"] or not masks.faults):
+    if masks and (options.skip_bad or not masks.faults):
         faults += find_marking_faults(items, masks.facts, options)
     bad = {fault.name for fault in faults}
     kept = [at for at, item in enumerate(items) if item.name not in bad]
@@ -188,7 +167,7 @@ def _select(
     if faults:
         path = folder / "faults.csv"
         write_csv(path, ("what", "fault"), faults)
-        if not options["skip_bad"]:
+        if not options.skip_bad:
             raise _join_faults(faults, path)
     strata = [
         label if masks is None else _name_stratum(items[at], label, masks, at)
@@ -244,7 +223,7 @@ def _join_faults(faults: Sequence[Fault], path: Path) -> ValueError:
 
 
 def _complete_splits(
-    items: Sequence[Item], strata: Sequence[str], options: Mapping[str, Any]
+    items: Sequence[Item], strata: Sequence[str], options: Options
 ) -> list[str]:
     """Returns the split of each image: as given, or drawn.
 
@@ -268,9 +247,9 @@ def _complete_splits(
         drawn = draw_splits(
             labels,
             [items[at].group for at in pool],
-            val=options["val"] if "val" in missing else 0.0,
-            test=options["test"] if "test" in missing else 0.0,
-            seed=options["split_seed"],
+            val=options.val if "val" in missing else 0.0,
+            test=options.test if "test" in missing else 0.0,
+            seed=options.split_seed,
         )
         for at, split in zip(pool, drawn.tolist(), strict=True):
             splits[at] = split
@@ -289,22 +268,20 @@ def _write(
     selection: _Selection,
     stamp: str,
     folder: Path,
-    size: int,
-    options: Mapping[str, Any],
+    options: Options,
 ) -> Manifest:
     """Writes arrays, rows and manifest, the manifest last."""
     rows = _list_rows(images, selection)
     fingerprint = make_fingerprint(
         # Groups decide what `drop_leaks` leaves out.
         [(row[0], row[1], row[-1], *filter(None, row[2:3])) for row in rows],
-        size,
         options,
     )
     counts = Counter(selection.splits)
     ranges: list[tuple[int, int]] = []
-    if options["intensity"] != "bytes":
+    if options.intensity != "bytes":
         train = selection.indices[: counts["train"]]
-        ranges = find_ranges(images.values, train, options["intensity"])
+        ranges = find_ranges(images.values, train, options.intensity)
     notes = _make_notes(selection, counts, options, ranges)
     names: tuple[str, ...] = ()
     if masks is not None:
@@ -314,13 +291,11 @@ def _write(
         content = [(fingerprint, repr(sorted(values.classes.items())))]
         digests = [(one.digest if one else "-",) for one in facts]
         named = [(item.mask_class,) for item in selection.items]
-        fingerprint = make_fingerprint(
-            [*content, *digests, *named], size, options
-        )
+        fingerprint = make_fingerprint([*content, *digests, *named], options)
         _write_masks(masks_path(folder, fingerprint), masks, selection, names)
         notes.append(_describe_masks(names, facts))
     path = array_path(folder, fingerprint)
-    is_grey = options["mode"] == "auto" and all(
+    is_grey = options.mode == "auto" and all(
         one and one.is_grey
         for one in (images.facts[at] for at in selection.indices)
     )
@@ -400,7 +375,7 @@ def _write_masks(
 def _make_notes(
     selection: _Selection,
     counts: Counter[str],
-    options: Mapping[str, Any],
+    options: Options,
     ranges: Sequence[tuple[int, int]],
 ) -> list[str]:
     """Words splits, what was left out, and how 16 bits became 8."""
@@ -412,7 +387,7 @@ def _make_notes(
         )
     if ranges:
         rule = "0 to 65535"
-        if options["intensity"] == "percentile":
+        if options.intensity == "percentile":
             rule = f"percentiles {LOW} to {HIGH} of train"
         shown = ", ".join(f"{low} to {high}" for low, high in ranges)
         notes.append(f"16-bit values by channel: {rule}, {shown}, to 0 to 255.")
@@ -420,7 +395,7 @@ def _make_notes(
 
 
 def _describe_split(
-    items: Sequence[Item], counts: Counter[str], options: Mapping[str, Any]
+    items: Sequence[Item], counts: Counter[str], options: Options
 ) -> str:
     sizes = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
     given = {item.split for item in items}
@@ -432,7 +407,7 @@ def _describe_split(
     by_group = f" and {groups} groups kept whole" if groups else ""
     return (
         f"{what} drawn here by class{by_group}, seed "
-        f"{options['split_seed']}: {sizes}."
+        f"{options.split_seed}: {sizes}."
     )
 
 

@@ -3,21 +3,20 @@
 import csv
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from medzoo.data.custom.listing import Listing
+from medzoo.data.custom.options import Options
 from medzoo.files import replacing
 from medzoo.tasks import SPLITS
 
 # Part of every fingerprint. Raise it when the same files give other pixels.
 VERSION = 1
-# Options that change pixels, beside the content.
-_OF_PIXELS = ("mode", "resize", "intensity")
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Manifest:
         classes: Names of the classes, in the order of their labels.
         channels: 1 or 3.
         num_images: By split.
-        notes: What tables of results have to say about the data.
+        notes: Remarks on the data for tables of results.
         ranges: Values that became 0 and 255, by channel, of 16-bit files.
         mask_classes: Names of the classes of pixels, of images with masks.
     """
@@ -125,17 +124,15 @@ def make_stamp(listing: Listing, extra: str) -> str:
     return digest.hexdigest()
 
 
-def make_fingerprint(
-    rows: Sequence[tuple[str, ...]], size: int, options: Mapping[str, Any]
-) -> str:
-    """Hashes the content of a data set.
+def make_fingerprint(rows: Sequence[tuple[str, ...]], options: Options) -> str:
+    """Hashes the content of a dataset.
 
     Args:
         rows: Split, label, digest and group, if any, of each image, in order.
-        size: Height and width.
-        options: All options of the source.
+        options: Those that change pixels are hashed beside the content.
     """
     content = hashlib.sha256(repr((VERSION, rows)).encode()).hexdigest()
-    pixels = [size, *(options.get(name) for name in _OF_PIXELS)]
+    o = options
+    pixels = [o.size, o.mode, o.resize, o.intensity]
     how = hashlib.sha256(repr(pixels).encode()).hexdigest()
     return f"own:{content[:16]}:{how[:8]}"

@@ -3,10 +3,10 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from medzoo.data.custom.listing import Item
 from medzoo.data.custom.masks import MaskFacts, read_mask, read_values
+from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import BadImage, ImageFacts, read_pixels
 from medzoo.data.custom.table import Fault
 
@@ -54,28 +55,16 @@ class Masks(NamedTuple):
 
 
 def decode_images(
-    items: Sequence[Item],
-    target: Path,
-    *,
-    size: int,
-    options: Mapping[str, Any],
+    items: Sequence[Item], target: Path, options: Options
 ) -> Images:
-    """Decodes images into a memory-mapped array.
-
-    Args:
-        items: What to read.
-        target: The `.npy` file to write.
-        size: Height and width that images get.
-        options: All options of the source.
-    """
-    deep, mode = options["intensity"] != "bytes", options["mode"]
-    one = 1 if deep or mode == "grey" else 3
-    depth = len(options.get("channels", ())) or one
+    """Decodes images into a memory-mapped array in the file `target`."""
+    deep, size = options.intensity != "bytes", options.size
+    depth = 1 if deep or options.mode == "grey" else 3
     values = np.lib.format.open_memmap(
         target,
         mode="w+",
         dtype=np.uint16 if deep else np.uint8,
-        shape=(len(items), size, size, depth),
+        shape=(len(items), size, size, len(options.channels) or depth),
     )
     facts: list[ImageFacts | None] = [None] * len(items)
 
@@ -83,8 +72,8 @@ def decode_images(
         values[at], facts[at] = read_pixels(
             items[at].paths,
             size=size,
-            mode=mode,
-            resize=options["resize"],
+            mode=options.mode,
+            resize=options.resize,
             deep=deep,
         )
 
@@ -92,21 +81,17 @@ def decode_images(
 
 
 def decode_masks(
-    items: Sequence[Item],
-    target: Path,
-    *,
-    size: int,
-    options: Mapping[str, Any],
+    items: Sequence[Item], target: Path, options: Options
 ) -> Masks:
-    """Decodes masks into a memory-mapped array; see `decode_images`."""
+    """Decodes masks into a memory-mapped array in the file `target`."""
     classes = read_values(options).classes
+    shape = len(items), options.size, options.size
     values = np.lib.format.open_memmap(
-        target, mode="w+", dtype=np.int8, shape=(len(items), size, size)
+        target, mode="w+", dtype=np.int8, shape=shape
     )
-    is_empty = options["no_mask"] == "empty"
-    facts: list[MaskFacts | None] = [MaskFacts() if is_empty else None] * len(
-        items
-    )
+    is_empty = options.no_mask == "empty"
+    none = MaskFacts() if is_empty else None
+    facts: list[MaskFacts | None] = [none] * len(items)
 
     def read(at: int) -> None:
         if not items[at].masks:
@@ -116,8 +101,8 @@ def decode_masks(
             items[at].masks,
             items[at].paths[0],
             classes,
-            size=size,
-            resize=options["resize"],
+            size=options.size,
+            resize=options.resize,
         )
 
     return Masks(values, facts, _read_all(read, items))
@@ -154,15 +139,14 @@ def _read_all(
 def find_mixed(
     items: Sequence[Item],
     facts: Sequence[ImageFacts | None],
-    options: Mapping[str, Any],
+    options: Options,
 ) -> list[Fault]:
     """Finds the grey images among coloured ones, or the reverse: the fewer.
 
     A `mode` other than `auto` says what is meant.
     """
     kinds = Counter(one.is_grey for one in facts if one is not None)
-    channels = options.get("channels")
-    if options["mode"] != "auto" or channels or len(kinds) < 2:
+    if options.mode != "auto" or options.channels or len(kinds) < 2:
         return []
     (most, _), _ = kinds.most_common()
     what = ("in colour", "grey")

@@ -7,9 +7,10 @@ import string
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from medzoo.data.custom.address import Address
+from medzoo.data.custom.options import Options
 from medzoo.data.custom.table import (
     ENDINGS,
     Fault,
@@ -24,11 +25,6 @@ from medzoo.data.custom.table import (
 from medzoo.messages import unknown
 
 MASK_ENDINGS = (*ENDINGS, ".gif")
-# Of sources that do not have these options.
-_COLUMNS = {
-    "label": "label", "split": "split", "group": "group", "mask_class": "",
-    "root": "",
-}  # fmt: skip
 
 
 class Item(NamedTuple):
@@ -59,58 +55,53 @@ class Listing:
 
     items: list[Item]
     faults: list[Fault]
+    has_masks: bool = False
 
 
-def list_images(address: Address, options: Mapping[str, Any]) -> Listing:
+def list_images(address: Address, options: Options) -> Listing:
     """Lists the images of a folder or CSV file without opening them.
 
     A folder is read as if it were a table of its files. Columns of `split` and
     `group` are taken where they exist; named otherwise, they have to exist.
 
-    Args:
-        address: Of the folder or file.
-        options: All options of the source: `path` and `mask` are columns, or
-            patterns with columns in braces; `channels` are such patterns, one a
-            file of the image; a mask may have `*`, or several paths with `|`
-            between, for files that are joined to one mask; `root` is the folder
-            that paths are relative to.
+    `path` and `mask` are columns, or patterns with columns in braces; a mask
+    may have `*`, or several paths with `|` between, for files that are joined.
 
     Raises:
         FileNotFoundError: If there is no such file or folder.
         ValueError: If it is no CSV file, or lacks a column.
     """
-    options = {**_COLUMNS, **options}
     table, images, mask = _read(address, options)
     lister = _Lister(table, images, mask, options)
     lister.add_rows()
     if mask and table.is_folder:
         lister.leave_out_masks()
-        if not options["mask"] and (address.path / "masks").is_dir():
+        if not options.mask and (address.path / "masks").is_dir():
             faults = _find_orphans(address.path, lister.listing.items)
             lister.listing.faults += faults
     return lister.listing
 
 
 def _read(
-    address: Address, options: Mapping[str, Any]
+    address: Address, options: Options
 ) -> tuple[Table, Sequence[str], str]:
     """Returns a source as a table, and where it has images and masks."""
     path = address.path
     if address.kind == "folder":
-        channels = options["channels"]
+        channels = options.channels
         images = [f"{{folder}}/{part}" for part in channels] or ["path"]
         return read_class_folders(path, channels), images, ""
     if address.kind == "csv":
-        return read_csv(path), options["channels"] or [options["path"]], ""
+        return read_csv(path), options.channels or [options.path], ""
     if path.is_file() or path.suffix == ".csv":
         table, image, mask = read_csv(path), "path", "mask"
     else:
         table = read_image_folder(path)
         image, mask = _find_patterns(path, options)
-    return table, [options["path"] or image], options["mask"] or mask
+    return table, [options.path or image], options.mask or mask
 
 
-def _find_patterns(root: Path, options: Mapping[str, Any]) -> tuple[str, str]:
+def _find_patterns(root: Path, options: Options) -> tuple[str, str]:
     """Returns where images and masks are in a folder.
 
     Images are in `images/` and masks of the same names in `masks/`; without
@@ -122,7 +113,7 @@ def _find_patterns(root: Path, options: Mapping[str, Any]) -> tuple[str, str]:
     """
     if not (root / "images").is_dir():
         return "{path}", "{folder}/{stem}_mask*"
-    is_optional = options["mask"] or options["no_mask"] != "fault"
+    is_optional = options.mask or options.no_mask != "fault"
     if not is_optional and not (root / "masks").is_dir():
         names = ", ".join(sorted(path.name for path in root.iterdir()))
         raise FileNotFoundError(
@@ -150,7 +141,7 @@ class _Lister:
         table: The rows.
         images: Column or pattern of each file of an image.
         mask: That of its masks; empty for images without.
-        options: All options of the source.
+        options: Of the source.
     """
 
     def __init__(
@@ -158,22 +149,22 @@ class _Lister:
         table: Table,
         images: Sequence[str],
         mask: str,
-        options: Mapping[str, Any],
+        options: Options,
     ) -> None:
         columns = table.columns
         self.images = [_to_pattern(text, columns) for text in images]
         self.mask = _to_pattern(mask, columns) if mask else ""
         self.options, self.table = options, table
         folder = table.path if table.is_folder else table.path.parent
-        self.root = folder / options["root"]
-        self.listing = Listing([], table.faults)
+        self.root = folder / options.root
+        self.listing = Listing([], table.faults, has_masks=bool(mask))
         self._require_columns()
         self._seen: dict[tuple[str, ...], str] = {}
         self._files: dict[str, list[str]] = {}
 
     def _require_columns(self) -> None:
         keys = ("label", "split", "group", "mask_class")
-        named = {key: self.options[key] for key in keys}
+        named = {key: getattr(self.options, key) for key in keys}
         needed = {name for key, name in named.items() if name not in ("", key)}
         patterns = [*self.images, self.mask]
         needed |= {name for text in patterns for name in _list_names(text)}
@@ -192,8 +183,8 @@ class _Lister:
         """Adds the item of each row, or its fault."""
         for place, row in self.table.rows:
             parts = tuple(text.format_map(row) for text in self.images)
-            split = row.get(self.options["split"], "").strip()
-            label = row.get(self.options["label"], "").strip()
+            split = row.get(self.options.split, "").strip()
+            label = row.get(self.options.label, "").strip()
             fault = _find_fault(self.root, parts, self._seen)
             if split and name_split(split) is None:
                 fault = fault or (
@@ -202,7 +193,7 @@ class _Lister:
             masks: list[str] = []
             if self.mask and not fault:
                 masks, fault = self._find_masks(row, parts[0])
-                is_known = masks or self.options["no_mask"] == "empty" or label
+                is_known = masks or self.options.no_mask == "empty" or label
                 if not (fault or is_known):
                     fault = "neither a mask nor a label"
             elif not self.mask and all(parts) and not label:
@@ -219,9 +210,9 @@ class _Lister:
                     tuple(self.root / part for part in parts),
                     label,
                     name_split(split) or "",
-                    row.get(self.options["group"], "").strip(),
+                    row.get(self.options.group, "").strip(),
                     tuple(self.root / part for part in masks),
-                    row.get(self.options["mask_class"], "").strip(),
+                    row.get(self.options.mask_class, "").strip(),
                 )
             )
 
@@ -241,7 +232,7 @@ class _Lister:
         for part in filter(None, map(str.strip, text.split("|"))):
             pattern = os.path.normpath(part)
             matches = self._match(pattern)
-            if not matches and self.options["no_mask"] == "fault":
+            if not matches and self.options.no_mask == "fault":
                 return [], (
                     f"no mask {pattern.replace('[[]', '[')}; if it is meant to "
                     'have none, say no_mask = "unlabelled" or "empty"'

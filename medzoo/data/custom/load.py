@@ -129,4 +129,4 @@ def describe_rows(
 
 def open_custom(data: str, size: int, options: Mapping[str, Any]) -> Cache:
     """Opens the cache of a folder or CSV file; decodes what is not there."""
-    return open_cache(parse_address(data), size, complete(data, options))
+    return open_cache(parse_address(data), complete(data, size, options))

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from medzoo.data.custom.listing import Item
+from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import (
     DAMAGE,
     DEEP,
@@ -104,7 +105,7 @@ def _find_shape(path: Path) -> tuple[int, int] | None:
                 return width, height
             return height, width
     except DAMAGE:
-        return None  # What is wrong is said when it is decoded.
+        return None  # The fault is found when it is decoded.
 
 
 def _read_values(content: bytes) -> np.ndarray:
@@ -188,7 +189,7 @@ def _list(values: object) -> str:
 
 
 def _hint(present: set[int]) -> str:
-    """Tells what many values mean."""
+    """Says what many values may come from."""
     many = len(present) > _MOST_VALUES
     return "; were masks saved as JPEG or blurred?" * many
 
@@ -197,7 +198,7 @@ IGNORED = "ignore"
 
 
 class Values(NamedTuple):
-    """What the values of masks mean.
+    """Classes of the values of masks.
 
     Args:
         names: Of the classes, in the order of their numbers; the first is the
@@ -210,24 +211,18 @@ class Values(NamedTuple):
     classes: dict[int, int]
 
 
-def read_values(options: Mapping[str, Any]) -> Values:
-    """Reads what the options say of the values of masks.
-
-    Args:
-        options: All options of the source: `mask_values` has texts such as
-            `0=background`, where several values may have one name, and `ignore`
-            is no class; `mask_class` is a column that names the class of all
-            that the mask of an image marks.
+def read_values(options: Options) -> Values:
+    """Reads `mask_values`: several values may have one name; `ignore` is none.
 
     Raises:
         ValueError: For what is no such text, fewer than two classes, or both.
 
     Example:
 
-    >>> read_values({"mask_values": ("0=skin", "9=mole"), "mask_class": ""})
+    >>> read_values(Options(mask_values=("0=skin", "9=mole")))
     Values(names=('skin', 'mole'), classes={0: 0, 9: 1})
     """
-    texts, column = options["mask_values"], options["mask_class"]
+    texts, column = options.mask_values, options.mask_class
     if texts and column:
         raise ValueError(
             "`mask_values` and `mask_class` both say what masks mark. Expected "
@@ -274,7 +269,7 @@ def name_classes(
 def find_marking_faults(
     items: Sequence[Item],
     facts: Sequence[MaskFacts | None],
-    options: Mapping[str, Any],
+    options: Options,
 ) -> list[Fault]:
     """Finds what is wrong with masks together.
 
@@ -289,13 +284,13 @@ def find_marking_faults(
             "No mask marks a pixel. Expected masks with a class beside the "
             f"background. Received: {len(known)} masks, all of them empty."
         )
-    if len(values) > 1 and not options["mask_values"]:
+    if len(values) > 1 and not options.mask_values:
         raise ValueError(
             f"Some masks mark by {values[0]} and others by {values[-1]}. "
             'Expected one value, or mask_values = ["0=background", '
             f'"{values[0]}=...", ...]. Received: {values}.'
         )
-    column = options["mask_class"]
+    column = options.mask_class
     reason = f"its mask marks pixels, but {column!r} is empty"
     return [
         Fault(item.name, reason)
