@@ -45,6 +45,8 @@ COLUMNS = (
 )  # fmt: skip
 # Labels of images that have no others: whether their mask marks anything.
 PRESENCE = ("absent", "present")
+# Splits of the images that a split is drawn from.
+_TRAINED = ("", "train")
 # Lines of faults that an error shows; all are in a file.
 _MOST_LINES = 60
 _CHUNK = 256
@@ -108,25 +110,22 @@ class _Selection(NamedTuple):
 
     Args:
         indices: Their rows among all images.
-        items: What was listed of them.
-        labels: Names of their classes, empty for an unlabelled one.
+        items: With the labels that they get.
         splits: Of each.
         num_bad: Faults that were passed over.
     """
 
     indices: np.ndarray
     items: list[Item]
-    labels: list[str]
     splits: list[str]
     num_bad: int
 
     @property
     def classes(self) -> list[str]:
         """Names of the classes; those that are numbers in their order."""
-        names = set(self.labels) - {""}
-        if all(name.isdecimal() for name in names):
-            return sorted(names, key=int)
-        return sorted(names)
+        names = {item.label for item in self.items} - {""}
+        is_numeric = all(name.isdecimal() for name in names)
+        return sorted(names, key=int if is_numeric else None)
 
 
 def _select(
@@ -149,117 +148,115 @@ def _select(
         faults += find_marking_faults(items, masks.facts, options)
     bad = {fault.name for fault in faults}
     kept = [at for at, item in enumerate(items) if item.name not in bad]
-    labels = [items[at].label for at in kept]
-    if masks and not any(labels):
-        labels = _label_presence([masks.facts[at] for at in kept])
-    trained = {
-        label
-        for at, label in zip(kept, labels, strict=True)
-        if items[at].split in ("", "train")
-    }
+    if masks and not any(items[at].label for at in kept):
+        items = _label_presence(items, kept, masks)
+    trained = {items[at].label for at in kept if items[at].split in _TRAINED}
     good = []
-    for at, label in zip(kept, labels, strict=True):
+    for at in kept:
+        label, split = items[at].label, items[at].split
         if label in trained or not label:
-            good.append((at, label))
-            continue
-        reason = f"class {label!r} is in {items[at].split}, but not in train"
-        faults.append(Fault(items[at].name, reason))
+            good.append(at)
+        else:
+            reason = f"class {label!r} is in {split}, but not in train"
+            faults.append(Fault(items[at].name, reason))
     if faults:
-        path = folder / "faults.csv"
-        write_csv(path, ("what", "fault"), faults)
-        if not options.skip_bad:
-            raise _join_faults(faults, path)
-    strata = [
-        label if masks is None else _name_stratum(items[at], label, masks, at)
-        for at, label in good
-    ]
-    splits = _complete_splits([items[at] for at, _ in good], strata, options)
-    order = sorted(
-        range(len(good)), key=lambda at: (SPLITS.index(splits[at]), at)
-    )
+        _refuse(faults, folder / "faults.csv", options)
+    splits = _complete_splits(items, good, masks, options)
+    order = sorted(good, key=lambda at: (SPLITS.index(splits[at]), at))
     return _Selection(
-        np.array([good[at][0] for at in order]),
-        [items[good[at][0]] for at in order],
-        [good[at][1] for at in order],
+        np.array(order),
+        [items[at] for at in order],
         [splits[at] for at in order],
         len(faults),
     )
 
 
-def _label_presence(facts: Sequence[MaskFacts | None]) -> list[str]:
+def _label_presence(
+    items: Sequence[Item], kept: Sequence[int], masks: Masks
+) -> list[Item]:
     """Labels images by whether their masks mark anything.
 
     Where all of them do, there is nothing to learn: no image is labelled.
     """
     labels = [
-        "" if one is None else PRESENCE[bool(one.classes)] for one in facts
+        "" if facts is None else PRESENCE[bool(facts.classes)]
+        for facts in masks.facts
     ]
-    return labels if set(PRESENCE) <= set(labels) else [""] * len(labels)
+    if not set(PRESENCE) <= {labels[at] for at in kept}:
+        return list(items)
+    pairs = zip(items, labels, strict=True)
+    return [item._replace(label=label) for item, label in pairs]
 
 
-def _name_stratum(item: Item, label: str, masks: Masks, at: int) -> str:
-    """Names a class whose share is kept: mask classes are part of it."""
-    facts = masks.facts[at]
-    return f"{label} {item.mask_class} {facts and sorted(facts.classes)}"
-
-
-def _join_faults(faults: Sequence[Fault], path: Path) -> ValueError:
-    """Makes one error of all faults, a line each."""
+def _refuse(faults: Sequence[Fault], path: Path, options: Options) -> None:
+    """Writes all faults, and raises one error of them unless bad is skipped."""
+    write_csv(path, ("what", "fault"), faults)
+    if options.skip_bad:
+        return
     lines = [f"  {fault}" for fault in faults[:_MOST_LINES]]
     if len(faults) > _MOST_LINES:
         lines.append(f"  ... and {len(faults) - _MOST_LINES} more")
     count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
-    return ValueError(
-        "\n".join(
-            [
-                f"These data cannot be used as they are: {count}.",
-                *lines,
-                "Mend them, or pass --skip-bad (`skip_bad = true`) to leave "
-                "them out; the count is then in every table. All are in "
-                f"{path}.",
-            ]
-        )
+    first = f"These data cannot be used as they are: {count}."
+    last = (
+        "Mend them, or pass --skip-bad (`skip_bad = true`) to leave them out; "
+        f"the count is then in every table. All are in {path}."
     )
+    raise ValueError("\n".join([first, *lines, last]))
 
 
 def _complete_splits(
-    items: Sequence[Item], strata: Sequence[str], options: Options
-) -> list[str]:
-    """Returns the split of each image: as given, or drawn.
+    items: Sequence[Item],
+    good: Sequence[int],
+    masks: Masks | None,
+    options: Options,
+) -> dict[int, str]:
+    """Returns the split of each good image: as given, or drawn.
 
     Where only train and test are given, val is drawn from train; where only
-    train and val, test.
+    train and val, test. Labels and mask classes keep their shares.
 
     Raises:
         ValueError: If some images have a split and others have none, or if a
             split would be empty.
     """
-    splits = [item.split for item in items]
-    missing = [split for split in SPLITS if split not in splits]
-    if not all(splits) and any(splits):
+    splits = {at: items[at].split for at in good}
+    given = set(splits.values())
+    missing = [split for split in SPLITS if split not in given]
+    if "" in given and len(given) > 1:
+        num = sum(not split for split in splits.values())
         raise ValueError(
-            f"{splits.count('')} of {len(splits)} images have no split. "
-            "Expected one for every image or for none."
+            f"{num} of {len(good)} images have no split. Expected one for "
+            "every image or for none."
         )
-    if missing and items:
-        pool = [at for at, split in enumerate(splits) if split in ("", "train")]
-        _, labels = np.unique([strata[at] for at in pool], return_inverse=True)
+    if missing and good:
+        pool = [at for at in good if splits[at] in _TRAINED]
+        strata = [
+            _name_stratum(items[at], masks.facts[at]) if masks
+            else items[at].label
+            for at in pool
+        ]  # fmt: skip
         drawn = draw_splits(
-            labels,
+            np.unique(strata, return_inverse=True)[1],
             [items[at].group for at in pool],
             val=options.val if "val" in missing else 0.0,
             test=options.test if "test" in missing else 0.0,
             seed=options.split_seed,
         )
-        for at, split in zip(pool, drawn.tolist(), strict=True):
-            splits[at] = split
-    if empty := [split for split in SPLITS if split not in splits]:
+        splits.update(zip(pool, drawn.tolist(), strict=True))
+    empty = [split for split in SPLITS if split not in splits.values()]
+    if empty:
         raise ValueError(
             f"No image is left for {' and '.join(empty)}. Expected at least "
             "one class of three images, in three groups where there are "
-            f"groups. Received: {len(items)} good images."
+            f"groups. Received: {len(good)} good images."
         )
     return splits
+
+
+def _name_stratum(item: Item, facts: MaskFacts | None) -> str:
+    classes = facts and sorted(facts.classes)
+    return f"{item.label} {item.mask_class} {classes}"
 
 
 def _write(
@@ -321,10 +318,10 @@ def _write(
 def _list_rows(images: Images, selection: _Selection) -> list[tuple[Any, ...]]:
     """Lists what is known of each image, in the order of `COLUMNS`."""
     rows = []
-    for at, item, label, split in zip(*selection[:4], strict=True):
+    for at, item, split in zip(*selection[:3], strict=True):
         if facts := images.facts[at]:
             about = (*facts[1:4], facts.digest)
-            rows.append((split, label, item.group, item.name, *about))
+            rows.append((split, item.label, item.group, item.name, *about))
     return rows
 
 
