@@ -1,8 +1,9 @@
 """Files that are whole or not there; the fault where none can be written."""
 
 import contextlib
+import csv
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -45,3 +46,16 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_csv(
+    path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]
+) -> None:
+    """Writes a CSV file in one step."""
+    with (
+        replacing(path) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

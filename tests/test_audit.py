@@ -119,7 +119,7 @@ def test_the_leaks_of_a_file_are_looked_for_once(tmp_path):
     assert len(again.train) == len(first.train)
 
 
-def test_groups_on_both_sides_are_torn_and_dropped():
+def test_groups_in_two_splits_are_found_and_dropped():
     dataset = make(noise(4), noise(2, 1), noise(2, 2))
     groups = ["p", "q", "p", "r", "s", "s", "p", "t"]
     assert find_split_groups(groups, np.array([0, 0, 0, 0, 1, 1, 2, 2])) == {

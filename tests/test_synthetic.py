@@ -15,10 +15,6 @@ from medzoo.tasks import NAMES, SIZES, get_task
 all_tasks = pytest.mark.parametrize("task", NAMES)
 
 
-def splits_of(dataset):
-    return {"train": dataset.train, "val": dataset.val, "test": dataset.test}
-
-
 def macro_f1(dataset, predicted):
     return f1_score(
         dataset.test.labels,
@@ -62,7 +58,8 @@ def nearest_classes(first, second):
     return np.abs(differences).sum(axis=-1).argmin(axis=1).tolist()
 
 
-def model_score(name, dataset, *, width, epochs):
+def model_score(name, dataset, *, width):
+    """Macro F1 on test of a model that is trained for 15 epochs."""
     import keras
 
     from medzoo.models.registry import build_model
@@ -74,40 +71,27 @@ def model_score(name, dataset, *, width, epochs):
         input_shape=dataset.input_shape,
         width=width,
     )
-    if epochs:
-        model.compile(
-            keras.optimizers.Adam(1e-3),
-            keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            jit_compile=False,
-        )
-        train = dataset.train
-        model.fit(
-            train.images, train.labels, batch_size=64, epochs=epochs, verbose=0
-        )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=False)
+    train = dataset.train
+    model.fit(train.images, train.labels, batch_size=64, epochs=15, verbose=0)
     logits = keras.ops.convert_to_numpy(model(dataset.test.images))
     return macro_f1(dataset, logits.argmax(axis=1))
 
 
 @all_tasks
-def test_splits_look_like_those_of_the_task(task):
+def test_splits_look_like_those_of_the_task_and_have_equal_shares(task):
     facts, dataset = get_task(task), make_synthetic(task)
     assert (dataset.task, dataset.classes) == (task, facts.classes)
     assert dataset.input_shape == (28, 28, facts.channels)
-    for split in splits_of(dataset).values():
-        assert split.images.dtype == np.uint8
-        assert split.labels.dtype == np.int32
+    shares = []
+    for split in dataset.splits.values():
+        assert (split.images.dtype, split.labels.dtype) == ("uint8", "int32")
         assert split.images.shape == (len(split), *dataset.input_shape)
-        supports = np.bincount(split.labels, minlength=facts.num_classes)
+        supports = np.bincount(split.labels)
         assert len(supports) == facts.num_classes
         assert supports.min() >= 5
-
-
-@all_tasks
-def test_all_splits_have_the_same_shares(task):
-    shares = [
-        np.bincount(split.labels) / len(split)
-        for split in splits_of(make_synthetic(task)).values()
-    ]
+        shares.append(supports / len(split))
     assert np.ptp(shares, axis=0).max() < 0.02
 
 
@@ -137,7 +121,7 @@ def test_small_tasks_are_smaller_and_none_is_large():
 
 @all_tasks
 def test_no_image_is_in_two_splits_or_twice_in_one(task):
-    splits = splits_of(make_synthetic(task)).values()
+    splits = make_synthetic(task).splits.values()
     images = [image.tobytes() for split in splits for image in split.images]
     assert len(set(images)) == len(images)
 
@@ -152,7 +136,7 @@ def test_no_image_is_in_two_splits_or_twice_in_one(task):
 def test_bytes_are_the_same_on_every_platform(task, digest):
     """If this changes on purpose, raise `VERSION` as well."""
     content = hashlib.sha256()
-    for split in splits_of(make_synthetic(task, seed=7)).values():
+    for split in make_synthetic(task, seed=7).splits.values():
         content.update(split.images.tobytes())
         content.update(split.labels.astype("<i4").tobytes())
     assert content.hexdigest()[:16] == digest
@@ -202,14 +186,17 @@ def test_the_nearest_mean_image_is_weak(task):
     assert score_of(NearestCentroid(), dataset) < chance(dataset) + 0.15
 
 
-def check_orders(dataset, *, widths, clearly):
-    """Linear is weak; then come mlp and skip_cnn, each by `clearly`."""
+@pytest.mark.slow
+@all_tasks
+def test_the_cnn_learns_more_than_the_mlp_and_a_linear_model_little(task):
+    dataset = make_synthetic(task)
+    clearly = 0.02
     scores = {
-        name: model_score(name, dataset, width=widths[name], epochs=15)
-        for name in ("mlp", "skip_cnn")
+        "mlp": model_score("mlp", dataset, width=None),
+        "skip_cnn": model_score("skip_cnn", dataset, width=16),
+        "linear": score_of(RidgeClassifier(10), dataset),
+        "chance": chance(dataset),
     }
-    scores["linear"] = score_of(RidgeClassifier(10), dataset)
-    scores["chance"] = chance(dataset)
     assert scores["linear"] < scores["chance"] + 0.2, scores
     assert scores["mlp"] > scores["linear"] + clearly, scores
     assert scores["mlp"] > scores["chance"] + clearly, scores
@@ -217,31 +204,8 @@ def check_orders(dataset, *, widths, clearly):
     assert scores["skip_cnn"] < 0.98, scores
 
 
-@all_tasks
-def test_untrained_models_are_at_chance(task):
-    dataset = make_synthetic(task)
-    score = model_score("mlp", dataset, width=32, epochs=0)
-    assert score < chance(dataset) + 0.1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", ["retinamnist", "organsmnist"])
-def test_the_cnn_learns_more_than_the_mlp(task):
-    dataset = make_synthetic(task)
-    check_orders(dataset, widths={"mlp": 128, "skip_cnn": 12}, clearly=0.05)
-
-
-@pytest.mark.slow
-@all_tasks
-def test_the_cnn_learns_more_than_the_mlp_on_every_task(task):
-    dataset = make_synthetic(task)
-    check_orders(dataset, widths={"mlp": None, "skip_cnn": 16}, clearly=0.02)
-
-
 def test_unknown_tasks_and_sizes_are_named():
     with pytest.raises(ValueError, match="Unknown task `bloodmnits`"):
         make_synthetic("bloodmnits")
-    with pytest.raises(
-        ValueError, match="Unknown size `32`. Expected one of: 28"
-    ):
+    with pytest.raises(ValueError, match="Unknown size `32`. Expected"):
         make_synthetic("bloodmnist", 32)

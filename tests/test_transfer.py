@@ -16,7 +16,7 @@ from file_server import (
     wait_for,
 )
 
-from medzoo.data import download as transfer
+from medzoo.data import download
 from medzoo.data.download import Patience
 
 BODY = np.random.default_rng(0).bytes(100_000)
@@ -43,7 +43,7 @@ def target(tmp_path) -> Path:
 def fetch(url, target, md5, *, on_progress=None, stall_seconds=30.0):
     """Downloads with short pauses between attempts."""
     patience = Patience(back_off=0.001, stall_seconds=stall_seconds)
-    return transfer.fetch(
+    return download.fetch(
         url, target, md5, on_progress=on_progress, patience=patience
     )
 

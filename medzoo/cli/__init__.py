@@ -59,7 +59,7 @@ def about(
 @app.command()
 def tasks() -> None:
     """List the 11 tasks, and the files of each that are on disk."""
-    from medzoo.data.official import data_folder
+    from medzoo.data.folders import data_folder
     from medzoo.tasks import SIZES, all_tasks
 
     folder = data_folder()

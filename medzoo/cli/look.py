@@ -141,12 +141,12 @@ def explore(
     import sys
 
     from medzoo.explore.page import find_warnings, format_summary, write_page
-    from medzoo.explore.statistics import look_at
+    from medzoo.explore.statistics import summarize
     from medzoo.study.audits import find_leaks
     from medzoo.study.store import Store
 
     dataset, rows = look(what, size, data_flags(skip_bad, False))
-    found = look_at(dataset, rows)
+    found = summarize(dataset, rows)
     leaks = find_leaks(Store(), [dataset.fingerprint])
     lines = [format_summary(dataset, found), *leaks, *find_warnings(found)]
     print("\n".join([*lines, *dataset.notes]))

@@ -48,11 +48,10 @@ def mixed_batch_indices(
     """Yields batches of several tasks: of `n` images in proportion to `n**a`.
 
     Every batch is full, and holds the share of each task to within one image:
-    the places of a batch lie evenly on the unit interval, which the tasks
-    divide among them, and move by the golden ratio from batch to batch, so that
-    the shares are exact in the long run (Weyl's sequence). Each task has an
-    order of its own that goes round and round: a small one is seen more often
-    and never ends. With one task these are the batches of `batch_indices`.
+    its places are even on the unit interval, which the tasks divide among them,
+    and move by the golden ratio from batch to batch, so that shares are exact
+    in the long run (Weyl's sequence). Each task has an own, endless order. With
+    one task these are the batches of `batch_indices`.
 
     Args:
         sizes: Images of each task, which lie one after the other.
@@ -60,7 +59,7 @@ def mixed_batch_indices(
         alpha: The exponent `a`: 0 draws all tasks alike, 1 as often as they
             have images.
         seed: Decides order and places.
-        start: Number of batches to pass over, as after an interruption.
+        start: As for `batch_indices`.
 
     Example:
 
@@ -120,7 +119,7 @@ def _permutation(num_images: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def gather(split: Split, indices: np.ndarray) -> tuple[np.ndarray, Any]:
-    """Returns the images at `indices`, and what is to be said of them."""
+    """Returns the images at `indices`, and their targets."""
     return split.images[indices], split.targets(indices)
 
 
@@ -132,7 +131,7 @@ def sampled_indices(
     seed: int,
     start: int = 0,
 ) -> Iterator[np.ndarray]:
-    """Yields the indices of one batch after the other, without end.
+    """Yields the indices of batches with equally many images of each class.
 
     A round has as many images of each class as the largest class has; those of
     a smaller one are drawn equally often, some once more. Every batch is full,
@@ -145,7 +144,7 @@ def sampled_indices(
             classes take turns, so that each batch has equally many of all, of
             some one more.
         seed: Decides the order.
-        start: Number of batches to pass over, as after an interruption.
+        start: As for `batch_indices`.
 
     Example:
 

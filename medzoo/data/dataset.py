@@ -8,8 +8,6 @@ from typing import Any, Self
 
 import numpy as np
 
-from medzoo.tasks import SHAPES, SPLITS
-
 
 @dataclass(frozen=True)
 class Split:
@@ -27,7 +25,7 @@ class Split:
         return len(self.images)
 
     def targets(self, rows: np.ndarray) -> Any:
-        """Returns what a model has to say of the images at `rows`."""
+        """Returns what a model predicts of the images at `rows`."""
         return self.labels[rows]
 
     def take(
@@ -62,7 +60,12 @@ class Dataset:
         test: Read once, after the run is finished.
         fingerprint: Identifies the data; equal fingerprints mean equal images,
             labels and splits.
-        notes: What tables of results have to say about the data.
+        notes: Remarks on the data for tables of results.
+        mask_classes: Names of the mask classes, the background first; empty
+            without masks.
+        frozen_parameters: Weights of the frozen backbone whose features stand
+            in the place of the images; 0 for images.
+        frozen_flops: Operations of that backbone for an image.
     """
 
     task: str
@@ -72,14 +75,51 @@ class Dataset:
     test: Split
     fingerprint: str
     notes: tuple[str, ...] = ()
+    mask_classes: tuple[str, ...] = ()
+    frozen_parameters: int = 0
+    frozen_flops: int = 0
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits by name: train, val and test."""
+        return {"train": self.train, "val": self.val, "test": self.test}
 
     @property
     def num_classes(self) -> int:
         return len(self.classes)
 
     @property
+    def heads(self) -> tuple[int, ...]:
+        """Number of classes of each head: one, but for several tasks."""
+        return (self.num_classes,)
+
+    @property
     def input_shape(self) -> tuple[int, ...]:
         return self.train.images.shape[1:]
+
+    @property
+    def has_features(self) -> bool:
+        """Whether it holds features of a frozen backbone, not images."""
+        return self.frozen_parameters > 0
+
+    @property
+    def num_mask_classes(self) -> int:
+        return len(self.mask_classes)
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Number of labelled images of each class in train."""
+        labels = self.train.labels
+        counts = np.bincount(labels[labels >= 0], minlength=self.num_classes)
+        return [int(count) for count in counts]
+
+    def without_masks(self) -> "Dataset":
+        """Returns images and labels alone, for a model that classifies."""
+        return self
+
+    def with_tasks(self) -> "Dataset":
+        """Returns the data with the task beside each image, if of several."""
+        return self
 
 
 @dataclass(frozen=True)
@@ -90,7 +130,7 @@ class MaskedSplit(Split):
         images: `uint8`, shape `(n, height, width, channels)`.
         labels: `int32`, shape `(n,)`; -1 marks an unlabelled image.
         masks: `int8`, shape `(n, height, width)`: the class of each pixel; -1
-            marks one that nothing is known of.
+            marks an unknown one.
     """
 
     masks: np.ndarray
@@ -111,37 +151,19 @@ class MaskedSplit(Split):
 
 @dataclass(frozen=True)
 class MaskedDataset(Dataset):
-    """Images with masks and labels.
-
-    Args:
-        mask_classes: Names of the classes of pixels; the first is the
-        background.
-    """
+    """Images with masks and labels."""
 
     train: MaskedSplit
     val: MaskedSplit
     test: MaskedSplit
-    mask_classes: tuple[str, ...] = ()
-
-    @property
-    def num_mask_classes(self) -> int:
-        return len(self.mask_classes)
 
     def without_masks(self) -> Dataset:
-        """Returns images and labels alone, for a model that classifies."""
-        train, val, test = (
-            Split(split.images, split.labels)
-            for split in (self.train, self.val, self.test)
-        )
-        return Dataset(
-            self.task,
-            self.classes,
-            train,
-            val,
-            test,
-            fingerprint=self.fingerprint,
-            notes=self.notes,
-        )
+        splits = [
+            Split(split.images, split.labels) for split in self.splits.values()
+        ]
+        facts = self.fingerprint, self.notes
+        train, val, test = splits
+        return Dataset(self.task, self.classes, train, val, test, *facts)
 
 
 def count_pixels(dataset: MaskedDataset) -> list[int]:
@@ -152,29 +174,3 @@ def count_pixels(dataset: MaskedDataset) -> list[int]:
         part = np.asarray(masks[start : start + 256])
         counts += np.bincount(part[part >= 0], minlength=len(counts))
     return [int(count) for count in counts]
-
-
-def make_shape_task(size: int) -> MaskedDataset:
-    """Makes the task `shapes`: 400, 100 and 200 images of train, val and test.
-
-    Args:
-        size: Height and width of the images.
-    """
-    from medzoo.data import shapes
-
-    train, val, test = (
-        MaskedSplit(images, labels, masks)
-        for images, masks, labels in (
-            shapes.make_shapes(seed, SHAPES.num_images[name], size)
-            for seed, name in enumerate(SPLITS)
-        )
-    )
-    return MaskedDataset(
-        SHAPES.name,
-        SHAPES.classes,
-        train,
-        val,
-        test,
-        fingerprint=f"synthetic:shapes:{size}:{shapes.VERSION}",
-        mask_classes=shapes.MASK_CLASSES,
-    )

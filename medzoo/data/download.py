@@ -14,21 +14,16 @@ from requests.adapters import HTTPAdapter
 from rich import progress
 from rich.console import Console
 
-from medzoo.data.official import find_file, md5_of, trust_md5, verify_md5
+from medzoo.data.checksums import md5_of, trust_md5, verify_md5
+from medzoo.data.folders import find_file
 from medzoo.files import writing
 from medzoo.tasks import get_task
 
 Progress = Callable[[int, int], None]
 
 CHUNK = 1 << 18
-_BUSY = (
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.TOO_MANY_REQUESTS,
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    HTTPStatus.BAD_GATEWAY,
-    HTTPStatus.SERVICE_UNAVAILABLE,
-    HTTPStatus.GATEWAY_TIMEOUT,
-)
+# Answers of a busy server, which is asked again.
+_BUSY = (408, 429, 500, 502, 503, 504)
 
 
 class Patience(NamedTuple):
@@ -37,8 +32,7 @@ class Patience(NamedTuple):
     Args:
         attempts: Attempts in a row that may bring less than `stall_bytes`.
         back_off: Seconds after the first of them; they double each time.
-        stall_seconds: A connection is given up if in so many seconds fewer than
-            `stall_bytes` come.
+        stall_seconds: Time in which a connection has to bring `stall_bytes`.
         stall_bytes: See `stall_seconds`.
     """
 
@@ -61,9 +55,9 @@ def fetch(
 ) -> Path:
     """Downloads one file, unless it is already there.
 
-    What has come is kept in a `.part` file beside it, from which the next call
-    goes on. The name of the file appears only when its MD5 is right. Of several
-    processes that want the same file one downloads it, and the others wait.
+    What was received is kept in a `.part` file beside it, from which the next
+    call resumes. The file gets its name only when its MD5 is right. Of several
+    processes one downloads it, and the others wait.
 
     Args:
         url: Where the file is published.
@@ -120,7 +114,7 @@ def _fetch(
 def _complete(
     url: str, part: Path, on_progress: Progress, patience: Patience
 ) -> None:
-    """Asks again and again for the rest, as long as something comes."""
+    """Requests the rest again, as long as something is received."""
     most = failures = 0
     with _open_session(patience) as session:
         while not _request_rest(session, url, part, on_progress, patience):
@@ -216,7 +210,7 @@ def _size(path: Path) -> int:
 
 
 def _reason(error: requests.RequestException) -> str:
-    """Finds the words of the fault below the layers of the libraries."""
+    """Finds the reason below the layers of the libraries."""
     fault = getattr(error.args[0], "reason", error) if error.args else error
     return str(fault).rpartition(": ")[2]
 
@@ -225,17 +219,7 @@ def download_tasks(tasks: Iterable[str], size: int = 28) -> list[Path]:
     """Downloads the files of tasks, with a progress bar on standard error.
 
     Files that are already there and have the published MD5 are left alone.
-
-    Args:
-        tasks: Names of tasks.
-        size: Height and width of the images: 28, 64, 128 or 224.
-
-    Returns:
-        The path of each file.
-
-    Raises:
-        FileNotFoundError: If a file cannot be downloaded or written.
-        ValueError: If a file is not the published one.
+    Errors are those of `download_task`.
     """
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     columns = (
@@ -265,11 +249,8 @@ def download_task(
         task: Name of the task.
         size: Height and width of the images: 28, 64, 128 or 224.
         folder: Where the file goes; the data folder if `None`.
-        on_progress: Called with the bytes that are there and the bytes of the
-            whole file (0 if the server does not say).
-
-    Returns:
-        The path of the file, whose MD5 is verified.
+        on_progress: Called with the bytes received and those of the file (0 if
+            the server does not say).
 
     Raises:
         FileNotFoundError: If the file cannot be downloaded or written.

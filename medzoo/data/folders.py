@@ -1,8 +1,12 @@
-"""Where data files lie, and where files derived from them may be kept."""
+"""Folders of data files, and of the files that are derived from them."""
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+from medzoo.messages import unknown
+from medzoo.tasks import SIZES, get_task
 
 
 def data_folder() -> Path:
@@ -14,11 +18,28 @@ def data_folder() -> Path:
     return Path(os.environ.get("MEDZOO_DATA") or "~/.medmnist").expanduser()
 
 
+def find_file(task: str, size: int = 28) -> Path:
+    """Returns the path that the file of a task has in the data folder.
+
+    Raises:
+        ValueError: For an unknown task or size.
+    """
+    if size not in SIZES:
+        raise ValueError(unknown("size", size, map(str, SIZES)))
+    return data_folder() / get_task(task).file_name(size)
+
+
+def find_missing(tasks: Iterable[str], size: int = 28) -> list[Path]:
+    """Returns the paths of those tasks' files that are not there."""
+    paths = [find_file(task, size) for task in tasks]
+    return [path for path in paths if not path.is_file()]
+
+
 def cache_folder() -> Path:
     """Returns the folder for what can be made again.
 
-    It is `medzoo` in `XDG_CACHE_HOME`, which is `~/.cache` if it is not set,
-    and may be deleted at any time.
+    It is `medzoo` in `XDG_CACHE_HOME` (`~/.cache` by default), and may be
+    deleted at any time.
     """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     return folder.expanduser() / "medzoo"
@@ -27,12 +48,8 @@ def cache_folder() -> Path:
 def derived_path(path: Path, ending: str) -> Path:
     """Returns the path for a file that is made from `path`.
 
-    It lies beside `path`, or in the user's cache if that folder is read-only.
+    It is beside `path`, or in the user's cache if that folder is read-only.
     A folder without write permission is left alone even by root.
-
-    Args:
-        path: The file to derive from.
-        ending: What is appended to its name, such as `.verified`.
     """
     folder = path.resolve().parent
     if not (folder.stat().st_mode & 0o222 and os.access(folder, os.W_OK)):

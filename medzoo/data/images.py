@@ -1,4 +1,4 @@
-"""Images of one's own for a finished model: files, folders and npz archives."""
+"""Images for a finished model: files, folders and npz archives."""
 
 import warnings
 import zipfile
@@ -16,7 +16,7 @@ _DAMAGE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile)
 
 
 class Images(NamedTuple):
-    """Images with the names that they are told apart by.
+    """Images with their names.
 
     Args:
         names: Paths; `archive.npz:test_images[3]` for those of an archive.
@@ -34,9 +34,9 @@ def read_images(
 ) -> Images:
     """Reads images in the shape that a model takes.
 
-    A grey image fits a model of RGB images, since its three channels are then
-    equal. Nothing is resized unless it is asked for: a model that was trained
-    on 28x28 images says nothing about crops or scales that it has not seen.
+    A grey image fits a model of RGB images: it gets three equal channels.
+    Nothing is resized by default, since a model that was trained on 28x28
+    images says nothing about crops or scales that it has not seen.
 
     Args:
         paths: Image files, folders that hold some at any depth, and npz
@@ -72,15 +72,9 @@ def _no_image(paths: Iterable[str | Path]) -> FileNotFoundError:
 def each_image(
     paths: Iterable[str | Path], channels: int
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields images of any size, one after the other, with their names.
+    """Yields images of any size, of 1 or 3 channels, with their names.
 
-    Args:
-        paths: As for `read_images`.
-        channels: 1 or 3, which all of them get.
-
-    Raises:
-        FileNotFoundError: If there is no such path, or no image in it.
-        ValueError: If an image is damaged or does not fit.
+    Paths and errors are those of `read_images`.
     """
     names = list(map(str, paths))
     found = False

@@ -49,21 +49,13 @@ def check_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
         ValueError: If the archive is truncated or damaged, or if an array is
             missing, holds Python objects or has another shape or dtype.
     """
-    with _open(path) as archive:
-        for name, shape in shapes.items():
-            header = _read_header(path, archive, name)
-            if header.dtype.hasobject:
-                raise ValueError(
-                    f"Array `{name}` of `{path}` holds pickled Python objects, "
-                    "which could run any code and are never loaded. Expected "
-                    f"uint8 of shape {shape}. Received: dtype={header.dtype}."
-                )
-            if header.shape != shape or header.dtype != np.uint8:
-                raise ValueError(
-                    f"Array `{name}` of `{path}` must be uint8 of shape "
-                    f"{shape}. Received: {header.dtype} of shape "
-                    f"{header.shape}."
-                )
+    for name, expected in shapes.items():
+        shape, dtype = describe_array(path, name)
+        if shape != expected or dtype != np.uint8:
+            raise ValueError(
+                f"Array `{name}` of `{path}` must be uint8 of shape "
+                f"{expected}. Received: {dtype} of shape {shape}."
+            )
 
 
 def describe_array(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
@@ -78,7 +70,8 @@ def describe_array(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     if header.dtype.hasobject:
         raise ValueError(
             f"Array `{name}` of `{path}` holds pickled Python objects, which "
-            "could run any code and are never loaded. Expected numbers."
+            "could run any code and are never loaded. Expected numbers. "
+            f"Received: dtype={header.dtype}."
         )
     return header.shape, header.dtype
 

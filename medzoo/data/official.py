@@ -1,18 +1,16 @@
 """Official MedMNIST files: found, verified and loaded."""
 
-import contextlib
-import hashlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.checksums import verify_md5
 from medzoo.data.dataset import Dataset, Split
-from medzoo.data.folders import data_folder, derived_path
+from medzoo.data.folders import find_file, find_missing
 from medzoo.data.npz import check_arrays, map_array, read_array
-from medzoo.messages import unknown
-from medzoo.tasks import SIZES, SPLITS, Task, get_task
+from medzoo.tasks import SPLITS, Task, get_task
 
 # Bytes above which images of size 28 are mapped as well: all processes of a
 # machine then share one copy, of which only what is used need be in memory.
@@ -22,10 +20,7 @@ MAP_ABOVE = 2**24
 def load_medmnist(task: str, size: int = 28) -> Dataset:
     """Loads the official file of a task from the data folder.
 
-    Args:
-        task: Name of the task.
-        size: Height and width of the images: 28, 64, 128 or 224. Large arrays
-            are memory-mapped, so that processes share one copy.
+    Large arrays are memory-mapped, so that processes share one copy.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -54,9 +49,6 @@ def read_npz(
         size: Height and width of the images. Those above 28 are memory-mapped.
         map_above: Arrays of more bytes are memory-mapped as well.
 
-    Returns:
-        The splits `train`, `val` and `test`.
-
     Raises:
         ValueError: If an array is missing, damaged or not what it should be.
     """
@@ -65,23 +57,6 @@ def read_npz(
     return {
         name: _read_split(path, facts, size, name, map_above) for name in SPLITS
     }
-
-
-def find_file(task: str, size: int = 28) -> Path:
-    """Returns the path that the file of a task has in the data folder.
-
-    Raises:
-        ValueError: For an unknown task or size.
-    """
-    if size not in SIZES:
-        raise ValueError(unknown("size", size, map(str, SIZES)))
-    return data_folder() / get_task(task).file_name(size)
-
-
-def find_missing(tasks: Iterable[str], size: int = 28) -> list[Path]:
-    """Returns the paths of those tasks' files that are not there."""
-    paths = [find_file(task, size) for task in tasks]
-    return [path for path in paths if not path.is_file()]
 
 
 def require_files(
@@ -110,13 +85,7 @@ def require_files(
 
 
 def download_command(tasks: Iterable[str], size: int = 28) -> str:
-    """Words the command that downloads the files of the tasks.
-
-    Example:
-
-    >>> download_command(["bloodmnist"], size=64)
-    'medzoo download bloodmnist --size 64'
-    """
+    """Words the command that downloads the files of the tasks."""
     command = f"medzoo download {' '.join(tasks)}"
     return command if size == 28 else f"{command} --size {size}"
 
@@ -185,58 +154,3 @@ def _read_split(
             f"{labels.max()}."
         )
     return Split(images if facts.channels == 3 else images[..., None], labels)
-
-
-def md5_of(path: Path) -> str:
-    """Computes the MD5 of a file as 32 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(
-            file, lambda: hashlib.md5(usedforsecurity=False)
-        ).hexdigest()
-
-
-def verify_md5(path: Path, md5: str) -> None:
-    """Checks that a file has the MD5 that was published for it.
-
-    A file that passes gets a stamp with its size and time of change; as long as
-    both stay the same, the next check costs nothing.
-
-    Args:
-        path: The file.
-        md5: The published MD5, 32 hexadecimal digits.
-
-    Raises:
-        ValueError: If the file has another MD5.
-    """
-    stamp = _stamp(path, md5)
-    with contextlib.suppress(OSError):
-        if _stamp_path(path).read_bytes() == stamp:
-            return
-    received = md5_of(path)
-    if received != md5:
-        raise ValueError(
-            f"`{path}` is not the published file, or is damaged. "
-            f"Expected: MD5 {md5}. Received: MD5 {received}."
-        )
-    _write_stamp(path, stamp)
-
-
-def trust_md5(path: Path, md5: str) -> None:
-    """Stamps a file whose MD5 the caller has just computed to be `md5`."""
-    _write_stamp(path, _stamp(path, md5))
-
-
-def _stamp_path(path: Path) -> Path:
-    return derived_path(path, ".verified")
-
-
-def _stamp(path: Path, md5: str) -> bytes:
-    facts = path.stat()
-    return f"{md5} {facts.st_size} {facts.st_mtime_ns}\n".encode()
-
-
-def _write_stamp(path: Path, stamp: bytes) -> None:
-    # Without the stamp the next check is only slower.
-    with contextlib.suppress(OSError):
-        _stamp_path(path).parent.mkdir(parents=True, exist_ok=True)
-        _stamp_path(path).write_bytes(stamp)

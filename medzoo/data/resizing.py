@@ -1,4 +1,4 @@
-"""Images resized as for a training, and what is said of them brought back."""
+"""Images resized as for a training, and predictions resized back."""
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -33,12 +33,12 @@ def shrink(image: np.ndarray, size: int, resize: str) -> np.ndarray:
 def enlarge(
     values: np.ndarray, shape: tuple[int, int], resize: str
 ) -> np.ndarray:
-    """Brings values of a resized image back to its own size.
+    """Resizes values of a resized image to the size of the original.
 
     Args:
         values: `float32`, shape `(size, size, num_values)`.
         shape: Height and width of the image.
-        resize: As for `shrink`; what was filled up is cut off.
+        resize: As for `shrink`; padding is cut off.
 
     Returns:
         `float32`, shape `(*shape, num_values)`, by linear interpolation.

@@ -1,16 +1,17 @@
-"""Made-up images with masks, so that segmentation runs without files.
+"""Synthetic images with masks, so that segmentation runs without files.
 
 Zero to three shapes lie on an uneven ground: discs (mask class 1) and bars
 (mask class 2), lighter or darker than it, turned by any angle, with a sharp or
-a
-soft edge, one over the other. A smear without an edge, and noise, make
+a soft edge, one over the other. A smear without an edge, and noise, make
 brightness alone say little. The label says whether there is any shape. Only
 whole numbers are used, so that equal arguments give equal bytes everywhere.
 """
 
 import numpy as np
 
+from medzoo.data.dataset import MaskedDataset, MaskedSplit
 from medzoo.data.stream import Stream
+from medzoo.tasks import SHAPES, SPLITS
 
 # Part of every fingerprint. Raise it when other images are made.
 VERSION = 1
@@ -67,6 +68,29 @@ def make_shapes(
         )
     labels = np.array([mask.any() for mask in masks], np.int32)
     return images, masks, labels
+
+
+def make_shape_task(size: int) -> MaskedDataset:
+    """Makes the task `shapes`: 400, 100 and 200 images of train, val and test.
+
+    Args:
+        size: Height and width of the images.
+    """
+    splits = []
+    for seed, name in enumerate(SPLITS):
+        num_images = SHAPES.num_images[name]
+        images, masks, labels = make_shapes(seed, num_images, size)
+        splits.append(MaskedSplit(images, labels, masks))
+    train, val, test = splits
+    return MaskedDataset(
+        SHAPES.name,
+        SHAPES.classes,
+        train,
+        val,
+        test,
+        fingerprint=f"synthetic:shapes:{size}:{VERSION}",
+        mask_classes=MASK_CLASSES,
+    )
 
 
 def _draw(

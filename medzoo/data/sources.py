@@ -20,7 +20,7 @@ def load(
     options: tuple[tuple[str, Option], ...] = (),
     resplit: bool = False,
 ) -> Dataset:
-    """Loads the three splits of a task, or of several as one `MixedDataset`.
+    """Loads the three splits of a task, or of several as one dataset.
 
     The last datasets are kept, since the runs of a study ask for the same ones.
 
@@ -41,7 +41,7 @@ def load(
     ]
     if len(datasets) == 1:
         return datasets[0]
-    from medzoo.data.mixed import join_datasets
+    from medzoo.data.multi_task import join_datasets
 
     return join_datasets(datasets)
 
@@ -57,7 +57,7 @@ def _load(
 ) -> Dataset:
     dataset: Dataset
     if task == SHAPES.name and source == "synthetic":
-        from medzoo.data.dataset import make_shape_task
+        from medzoo.data.shapes import make_shape_task
 
         dataset = make_shape_task(size)
     elif source == "synthetic":
@@ -94,8 +94,7 @@ def _without_leaks(dataset: Dataset, source: str, size: int) -> Dataset:
 
     if source == "synthetic":
         return drop_leaks(dataset)
-    from medzoo.data.folders import derived_path
-    from medzoo.data.official import find_file
+    from medzoo.data.folders import derived_path, find_file
 
     path = derived_path(find_file(dataset.task, size), ".leaks.npy")
     return drop_leaks(dataset, kept_in=path)

@@ -1,4 +1,4 @@
-"""Stratified subsets, and train and val split anew."""
+"""Stratified subsets and splits, with or without groups."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,24 +6,20 @@ from dataclasses import replace
 import numpy as np
 
 from medzoo.data.dataset import Dataset, Split
+from medzoo.tasks import SPLITS
 
 
 def take_stratified(split: Split, max_images: int, *, seed: int) -> Split:
     """Draws a subset in which every class keeps its share.
 
     Only the images that are kept are read, so `split.images` may be a memory
-    map. Unlabelled images count as a class of their own.
+    map. Unlabelled images count as a class of their own. Every class keeps at
+    least one image, unless there are more classes than `max_images`.
 
     Args:
         split: What to draw from.
-        max_images: Images to keep; a split that has no more is returned as it
-            is.
+        max_images: Images to keep, in their original order.
         seed: Decides which images of a class are kept.
-
-    Returns:
-        A split of `max_images` images in their original order. Every class that
-        is present keeps at least one image, unless there are more classes than
-        `max_images`.
 
     Raises:
         ValueError: If `max_images` is less than 1.
@@ -63,11 +59,8 @@ def apportion(weights: Sequence[int], total: int, *, least: int) -> list[int]:
 
     Args:
         weights: Positive whole numbers.
-        total: What to divide; `least * len(weights)` or more.
+        total: The sum of the parts; `least * len(weights)` or more.
         least: The smallest part.
-
-    Returns:
-        One part for each weight; their sum is `total`.
 
     Example:
 
@@ -97,17 +90,14 @@ NUM_FOLDS = 5
 def resplit(dataset: Dataset, *, seed: int) -> Dataset:
     """Splits the images of train and val into three parts, by class.
 
-    The official test split is not among them: what stands in its place is a
-    fifth of train and val. Seeds 0 to 4 hold out one fifth each, so that
-    together they hold out every image once; seeds 5 to 9 do so with other
-    fifths, and so on. Val keeps its share of the rest.
+    The new test split is a fifth of train and val; the official one is not
+    read. Seeds 0 to 4 hold out one fifth each, so that together they hold out
+    every image once; seeds 5 to 9 do so with other fifths, and so on. Val keeps
+    its share of the rest.
 
     Args:
-        dataset: What to split; train and val are read into memory.
+        dataset: Its train and val are read into memory.
         seed: Decides which images are held out.
-
-    Returns:
-        The dataset with other splits, and a fingerprint that says so.
 
     Example:
 
@@ -143,3 +133,62 @@ def resplit(dataset: Dataset, *, seed: int) -> Dataset:
         test=take(order[held_out]),
         fingerprint=f"{dataset.fingerprint}, resplit {seed}",
     )
+
+
+def draw_splits(
+    labels: np.ndarray,
+    groups: Sequence[str],
+    *,
+    val: float,
+    test: float,
+    seed: int,
+) -> np.ndarray:
+    """Draws a split in which every class keeps its share.
+
+    Images of one group stay together; shares are then met as nearly as groups
+    allow. Each goes, in a random order, to the split that lacks most of it. A
+    class of three images has one in each.
+
+    Args:
+        labels: Whole numbers from 0, shape `(n,)`.
+        groups: Of each image; an empty one is a group of its own.
+        val: Share of val, 0 to 1.
+        test: Share of test.
+        seed: Decides which image goes where.
+
+    Example:
+
+    >>> draw_splits(
+    ...     np.zeros(10, int), [""] * 10, val=0.1, test=0.2, seed=0
+    ... ).tolist().count("test")
+    2
+    """
+    shares = [round(1e6 * share) for share in (1 - val - test, val, test)]
+    counts = np.bincount(labels)
+    wanted = np.array([_divide(shares, count) for count in counts.tolist()]).T
+    wanted = wanted / np.maximum(counts, 1)
+    drawn = np.empty(len(labels), dtype="<U5")
+    for members in _shuffled_groups(groups, seed):
+        held = np.bincount(labels[members], minlength=len(counts))
+        # What is left of the wish of each split, over the group's classes.
+        chosen = int(np.argmax(wanted @ held))
+        wanted[chosen] -= held / np.maximum(counts, 1)
+        drawn[members] = SPLITS[chosen]
+    return drawn
+
+
+def _divide(shares: Sequence[int], count: int) -> list[int]:
+    """Divides a class among the splits that have a share, one each at least."""
+    some = [share for share in shares if share]
+    if count < len(some):
+        return [count, 0, 0]
+    parts = iter(apportion(some, count, least=1))
+    return [next(parts) if share else 0 for share in shares]
+
+
+def _shuffled_groups(groups: Sequence[str], seed: int) -> list[list[int]]:
+    """Lists the images of each group, the groups in a random order."""
+    members: dict[str | int, list[int]] = {}
+    for index in np.random.default_rng(seed).permutation(len(groups)).tolist():
+        members.setdefault(groups[index] or index, []).append(index)
+    return list(members.values())

@@ -1,4 +1,4 @@
-"""Made-up data in the shape of each task, so that studies run without files.
+"""Synthetic data in the shape of each task, so that studies run without files.
 
 An image is four small patches in a fixed layout: stripes of some direction, or
 plain. Which patch lies where is the class. The layout as a whole moves, light

@@ -1,1 +1,1 @@
-"""A look at data before anything trains: numbers, figures, one page."""
+"""Summaries of datasets before anything trains: numbers, figures, a page."""

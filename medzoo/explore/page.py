@@ -1,7 +1,5 @@
-"""The page of a look at data: one HTML file that opens from disk."""
+"""The explore page of a dataset: one HTML file that opens from disk."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,12 @@ from medzoo.explore.figures import make_figures
 from medzoo.explore.masks import (
     find_mask_warnings,
     format_masks,
-    make_mask_class_csv,
     show_masks,
+    write_mask_classes,
 )
-from medzoo.explore.statistics import FLAT, ClassSummary, Look
+from medzoo.explore.statistics import FLAT, ClassSummary, DatasetSummary
 from medzoo.explore.tiles import TALL, WIDE, make_path, make_strip, to_uri
+from medzoo.files import write_csv
 from medzoo.report.html import render
 from medzoo.tasks import SPLITS
 
@@ -27,95 +26,94 @@ _FEW = 30
 
 def write_page(
     dataset: Dataset,
-    look: Look,
+    summary: DatasetSummary,
     folder: Path,
     *,
     source: str,
     warnings: Sequence[str] = (),
 ) -> list[Path]:
-    """Writes the page, figures and tables of a look into a folder.
+    """Writes the page, figures and tables of a dataset into a folder.
 
     Args:
-        dataset: What was looked at.
-        look: What was found.
+        dataset: The data.
+        summary: Of `summarize`.
         folder: Where the files go.
         source: What a user calls the data.
-        warnings: What an audit found.
+        warnings: Further ones, as of an audit.
 
     Returns:
         The files, the page first.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    page = make_page(dataset, look, source=source, warnings=warnings)
+    page = make_page(dataset, summary, source=source, warnings=warnings)
     contents = {
         "explore.html": page.encode(),
-        "classes.csv": _make_csv(look).encode(),
-        **make_figures(look, dataset.task),
+        **make_figures(summary, dataset.task),
     }
-    if look.masks is not None:
-        contents["mask_classes.csv"] = make_mask_class_csv(look.masks).encode()
     for name, content in contents.items():
         (folder / name).write_bytes(content)
-    return [folder / name for name in contents]
+    paths = [folder / name for name in [*contents, "classes.csv"]]
+    _write_classes(summary, paths[-1])
+    if summary.masks is not None:
+        paths.append(folder / "mask_classes.csv")
+        write_mask_classes(summary.masks, paths[-1])
+    return paths
 
 
 def make_page(
-    dataset: Dataset, look: Look, *, source: str, warnings: Sequence[str] = ()
+    dataset: Dataset,
+    summary: DatasetSummary,
+    *,
+    source: str,
+    warnings: Sequence[str] = (),
 ) -> str:
-    """Makes the page.
-
-    Args:
-        dataset: What was looked at.
-        look: What was found.
-        source: What a user calls the data.
-        warnings: What an audit found.
-    """
-    largest = max(sum(found.counts.values()) for found in look.classes)
-    is_labelled = look.num_labelled() > 0
+    """Makes the page; arguments are those of `write_page`."""
+    largest = max(sum(one.counts.values()) for one in summary.classes)
+    is_labelled = summary.num_labelled() > 0
     return render(
         "explore.html",
         title=dataset.task,
         source=source,
-        summary=format_summary(dataset, look),
-        warnings=[*warnings, *find_warnings(look)],
+        summary=format_summary(dataset, summary),
+        warnings=[*warnings, *find_warnings(summary)],
         notes=dataset.notes,
         splits=SPLITS,
-        totals=look.totals(),
-        unlabelled=look.unlabelled,
-        classes=[_show(found, largest) for found in look.classes * is_labelled],
+        totals=summary.totals(),
+        unlabelled=summary.unlabelled,
+        classes=[_show(one, largest) for one in summary.classes * is_labelled],
         is_grey=dataset.input_shape[-1] == 1,
         box=(WIDE, TALL),
-        flat=look.flat[:_MOST],
-        num_flat=len(look.flat),
+        flat=summary.flat[:_MOST],
+        num_flat=len(summary.flat),
         flat_below=FLAT,
-        masks=None if look.masks is None else show_masks(look.masks),
-        facts=_list_facts(dataset, look),
+        masks=None if summary.masks is None else show_masks(summary.masks),
+        facts=_list_facts(dataset, summary),
     )
 
 
-def format_summary(dataset: Dataset, look: Look) -> str:
-    """Says in a few sentences how much there is of what."""
-    total = sum(look.totals().values())
+def format_summary(dataset: Dataset, summary: DatasetSummary) -> str:
+    """Words the numbers of images, classes and mask pixels."""
+    total = sum(summary.totals().values())
     height, width, channels = dataset.input_shape
     kind = "grey" if channels == 1 else "colour"
     images = f"{total:,} {kind} images of {width} x {height} pixels"
-    marks = "" if look.masks is None else f" {format_masks(look.masks)}"
-    if not look.num_labelled():
+    marks = "" if summary.masks is None else f" {format_masks(summary.masks)}"
+    if not summary.num_labelled():
         return f"{images}, none of them labelled.{marks}"
-    by_size = sorted(look.classes, key=lambda found: found.counts["train"])
+    by_size = sorted(summary.classes, key=lambda one: one.counts["train"])
     rare, common = by_size[0], by_size[-1]
     return (
-        f"{images} in {len(look.classes)} classes. In train the largest class, "
+        f"{images} in {len(by_size)} classes. In train the largest class, "
         f"{common.name} ({common.counts['train']:,}), holds "
-        f"{look.imbalance():.3g} times the images of the rarest, {rare.name} "
-        f"({rare.counts['train']:,}).{marks}"
+        f"{summary.imbalance():.3g} times the images of the rarest, "
+        f"{rare.name} ({rare.counts['train']:,}).{marks}"
     )
 
 
-def find_warnings(look: Look) -> list[str]:
-    """Lists what a user had better know before training."""
+def find_warnings(summary: DatasetSummary) -> list[str]:
+    """Lists what limits a training or its scores."""
     warnings = []
-    classes = look.classes if look.num_labelled() else []
+    classes = summary.classes if summary.num_labelled() else []
     few = [c.name for c in classes if c.counts["train"] < _FEW]
     if few:
         warnings.append(
@@ -127,65 +125,60 @@ def find_warnings(look: Look) -> list[str]:
         none = [c.name for c in classes if not c.counts[split]]
         if none:
             warnings.append(f"No image in {split}: {', '.join(none)}.")
-    if look.flat:
+    if summary.flat:
         warnings.append(
-            f"{len(look.flat)} images show next to nothing (listed below)."
+            f"{len(summary.flat)} images show next to nothing (listed below)."
         )
-    if look.masks is not None:
-        warnings += find_mask_warnings(look.masks)
+    if summary.masks is not None:
+        warnings += find_mask_warnings(summary.masks)
     return warnings
 
 
-def _show(found: ClassSummary, largest: int) -> dict[str, Any]:
-    """Makes what the page shows of a class."""
-    total = sum(found.counts.values())
+def _show(one: ClassSummary, largest: int) -> dict[str, Any]:
+    """Makes the values of the template of a class."""
+    total = sum(one.counts.values())
     return {
-        "name": found.name,
-        "counts": found.counts,
+        "name": one.name,
+        "counts": one.counts,
         "total": total,
         "bars": [
-            (split, 100 * found.counts[split] / largest) for split in SPLITS
+            (split, 100 * one.counts[split] / largest) for split in SPLITS
         ],
-        "brightness": found.brightness,
-        "samples": to_uri(make_strip(list(found.samples) or [found.mean])),
-        "mean": to_uri(make_strip([found.mean])),
-        "paths": [
-            make_path(row, found.histogram.max()) for row in found.histogram
-        ],
+        "brightness": one.brightness,
+        "samples": to_uri(make_strip(list(one.samples) or [one.mean])),
+        "mean": to_uri(make_strip([one.mean])),
+        "paths": [make_path(row, one.histogram.max()) for row in one.histogram],
     }
 
 
-def _list_facts(dataset: Dataset, look: Look) -> dict[str, str]:
+def _list_facts(dataset: Dataset, summary: DatasetSummary) -> dict[str, str]:
     facts = {"Fingerprint": dataset.fingerprint}
-    for name, found in (("Sizes", look.sizes), ("Modes", look.modes)):
-        if found:
-            facts[f"{name} of the files"] = _format_counts(found)
+    for name, counts in (("Sizes", summary.sizes), ("Modes", summary.modes)):
+        if counts:
+            facts[f"{name} of the files"] = _format_counts(counts)
     return facts
 
 
-def _format_counts(found: Mapping[str, int]) -> str:
-    """Words counts, the most frequent first.
-
-    Example:
-
-    >>> _format_counts({"L": 3, "RGB": 1})
-    'L (3), RGB (1)'
-    """
-    shown = [f"{name} ({n:,})" for name, n in list(found.items())[:10]]
-    if len(found) > len(shown):
-        shown.append(f"and {len(found) - len(shown)} others")
+def _format_counts(counts: Mapping[str, int]) -> str:
+    """Words counts, such as `L (3), RGB (1)`."""
+    shown = [f"{name} ({n:,})" for name, n in list(counts.items())[:10]]
+    if len(counts) > len(shown):
+        shown.append(f"and {len(counts) - len(shown)} others")
     return ", ".join(shown)
 
 
-def _make_csv(look: Look) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["class", *SPLITS, "share_of_train", "mean_intensity"])
-    total = max(1, look.totals()["train"])
-    for found in look.classes:
-        counts = [found.counts[split] for split in SPLITS]
-        share = round(counts[0] / total, 6)
-        writer.writerow(
-            [found.name, *counts, share, round(found.brightness, 3)]
-        )
-    return out.getvalue()
+def _write_classes(summary: DatasetSummary, path: Path) -> None:
+    total = max(1, summary.totals()["train"])
+    write_csv(
+        path,
+        ["class", *SPLITS, "share_of_train", "mean_intensity"],
+        [
+            [
+                one.name,
+                *(one.counts[split] for split in SPLITS),
+                round(one.counts["train"] / total, 6),
+                round(one.brightness, 3),
+            ]
+            for one in summary.classes
+        ],
+    )

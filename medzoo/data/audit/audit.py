@@ -1,5 +1,6 @@
-"""The audit of a data set: all findings, and what is to be said of them."""
+"""Audits of datasets: duplicates, leaks, label conflicts, class shifts."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import NamedTuple
@@ -11,7 +12,6 @@ from medzoo.data.audit.leaks import (
     count_partners,
     find_split_groups,
     number_splits,
-    splits_of,
 )
 from medzoo.data.audit.near_duplicates import (
     ALIKE,
@@ -36,7 +36,7 @@ class Pair(NamedTuple):
         other_label: Class of the second.
         correlation: Of their pixels.
         conflict: Whether their labels differ.
-        across: Whether they lie in different splits.
+        across: Whether they are in different splits.
     """
 
     kind: str
@@ -52,14 +52,14 @@ class Pair(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shift:
+class ClassShift:
     """Whether two splits have other shares of classes.
 
     Args:
         first: A split.
         second: Another.
         p: Of Pearson's chi-square test that they are drawn alike.
-        cramers_v: How far apart they are, 0 to 1.
+        cramers_v: Strength of the difference, 0 to 1.
     """
 
     first: str
@@ -70,7 +70,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Audit:
-    """What an audit found.
+    """The findings of an audit.
 
     Args:
         task: Name of the task.
@@ -85,7 +85,7 @@ class Audit:
         test_in_train: Images of test that train has as well.
         test_in_val: Images of test that val has as well.
         train_leaks: Images of train that val or test have as well.
-        split_groups: Names of groups on both sides of a split.
+        split_groups: Names of groups in more than one split.
         shifts: Of each two splits.
     """
 
@@ -102,7 +102,7 @@ class Audit:
     test_in_val: int
     train_leaks: int
     split_groups: list[str]
-    shifts: list[Shift]
+    shifts: list[ClassShift]
 
     def summary(self) -> dict[str, object]:
         """Returns all of it as plain values for JSON."""
@@ -147,19 +147,16 @@ def audit(
         The findings, and the pairs that they count, the worst first.
     """
     splits = number_splits(dataset)
-    near_duplicates = find_near_duplicates(Vectors(splits_of(dataset)))
+    parts = list(dataset.splits.values())
+    near_duplicates = find_near_duplicates(Vectors(parts))
     partners = count_partners(near_duplicates, splits)
     pairs = _list_pairs(dataset, near_duplicates, splits, names)
     exact = [pair for pair in pairs if pair.kind == "exact"]
     near = [pair for pair in pairs if pair.kind == "near"]
-    torn = find_split_groups(groups, splits) if groups else set()
-    found = Audit(
+    findings = Audit(
         task=dataset.task,
         fingerprint=dataset.fingerprint,
-        num_images={
-            name: len(split)
-            for name, split in zip(SPLITS, splits_of(dataset), strict=True)
-        },
+        num_images={name: len(s) for name, s in dataset.splits.items()},
         exact=len(exact),
         near=len(near),
         exact_across=sum(pair.across for pair in exact),
@@ -169,10 +166,10 @@ def audit(
         test_in_train=int(partners[splits == 2, 0].sum()),
         test_in_val=int(partners[splits == 2, 1].sum()),
         train_leaks=int(partners[splits == 0, 1:].any(axis=1).sum()),
-        split_groups=sorted(torn),
+        split_groups=sorted(find_split_groups(groups, splits)),
         shifts=_find_shifts(dataset),
     )
-    return found, pairs
+    return findings, pairs
 
 
 def _list_pairs(
@@ -181,29 +178,30 @@ def _list_pairs(
     splits: np.ndarray,
     names: Sequence[str],
 ) -> list[Pair]:
+    """Lists all pairs, those across splits and of other labels first."""
     starts = np.cumsum([0, len(dataset.train), len(dataset.val)])
-    labels = np.concatenate([s.labels for s in splits_of(dataset)])
+    labels = np.concatenate([s.labels for s in dataset.splits.values()])
 
-    def tell(row: int) -> tuple[str, str, str]:
-        split = int(splits[row])
+    def describe(row: int) -> tuple[str, str, str]:
+        split, label = int(splits[row]), int(labels[row])
         name = names[row] if names else str(row - starts[split])
-        label = int(labels[row])
-        shown = dataset.classes[label] if label >= 0 else ""
-        return SPLITS[split], name, shown
+        return SPLITS[split], name, dataset.classes[label] if label >= 0 else ""
 
-    copies = np.flatnonzero(near_duplicates.group != np.arange(len(splits)))
-    rows = [("exact", near_duplicates.group[row], row, 1.0) for row in copies]
+    group, (lefts, rights) = near_duplicates.group, near_duplicates.pairs.T
+    copies = np.flatnonzero(group != np.arange(len(splits)))
+    rows = [("exact", int(group[row]), int(row), 1.0) for row in copies]
+    correlations = near_duplicates.correlations.tolist()
     rows += [
-        ("near", left, right, float(value))
-        for (left, right), value in zip(
-            near_duplicates.pairs, near_duplicates.correlations, strict=True
+        ("near", *pair)
+        for pair in zip(
+            lefts.tolist(), rights.tolist(), correlations, strict=True
         )
     ]
     pairs = [
         Pair(
             kind,
-            *tell(int(left)),
-            *tell(int(right)),
+            *describe(left),
+            *describe(right),
             round(value, 5),
             bool(labels[left] != labels[right]),
             bool(splits[left] != splits[right]),
@@ -215,19 +213,19 @@ def _list_pairs(
     )
 
 
-def _find_shifts(dataset: Dataset) -> list[Shift]:
+def _find_shifts(dataset: Dataset) -> list[ClassShift]:
     counts = {
         name: np.bincount(
             split.labels[split.labels >= 0], minlength=dataset.num_classes
         )
-        for name, split in zip(SPLITS, splits_of(dataset), strict=True)
+        for name, split in dataset.splits.items()
     }
     shifts = []
-    for first, second in (("train", "val"), ("train", "test"), ("val", "test")):
+    for first, second in itertools.combinations(SPLITS, 2):
         table = np.stack([counts[first], counts[second]])
         table = table[:, table.sum(axis=0) > 0]
-        found = chi2_contingency(table)
+        test = chi2_contingency(table)
         # Of two rows, the largest chi-square is the number of images.
-        strength = float(np.sqrt(found.statistic / table.sum()))
-        shifts.append(Shift(first, second, float(found.pvalue), strength))
+        strength = float(np.sqrt(test.statistic / table.sum()))
+        shifts.append(ClassShift(first, second, float(test.pvalue), strength))
     return shifts

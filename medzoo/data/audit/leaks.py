@@ -1,4 +1,4 @@
-"""Images of train that val or test have as well: found, and left out."""
+"""Leaks: images of train that val or test have as well."""
 
 import contextlib
 import dataclasses
@@ -12,12 +12,12 @@ from medzoo.data.audit.near_duplicates import (
     Vectors,
     find_near_duplicates,
 )
-from medzoo.data.dataset import Dataset, Split
+from medzoo.data.dataset import Dataset
 from medzoo.files import replacing
 
 
 class TakenRows:
-    """Some rows of an array, read when they are asked for.
+    """Some rows of an array, read on access.
 
     Args:
         array: What to take from, such as a memory map.
@@ -44,14 +44,9 @@ class TakenRows:
         return np.asarray(self._array[self._rows], dtype=dtype)  # type: ignore[call-overload]
 
 
-def splits_of(dataset: Dataset) -> list[Split]:
-    """Lists train, val and test."""
-    return [dataset.train, dataset.val, dataset.test]
-
-
 def number_splits(dataset: Dataset) -> np.ndarray:
     """Returns 0, 1 or 2 for each image of train, val and test in turn."""
-    return np.repeat(np.arange(3), [len(s) for s in splits_of(dataset)])
+    return np.repeat(np.arange(3), [len(s) for s in dataset.splits.values()])
 
 
 def count_partners(
@@ -72,23 +67,23 @@ def count_partners(
     near = np.zeros_like(held)
     for left, right in (near_duplicates.pairs.T, near_duplicates.pairs.T[::-1]):
         np.add.at(near, left, held[right])
-    partners = held[near_duplicates.group] + near[near_duplicates.group]
+    partners = (held + near)[near_duplicates.group]
     partners[np.arange(len(splits)), splits] -= 1  # Not itself.
     return partners > 0
 
 
 def find_split_groups(groups: Sequence[str], splits: np.ndarray) -> set[str]:
-    """Names the groups that lie on both sides of a split.
+    """Names the groups that are in more than one split.
 
     Example:
 
     >>> find_split_groups(["a", "b", "a", ""], np.array([0, 0, 2, 2]))
     {'a'}
     """
-    sides: dict[str, set[int]] = {}
-    for group, split in zip(groups, splits.tolist(), strict=True):
-        sides.setdefault(group, set()).add(split)
-    return {name for name, found in sides.items() if name and len(found) > 1}
+    held: dict[str, set[int]] = {}
+    for group, split in zip(groups, splits.tolist(), strict=bool(groups)):
+        held.setdefault(group, set()).add(split)
+    return {name for name, parts in held.items() if name and len(parts) > 1}
 
 
 def find_leaks(dataset: Dataset, groups: Sequence[str]) -> np.ndarray:
@@ -99,18 +94,19 @@ def find_leaks(dataset: Dataset, groups: Sequence[str]) -> np.ndarray:
         groups: Of the images of train, val and test in turn; may be empty.
     """
     splits = number_splits(dataset)
-    near_duplicates = find_near_duplicates(Vectors(splits_of(dataset)))
-    leaks = np.any(count_partners(near_duplicates, splits)[:, 1:], axis=1)
+    vectors = Vectors(list(dataset.splits.values()))
+    partners = count_partners(find_near_duplicates(vectors), splits)
+    leaks = np.any(partners[:, 1:], axis=1)
     if groups:
-        torn = find_split_groups(groups, splits)
-        leaks |= np.array([group in torn for group in groups])
+        split_groups = find_split_groups(groups, splits)
+        leaks |= np.array([group in split_groups for group in groups])
     return np.flatnonzero(leaks[: len(dataset.train)])
 
 
 def drop_leaks(
     dataset: Dataset, groups: Sequence[str] = (), kept_in: Path | None = None
 ) -> Dataset:
-    """Leaves out what `find_leaks` finds, and says so in the notes.
+    """Leaves out the rows of `find_leaks`, and says so in the notes.
 
     Args:
         dataset: The data.
@@ -124,12 +120,7 @@ def drop_leaks(
     if leaks is None:
         leaks = find_leaks(dataset, groups)
         if kept_in is not None:
-            with (
-                contextlib.suppress(OSError),
-                replacing(kept_in) as part,
-                open(part, "xb") as file,
-            ):
-                np.save(file, leaks)
+            _keep(leaks, kept_in)
     train = dataset.train
     rows = np.setdiff1d(np.arange(len(train)), leaks)
     note = (
@@ -142,3 +133,12 @@ def drop_leaks(
         fingerprint=f"{dataset.fingerprint}:drop_leaks",
         notes=(*dataset.notes, note),
     )
+
+
+def _keep(leaks: np.ndarray, path: Path) -> None:
+    with (
+        contextlib.suppress(OSError),
+        replacing(path) as part,
+        open(part, "xb") as file,
+    ):
+        np.save(file, leaks)

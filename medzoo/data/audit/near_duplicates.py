@@ -17,7 +17,7 @@ _AT_A_TIME = 512
 
 
 class Vectors:
-    """All images of a data set, as many at a time as memory holds.
+    """Images of a dataset as vectors, read a part at a time.
 
     Args:
         splits: Their images are joined in this order.
@@ -33,15 +33,15 @@ class Vectors:
     def images(self, rows: np.ndarray) -> np.ndarray:
         """Returns the images at `rows`, `uint8`."""
         first = self._splits[0].images
-        found = np.empty((len(rows), *first.shape[1:]), np.uint8)
+        images = np.empty((len(rows), *first.shape[1:]), np.uint8)
         starts = [0, *self._ends[:-1]]
         for split, start, end in zip(
             self._splits, starts, self._ends, strict=True
         ):
             inside = (rows >= start) & (rows < end)
             if inside.any():
-                found[inside] = split.images[rows[inside] - start]
-        return found
+                images[inside] = split.images[rows[inside] - start]
+        return images
 
     def units(self, rows: np.ndarray) -> np.ndarray:
         """Returns the images without their mean, and of length 1.
@@ -89,9 +89,9 @@ def shrink(images: np.ndarray) -> np.ndarray:
     return blocks.mean(axis=(2, 4), dtype=np.float32)
 
 
-# Correlation of pixels from which two images are taken for one.
+# Correlation of pixels from which two images are near-duplicates.
 ALIKE = 0.99
-# Directions that candidates are looked for in, and images they are found from.
+# Principal directions of the search, and images that they are taken from.
 _DIRECTIONS = 24
 _SAMPLE = 1500
 _CHUNK = 512
@@ -101,7 +101,7 @@ _SLACK = 1e-3
 
 
 class NearDuplicates(NamedTuple):
-    """Images that are equal, and images that are nearly so.
+    """Pairs and groups of images that are equal or nearly so.
 
     Args:
         group: The first image that is equal to each, shape `(n,)`.
@@ -119,11 +119,11 @@ def find_near_duplicates(
 ) -> NearDuplicates:
     """Finds equal and nearly equal images.
 
-    Two unit vectors with a correlation of `c` are `sqrt(2 - 2c)` apart, and no
-    projection on orthonormal directions takes them further apart. So all pairs
-    lie within that distance along the first principal directions (and in the
-    length of what they leave), where a tree finds them; nothing is missed, and
-    only these candidates are compared pixel by pixel.
+    Two unit vectors with a correlation of `c` are `sqrt(2 - 2c)` apart, and a
+    projection on orthonormal directions brings them no further apart. A tree
+    finds all pairs within that distance along the first principal directions
+    (and in the length of the rest), so that none is missed, and these alone are
+    compared pixel by pixel.
 
     Args:
         vectors: The images.
@@ -138,9 +138,9 @@ def find_near_duplicates(
     pairs, correlations = [], []
     for candidates in _find_candidates(points, threshold):
         rows = firsts[candidates]
-        found = _correlate(vectors, rows)
-        pairs.append(rows[found >= threshold])
-        correlations.append(found[found >= threshold])
+        values = _correlate(vectors, rows)
+        pairs.append(rows[values >= threshold])
+        correlations.append(values[values >= threshold])
     return NearDuplicates(
         group,
         np.concatenate([np.empty((0, 2), np.int64), *pairs]),
@@ -186,20 +186,20 @@ def _find_candidates(
     tree = cKDTree(points)
     for start in range(0, len(points), _CHUNK):
         near = tree.query_ball_point(points[start : start + _CHUNK], radius)
-        counts = [len(found) for found in near]
+        counts = [len(rights) for rights in near]
         lefts = np.repeat(np.arange(start, start + len(near)), counts)
-        rights = np.concatenate([np.array(found, int) for found in near])
+        rights = np.concatenate([np.array(points, int) for points in near])
         ahead = lefts < rights
         yield np.stack([lefts[ahead], rights[ahead]], axis=1)
 
 
 def _correlate(vectors: Vectors, pairs: np.ndarray) -> np.ndarray:
     """Returns the correlation of the pixels of each pair."""
-    found = np.empty(len(pairs), np.float32)
+    values = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _PAIRS):
         part = slice(start, start + _PAIRS)
         rows, at = np.unique(pairs[part], return_inverse=True)
         units = vectors.units(rows)
         left, right = at.reshape(-1, 2).T
-        found[part] = np.einsum("nd,nd->n", units[left], units[right])
-    return found
+        values[part] = np.einsum("nd,nd->n", units[left], units[right])
+    return values

@@ -1,20 +1,19 @@
-"""Files in MedMNIST's layout that are none of the official ones."""
+"""Custom npz archives in MedMNIST's layout."""
 
 from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.checksums import md5_of
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.npz import describe_array, map_array, read_array
-from medzoo.data.official import md5_of
 from medzoo.tasks import SPLITS
 
 
 def load_arrays(path: Path, task: str, size: int) -> Dataset:
     """Loads `train_images`, `train_labels` and so on from an npz archive.
 
-    Images are memory-mapped. Classes have no names in such a file; they are
-    called by their numbers.
+    Images are memory-mapped. Classes are named by their numbers.
 
     Args:
         path: The archive.
@@ -29,13 +28,12 @@ def load_arrays(path: Path, task: str, size: int) -> Dataset:
         raise FileNotFoundError(
             f"No file `{path}`. Expected an npz archive in MedMNIST's layout."
         )
-    splits = {name: _read_split(path, name, size) for name in SPLITS}
-    depths = {split.images.shape[-1] for split in splits.values()}
-    if len(depths) > 1:
+    splits = [_read_split(path, name, size) for name in SPLITS]
+    if len({split.images.shape[-1] for split in splits}) > 1:
         raise ValueError(f"`{path}` has grey and coloured splits.")
-    present = np.unique(splits["train"].labels)
-    highest = max(int(split.labels.max()) for split in splits.values())
-    absent = sorted(set(range(highest + 1)) - set(present.tolist()))
+    train, val, test = splits
+    highest = max(int(split.labels.max()) for split in splits)
+    absent = sorted(set(range(highest + 1)) - set(train.labels.tolist()))
     if absent:
         raise ValueError(
             f"Labels of `{path}` must run from 0 without a gap, each in train. "
@@ -44,7 +42,9 @@ def load_arrays(path: Path, task: str, size: int) -> Dataset:
     return Dataset(
         task,
         tuple(map(str, range(highest + 1))),
-        **splits,
+        train,
+        val,
+        test,
         fingerprint=f"own:{md5_of(path)[:16]}:npz",
         notes=("Split as given in the file.",),
     )

@@ -1,80 +1,398 @@
 """The cache of custom data: decoded, checked, split and written."""
 
-import dataclasses
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from filelock import FileLock
 
-from medzoo.data.custom.decode import (
-    HIGH,
-    LOW,
-    Decoded,
-    decode,
-    do_all,
-    find_class_faults,
-    find_mixed,
-    find_ranges,
-    to_bytes,
-)
-from medzoo.data.custom.listing import Fault, Item, Listing, format_faults
-from medzoo.data.custom.manifest import (
+from medzoo.data.custom.address import Address
+from medzoo.data.custom.cache import (
+    Cache,
     Manifest,
     array_path,
     make_fingerprint,
+    make_stamp,
     masks_path,
-    read_rows,
-    write_rows,
 )
+from medzoo.data.custom.decode import (
+    Images,
+    Masks,
+    decode_images,
+    decode_masks,
+    find_mixed,
+)
+from medzoo.data.custom.listing import Item, Listing, list_images
 from medzoo.data.custom.masks import (
-    Marks,
+    MaskFacts,
     find_marking_faults,
     name_classes,
-    read_mask,
     read_values,
 )
-from medzoo.data.custom.pixels import BadImage
-from medzoo.data.custom.splits import complete_splits
-from medzoo.files import writing
+from medzoo.data.custom.options import Options
+from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, to_bytes
+from medzoo.data.custom.table import Fault
+from medzoo.data.folders import derived_path
+from medzoo.data.splits import draw_splits
+from medzoo.files import write_csv, writing
 from medzoo.tasks import SPLITS
 
+COLUMNS = (
+    "split", "label", "group", "path", "mode", "width", "height", "sha256",
+)  # fmt: skip
+# Labels of images that have no others: whether their mask marks anything.
+PRESENCE = ("absent", "present")
+# Splits of the images that a split is drawn from.
+_TRAINED = ("", "train")
+# Lines of faults that an error shows; all are in a file.
+_MOST_LINES = 60
+_CHUNK = 256
 
-def make_notes(
-    items: Sequence[Item],
-    counts: Counter[str],
-    num_bad: int,
-    options: Mapping[str, Any],
-    ranges: Sequence[tuple[int, int]] | None,
-) -> list[str]:
-    """Words how images were split, what was left out, and what became of 16
-    bits.
+
+def open_cache(address: Address, options: Options) -> Cache:
+    """Opens the decoded images of a source of files, or decodes them.
+
+    As long as names, sizes and times of change of all files stay the same,
+    nothing is read again. The cache is beside the source, or in the user's
+    cache folder if that place is read-only.
 
     Args:
-        items: The images that are used.
-        counts: Of the splits.
-        num_bad: Faults that were passed over.
-        options: All options of the source.
-        ranges: Values that became 0 and 255 of each channel, if any.
+        address: A folder or a CSV file, with or without masks.
+        options: Of the source.
+
+    Raises:
+        FileNotFoundError: If the source is not there, or there is no room.
+        ValueError: With a line for each bad file, row or class.
     """
-    notes = [_format_split(items, counts, options)]
-    if num_bad:
+    listing = list_images(address, options)
+    key = repr(options)
+    name = f"{options.size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
+    folder = derived_path(address.path.resolve(), ".medzoo") / name
+    stamp = make_stamp(listing, key)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "lock").acquire()
+    with lock:
+        manifest = Manifest.read(folder / "manifest.json")
+        if manifest is None or not _is_fresh(folder, manifest, stamp):
+            manifest = _build(listing, stamp, folder, options)
+    return Cache(folder, manifest)
+
+
+def _is_fresh(folder: Path, manifest: Manifest, stamp: str) -> bool:
+    path = array_path(folder, manifest.fingerprint)
+    return manifest.stamp == stamp and path.is_file()
+
+
+def _build(
+    listing: Listing, stamp: str, folder: Path, options: Options
+) -> Manifest:
+    """Decodes the images of a listing and writes all files of their cache."""
+    raw = folder / "raw.npy", folder / "masks.raw.npy"
+    items, masks = listing.items, None
+    with writing(folder):
+        try:
+            if listing.has_masks:
+                masks = decode_masks(items, raw[1], options)
+            images = decode_images(items, raw[0], options)
+            selection = _select(listing, images, masks, folder, options)
+            return _write(images, masks, selection, stamp, folder, options)
+        finally:
+            for path in raw:
+                path.unlink(missing_ok=True)
+
+
+class _Selection(NamedTuple):
+    """The images that are used, in the order of the cache.
+
+    Args:
+        indices: Their rows among all images.
+        items: With the labels that they get.
+        splits: Of each.
+        num_bad: Faults that were passed over.
+    """
+
+    indices: np.ndarray
+    items: list[Item]
+    splits: list[str]
+    num_bad: int
+
+    @property
+    def classes(self) -> list[str]:
+        """Names of the classes; those that are numbers in their order."""
+        names = {item.label for item in self.items} - {""}
+        is_numeric = all(name.isdecimal() for name in names)
+        return sorted(names, key=int if is_numeric else None)
+
+
+def _select(
+    listing: Listing,
+    images: Images,
+    masks: Masks | None,
+    folder: Path,
+    options: Options,
+) -> _Selection:
+    """Leaves out what is bad, or raises with all of it."""
+    items = listing.items
+    faults = [
+        *listing.faults,
+        *(masks.faults if masks else ()),
+        *images.faults,
+        *find_mixed(items, images.facts, options),
+    ]
+    # Files come first: what is wrong with all masks may follow from one.
+    if masks and (options.skip_bad or not masks.faults):
+        faults += find_marking_faults(items, masks.facts, options)
+    bad = {fault.name for fault in faults}
+    kept = [at for at, item in enumerate(items) if item.name not in bad]
+    if masks and not any(items[at].label for at in kept):
+        items = _label_presence(items, kept, masks)
+    trained = {items[at].label for at in kept if items[at].split in _TRAINED}
+    good = []
+    for at in kept:
+        label, split = items[at].label, items[at].split
+        if label in trained or not label:
+            good.append(at)
+        else:
+            reason = f"class {label!r} is in {split}, but not in train"
+            faults.append(Fault(items[at].name, reason))
+    if faults:
+        _refuse(faults, folder / "faults.csv", options)
+    splits = _complete_splits(items, good, masks, options)
+    order = sorted(good, key=lambda at: (SPLITS.index(splits[at]), at))
+    return _Selection(
+        np.array(order),
+        [items[at] for at in order],
+        [splits[at] for at in order],
+        len(faults),
+    )
+
+
+def _label_presence(
+    items: Sequence[Item], kept: Sequence[int], masks: Masks
+) -> list[Item]:
+    """Labels images by whether their masks mark anything.
+
+    Where all of them do, there is nothing to learn: no image is labelled.
+    """
+    labels = [
+        "" if facts is None else PRESENCE[bool(facts.classes)]
+        for facts in masks.facts
+    ]
+    if not set(PRESENCE) <= {labels[at] for at in kept}:
+        return list(items)
+    pairs = zip(items, labels, strict=True)
+    return [item._replace(label=label) for item, label in pairs]
+
+
+def _refuse(faults: Sequence[Fault], path: Path, options: Options) -> None:
+    """Writes all faults, and raises one error of them unless bad is skipped."""
+    write_csv(path, ("what", "fault"), faults)
+    if options.skip_bad:
+        return
+    lines = [f"  {fault}" for fault in faults[:_MOST_LINES]]
+    if len(faults) > _MOST_LINES:
+        lines.append(f"  ... and {len(faults) - _MOST_LINES} more")
+    count = f"{len(faults)} fault{'s' * (len(faults) > 1)}"
+    first = f"These data cannot be used as they are: {count}."
+    last = (
+        "Mend them, or pass --skip-bad (`skip_bad = true`) to leave them out; "
+        f"the count is then in every table. All are in {path}."
+    )
+    raise ValueError("\n".join([first, *lines, last]))
+
+
+def _complete_splits(
+    items: Sequence[Item],
+    good: Sequence[int],
+    masks: Masks | None,
+    options: Options,
+) -> dict[int, str]:
+    """Returns the split of each good image: as given, or drawn.
+
+    Where only train and test are given, val is drawn from train; where only
+    train and val, test. Labels and mask classes keep their shares.
+
+    Raises:
+        ValueError: If some images have a split and others have none, or if a
+            split would be empty.
+    """
+    splits = {at: items[at].split for at in good}
+    given = set(splits.values())
+    missing = [split for split in SPLITS if split not in given]
+    if "" in given and len(given) > 1:
+        num = sum(not split for split in splits.values())
+        raise ValueError(
+            f"{num} of {len(good)} images have no split. Expected one for "
+            "every image or for none."
+        )
+    if missing and good:
+        pool = [at for at in good if splits[at] in _TRAINED]
+        strata = [
+            _name_stratum(items[at], masks.facts[at]) if masks
+            else items[at].label
+            for at in pool
+        ]  # fmt: skip
+        drawn = draw_splits(
+            np.unique(strata, return_inverse=True)[1],
+            [items[at].group for at in pool],
+            val=options.val if "val" in missing else 0.0,
+            test=options.test if "test" in missing else 0.0,
+            seed=options.split_seed,
+        )
+        splits.update(zip(pool, drawn.tolist(), strict=True))
+    empty = [split for split in SPLITS if split not in splits.values()]
+    if empty:
+        raise ValueError(
+            f"No image is left for {' and '.join(empty)}. Expected at least "
+            "one class of three images, in three groups where there are "
+            f"groups. Received: {len(good)} good images."
+        )
+    return splits
+
+
+def _name_stratum(item: Item, facts: MaskFacts | None) -> str:
+    classes = facts and sorted(facts.classes)
+    return f"{item.label} {item.mask_class} {classes}"
+
+
+def _write(
+    images: Images,
+    masks: Masks | None,
+    selection: _Selection,
+    stamp: str,
+    folder: Path,
+    options: Options,
+) -> Manifest:
+    """Writes arrays, rows and manifest, the manifest last."""
+    rows = _list_rows(images, selection)
+    fingerprint = make_fingerprint(
+        # Groups decide what `drop_leaks` leaves out.
+        [(row[0], row[1], row[-1], *filter(None, row[2:3])) for row in rows],
+        options,
+    )
+    counts = Counter(selection.splits)
+    ranges: list[tuple[int, int]] = []
+    if options.intensity != "bytes":
+        train = selection.indices[: counts["train"]]
+        ranges = find_ranges(images.values, train, options.intensity)
+    notes = _make_notes(selection, counts, options, ranges)
+    names: tuple[str, ...] = ()
+    if masks is not None:
+        facts = [masks.facts[at] for at in selection.indices]
+        values = read_values(options)
+        names = name_classes(values, selection.items, facts)
+        content = [(fingerprint, repr(sorted(values.classes.items())))]
+        digests = [(one.digest if one else "-",) for one in facts]
+        named = [(item.mask_class,) for item in selection.items]
+        fingerprint = make_fingerprint([*content, *digests, *named], options)
+        _write_masks(masks_path(folder, fingerprint), masks, selection, names)
+        notes.append(_describe_masks(names, facts))
+    path = array_path(folder, fingerprint)
+    is_grey = options.mode == "auto" and all(
+        one and one.is_grey
+        for one in (images.facts[at] for at in selection.indices)
+    )
+    channels = _write_images(path, images, selection.indices, is_grey, ranges)
+    write_csv(folder / "images.csv", COLUMNS, rows)
+    manifest = Manifest(
+        stamp=stamp,
+        fingerprint=fingerprint,
+        classes=selection.classes or list(PRESENCE),
+        channels=channels,
+        num_images={split: counts[split] for split in SPLITS},
+        notes=notes,
+        ranges=ranges,
+        mask_classes=list(names),
+    )
+    manifest.write(folder / "manifest.json")
+    used = {path, masks_path(folder, fingerprint)}
+    for stale in set(folder.glob("own-*.npy")) - used:
+        stale.unlink()
+    return manifest
+
+
+def _list_rows(images: Images, selection: _Selection) -> list[tuple[Any, ...]]:
+    """Lists what is known of each image, in the order of `COLUMNS`."""
+    rows = []
+    for at, item, split in zip(*selection[:3], strict=True):
+        if facts := images.facts[at]:
+            about = (*facts[1:4], facts.digest)
+            rows.append((split, item.label, item.group, item.name, *about))
+    return rows
+
+
+def _write_images(
+    path: Path,
+    images: Images,
+    indices: np.ndarray,
+    is_grey: bool,
+    ranges: list[tuple[int, int]],
+) -> int:
+    """Copies images in their order, chunk by chunk; returns the channels."""
+    depth = 1 if is_grey else images.values.shape[-1]
+    # Models take grey or colour: a third channel beside two stays black.
+    channels = 3 if depth == 2 else depth
+    part = path.with_name(f"{path.name}.part")
+    target = np.lib.format.open_memmap(
+        part,
+        mode="w+",
+        dtype=np.uint8,
+        shape=(len(indices), *images.values.shape[1:3], channels),
+    )
+    for start in range(0, len(indices), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        values = images.values[indices[rows]][..., :depth]
+        if ranges:
+            values = to_bytes(values, ranges[:depth])
+        target[rows, ..., :depth] = values
+    target.flush()
+    part.replace(path)
+    return channels
+
+
+def _write_masks(
+    path: Path, masks: Masks, selection: _Selection, names: Sequence[str]
+) -> None:
+    """Copies masks in the order of images, with the classes of a column."""
+    shape = (len(selection.items), *masks.values.shape[1:])
+    target = np.lib.format.open_memmap(
+        path, mode="w+", dtype=np.int8, shape=shape
+    )
+    for row, item in enumerate(selection.items):
+        target[row] = mask = masks.values[selection.indices[row]]
+        if item.mask_class in names:
+            target[row][mask == 1] = names.index(item.mask_class)
+    target.flush()
+
+
+def _make_notes(
+    selection: _Selection,
+    counts: Counter[str],
+    options: Options,
+    ranges: Sequence[tuple[int, int]],
+) -> list[str]:
+    """Words splits, what was left out, and how 16 bits became 8."""
+    notes = [_describe_split(selection.items, counts, options)]
+    if num_bad := selection.num_bad:
         notes.append(
             f"{num_bad} bad file{'s' * (num_bad > 1)}, rows or classes were "
             "left out (skip_bad)."
         )
     if ranges:
         rule = "0 to 65535"
-        if options["intensity"] == "percentile":
+        if options.intensity == "percentile":
             rule = f"percentiles {LOW} to {HIGH} of train"
         shown = ", ".join(f"{low} to {high}" for low, high in ranges)
         notes.append(f"16-bit values by channel: {rule}, {shown}, to 0 to 255.")
     return notes
 
 
-def _format_split(
-    items: Sequence[Item], counts: Counter[str], options: Mapping[str, Any]
+def _describe_split(
+    items: Sequence[Item], counts: Counter[str], options: Options
 ) -> str:
     sizes = ", ".join(f"{split} {counts[split]}" for split in SPLITS)
     given = {item.split for item in items}
@@ -86,387 +404,16 @@ def _format_split(
     by_group = f" and {groups} groups kept whole" if groups else ""
     return (
         f"{what} drawn here by class{by_group}, seed "
-        f"{options['split_seed']}: {sizes}."
+        f"{options.split_seed}: {sizes}."
     )
 
 
-COLUMNS = (
-    "split", "label", "group", "path", "mode", "width", "height", "sha256",
-)  # fmt: skip
-_CHUNK = 256
-
-
-def build(
-    listing: Listing,
-    stamp: str,
-    folder: Path,
-    size: int,
-    options: Mapping[str, Any],
-) -> Manifest:
-    """Decodes the images of a listing and writes all files of their cache.
-
-    Args:
-        listing: What there is.
-        stamp: Goes into the manifest.
-        folder: Where the files go.
-        size: Height and width of the images.
-        options: All options of the source.
-
-    Raises:
-        FileNotFoundError: If there is no room.
-        ValueError: With a line for each bad file, row or class.
-    """
-    raw = folder / "raw.npy"
-    with writing(folder):
-        try:
-            decoded = decode(listing.items, raw, size=size, options=options)
-            chosen = _choose(listing, decoded, folder, options)
-            return _write(decoded, chosen, stamp, folder, size, options)
-        finally:
-            raw.unlink(missing_ok=True)
-
-
-class _Chosen:
-    """The images that are used, in the order of the cache.
-
-    Args:
-        items: Of the whole listing.
-        kept: Indices of those that are good.
-        splits: Of each of them.
-        num_bad: Faults that were passed over.
-    """
-
-    def __init__(
-        self,
-        items: Sequence[Item],
-        kept: Sequence[int],
-        splits: Sequence[str],
-        num_bad: int,
-    ) -> None:
-        order = sorted(
-            range(len(kept)), key=lambda at: (SPLITS.index(splits[at]), at)
-        )
-        self.indices = np.array([kept[at] for at in order])
-        self.items = [items[index] for index in self.indices]
-        self.splits = [splits[at] for at in order]
-        self.num_bad = num_bad
-
-    @property
-    def classes(self) -> list[str]:
-        """Names of the classes; those that are numbers in their order."""
-        names = {item.label for item in self.items} - {""}
-        if all(name.isdecimal() for name in names):
-            return sorted(names, key=int)
-        return sorted(names)
-
-
-def _choose(
-    listing: Listing,
-    decoded: Decoded,
-    folder: Path,
-    options: Mapping[str, Any],
-) -> _Chosen:
-    """Leaves out what is bad, or raises with all of it."""
-    items = listing.items
-    faults = [
-        *listing.faults,
-        *(Fault(name, "a class of no image") for name in listing.empty_classes),
-        *decoded.faults,
-        *find_mixed(items, decoded.seen, options),
-    ]
-    bad = {fault.name for fault in faults}
-    kept = [
-        index
-        for index, seen in enumerate(decoded.seen)
-        if seen is not None and items[index].name not in bad
-    ]
-    given = [items[index] for index in kept]
-    late = find_class_faults(given)
-    faults += late.values()
-    if faults:
-        path = folder / "faults.csv"
-        write_rows(path, ("what", "fault"), faults)
-        if not options["skip_bad"]:
-            raise format_faults(
-                "These data cannot be used as they are",
-                faults,
-                "Mend them, or pass --skip-bad (`skip_bad = true`) to leave "
-                "them out; the count is then in every table. All are in "
-                f"{path}.",
-            )
-    good = [at for at in range(len(kept)) if at not in late]
-    splits = complete_splits([given[at] for at in good], options)
-    return _Chosen(
-        items,
-        [kept[at] for at in good],
-        splits,
-        len(faults),
-    )
-
-
-def _write(
-    decoded: Decoded,
-    chosen: _Chosen,
-    stamp: str,
-    folder: Path,
-    size: int,
-    options: Mapping[str, Any],
-) -> Manifest:
-    """Writes array, rows and manifest, the manifest last."""
-    seen = [decoded.seen[index] for index in chosen.indices]
-    rows = [
-        (split, item.label, item.group, item.name, *about[1:4], about.digest)
-        for split, item, about in zip(
-            chosen.splits, chosen.items, seen, strict=True
-        )
-        if about is not None
-    ]
-    fingerprint = make_fingerprint(
-        # Groups decide what `drop_leaks` leaves out.
-        [(row[0], row[1], row[-1], *filter(None, row[2:3])) for row in rows],
-        size,
-        options,
-    )
-    is_grey = options["mode"] == "auto" and all(s and s.is_grey for s in seen)
-    ranges = None
-    if options["intensity"] != "bytes":
-        train = chosen.indices[: chosen.splits.count("train")]
-        ranges = find_ranges(decoded.images, train, options["intensity"])
-    path = array_path(folder, fingerprint)
-    shape = _write_images(path, decoded.images, chosen.indices, is_grey, ranges)
-    write_rows(folder / "images.csv", COLUMNS, rows)
-    counts = Counter(chosen.splits)
-    manifest = Manifest(
-        stamp=stamp,
-        fingerprint=fingerprint,
-        classes=chosen.classes,
-        channels=shape[-1],
-        num_images={split: counts[split] for split in SPLITS},
-        notes=make_notes(chosen.items, counts, chosen.num_bad, options, ranges),
-        ranges=ranges or [],
-    )
-    manifest.write(folder / "manifest.json")
-    for stale in set(folder.glob("own-*.npy")) - {path}:
-        stale.unlink()
-    return manifest
-
-
-def _write_images(
-    path: Path,
-    images: np.ndarray,
-    indices: np.ndarray,
-    is_grey: bool,
-    ranges: list[tuple[int, int]] | None,
-) -> tuple[int, ...]:
-    """Copies images in their order, chunk by chunk; returns the shape."""
-    depth = 1 if is_grey else images.shape[-1]
-    # Models take grey or colour: a third channel beside two stays black.
-    shape = (len(indices), *images.shape[1:3], 3 if depth == 2 else depth)
-    part = path.with_name(f"{path.name}.part")
-    target = np.lib.format.open_memmap(
-        part, mode="w+", dtype=np.uint8, shape=shape
-    )
-    for start in range(0, len(indices), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        values = images[indices[rows]][..., :depth]
-        if ranges is not None:
-            values = to_bytes(values, ranges[:depth])
-        target[rows, ..., :depth] = values
-    target.flush()
-    part.replace(path)
-    return shape
-
-
-# Labels of images that have no others: whether their mask marks anything.
-PRESENCE = ("absent", "present")
-
-
-class _Masks(NamedTuple):
-    """The masks of a listing.
-
-    Args:
-        values: `int8`, shape `(n, size, size)`; rows of bad ones hold anything.
-        marks: Of each image; `None` where its mask is not known.
-        names: Of the classes of pixels.
-        faults: Of the bad ones.
-    """
-
-    values: np.ndarray
-    marks: list[Marks | None]
-    names: tuple[str, ...]
-    faults: list[Fault]
-
-
-def build_masks(
-    listing: Listing,
-    stamp: str,
-    folder: Path,
-    size: int,
-    options: Mapping[str, Any],
-) -> Manifest:
-    """Decodes images and masks, and writes all files of their cache.
-
-    Args:
-        listing: What there is; the paths of an item are an image and the files
-            of its mask.
-        stamp: Goes into the manifest.
-        folder: Where the files go.
-        size: Height and width of images and masks.
-        options: All options of the source.
-
-    Raises:
-        FileNotFoundError: If there is no room.
-        ValueError: With a line for each bad file, row or class.
-    """
-    raw = folder / "masks.raw.npy"
-    with writing(folder):
-        try:
-            masks = _decode(listing, raw, size, options)
-            images = build(
-                _without_masks(listing, masks, options),
-                "",  # Nothing is complete before the masks are.
-                folder,
-                size,
-                {**options, "channels": ()},
-            )
-            images = dataclasses.replace(images, stamp=stamp)
-            return _write_masks(listing, masks, images, folder, size, options)
-        finally:
-            raw.unlink(missing_ok=True)
-
-
-def _decode(
-    listing: Listing, target: Path, size: int, options: Mapping[str, Any]
-) -> _Masks:
-    """Reads all masks into a memory-mapped array."""
-    values = read_values(options)
-    items = listing.items
-    array = np.lib.format.open_memmap(
-        target, mode="w+", dtype=np.int8, shape=(len(items), size, size)
-    )
-    is_empty = options["no_mask"] == "empty"
-    marks: list[Marks | None] = [Marks() if is_empty else None] * len(items)
-    faults: dict[int, Fault] = {}
-
-    def read(at: int) -> None:
-        if not items[at].paths[1:]:
-            array[at] = 0 if is_empty else -1
-            return
-        try:
-            array[at], marks[at] = read_mask(
-                items[at].paths,
-                values.classes,
-                size=size,
-                resize=options["resize"],
-            )
-        except BadImage as bad:
-            faults[at] = Fault(items[at].name, str(bad))
-
-    do_all(read, len(items))
-    names = name_classes(values, items, marks)
-    found = [faults[at] for at in sorted(faults)]
-    if options["skip_bad"] or not found:  # Files are told first.
-        found += find_marking_faults(items, marks, options)
-    return _Masks(array, marks, names, found)
-
-
-def _without_masks(
-    listing: Listing, masks: _Masks, options: Mapping[str, Any]
-) -> Listing:
-    """Lists the good images, each with its label and its split."""
-    faults = [*listing.faults, *masks.faults]
-    bad = {fault.name for fault in faults}
-    good = [
-        (item, mark)
-        for item, mark in zip(listing.items, masks.marks, strict=True)
-        if item.name not in bad
-    ]
-    labels = _label(good)
-    # Classes of pixels keep their shares as well.
-    strata = [
-        item._replace(
-            label=f"{label} {item.mask_class} {mark and sorted(mark.classes)}"
-        )
-        for label, (item, mark) in zip(labels, good, strict=True)
-    ]
-    splits = [item.split for item in strata]
-    if options["skip_bad"] or not faults:  # They are told first.
-        splits = complete_splits(strata, options)
-    items = [
-        item._replace(paths=item.paths[:1], label=label, split=split)
-        for label, split, (item, _) in zip(labels, splits, good, strict=True)
-    ]
-    return Listing(items, faults)
-
-
-def _label(good: Sequence[tuple[Item, Marks | None]]) -> list[str]:
-    """Returns the labels as given, or whether masks mark anything.
-
-    Where all of them do, there is nothing to learn: no image is labelled.
-    """
-    given = [item.label for item, _ in good]
-    if any(given):
-        return given
-    found = [
-        "" if mark is None else PRESENCE[bool(mark.classes)] for _, mark in good
-    ]
-    return found if set(PRESENCE) <= set(found) else [""] * len(good)
-
-
-def _write_masks(
-    listing: Listing,
-    masks: _Masks,
-    images: Manifest,
-    folder: Path,
-    size: int,
-    options: Mapping[str, Any],
-) -> Manifest:
-    """Writes masks in the order of images, and the manifest of both."""
-    places = {item.name: at for at, item in enumerate(listing.items)}
-    order = [places[row["path"]] for row in read_rows(folder / "images.csv")]
-    items = [listing.items[at] for at in order]
-    marks = [masks.marks[at] for at in order]
-    values = sorted(read_values(options).classes.items())
-    digests = [(mark.digest if mark else "-",) for mark in marks]
-    named = [(item.mask_class,) for item in items]
-    fingerprint = make_fingerprint(
-        [(images.fingerprint, repr(values)), *digests, *named], size, options
-    )
-    target = np.lib.format.open_memmap(
-        masks_path(folder, fingerprint),
-        mode="w+",
-        dtype=np.int8,
-        shape=(len(order), size, size),
-    )
-    for row, (at, item) in enumerate(zip(order, items, strict=True)):
-        target[row] = mask = masks.values[at]
-        if item.mask_class in masks.names:
-            target[row][mask == 1] = masks.names.index(item.mask_class)
-    target.flush()
-    array_path(folder, images.fingerprint).replace(
-        array_path(folder, fingerprint)
-    )
-    counts = Counter(images.num_images)
-    format_split = make_notes(items, counts, 0, options, None)
-    manifest = dataclasses.replace(
-        images,
-        fingerprint=fingerprint,
-        classes=images.classes or list(PRESENCE),
-        mask_classes=list(masks.names),
-        notes=[
-            *format_split,
-            *images.notes[1:],
-            _format_masks(masks.names, marks),
-        ],
-    )
-    manifest.write(folder / "manifest.json")
-    return manifest
-
-
-def _format_masks(names: Sequence[str], marks: Sequence[Marks | None]) -> str:
-    known = [mark for mark in marks if mark is not None]
-    marked = sum(bool(mark.classes) for mark in known)
-    lost = len(marks) - len(known)
+def _describe_masks(
+    names: Sequence[str], facts: Sequence[MaskFacts | None]
+) -> str:
+    known = [one for one in facts if one is not None]
+    marked = sum(bool(one.classes) for one in known)
+    lost = len(facts) - len(known)
     return (
         f"Masks of {', '.join(names)}: {marked} mark something, "
         f"{len(known) - marked} are empty{f', {lost} unknown' * bool(lost)}."

@@ -1,37 +1,77 @@
-"""Custom images, decoded once into a memory-mapped array that all share."""
+"""The cache of decoded custom data: its files, facts and fingerprint."""
 
+import csv
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from filelock import FileLock
 
-from medzoo.data.custom.address import Address
-from medzoo.data.custom.build import build, build_masks
-from medzoo.data.custom.folder import list_folder
 from medzoo.data.custom.listing import Listing
-from medzoo.data.custom.manifest import (
-    Manifest,
-    array_path,
-    make_stamp,
-    masks_path,
-    read_rows,
-)
-from medzoo.data.custom.mask_listing import list_masks
-from medzoo.data.custom.table import list_table
-from medzoo.data.folders import derived_path
-from medzoo.files import writing
+from medzoo.data.custom.options import Options
+from medzoo.files import replacing
+from medzoo.tasks import SPLITS
+
+# Part of every fingerprint. Raise it when the same files give other pixels.
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The facts of one cache of decoded images.
+
+    Args:
+        stamp: Names, sizes and times of change of the files that it was made
+            from, as a hash: while it is the same, nothing is read again.
+        fingerprint: `own:<content>:<options>`. The first hash is of bytes,
+            labels and splits; the second of size and options of pixels.
+        classes: Names of the classes, in the order of their labels.
+        channels: 1 or 3.
+        num_images: By split.
+        notes: Remarks on the data for tables of results.
+        ranges: Values that became 0 and 255, by channel, of 16-bit files.
+        mask_classes: Names of the classes of pixels, of images with masks.
+    """
+
+    stamp: str
+    fingerprint: str
+    classes: list[str]
+    channels: int
+    num_images: dict[str, int]
+    notes: list[str]
+    ranges: list[tuple[int, int]]
+    mask_classes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, path: Path) -> "Manifest | None":
+        """Reads a manifest; `None` if there is none or it is damaged."""
+        try:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def write(self, path: Path) -> None:
+        """Writes the manifest in one step."""
+        text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
+        with replacing(path) as part:
+            part.write_text(text, encoding="utf-8")
+
+    def rows(self, split: str) -> slice:
+        """Returns the rows of the array that hold a split."""
+        before = SPLITS[: SPLITS.index(split)]
+        start = sum(self.num_images[name] for name in before)
+        return slice(start, start + self.num_images[split])
 
 
 class Cache(NamedTuple):
-    """Decoded images on disk.
+    """Decoded images on disk: train, then val, then test.
 
     Args:
         folder: Holds `manifest.json`, `images.csv` (each image with its split)
-            and the array.
+            and the arrays.
         manifest: What is known of them.
     """
 
@@ -39,7 +79,7 @@ class Cache(NamedTuple):
     manifest: Manifest
 
     def images(self) -> np.ndarray:
-        """Maps the images: train, then val, then test."""
+        """Maps the images."""
         path = array_path(self.folder, self.manifest.fingerprint)
         return np.lib.format.open_memmap(path, mode="r")
 
@@ -49,61 +89,50 @@ class Cache(NamedTuple):
         return np.lib.format.open_memmap(path, mode="r")
 
     def rows(self) -> list[dict[str, str]]:
-        """Reads `images.csv`: what is known of each image, in that order."""
-        return read_rows(self.folder / "images.csv")
+        """Reads `images.csv`: what is known of each image, in their order."""
+        path = self.folder / "images.csv"
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
 
     def labels(self) -> np.ndarray:
         """Returns the labels of the images, `int32`; -1 of those without."""
         numbers = {name: at for at, name in enumerate(self.manifest.classes)}
         numbers[""] = -1
-        found = [numbers[row["label"]] for row in self.rows()]
-        return np.array(found, np.int32)
+        labels = [numbers[row["label"]] for row in self.rows()]
+        return np.array(labels, np.int32)
 
 
-def open_cache(
-    address: Address, size: int, options: Mapping[str, Any]
-) -> Cache:
-    """Opens the decoded images of a source of files, or decodes them.
+def array_path(folder: Path, fingerprint: str) -> Path:
+    """Names the array by its content, so that a stale one is never taken."""
+    return folder / f"{fingerprint.replace(':', '-')}.npy"
 
-    As long as names, sizes and times of change of all files stay the same,
-    nothing is read again. The cache lies beside the source, or in the user's
-    cache folder if that place is read-only.
+
+def masks_path(folder: Path, fingerprint: str) -> Path:
+    """Names the array of masks beside that of images."""
+    return array_path(folder, fingerprint).with_suffix(".masks.npy")
+
+
+def make_stamp(listing: Listing, extra: str) -> str:
+    """Hashes the names, sizes and times of change of all files."""
+    faults = [tuple(fault) for fault in listing.faults]
+    digest = hashlib.sha256(repr((VERSION, extra, faults)).encode())
+    for item in listing.items:
+        digest.update(repr(item).encode())
+        for path in (*item.paths, *item.masks):
+            facts = path.stat()
+            digest.update(repr((facts.st_size, facts.st_mtime_ns)).encode())
+    return digest.hexdigest()
+
+
+def make_fingerprint(rows: Sequence[tuple[str, ...]], options: Options) -> str:
+    """Hashes the content of a dataset.
 
     Args:
-        address: A folder or a CSV file, with or without masks.
-        size: Height and width of the images.
-        options: All options of the source.
-
-    Raises:
-        FileNotFoundError: If the source is not there, or there is no room.
-        ValueError: With a line for each bad file, row or class.
+        rows: Split, label, digest and group, if any, of each image, in order.
+        options: Those that change pixels are hashed beside the content.
     """
-    listing = list_images(address, options)
-    what = json.dumps([size, dict(options)], sort_keys=True)
-    key = f"{size}-{hashlib.sha256(what.encode()).hexdigest()[:8]}"
-    folder = derived_path(address.path.resolve(), ".medzoo") / key
-    faults = [tuple(fault) for fault in listing.faults]
-    stamp = make_stamp(listing.items, (what, faults, listing.empty_classes))
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / "lock").acquire()
-    with lock:
-        manifest = Manifest.read(folder / "manifest.json")
-        if manifest is None or not _is_fresh(folder, manifest, stamp):
-            make = build_masks if address.kind == "masks" else build
-            manifest = make(listing, stamp, folder, size, options)
-    return Cache(folder, manifest)
-
-
-def list_images(address: Address, options: Mapping[str, Any]) -> Listing:
-    """Lists the images of a folder or CSV file without opening them."""
-    if address.kind == "masks":
-        return list_masks(address.path, options)
-    if address.kind == "folder":
-        return list_folder(address.path, options["channels"])
-    return list_table(address.path, options)
-
-
-def _is_fresh(folder: Path, manifest: Manifest, stamp: str) -> bool:
-    path = array_path(folder, manifest.fingerprint)
-    return manifest.stamp == stamp and path.is_file()
+    content = hashlib.sha256(repr((VERSION, rows)).encode()).hexdigest()
+    o = options
+    pixels = [o.size, o.mode, o.resize, o.intensity]
+    how = hashlib.sha256(repr(pixels).encode()).hexdigest()
+    return f"own:{content[:16]}:{how[:8]}"

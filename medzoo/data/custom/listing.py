@@ -1,23 +1,30 @@
-"""Images as they are listed, before any of them is opened."""
+"""Images with their masks as they are listed, before any of them is opened."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import bisect
+import fnmatch
+import os
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-# Other common names of the splits.
-_SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-# Lines of faults that an error shows; the others are in a file.
-MOST_LINES = 60
+from medzoo.data.custom.address import Address
+from medzoo.data.custom.options import Options
+from medzoo.data.custom.table import (
+    ENDINGS,
+    Fault,
+    Row,
+    Table,
+    name_split,
+    read_class_folders,
+    read_csv,
+    read_image_folder,
+    walk,
+)
+from medzoo.messages import unknown
+
+MASK_ENDINGS = (*ENDINGS, ".gif")
 
 
 class Item(NamedTuple):
@@ -25,10 +32,11 @@ class Item(NamedTuple):
 
     Args:
         name: Its path relative to the folder of the data, for people.
-        paths: Its files: one, or one a channel, or one and those of its masks.
+        paths: Its files: one, or one a channel.
         label: Name of its class; empty for an unlabelled image with masks.
         split: `train`, `val` or `test`; empty where none is given.
-        group: What must not be torn apart, such as a patient; may be empty.
+        group: What must stay in one split, such as a patient; may be empty.
+        masks: The files that are joined to its mask.
         mask_class: Class of all that its masks mark, where a column names it.
     """
 
@@ -37,52 +45,260 @@ class Item(NamedTuple):
     label: str
     split: str = ""
     group: str = ""
+    masks: tuple[Path, ...] = ()
     mask_class: str = ""
-
-
-class Fault(NamedTuple):
-    """A file, row or class that cannot be used, and why."""
-
-    name: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.reason}"
 
 
 @dataclass
 class Listing:
     """All images of a source, in order, and what is wrong with the others."""
 
-    items: list[Item] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    empty_classes: list[str] = field(default_factory=list)
+    items: list[Item]
+    faults: list[Fault]
+    has_masks: bool = False
 
 
-def name_split(text: str) -> str | None:
-    """Returns the split that a name means; `None` if it means none.
+def list_images(address: Address, options: Options) -> Listing:
+    """Lists the images of a folder or CSV file without opening them.
 
-    Example:
+    A folder is read as if it were a table of its files. Columns of `split` and
+    `group` are taken where they exist; named otherwise, they have to exist.
 
-    >>> name_split("Validation"), name_split("cats")
-    ('val', None)
+    `path` and `mask` are columns, or patterns with columns in braces; a mask
+    may have `*`, or several paths with `|` between, for files that are joined.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder.
+        ValueError: If it is no CSV file, or lacks a column.
     """
-    return _SPLITS.get(text.strip().lower())
+    table, images, mask = _read(address, options)
+    lister = _Lister(table, images, mask, options)
+    lister.add_rows()
+    if mask and table.is_folder:
+        lister.leave_out_masks()
+        if not options.mask and (address.path / "masks").is_dir():
+            faults = _find_orphans(address.path, lister.listing.items)
+            lister.listing.faults += faults
+    return lister.listing
 
 
-def format_faults(
-    what: str, faults: Iterable[Fault], way_out: str
-) -> ValueError:
-    """Makes one error of all faults, a line each.
+def _read(
+    address: Address, options: Options
+) -> tuple[Table, Sequence[str], str]:
+    """Returns a source as a table, and where it has images and masks."""
+    path = address.path
+    if address.kind == "folder":
+        channels = options.channels
+        images = [f"{{folder}}/{part}" for part in channels] or ["path"]
+        return read_class_folders(path, channels), images, ""
+    if address.kind == "csv":
+        return read_csv(path), options.channels or [options.path], ""
+    if path.is_file() or path.suffix == ".csv":
+        table, image, mask = read_csv(path), "path", "mask"
+    else:
+        table = read_image_folder(path)
+        image, mask = _find_patterns(path, options)
+    return table, [options.path or image], options.mask or mask
+
+
+def _find_patterns(root: Path, options: Options) -> tuple[str, str]:
+    """Returns where images and masks are in a folder.
+
+    Images are in `images/` and masks of the same names in `masks/`; without
+    these folders, the mask of `x.png` is every file beside it that begins with
+    `x_mask`.
+
+    Raises:
+        FileNotFoundError: If it has `images` and no `masks`.
+    """
+    if not (root / "images").is_dir():
+        return "{path}", "{folder}/{stem}_mask*"
+    is_optional = options.mask or options.no_mask != "fault"
+    if not is_optional and not (root / "masks").is_dir():
+        names = ", ".join(sorted(path.name for path in root.iterdir()))
+        raise FileNotFoundError(
+            f"`{root}` has a folder `images`, but no `masks`. Expected masks "
+            "there, called as their images, or a pattern such as mask = "
+            f'"truth/{{stem}}.png". Received: {names}.'
+        )
+    return "images/{path}", "masks/{folder}/{stem}.*"
+
+
+def _find_orphans(root: Path, items: Iterable[Item]) -> list[Fault]:
+    """Finds masks whose image is missing, or has another name."""
+    used = {path for item in items for path in item.masks}
+    return [
+        Fault(path.relative_to(root).as_posix(), "a mask without an image")
+        for path in walk(root / "masks")
+        if path.suffix.lower() in MASK_ENDINGS and path not in used
+    ]
+
+
+class _Lister:
+    """Turns the rows of a table into items, or into faults.
 
     Args:
-        what: What they are faults of.
-        faults: At least one.
-        way_out: The last sentence.
+        table: The rows.
+        images: Column or pattern of each file of an image.
+        mask: That of its masks; empty for images without.
+        options: Of the source.
     """
-    lines = [f"  {fault}" for fault in faults]
-    count = f"{len(lines)} fault{'s' * (len(lines) > 1)}"
-    if len(lines) > MOST_LINES:
-        left = len(lines) - MOST_LINES
-        lines = [*lines[:MOST_LINES], f"  ... and {left} more"]
-    return ValueError("\n".join([f"{what}: {count}.", *lines, way_out]))
+
+    def __init__(
+        self,
+        table: Table,
+        images: Sequence[str],
+        mask: str,
+        options: Options,
+    ) -> None:
+        columns = table.columns
+        self.images = [_to_pattern(text, columns) for text in images]
+        self.mask = _to_pattern(mask, columns) if mask else ""
+        self.options, self.table = options, table
+        folder = table.path if table.is_folder else table.path.parent
+        self.root = folder / options.root
+        self.listing = Listing([], table.faults, has_masks=bool(mask))
+        self._require_columns()
+        self._seen: dict[tuple[str, ...], str] = {}
+        self._files: dict[str, list[str]] = {}
+
+    def _require_columns(self) -> None:
+        keys = ("label", "split", "group", "mask_class")
+        named = {key: getattr(self.options, key) for key in keys}
+        needed = {name for key, name in named.items() if name not in ("", key)}
+        patterns = [*self.images, self.mask]
+        needed |= {name for text in patterns for name in _list_names(text)}
+        way_out = (
+            "Set `path`, `mask`, `label` or `mask_class` to what there is, as "
+            "a name of a column or a pattern such as `masks/{stem}_mask*.png`."
+        )
+        if not self.mask:
+            needed.add(named["label"])
+            way_out = "Set `label`, `path` or `channels` to what the file has."
+        for name in sorted(needed - set(self.table.columns)):
+            sentence = unknown("column", name, self.table.columns)
+            raise ValueError(f"`{self.table.path}`: {sentence} {way_out}")
+
+    def add_rows(self) -> None:
+        """Adds the item of each row, or its fault."""
+        for place, row in self.table.rows:
+            parts = tuple(text.format_map(row) for text in self.images)
+            split = row.get(self.options.split, "").strip()
+            label = row.get(self.options.label, "").strip()
+            fault = _find_fault(self.root, parts, self._seen)
+            if split and name_split(split) is None:
+                fault = fault or (
+                    f"split {split!r}, where train, val or test belong"
+                )
+            masks: list[str] = []
+            if self.mask and not fault:
+                masks, fault = self._find_masks(row, parts[0])
+                is_known = masks or self.options.no_mask == "empty" or label
+                if not (fault or is_known):
+                    fault = "neither a mask nor a label"
+            elif not self.mask and all(parts) and not label:
+                fault = "no label"
+            if fault:
+                name = parts[0] or "no path"
+                name = name if self.table.is_folder else f"{place}, {name}"
+                self.listing.faults.append(Fault(name, fault))
+                continue
+            self._seen[parts] = place
+            self.listing.items.append(
+                Item(
+                    parts[0],
+                    tuple(self.root / part for part in parts),
+                    label,
+                    name_split(split) or "",
+                    row.get(self.options.group, "").strip(),
+                    tuple(self.root / part for part in masks),
+                    row.get(self.options.mask_class, "").strip(),
+                )
+            )
+
+    def leave_out_masks(self) -> None:
+        """Leaves out images that are masks of other ones."""
+        items, faults = self.listing.items, self.listing.faults
+        masks = {path for item in items for path in item.masks}
+        names = {path.relative_to(self.root).as_posix() for path in masks}
+        items[:] = [item for item in items if item.paths[0] not in masks]
+        faults[:] = [fault for fault in faults if fault.name not in names]
+
+    def _find_masks(self, row: Row, image: str) -> tuple[list[str], str | None]:
+        """Finds the files of a mask, or says what is wrong with them."""
+        escaped = {key: text.replace("[", "[[]") for key, text in row.items()}
+        text = self.mask.format_map(escaped).strip()
+        masks: list[str] = []
+        for part in filter(None, map(str.strip, text.split("|"))):
+            pattern = os.path.normpath(part)
+            matches = self._match(pattern)
+            if not matches and self.options.no_mask == "fault":
+                return [], (
+                    f"no mask {pattern.replace('[[]', '[')}; if it is meant to "
+                    'have none, say no_mask = "unlabelled" or "empty"'
+                )
+            masks += matches
+        fault = _find_fault(self.root, tuple(masks), {}) if masks else None
+        if image in masks:
+            fault = "the image itself"
+        return masks, fault and f"mask: {fault}"
+
+    def _match(self, pattern: str) -> list[str]:
+        """Lists the files that a pattern means; only names may have a `*`."""
+        folder, name = os.path.split(pattern)
+        folder = folder.replace("[[]", "[")
+        if folder not in self._files:
+            path = self.root / folder
+            names = os.listdir(path) if path.is_dir() else []
+            self._files[folder] = sorted(names)
+        names = self._files[folder]
+        # Names that begin alike are next to each other.
+        start = name.replace("[[]", "[").partition("*")[0].partition("?")[0]
+        matches = []
+        for at in range(bisect.bisect_left(names, start), len(names)):
+            if not names[at].startswith(start):
+                break
+            is_image = names[at].lower().endswith(MASK_ENDINGS)
+            if is_image and fnmatch.fnmatchcase(names[at], name):
+                matches.append(os.path.join(folder, names[at]))
+        return matches
+
+
+def _to_pattern(text: str, columns: Sequence[str]) -> str:
+    """Takes a bare name for a column, and the rest for a pattern."""
+    return text if "{" in text and text not in columns else f"{{{text}}}"
+
+
+def _list_names(pattern: str) -> list[str]:
+    """Lists the columns that a pattern names."""
+    try:
+        parts = list(string.Formatter().parse(pattern))
+    except ValueError as error:
+        raise ValueError(
+            f"A pattern has names of columns in braces ({error}). "
+            f"Received: {pattern!r}."
+        ) from None
+    return [name for _, name, _, _ in parts if name is not None]
+
+
+def _find_fault(
+    root: Path,
+    parts: tuple[str, ...],
+    seen: Mapping[tuple[str, ...], str],
+) -> str | None:
+    """Says what is wrong with the paths of a row."""
+    if not all(parts):
+        return "no path"
+    if parts in seen:
+        return f"the same path as {seen[parts]}"
+    base = os.path.abspath(root)
+    for part in parts:
+        path = os.path.abspath(os.path.join(base, part))
+        if os.path.commonpath([base, path]) != base:
+            return (
+                f"{part} leads out of {root}; set `root` to a folder that "
+                "holds all images"
+            )
+        if not os.path.isfile(path):
+            return f"no file {part}" if len(parts) > 1 else "no such file"
+    return None

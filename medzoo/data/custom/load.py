@@ -1,6 +1,7 @@
 """Custom data as all other data are: a `Dataset`, and the facts of its task."""
 
 import functools
+import os
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 from medzoo.data.audit.leaks import drop_leaks
 from medzoo.data.custom.address import parse_address
 from medzoo.data.custom.arrays import load_arrays
-from medzoo.data.custom.cache import Cache, open_cache
+from medzoo.data.custom.build import open_cache
+from medzoo.data.custom.cache import Cache
 from medzoo.data.custom.options import Option, complete
 from medzoo.data.dataset import Dataset, MaskedDataset, MaskedSplit, Split
 from medzoo.data.folders import derived_path
@@ -20,28 +22,18 @@ Options = tuple[tuple[str, Option], ...]
 def load_custom(
     task: str, data: str, size: int, options: Mapping[str, Any]
 ) -> Dataset:
-    """Loads custom images as they were when this process first asked for them.
+    """Loads custom images as they were when this process first read them.
 
-    Args:
-        task: As for `read_own`.
-        data: As for `read_own`.
-        size: As for `read_own`.
-        options: As for `read_own`.
+    Arguments and errors are those of `read_custom`.
     """
-    return _load(task, data, size, tuple(sorted(options.items())))
+    given = tuple(sorted(options.items()))
+    return _load(task, data, size, given, os.getcwd())
 
 
 def describe_custom(
     task: str, data: str, size: int, options: Mapping[str, Any]
 ) -> Task:
-    """Returns the facts of custom data, in the form that the 11 tasks have.
-
-    Args:
-        task: As for `load_custom`.
-        data: As for `load_custom`.
-        size: As for `load_custom`.
-        options: As for `load_custom`.
-    """
+    """Returns the facts of custom data, in the form that the 11 tasks have."""
     dataset = load_custom(task, data, size, options)
     counts = {name: len(getattr(dataset, name)) for name in SPLITS}
     two = dataset.num_classes == 2
@@ -59,11 +51,14 @@ def describe_custom(
 
 
 @functools.lru_cache(maxsize=8)
-def _load(task: str, data: str, size: int, options: Options) -> Dataset:
-    return read_own(task, data, size, dict(options))
+def _load(
+    task: str, data: str, size: int, options: Options, _folder: str
+) -> Dataset:
+    # A relative path means other data in another folder.
+    return read_custom(task, data, size, dict(options))
 
 
-def read_own(
+def read_custom(
     task: str, data: str, size: int, options: Mapping[str, Any]
 ) -> Dataset:
     """Reads custom images; they are decoded unless their files are unchanged.
@@ -89,24 +84,22 @@ def read_own(
         path = derived_path(address.path.resolve(), ending)
         return drop_leaks(dataset, (), path)
     cache = open_custom(data, size, given)
-    about = cache.manifest
-    dataset = _read(task, cache)
+    dataset = _make_dataset(task, cache)
     if not leaks:
         return dataset
     groups = [row["group"] for row in cache.rows()]
-    name = about.fingerprint.replace(":", "-")
+    name = dataset.fingerprint.replace(":", "-")
     return drop_leaks(dataset, groups, cache.folder / f"{name}.leaks.npy")
 
 
-def _read(task: str, cache: Cache) -> Dataset:
+def _make_dataset(task: str, cache: Cache) -> Dataset:
     about, images, labels = cache.manifest, cache.images(), cache.labels()
     rows = [about.rows(name) for name in SPLITS]
-    classes, notes = tuple(about.classes), tuple(about.notes)
+    facts = (about.fingerprint, tuple(about.notes))
+    classes = tuple(about.classes)
     if not about.mask_classes:
         train, val, test = (Split(images[r], labels[r]) for r in rows)
-        return Dataset(
-            task, classes, train, val, test, about.fingerprint, notes
-        )
+        return Dataset(task, classes, train, val, test, *facts)
     masks = cache.masks()
     parts = [MaskedSplit(images[r], labels[r], masks[r]) for r in rows]
     return MaskedDataset(
@@ -115,16 +108,15 @@ def _read(task: str, cache: Cache) -> Dataset:
         parts[0],
         parts[1],
         parts[2],
-        about.fingerprint,
-        notes,
-        tuple(about.mask_classes),
+        *facts,
+        mask_classes=tuple(about.mask_classes),
     )
 
 
 def describe_rows(
     data: str, size: int, options: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """Tells what is known of each image, in the order of train, val and test.
+    """Returns what is known of each image, in the order of train, val and test.
 
     Returns:
         `split`, `label`, `group`, `path`, `mode`, `width`, `height`, `sha256`;
@@ -137,4 +129,4 @@ def describe_rows(
 
 def open_custom(data: str, size: int, options: Mapping[str, Any]) -> Cache:
     """Opens the cache of a folder or CSV file; decodes what is not there."""
-    return open_cache(parse_address(data), size, complete(data, options))
+    return open_cache(parse_address(data), complete(data, size, options))

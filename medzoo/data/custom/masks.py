@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from medzoo.data.custom.listing import Fault, Item
+from medzoo.data.custom.listing import Item
+from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import (
     DAMAGE,
     DEEP,
@@ -17,14 +18,15 @@ from medzoo.data.custom.pixels import (
     format_damage,
     open_image,
 )
+from medzoo.data.custom.table import Fault
 
 # Orientations of a photograph that exchange its width and height.
 _TURNED = (5, 6, 7, 8)
 _MOST_VALUES = 12
 
 
-class Marks(NamedTuple):
-    """What was found in the files of one mask, before it was resized.
+class MaskFacts(NamedTuple):
+    """What is known of the files of one mask, before it was resized.
 
     Args:
         values: Values of its files that are not 0.
@@ -39,16 +41,18 @@ class Marks(NamedTuple):
 
 def read_mask(
     paths: Sequence[Path],
+    image: Path,
     classes: Mapping[int, int],
     *,
     size: int,
     resize: str,
-) -> tuple[np.ndarray, Marks]:
+) -> tuple[np.ndarray, MaskFacts]:
     """Reads the mask of one image.
 
     Args:
-        paths: The image, then at least one file of its mask. A pixel that
-            several of them mark must have one class in all.
+        paths: At least one file. A pixel that several of them mark must have
+            one class in all.
+        image: The image, whose width and height the files must have.
         classes: Class of each value of the files, -1 for pixels to be ignored.
             If empty, a file has 0 for the background and one other value.
         size: Height and width that the mask gets; a pixel takes the class of
@@ -57,41 +61,39 @@ def read_mask(
 
     Returns:
         `int8`, shape `(size, size)`: the class of each pixel, or -1; and what
-        is known of it.
+        is known of the files.
 
     Raises:
         BadImage: With the reason, if a file cannot be used.
     """
-    shape = _find_shape(paths[0])
+    shape = _find_shape(image)
     joined: np.ndarray | None = None
-    found: set[int] = set()
+    values: set[int] = set()
     digest = hashlib.sha256()
-    for path in paths[1:]:
+    for path in paths:
         content = path.read_bytes()
         digest.update(content)
         try:
-            values = _read_values(content)
-        except BadImage as bad:
-            raise BadImage(f"mask {path.name}: {bad}") from None
-        except DAMAGE as error:
-            raise BadImage(
-                f"mask {path.name}: {format_damage(error)}"
-            ) from error
-        if shape is not None and values.shape != shape:
-            height, width = values.shape
+            pixels = _read_values(content)
+        except (BadImage, *DAMAGE) as error:
+            is_known = isinstance(error, BadImage)
+            reason = str(error) if is_known else format_damage(error)
+            raise BadImage(f"mask {path.name}: {reason}") from error
+        if shape is not None and pixels.shape != shape:
+            height, width = pixels.shape
             raise BadImage(
                 f"mask {path.name} is {width}x{height} and its image "
                 f"{shape[1]}x{shape[0]}"
             )
-        there = {int(value) for value in np.unique(values)}
-        found |= there - {0}
-        part = _to_classes(values, there, classes, path)
+        present = {int(value) for value in np.unique(pixels)}
+        values |= present - {0}
+        part = _to_classes(pixels, present, classes, path)
         joined = part if joined is None else _join(joined, part, path)
     if joined is None:
         raise BadImage("no mask")
-    present = {int(value) for value in np.unique(joined)} - {0, -1}
-    marks = Marks(frozenset(found), frozenset(present), digest.hexdigest())
-    return _resize(joined, size, resize), marks
+    marked = {int(value) for value in np.unique(joined)} - {0, -1}
+    facts = MaskFacts(frozenset(values), frozenset(marked), digest.hexdigest())
+    return _resize(joined, size, resize), facts
 
 
 def _find_shape(path: Path) -> tuple[int, int] | None:
@@ -103,7 +105,7 @@ def _find_shape(path: Path) -> tuple[int, int] | None:
                 return width, height
             return height, width
     except DAMAGE:
-        return None  # What is wrong is said when it is decoded.
+        return None  # The fault is found when it is decoded.
 
 
 def _read_values(content: bytes) -> np.ndarray:
@@ -187,7 +189,7 @@ def _list(values: object) -> str:
 
 
 def _hint(present: set[int]) -> str:
-    """Tells what many values mean."""
+    """Says what many values may come from."""
     many = len(present) > _MOST_VALUES
     return "; were masks saved as JPEG or blurred?" * many
 
@@ -196,7 +198,7 @@ IGNORED = "ignore"
 
 
 class Values(NamedTuple):
-    """What the values of masks mean.
+    """Classes of the values of masks.
 
     Args:
         names: Of the classes, in the order of their numbers; the first is the
@@ -209,24 +211,18 @@ class Values(NamedTuple):
     classes: dict[int, int]
 
 
-def read_values(options: Mapping[str, Any]) -> Values:
-    """Reads what the options say of the values of masks.
-
-    Args:
-        options: All options of the source: `mask_values` has texts such as
-            `0=background`, where several values may have one name, and `ignore`
-            is no class; `mask_class` is a column that names the class of all
-            that the mask of an image marks.
+def read_values(options: Options) -> Values:
+    """Reads `mask_values`: several values may have one name; `ignore` is none.
 
     Raises:
         ValueError: For what is no such text, fewer than two classes, or both.
 
     Example:
 
-    >>> read_values({"mask_values": ("0=skin", "9=mole"), "mask_class": ""})
+    >>> read_values(Options(mask_values=("0=skin", "9=mole")))
     Values(names=('skin', 'mole'), classes={0: 0, 9: 1})
     """
-    texts, column = options["mask_values"], options["mask_class"]
+    texts, column = options.mask_values, options.mask_class
     if texts and column:
         raise ValueError(
             "`mask_values` and `mask_class` both say what masks mark. Expected "
@@ -253,60 +249,51 @@ def read_values(options: Mapping[str, Any]) -> Values:
 
 
 def name_classes(
-    values: Values,
-    items: Sequence[Item],
-    marks: Sequence[Marks | None],
+    values: Values, items: Sequence[Item], facts: Sequence[MaskFacts | None]
 ) -> tuple[str, ...]:
     """Names the classes of pixels, the background first.
 
     Args:
-        values: What the values of masks mean.
-        items: All images; the column of their `mask_class` names classes, if
-        any.
-        marks: Of the mask of each; `None` where it is not known.
+        values: What the values of masks mean, unless a column names classes.
+        items: All images.
+        facts: Of the mask of each; `None` where it is not known.
     """
     named = {
         item.mask_class
-        for item, mark in zip(items, marks, strict=True)
-        if mark is not None and mark.classes and item.mask_class
+        for item, one in zip(items, facts, strict=True)
+        if one is not None and one.classes and item.mask_class
     }
     return ("background", *sorted(named)) if named else values.names
 
 
 def find_marking_faults(
     items: Sequence[Item],
-    marks: Sequence[Marks | None],
-    options: Mapping[str, Any],
+    facts: Sequence[MaskFacts | None],
+    options: Options,
 ) -> list[Fault]:
     """Finds what is wrong with masks together.
-
-    Args:
-        items: All images.
-        marks: Of the mask of each; `None` where it is not known.
-        options: All options of the source.
 
     Raises:
         ValueError: If no mask marks anything, or if it is not clear by which
             value.
     """
-    known = [mark for mark in marks if mark is not None]
-    values = sorted({value for mark in known for value in mark.values})
-    if known and not any(mark.classes for mark in known):
+    known = [one for one in facts if one is not None]
+    values = sorted({value for one in known for value in one.values})
+    if known and not any(one.classes for one in known):
         raise ValueError(
             "No mask marks a pixel. Expected masks with a class beside the "
             f"background. Received: {len(known)} masks, all of them empty."
         )
-    if len(values) > 1 and not options["mask_values"]:
+    if len(values) > 1 and not options.mask_values:
         raise ValueError(
             f"Some masks mark by {values[0]} and others by {values[-1]}. "
             'Expected one value, or mask_values = ["0=background", '
             f'"{values[0]}=...", ...]. Received: {values}.'
         )
-    if not options["mask_class"]:
-        return []
-    reason = f"its mask marks pixels, but {options['mask_class']!r} is empty"
+    column = options.mask_class
+    reason = f"its mask marks pixels, but {column!r} is empty"
     return [
         Fault(item.name, reason)
-        for item, mark in zip(items, marks, strict=True)
-        if mark is not None and mark.classes and not item.mask_class
+        for item, one in zip(items, facts, strict=True)
+        if column and one is not None and one.classes and not item.mask_class
     ]

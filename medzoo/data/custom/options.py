@@ -1,6 +1,7 @@
-"""What else decides the images of a data source, beside its address."""
+"""Options of data sources: names, defaults and checks."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from medzoo.data.custom.address import is_custom
@@ -8,40 +9,67 @@ from medzoo.messages import unknown
 
 Option = str | bool | int | float | tuple[str, ...]
 
-# Names of columns and of files; none of them for the official files.
-_TABLE: dict[str, Option] = {
-    # Files of one image, of one grey channel each, as patterns: red, green,
-    # blue.
-    "channels": (),
-    # A column of paths, or a pattern such as `images/{label}/{id}.png`.
-    "path": "path",
-    "root": "",
-    "label": "label",
-    "split": "split",
-    "group": "group",
+
+@dataclass(frozen=True)
+class Options:
+    """All options of a source of files, with their defaults.
+
+    Args:
+        size: Height and width of the images; no data option of a run.
+        channels: Files of one image, of one grey channel each, as patterns:
+            red, green, blue.
+        path: A column of paths, or a pattern such as `images/{id}.png`. Empty
+            for the usual folders of images with masks.
+        mask: Likewise, of masks.
+        root: Folder of the paths, relative to that of the table.
+        label: A column. Without labels, whether the mask is empty is learned.
+        split: A column.
+        group: A column.
+        mask_values: A name for each value of a mask: `0=background`.
+        mask_class: A column that names the class of all that a mask marks.
+        no_mask: What an image without a mask is: `fault`, `unlabelled` or
+            `empty`.
+        mode: `grey`, `rgb`, or `auto` for what the files are.
+        resize: `pad` with black, or `stretch`.
+        intensity: How 16 bits become 8: `percentile` or `full`; `bytes` for
+            files of 8.
+        val: Share of val where none is given.
+        test: Share of test.
+        split_seed: Draws them.
+        skip_bad: Leaves out what is bad.
+        drop_leaks: Leaves out images of train that val or test have as well.
+    """
+
+    size: int = 28
+    channels: tuple[str, ...] = ()
+    path: str = ""
+    mask: str = ""
+    root: str = ""
+    label: str = "label"
+    split: str = "split"
+    group: str = "group"
+    mask_values: tuple[str, ...] = ()
+    mask_class: str = ""
+    no_mask: str = "fault"
+    mode: str = "auto"
+    resize: str = "pad"
+    intensity: str = "bytes"
+    val: float = 0.1
+    test: float = 0.2
+    split_seed: int = 0
+    skip_bad: bool = False
+    drop_leaks: bool = False
+
+
+_COLUMNS = ("path", "root", "label", "split", "group")
+_MASKS = ("mask", "mask_values", "mask_class", "no_mask")
+_ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
+              "skip_bad", "drop_leaks")  # fmt: skip
+_NAMES = {
+    "folder": ("channels", *_ANY_FILES),
+    "csv": ("channels", *_COLUMNS, *_ANY_FILES),
+    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES),
 }
-# Of images with masks; empty patterns are those of the usual folders.
-_MASKS: dict[str, Option] = {
-    "path": "",
-    "mask": "",
-    "root": "",
-    # No column: whether the mask is empty.
-    "label": "label",
-    "split": "split",
-    "group": "group",
-    # A name for each value of a mask: `0=background`, `255=lesion`.
-    "mask_values": (),
-    # A column that names the class of all that a mask marks.
-    "mask_class": "",
-    "no_mask": "fault",
-}
-_PIXELS: dict[str, Option] = {
-    "mode": "auto",
-    "resize": "pad",
-    "intensity": "bytes",
-}
-_SPLITS: dict[str, Option] = {"val": 0.1, "test": 0.2, "split_seed": 0}
-_EVERY: dict[str, Option] = {"drop_leaks": False}
 _CHOICES = {
     "mode": ("auto", "grey", "rgb"),
     "resize": ("pad", "stretch"),
@@ -58,19 +86,15 @@ def defaults(data: str) -> dict[str, Option]:
     >>> defaults("medmnist")
     {'drop_leaks': False}
     """
-    if not is_custom(data) or data.startswith("npz:"):
-        return dict(_EVERY)
-    table = dict(_TABLE)
-    if data.startswith("folder:"):
-        table = {"channels": ()}
-    elif data.startswith("masks:"):
-        table = dict(_MASKS)
-    return {**table, **_PIXELS, **_SPLITS, "skip_bad": False, **_EVERY}
+    kind = data.partition(":")[0] if is_custom(data) else ""
+    names = _NAMES.get(kind, ("drop_leaks",))
+    known = {k: v for k, v in asdict(Options()).items() if k in names}
+    return known | ({"path": "path"} if kind == "csv" else {})
 
 
-def complete(data: str, options: Mapping[str, Any]) -> dict[str, Any]:
+def complete(data: str, size: int, options: Mapping[str, Any]) -> Options:
     """Returns all options, with the defaults of those that are left out."""
-    return {**defaults(data), **options}
+    return Options(size, **{**defaults(data), **options})
 
 
 def make_canonical(data: str, options: Mapping[str, Any]) -> dict[str, Option]:
@@ -89,16 +113,17 @@ def make_canonical(data: str, options: Mapping[str, Any]) -> dict[str, Option]:
     {'test': 0.3}
     """
     known = defaults(data)
-    found: dict[str, Option] = {}
+    changed: dict[str, Option] = {}
     for name, value in sorted(options.items()):
         if name not in known:
             raise ValueError(unknown("data option", name, known))
         value = tuple(value) if isinstance(value, list) else value
         _check(name, value, known[name])
         if value != known[name]:
-            found[name] = value
-    _check_shares(complete(data, found))
-    return found
+            changed[name] = value
+    if "val" in known:
+        _check_shares(**{k: {**known, **changed}[k] for k in ("val", "test")})
+    return changed
 
 
 def _check(name: str, value: Any, default: Option) -> None:
@@ -118,11 +143,8 @@ def _check(name: str, value: Any, default: Option) -> None:
         raise ValueError(unknown(name, value, _CHOICES[name]))
 
 
-def _check_shares(options: Mapping[str, Any]) -> None:
+def _check_shares(val: Any, test: Any) -> None:
     """Leaves at least something for each split."""
-    if "val" not in options:
-        return
-    val, test = options["val"], options["test"]
     if min(val, test) <= 0 or val + test >= 1:
         raise ValueError(
             "`val` and `test` are shares of the images, above 0 and together "

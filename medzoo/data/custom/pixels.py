@@ -1,4 +1,4 @@
-"""Image files as arrays: checked, joined and resized."""
+"""Image files as arrays: checked, joined, resized, of 16 bits or 8."""
 
 import hashlib
 import io
@@ -6,8 +6,8 @@ import re
 import struct
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -39,31 +39,27 @@ class BadImage(Exception):  # noqa: N818 - a finding, not an error
     """Says why a file cannot be used."""
 
 
-@dataclass(frozen=True)
-class Pixels:
-    """One image as it was read.
+class ImageFacts(NamedTuple):
+    """What is known of the files of one image.
 
     Args:
-        values: Shape `(size, size, 3)`, or `(size, size, num_files)` where
-            several files make an image; `uint8`, or `uint16` of 16-bit files.
-        is_grey: Whether the file has no colour.
+        digest: SHA-256 of the bytes of all files.
         mode: Pillow's name of the kind of pixels, such as `RGB`.
         width: Of the file.
         height: Of the file.
-        digest: SHA-256 of the bytes of all files.
+        is_grey: Whether the file has no colour.
     """
 
-    values: np.ndarray
-    is_grey: bool
+    digest: str
     mode: str
     width: int
     height: int
-    digest: str
+    is_grey: bool
 
 
 def read_pixels(
     paths: Sequence[Path], *, size: int, mode: str, resize: str, deep: bool
-) -> Pixels:
+) -> tuple[np.ndarray, ImageFacts]:
     """Reads the files of one image.
 
     Args:
@@ -74,6 +70,10 @@ def read_pixels(
         resize: `pad` keeps the shape and fills up with black; `stretch` does
             not.
         deep: Whether files have 16 bits.
+
+    Returns:
+        `uint8`, or `uint16` of 16-bit files, shape `(size, size, 3)`, or
+        `(size, size, num_files)` where several files make an image.
 
     Raises:
         BadImage: With the reason, if a file cannot be used.
@@ -105,10 +105,9 @@ def read_pixels(
     elif mode == "grey" and not deep:
         parts = [part.convert("L") for part in parts]
     values = np.dstack([_as_array(part, deep) for part in parts])
-    return Pixels(
-        values, is_grey, first.mode, first.width, first.height,
-        digest.hexdigest(),
-    )  # fmt: skip
+    return values, ImageFacts(
+        digest.hexdigest(), first.mode, first.width, first.height, is_grey
+    )
 
 
 def open_image(content: bytes) -> Image.Image:
@@ -194,3 +193,55 @@ def format_damage(error: BaseException) -> str:
         return "missing"
     text = " ".join(str(error).split()) or type(error).__name__
     return f"cannot be read ({text})"
+
+
+# Of the pixels of train, in percent: what lies outside is cut off.
+LOW, HIGH = 0.1, 99.9
+_LEVELS = 2**16
+_CHUNK = 256
+
+
+def find_ranges(
+    images: np.ndarray, train: np.ndarray, rule: str
+) -> list[tuple[int, int]]:
+    """Finds the values that become black and white, channel by channel.
+
+    Args:
+        images: `uint16`, shape `(n, height, width, channels)`.
+        train: Indices of the images of train, the only ones that are measured.
+        rule: `percentile`, or `full` for 0 and 65535.
+
+    Example:
+
+    >>> ramp = np.arange(1024, dtype="uint16").reshape(1, 32, 32, 1)
+    >>> find_ranges(ramp, np.array([0]), "percentile")
+    [(1, 1022)]
+    """
+    channels = images.shape[-1]
+    if rule == "full":
+        return [(0, _LEVELS - 1)] * channels
+    counts = np.zeros((channels, _LEVELS), np.int64)
+    for start in range(0, len(train), _CHUNK):
+        part = images[train[start : start + _CHUNK]]
+        for channel in range(channels):
+            values = part[..., channel].ravel()
+            counts[channel] += np.bincount(values, minlength=_LEVELS)
+    ranges = []
+    for row in counts.cumsum(axis=1):
+        ends = row[-1] * np.array([LOW, HIGH]) / 100
+        low, high = np.searchsorted(row, ends)
+        ranges.append((int(low), int(max(high, low + 1))))
+    return ranges
+
+
+def to_bytes(images: np.ndarray, ranges: list[tuple[int, int]]) -> np.ndarray:
+    """Stretches the range of each channel to 0 to 255, and cuts off the rest.
+
+    Example:
+
+    >>> to_bytes(np.array([[[[5], [10], [99]]]], "uint16"), [(0, 20)]).ravel()
+    array([ 64, 128, 255], dtype=uint8)
+    """
+    low, high = np.array(ranges, np.float32).T
+    scaled = (images.astype(np.float32) - low) / (high - low)
+    return np.floor(np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,94 +1,76 @@
-"""CSV files of paths and labels, with splits and groups where known."""
+"""Folders and CSV files as tables: a row an image, with the columns it has."""
 
 import csv
 import os
-import string
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from medzoo.data.custom.listing import Fault, Item, Listing, name_split
-from medzoo.messages import unknown
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
+# Other common names of the splits.
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+_NO_IMAGE = f"not an image of the kinds {', '.join(ENDINGS)}"
 
 Row = dict[str, str]
 
 
-def list_table(path: Path, options: Mapping[str, Any]) -> Listing:
-    """Lists the images of a CSV file.
+class Fault(NamedTuple):
+    """A file, row or class that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.reason}"
+
+
+class Table(NamedTuple):
+    """A source of images as a table.
 
     Args:
-        path: A CSV file in UTF-8 with a line of column names, separated by
-            commas, semicolons or tabs.
-        options: All options of the source: `path` names the column of paths or
-            is a pattern with columns in braces; `channels` are such patterns,
-            one a file of the image; `root` is the folder that paths are
-            relative to, that of the CSV file if empty.
+        path: The folder or CSV file.
+        columns: Names of the columns.
+        rows: By the number of their line, or by the path of their image.
+        faults: Files and lines that are no row.
+    """
+
+    path: Path
+    columns: list[str]
+    rows: list[tuple[str, Row]]
+    faults: list[Fault]
+
+    @property
+    def is_folder(self) -> bool:
+        return self.path.is_dir()
+
+
+def name_split(text: str) -> str | None:
+    """Returns the split that a name means; `None` if it means none.
+
+    Example:
+
+    >>> name_split("Validation"), name_split("cats")
+    ('val', None)
+    """
+    return _SPLITS.get(text.strip().lower())
+
+
+def read_csv(path: Path) -> Table:
+    """Reads a CSV file in UTF-8, with commas, semicolons or tabs.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no CSV file, or lacks a column.
-    """
-    columns, rows = read_rows(path)
-    patterns = [as_pattern(p, columns) for p in options["channels"]]
-    patterns = patterns or [as_pattern(options["path"], columns)]
-    asked = {key: options[key] for key in ("label", "split", "group")}
-    needed = {asked["label"], *(n for p in patterns for n in names_in(p))}
-    # These are taken where they exist; named otherwise, they have to exist.
-    needed |= {name for key, name in asked.items() if name not in ("", key)}
-    way = "Set `label`, `path` or `channels` to what the file has."
-    require_columns(path, needed, columns, way)
-    root = path.parent / options["root"]
-    listing = Listing()
-    seen: dict[tuple[str, ...], int] = {}
-    for number, row in rows:
-        where = f"line {number}"
-        if None in row or None in row.values():
-            reason = f"not the {len(columns)} cells of the first line"
-            listing.faults.append(Fault(where, reason))
-            continue
-        parts = tuple(pattern.format_map(row) for pattern in patterns)
-        fault = find_fault(root, parts, seen)
-        if all(parts) and not row[asked["label"]].strip():
-            fault = "no label"
-        split = row.get(asked["split"], "").strip()
-        if split and name_split(split) is None:
-            fault = fault or f"split {split!r}, where train, val or test belong"
-        if fault:
-            name = f"{where}, {parts[0] or 'no path'}"
-            listing.faults.append(Fault(name, fault))
-            continue
-        seen[parts] = number
-        listing.items.append(
-            Item(
-                parts[0],
-                tuple(root / part for part in parts),
-                row[asked["label"]].strip(),
-                name_split(split) or "",
-                row.get(asked["group"], "").strip(),
-            )
-        )
-    return listing
-
-
-def require_columns(
-    path: Path, needed: Iterable[str], columns: Sequence[str], way_out: str
-) -> None:
-    """Checks that there are columns.
-
-    Raises:
-        ValueError: With the way out, if one is missing.
-    """
-    for name in sorted(needed):
-        if name not in columns:
-            sentence = unknown("column", name, columns)
-            raise ValueError(f"`{path}`: {sentence} {way_out}")
-
-
-def read_rows(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
-    """Reads a CSV file; see `list_table`.
-
-    Returns:
-        Names of its columns, and each row with the number of its line.
+        ValueError: If it is no CSV file, or has no rows.
     """
     if not path.is_file():
         raise FileNotFoundError(
@@ -105,7 +87,7 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
     delimiter = max(",;\t", key=first.count)
     reader = csv.DictReader(text.splitlines(), delimiter=delimiter, strict=True)
     try:
-        rows = [(reader.line_num, row) for row in reader]
+        rows = [(f"line {reader.line_num}", row) for row in reader]
     except csv.Error as error:
         raise ValueError(
             f"`{path}`, line {reader.line_num}: no CSV ({error})."
@@ -116,44 +98,152 @@ def read_rows(path: Path) -> tuple[list[str], list[tuple[int, Row]]]:
             f"`{path}` has no rows. Expected a line of column names, such as "
             f"`path,label`, and a line an image. Received: {columns}."
         )
-    return columns, rows
+    reason = f"not the {len(columns)} cells of the first line"
+    bad = {line for line, row in rows if None in row or None in row.values()}
+    return Table(
+        path,
+        columns,
+        [row for row in rows if row[0] not in bad],
+        [Fault(line, reason) for line, _ in rows if line in bad],
+    )
 
 
-def as_pattern(text: str, columns: Sequence[str]) -> str:
-    """Takes a bare name for a column, and the rest for a pattern."""
-    return text if "{" in text and text not in columns else f"{{{text}}}"
+def read_class_folders(root: Path, channels: Sequence[str] = ()) -> Table:
+    """Reads `root/<class>/...` or `root/{train,val,test}/<class>/...`.
 
+    A folder inside that of a class is a group, such as a patient.
 
-def names_in(pattern: str) -> list[str]:
-    """Lists the columns that a pattern names."""
-    try:
-        parts = list(string.Formatter().parse(pattern))
-    except ValueError as error:
+    Args:
+        root: The folder.
+        channels: Patterns of the files of one image with `{id}` in the place of
+            what they share, such as `{id}_red.png`; else a file is an image.
+
+    Returns:
+        A table with the columns of `read_image_folder`, and `id`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has no folders of classes.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"No folder `{root}`. Expected one with a sub-folder a class."
+        )
+    folders = _list_folders(root)
+    if not folders:
         raise ValueError(
-            f"A pattern has names of columns in braces ({error}). "
-            f"Received: {pattern!r}."
-        ) from None
-    return [name for _, name, _, _ in parts if name is not None]
+            f"`{root}` has no folders of classes. Expected <class>/*.png or "
+            "train/<class>/*.png in it. Received: "
+            f"{len(list(root.iterdir()))} files. A table of labels is given as "
+            "csv:FILE."
+        )
+    splits = [name_split(folder.name) for folder in folders]
+    by_split = "train" in splits and None not in splits
+    if by_split:
+        folders = [part for each in folders for part in _list_folders(each)]
+    rows: list[Row] = []
+    faults: list[Fault] = []
+    for folder in folders:
+        files = [path.relative_to(root) for path in walk(folder)]
+        if channels:
+            images = _join_channels(files, channels)
+        else:
+            images = [path for path in files if _is_image(path)]
+            others = [path for path in files if not _is_image(path)]
+            faults += [Fault(path.as_posix(), _NO_IMAGE) for path in others]
+        rows += [_describe(path, by_split) for path in images]
+        if not images:
+            name = folder.relative_to(root).as_posix()
+            faults.append(Fault(name, "a class of no image"))
+    named = [(row["path"], row | {"id": row["name"]}) for row in rows]
+    return Table(root, [*_describe(Path("x"), False), "id"], named, faults)
 
 
-def find_fault(
-    root: Path,
-    parts: tuple[str, ...],
-    seen: Mapping[tuple[str, ...], int],
-) -> str | None:
-    """Says what is wrong with the paths of a row."""
-    if not all(parts):
-        return "no path"
-    if parts in seen:
-        return f"the same path as line {seen[parts]}"
-    base = os.path.abspath(root)
-    for part in parts:
-        whole = os.path.abspath(os.path.join(base, part))
-        if os.path.commonpath([base, whole]) != base:
-            return (
-                f"{part} leads out of {root}; set `root` to a folder that "
-                "holds all images"
-            )
-        if not os.path.isfile(whole):
-            return f"no file {part}" if len(parts) > 1 else "no such file"
-    return None
+def read_image_folder(root: Path) -> Table:
+    """Reads a folder of images beside masks: all files of `root/images`.
+
+    Returns:
+        A table of each image's `path`, its `folder`, `name` and `stem`, and
+        what sub-folders say: `split`, `group` and, if any does, `label`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has no images.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(
+            f"No folder `{root}`. Expected one with the folders `images` and "
+            "`masks`, or a CSV file of both."
+        )
+    base = root / "images" if (root / "images").is_dir() else root
+    files = [path.relative_to(base) for path in walk(base)]
+    images = [path for path in files if _is_image(path)]
+    if not images:
+        raise ValueError(
+            f"`{base}` has no images. Expected files that end in "
+            f"{', '.join(ENDINGS)}, at any depth. Received: {len(files)} files."
+        )
+    tops = {path.parts[0] for path in images if len(path.parts) > 1}
+    by_split = bool(tops) and None not in map(name_split, tops)
+    rows = [_describe(path, by_split) for path in images]
+    prefix = base.relative_to(root)
+    others = [(prefix / path).as_posix() for path in files]
+    return Table(
+        root,
+        [
+            name
+            for name in _describe(Path("x"), False)
+            if name != "label" or any(row["label"] for row in rows)
+        ],
+        [(row["path"], row) for row in rows],
+        [Fault(name, _NO_IMAGE) for name in others if not _is_image(name)],
+    )
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Yields the files in a folder at any depth, but for clutter."""
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not _is_clutter(name))
+        for name in sorted(files):
+            if not _is_clutter(name):
+                yield Path(parent, name)
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    inside = (path for path in folder.iterdir() if path.is_dir())
+    return sorted(path for path in inside if not _is_clutter(path.name))
+
+
+def _is_clutter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _CLUTTER
+
+
+def _is_image(path: str | Path) -> bool:
+    return str(path).lower().endswith(ENDINGS)
+
+
+def _join_channels(files: list[Path], channels: Sequence[str]) -> list[Path]:
+    """Lists the images that have a file of any channel."""
+    images = set()
+    for pattern in channels:
+        shape = re.escape(pattern).replace(r"\{id\}", "(.+)")
+        for path in files:
+            if match := re.fullmatch(shape, path.name):
+                images.add(path.parent / match[1])
+    return sorted(images, key=lambda path: (path.parent, path.name))
+
+
+def _describe(path: Path, by_split: bool) -> Row:
+    """Reads split, class and group off the folders of an image."""
+    above = list(path.parts[:-1])
+    split = above.pop(0) if by_split and above else ""
+    label, group = [*above, "", ""][:2]
+    return {
+        "path": path.as_posix(),
+        "folder": path.parent.as_posix(),
+        "name": path.name,
+        "stem": path.stem,
+        "split": split,
+        "group": group,
+        "label": label,
+    }

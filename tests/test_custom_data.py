@@ -4,12 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-from own_images import CLASSES, make_folder, make_image, spoil_unnoticed
+from own_images import CLASSES, make_folder, spoil_unnoticed
+from own_masks import make_masks
 from PIL import Image
 
-from medzoo.data.custom.decode import find_ranges, to_bytes
-from medzoo.data.custom.load import read_own
-from medzoo.data.custom.splits import draw_splits
+from medzoo.data.custom.load import read_custom
+from medzoo.data.custom.pixels import find_ranges, to_bytes
+from medzoo.data.splits import draw_splits
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
 from medzoo.study.expand import expand
@@ -17,7 +18,7 @@ from medzoo.study.spec import read_study
 
 
 def load_custom(data, size=8, **options):
-    return read_own("x", data, size, options)
+    return read_custom("x", data, size, options)
 
 
 def test_a_folder_a_class_is_split_by_class(tmp_path):
@@ -36,11 +37,7 @@ def test_given_splits_are_kept_and_a_missing_one_is_drawn(tmp_path):
     for split in ("train", "Test"):
         make_folder(tmp_path / split)
     dataset = load_custom(f"folder:{tmp_path}")
-    assert [len(dataset.train), len(dataset.val), len(dataset.test)] == [
-        15,
-        3,
-        18,
-    ]
+    assert [len(split) for split in dataset.splits.values()] == [15, 3, 18]
     assert "Split of val drawn here" in dataset.notes[0]
 
 
@@ -50,7 +47,7 @@ def test_pixels_are_those_of_the_files(tmp_path):
     dataset = load_custom(f"folder:{root}", resize="stretch")
     found = [
         image[..., 0]
-        for split in (dataset.train, dataset.val, dataset.test)
+        for split in dataset.splits.values()
         for image in split.images[split.labels == 2]
     ]
     assert any((image == np.asarray(small)).all() for image in found)
@@ -82,12 +79,7 @@ def test_grey_files_of_sixteen_bits_become_one_colour_image(tmp_path):
     data = f"folder:{tmp_path}"
     dataset = load_custom(data, channels=channels, intensity="percentile")
     assert dataset.train.images.shape[1:] == (8, 8, 3)
-    assert set(dataset.train.images[..., 0].ravel().tolist()) <= {
-        0,
-        85,
-        170,
-        255,
-    }
+    assert {*dataset.train.images[..., 0].ravel()} <= {0, 85, 170, 255}
     assert not dataset.train.images[..., 2].any()
     assert "percentiles 0.1 to 99.9 of train" in dataset.notes[-1]
     full = load_custom(data, channels=channels, intensity="full")
@@ -113,11 +105,7 @@ def test_a_table_gives_paths_labels_splits_and_groups(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_text("\n".join(["id;kind;split", *rows]), encoding="utf-8")
     dataset = load_custom(f"csv:{path}", path="{kind}/{id}.png", label="kind")
-    assert [len(dataset.train), len(dataset.val), len(dataset.test)] == [
-        12,
-        3,
-        3,
-    ]
+    assert [len(split) for split in dataset.splits.values()] == [12, 3, 3]
     assert dataset.classes == CLASSES
 
 
@@ -135,27 +123,37 @@ def test_groups_stay_whole_and_shares_are_met():
     assert (drawn != other).any()
 
 
-def test_a_moved_folder_is_the_same_and_a_changed_one_is_not(tmp_path):
-    root = make_folder(tmp_path / "here" / "cells")
-    first = load_custom(f"folder:{root}").fingerprint
+@pytest.mark.parametrize("kind", ["folder", "masks"])
+def test_a_moved_folder_is_the_same_and_other_options_are_not(tmp_path, kind):
+    make = make_folder if kind == "folder" else make_masks
+    root = make(tmp_path / "here" / "cells")
+    first = load_custom(f"{kind}:{root}").fingerprint
+    assert first.startswith("own:")
     (tmp_path / "there").mkdir()
-    moved = shutil.move(root, tmp_path / "there")
-    assert load_custom(f"folder:{moved}").fingerprint == first
-    assert load_custom(f"folder:{moved}", size=9).fingerprint != first
-    assert load_custom(f"folder:{moved}", test=0.4).fingerprint != first
-    make_image(7).save(tmp_path / "there" / "cells" / "z" / "0.png")
-    assert load_custom(f"folder:{moved}").fingerprint != first
+    data = f"{kind}:{shutil.move(root, tmp_path / 'there')}"
+    assert load_custom(data).fingerprint == first
+    assert load_custom(data, size=9).fingerprint != first
+    assert load_custom(data, test=0.4).fingerprint != first
 
 
-def test_images_are_decoded_once(tmp_path):
-    root = make_folder(tmp_path / "cells")
-    data = f"folder:{root}"
-    first = load_custom(data)
-    for path in root.rglob("*.png"):
+@pytest.mark.parametrize("kind", ["folder", "masks"])
+def test_nothing_is_read_again_until_a_file_changes(tmp_path, kind):
+    make = make_folder if kind == "folder" else make_masks
+    root = make(tmp_path / "cells")
+    first = load_custom(f"{kind}:{root}", size=12)
+    contents = {path: path.read_bytes() for path in root.rglob("*.png")}
+    for path in contents:
         spoil_unnoticed(path)
-    again = load_custom(data)
+    again = load_custom(f"{kind}:{root}", size=12)
+    assert again.fingerprint == first.fingerprint
     assert (again.train.images == first.train.images).all()
     assert (again.train.labels == first.train.labels).all()
+    for path, content in contents.items():
+        path.write_bytes(content)
+    path = max(contents)
+    path.write_bytes(contents[path.with_name(f"{path.stem[:-1]}0.png")])
+    changed = load_custom(f"{kind}:{root}", size=12)
+    assert changed.fingerprint != first.fingerprint
 
 
 def test_the_split_is_written_beside_the_images(tmp_path):
