@@ -7,16 +7,14 @@ from drawn_scores import correct, draw_scores, image_covariance_of
 from medzoo.report.inference import compare_pairs
 from medzoo.report.power import (
     LOOKS,
-    detectable,
+    Plan,
     look_at,
-    power_of,
-    seeds_needed,
-    smallest_visible,
     spend_level,
 )
 
 # Of `draw_scores`: what a plan asks for.
-PLAN = {"residual": 0.018**2 * 0.8, "images": 0.0104**2}
+RESIDUAL, IMAGES = 0.018**2 * 0.8, 0.0104**2
+NINE = Plan(9, RESIDUAL, IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -28,12 +26,8 @@ PLAN = {"residual": 0.018**2 * 0.8, "images": 0.0104**2}
     ],
 )
 def test_seeds_that_a_difference_takes(difference, image_std, expected):
-    plan = PLAN | {"images": image_std**2}
-    found = [
-        seeds_needed(difference, num_trials=count, **plan)
-        for count in (2, 3, 9)
-    ]
-    assert found == expected
+    plans = [Plan(count, RESIDUAL, image_std**2) for count in (2, 3, 9)]
+    assert [plan.seeds_needed(difference) for plan in plans] == expected
 
 
 @pytest.mark.parametrize(
@@ -49,23 +43,22 @@ def test_the_planned_power_is_that_of_simulated_studies(
     found = compare_pairs(values, image_covariance_of(num_trials), pairs)
     power = 100 * (correct(found.p)[:, 0] <= 0.05).mean()
     assert power == pytest.approx(simulated, abs=3)
-    planned = power_of(0.05, num_seeds, num_trials=num_trials, **PLAN)
+    planned = Plan(num_trials, RESIDUAL, IMAGES).power(0.05, num_seeds)
     assert 100 * planned == pytest.approx(power, abs=6)
 
 
 def test_no_number_of_seeds_passes_the_floor():
-    floor = smallest_visible(9, PLAN["images"])
-    many = detectable(100_000, num_trials=9, **PLAN)
-    assert many == pytest.approx(floor, rel=0.01)
-    assert seeds_needed(0.99 * floor, num_trials=9, **PLAN) is None
-    shown = [detectable(n, num_trials=9, **PLAN) for n in range(2, 30)]
+    floor = NINE.smallest_visible
+    assert NINE.detectable(100_000) == pytest.approx(floor, rel=0.01)
+    assert NINE.seeds_needed(0.99 * floor) is None
+    shown = [NINE.detectable(number) for number in range(2, 30)]
     assert (np.diff(shown) < 0).all()
     assert min(shown) > floor
 
 
 def test_what_is_detectable_has_the_planned_power():
-    shown = detectable(8, num_trials=9, **PLAN)
-    assert power_of(shown, 8, num_trials=9, **PLAN) == pytest.approx(0.8)
+    shown = NINE.detectable(8)
+    assert NINE.power(shown, 8) == pytest.approx(0.8)
 
 
 def test_looks_spend_the_level_once():

@@ -25,117 +25,119 @@ LEVEL = 0.05
 MOST_SEEDS = 100
 LOOKS = (3, 5, 8, 12)
 # Below this chance to be decided at the last look, a trial gets no more seeds.
-FUTILE = 0.1
+FUTILE = 0.05
 Outcome = Literal["better", "worse", "equal", "undecided"]
 
 
-def power_of(
-    difference: float,
-    num_seeds: int,
-    *,
-    num_trials: int,
-    residual: float,
-    images: float,
-) -> float:
-    """Returns the chance that a true difference to the baseline is found.
-
-    `P(t_g <= D / sqrt(2 s^2 / S + V) - t_{g, 1 - .025 / (K - 1)})`, with the
-    degrees of freedom of `compare_pairs` and the first step of Holm's
-    correction.
+@dataclass(frozen=True)
+class Plan:
+    """What a study of some trials and seeds can show.
 
     Args:
-        difference: True difference `D` of a trial to the baseline.
-        num_seeds: `S`, at least 2.
         num_trials: `K`, the baseline among them.
-        residual: `s^2`, see `residual_variance`.
+        residual: `s^2`, the variance of one score that neither trial nor seed
+            explains; see `residual_variance`.
         images: `V`, the variance of a difference over other test images.
-
-    Example:
-
-    >>> power = power_of(
-    ...     0.05, 5, num_trials=9, residual=2.6e-4, images=1.08e-4
-    ... )
-    >>> round(power, 2)
-    0.61
     """
-    from scipy import special
 
-    error, freedom, quantile = _error(num_seeds, num_trials, residual, images)
-    if error == 0:
-        return float(difference > 0)
-    return float(special.stdtr(freedom, difference / error - quantile))
+    num_trials: int
+    residual: float
+    images: float
 
+    def power(self, difference: float, num_seeds: int) -> float:
+        """Returns the chance that a true difference to the baseline is found.
 
-def seeds_needed(
-    difference: float, *, num_trials: int, residual: float, images: float
-) -> int | None:
-    """Returns the smallest number of seeds that shows a difference.
+        `P(t_g <= D / sqrt(2 s^2 / S + V) - t_{g, 1 - .025 / (K - 1)})`, with
+        the degrees of freedom of `compare_pairs` and the first step of Holm's
+        correction.
 
-    Args:
-        difference: To be found in 80 % of studies.
-        num_trials: As of `power_of`.
-        residual: As of `power_of`.
-        images: As of `power_of`.
+        Args:
+            difference: True difference `D`.
+            num_seeds: `S`, at least 2.
 
-    Returns:
-        From 3 on; `None` if it takes more than 100, as for a difference below
-        `smallest_visible`.
+        Example:
 
-    Example:
+        >>> round(Plan(9, 2.6e-4, 1.08e-4).power(0.05, 8), 2)
+        0.8
+        """
+        from scipy import special
 
-    >>> seeds_needed(0.05, num_trials=2, residual=2.6e-4, images=1.08e-4)
-    5
-    """
-    if difference <= smallest_visible(num_trials, images):
-        return None
-    for num_seeds in range(3, MOST_SEEDS + 1):
-        power = power_of(
-            difference,
-            num_seeds,
-            num_trials=num_trials,
-            residual=residual,
-            images=images,
+        error, freedom, quantile = self._error(num_seeds)
+        if error == 0:
+            return float(difference > 0)
+        return float(special.stdtr(freedom, difference / error - quantile))
+
+    def seeds_needed(self, difference: float) -> int | None:
+        """Returns the smallest number of seeds that shows a difference.
+
+        Args:
+            difference: To be found in 80 % of studies.
+
+        Returns:
+            From 3 on; `None` if it takes more than 100, as for a difference
+            below `smallest_visible`.
+
+        Example:
+
+        >>> Plan(2, 2.6e-4, 1.08e-4).seeds_needed(0.05)
+        5
+        """
+        if difference <= self.smallest_visible:
+            return None
+        counts = range(3, MOST_SEEDS + 1)
+        return next(
+            (n for n in counts if self.power(difference, n) >= POWER), None
         )
-        if power >= POWER:
-            return num_seeds
-    return None
 
+    def detectable(self, num_seeds: int) -> float:
+        """Returns the difference that so many seeds show in 80 % of studies.
 
-def detectable(
-    num_seeds: int, *, num_trials: int, residual: float, images: float
-) -> float:
-    """Returns the difference that so many seeds show in 80 % of studies.
+        Anything smaller may stay hidden.
 
-    Anything smaller may stay hidden.
+        Example:
 
-    Example:
+        >>> round(Plan(9, 2.6e-4, 1.08e-4).detectable(8), 3)
+        0.05
+        """
+        from scipy import special
 
-    >>> shown = detectable(8, num_trials=9, residual=2.6e-4, images=1.08e-4)
-    >>> round(shown, 3)
-    0.05
-    """
-    from scipy import special
+        error, freedom, quantile = self._error(num_seeds)
+        return float((quantile + special.stdtrit(freedom, POWER)) * error)
 
-    error, freedom, quantile = _error(num_seeds, num_trials, residual, images)
-    return float((quantile + special.stdtrit(freedom, POWER)) * error)
+    @property
+    def smallest_visible(self) -> float:
+        """The difference that no number of seeds shows on these images.
 
+        `(z + .84) sqrt(V)`, `z` the normal quantile at `1 - .025 / (K - 1)`:
+        all seeds are tested on the same images. Only more images help, as of
+        more tasks, or by cross-validation.
 
-def smallest_visible(num_trials: int, images: float) -> float:
-    """Returns the difference that no number of seeds shows on these images.
+        Example:
 
-    `(z + .84) sqrt(V)`, `z` the normal quantile at `1 - .025 / (K - 1)`: all
-    seeds are tested on the same images. Only more images help, as of more
-    tasks, or by cross-validation.
+        >>> round(Plan(9, 2.6e-4, 1.08e-4).smallest_visible, 3)
+        0.037
+        """
+        from scipy import special
 
-    Example:
+        upper = special.ndtri(self._upper)
+        return float((upper + special.ndtri(POWER)) * math.sqrt(self.images))
 
-    >>> round(smallest_visible(9, 1.08e-4), 3)
-    0.037
-    """
-    from scipy import special
+    @property
+    def _upper(self) -> float:
+        return 1 - LEVEL / 2 / max(self.num_trials - 1, 1)
 
-    upper = special.ndtri(1 - LEVEL / 2 / max(num_trials - 1, 1))
-    return float((upper + special.ndtri(POWER)) * math.sqrt(images))
+    def _error(self, num_seeds: int) -> tuple[float, float, float]:
+        """Returns a difference's standard error, freedom, critical value."""
+        from scipy import special
+
+        degrees = num_seeds - 1
+        seeds = 2 * self.residual / num_seeds
+        rest = max(self.num_trials - 2, 0) * degrees
+        freedom = degrees + min(PRIOR_FREEDOM, rest)
+        total = seeds + self.images
+        matched = freedom * total / seeds if seeds > 0 else 1e9
+        quantile = float(special.stdtrit(matched, self._upper))
+        return math.sqrt(total), matched, quantile
 
 
 def spend_level(
@@ -194,10 +196,10 @@ def look_at(
 ) -> Look:
     """Decides which trials of a study need no more seeds.
 
-    A trial is settled as `worse` or `better` if Holm's p-value is at most what
-    the look spends, as `equal` if its interval of that level lies inside the
-    margin, and as `undecided` if its chance to be settled at the last look is
-    under 10 %. The chance is that of the last mean, given the seeds so far and
+    A trial is settled as `equal` if its interval of twice the look's level lies
+    inside the margin, as `worse` or `better` if Holm's p-value is at most that
+    level, and as `undecided` if its chance to be settled at the last look is
+    under 5 %. The chance is that of the last mean, given the seeds so far and
     a difference of which nothing else is known. Settled trials keep the seeds
     that they have; their spread still tells about the others'.
 
@@ -238,29 +240,14 @@ def look_at(
     outcomes: dict[int, Outcome] = {}
     for at, trial in enumerate(opened):
         estimate = float(found.estimate[at])
-        if corrected[at] <= level:
-            outcomes[trial] = "better" if estimate > 0 else "worse"
-        elif margin is not None and abs(estimate) + ends[at] < margin:
+        if margin is not None and abs(estimate) + ends[at] < margin:
             outcomes[trial] = "equal"
+        elif corrected[at] <= level:
+            outcomes[trial] = "better" if estimate > 0 else "worse"
         elif look == len(looks) - 1 or hopes[at] < FUTILE:
             outcomes[trial] = "undecided"
     p = dict(zip(opened, corrected, strict=True))
     return Look(looks[look], level, outcomes, p)
-
-
-def _error(
-    num_seeds: int, num_trials: int, residual: float, images: float
-) -> tuple[float, float, float]:
-    """Returns a difference's standard error, freedom and critical value."""
-    from scipy import special
-
-    degrees = num_seeds - 1
-    seeds = 2 * residual / num_seeds
-    freedom = degrees + min(PRIOR_FREEDOM, (num_trials - 2) * degrees)
-    matched = freedom * (seeds + images) / seeds if seeds > 0 else 1e9
-    upper = 1 - LEVEL / 2 / max(num_trials - 1, 1)
-    quantile = float(special.stdtrit(matched, upper))
-    return math.sqrt(seeds + images), matched, quantile
 
 
 def _chance_at_end(
