@@ -257,12 +257,13 @@ def p_of_all_pairs(
 
     The best trial was picked by the numbers that it is then compared with, so
     the family of its comparisons is all pairs. The smallest p-value of all
-    pairs is drawn where all trials are equal: normal errors in every cell, whose
-    variance is the residual sum of squares by a draw of chi-squared, and of
-    covariance `images` for every trial. With the residual variance itself the
-    best of equal trials was called better in 7 to 8 % of studies of two seeds,
-    and so it is in 3 to 5 %. A pair's corrected p-value is `(1 + #{draws whose smallest p <= p}) / (1 + num_draws)`. The
-    generator is fixed, so the same numbers give the same p-values.
+    pairs is drawn where all trials are equal: normal errors in every cell,
+    whose variance is the residual sum of squares by a draw of chi-squared, and
+    errors of covariance `images` for every trial. With the residual variance
+    itself the best of equal trials was called better in 7 to 8 % of studies of
+    two seeds, and so it is in 3 to 5 %. A pair's corrected p-value is
+    `(1 + #{draws whose smallest p <= p}) / (1 + num_draws)`. The generator is
+    fixed, so the same numbers give the same p-values.
 
     Args:
         values: Scores, shape `(num_trials, num_seeds)`.

@@ -222,7 +222,7 @@ def look_at(
 
     >>> values = 0.5 + 0.01 * np.array([[0, 1, 2], [1, 0, 2], [-30, -31, -29]])
     >>> look_at(values, np.zeros((3, 3)), baseline=0, look=0).settled
-    {1: 'undecided', 2: 'worse'}
+    {2: 'worse'}
     """
     level = spend_level(looks)[look]
     num_trials = len(values)

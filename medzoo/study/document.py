@@ -147,6 +147,7 @@ class Document(Scope):
     score: Literal[
         "macro_f1", "balanced_accuracy", "dice", "foreground_dice", "mean_iou"
     ] = "macro_f1"
+    equal_within: float | None = Field(default=None, gt=0, lt=1)
     baseline: _Table = {}
     axes: Annotated[
         list[_Grid],
