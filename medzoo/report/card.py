@@ -151,8 +151,8 @@ def _format_interval(predictions: Mapping[str, np.ndarray]) -> str:
     told = (f"{k} {low:.3f} to {high:.3f}" for k, (low, high) in ends.items())
     return (
         "95 % intervals on test, over other test images (bootstrap, "
-        f"{NUM_REPLICATES:,} draws): {', '.join(told)}. Other seeds would widen "
-        "them."
+        f"{NUM_REPLICATES:,} draws): {', '.join(told)}. Other seeds would "
+        "widen them."
     )
 
 
