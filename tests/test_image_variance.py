@@ -1,7 +1,5 @@
 """The bootstrap over test images, and where it is kept."""
 
-import zlib
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -46,8 +44,8 @@ def make_stored(tmp_path, *, status="done"):
 
 def test_the_variance_is_that_of_other_test_splits():
     scores, variances = [], []
+    labels = draw_labels()
     for seed in range(600):
-        labels = draw_labels(seed)
         probabilities = predict(labels, seed + 10_000)
         scores.append(macro_f1(probabilities, labels))
         replicates = bootstrap_score(probabilities, labels, num_replicates=60)
@@ -100,24 +98,62 @@ def test_unlabelled_images_change_nothing():
     )
 
 
-def test_balanced_accuracy_is_drawn_on_the_same_images():
+@pytest.mark.parametrize("score", ["macro_f1", "balanced_accuracy"])
+def test_no_class_is_absent_from_a_draw(score):
+    labels = np.repeat([0, 1, 2], [60, 3, 1])
+    perfect = np.eye(3)[labels]
+    assert_array_equal(bootstrap_score(perfect, labels, score=score), 1)
+    # The only image of the last class is wrong in every draw.
+    probabilities = perfect.copy()
+    probabilities[-1] = [1, 0, 0]
+    found = bootstrap_score(probabilities, labels, score=score)
+    assert found.max() <= 2 / 3
+
+
+def test_balanced_accuracy_is_that_of_drawn_images():
     labels = np.arange(60) % 3
     probabilities = predict(labels)
-    found = bootstrap_score(probabilities, labels, score="balanced_accuracy")
-    random = np.random.default_rng(
-        [zlib.crc32(labels.astype("<i4").tobytes()), 60]
+    found = bootstrap_score(
+        probabilities, labels, score="balanced_accuracy", num_replicates=20_000
     )
-    drawn = random.integers(60, size=60)
-    expected = balanced_accuracy_score(
-        labels[drawn], probabilities[drawn].argmax(axis=1)
+    hits = probabilities.argmax(axis=1) == labels
+    recalls = [hits[labels == label].mean() for label in range(3)]
+    assert found.mean() == pytest.approx(
+        balanced_accuracy_score(labels, probabilities.argmax(axis=1)), abs=2e-3
     )
-    assert found[0] == pytest.approx(expected)
+    variance = sum(r * (1 - r) / 20 for r in recalls) / 9
+    assert found.var() == pytest.approx(variance, rel=0.05)
 
 
 def test_a_class_without_images_scores_0_as_in_the_published_score():
     labels = np.array([0, 0, 1, 1])
     replicates = bootstrap_score(np.eye(3)[labels], labels)
     assert replicates.max() == pytest.approx(2 / 3)
+
+
+def test_folds_of_equal_labels_are_other_images():
+    labels = np.sort(draw_labels())
+    probabilities = predict(labels)
+    drawn = [
+        bootstrap_score(probabilities, labels, fold=fold)
+        for fold in (None, 0, 1, 0)
+    ]
+    correlation = np.corrcoef(drawn)
+    assert_array_equal(drawn[1], drawn[3])
+    assert abs(correlation[[0, 0, 1], [1, 2, 2]]).max() < 0.1
+
+
+def test_seeds_of_resplit_do_not_share_their_draws(tmp_path):
+    labels = np.sort(draw_labels())
+    probabilities = predict(labels).astype("float32")
+    store, found = Store(tmp_path), []
+    for seed in (0, 1):
+        run = find_run(make_study(), "adam", seed=seed)
+        run = run.model_copy(update={"resplit": True})
+        record = make_record(run, macro_f1(probabilities, labels))
+        store.write(record, {"test": probabilities, "test_labels": labels})
+        found.append(read_replicates(store, record))
+    assert abs(np.corrcoef(found)[0, 1]) < 0.1
 
 
 def test_the_bootstrap_is_kept_beside_the_record(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from report_records import find_run, make_record, make_records, make_study
 
+from medzoo.report.ensemble import pick_members
 from medzoo.report.results import gather
 from medzoo.report.standing import describe_standing
 from medzoo.report.statistics import (
@@ -186,13 +187,70 @@ def test_the_standing_compares_what_all_begun_trials_have_done():
     study = make_study()
     scores = {
         "adam": [[0.2, 0.4], [0.9, None]],
-        "sgd": [[0.3, 0.5], [None, None]],
+        "sgd": [[0.3, 0.6], [None, None]],
         "lion": [[None, None], [None, None]],
     }
     text = describe_standing(results_of(study, make_records(study, scores)))
+    assert text.startswith("Harmonic mean of macro F1 on val so far")
     assert "all 2 begun trials are done (2 of 4 tasks and seeds)" in text
-    assert text.splitlines()[1:] == ["  1. sgd   0.400", "  2. adam  0.300"]
+    assert text.splitlines()[1:] == ["  1. sgd   0.400", "  2. adam  0.267"]
     assert describe_standing(results_of(study, {})) == ""
+
+
+def test_the_standing_and_ensembles_name_the_leader_of_the_report():
+    """A mean of the tasks would name the other one."""
+    study = make_study(["adam", "sgd"])
+    scores = {"adam": [[0.95, 0.3]] * 2, "sgd": [[0.7, 0.45]] * 2}
+    results = results_of(study, make_records(study, scores))
+    assert [trial.trial.name for trial in results] == ["sgd", "adam"]
+    assert describe_standing(results).splitlines()[1].startswith("  1. sgd")
+    assert pick_members(results)[0].trial.name == "sgd"
+
+
+def test_the_standing_during_a_study_is_by_val():
+    study = make_study(["adam", "sgd"])
+    records = make_records(
+        study, {"adam": [[0.5] * 2] * 2, "sgd": [[0.4] * 2] * 2}
+    )
+    for record in records.values():
+        own = 0.9 if record.run.optimizer == "sgd" else 0.1
+        record.scores["val"] = record.scores["val"] | {"macro_f1": own}
+    text = describe_standing(results_of(study, records))
+    assert text.splitlines()[1].startswith("  1. sgd")
+
+
+def test_a_diverged_trial_is_ranked_last_with_its_share_of_seeds():
+    study = make_study()
+    records = make_records(study)
+    run = find_run(study, "lion")
+    records[run.run_id] = make_record(run, status="diverged")
+    rows = summary_of(study, records)
+    assert [row["optimizer"] for row in rows] == ["adam", "sgd", "lion"]
+    assert rows[-1]["verdict"] == "diverged 1 of 2"
+    assert rows[-1]["harmonic_mean"] == ""
+
+
+def test_trials_that_miss_runs_come_after_those_that_diverged():
+    study = make_study()
+    some = [[0.9, 0.9], [0.9, None]]
+    records = make_records(study, {"adam": some, "sgd": some, "lion": some})
+    run = find_run(study, "sgd", task="retinamnist", seed=1)
+    records[run.run_id] = make_record(run, status="diverged")
+    run = find_run(study, "lion", task="retinamnist", seed=1)
+    records[run.run_id] = make_record(run, status="failed")
+    rows = summary_of(study, records)
+    assert [row["optimizer"] for row in rows] == ["sgd", "adam", "lion"]
+    assert [row["verdict"] for row in rows] == ["diverged 1 of 2", "", ""]
+
+
+def test_verdicts_are_against_the_baseline_or_else_the_highest():
+    study = make_study()
+    rows = summary_of(study, make_records(study))
+    found = {row["optimizer"]: row["verdict"] for row in rows}
+    assert found["adam"] == "baseline"
+    alone = make_study(baseline=None)
+    rows = summary_of(alone, make_records(alone))
+    assert rows[0]["verdict"] == "highest"
 
 
 def test_a_study_may_be_judged_by_balanced_accuracy():

@@ -59,6 +59,16 @@ def test_a_study_holds_what_its_file_says():
     assert study.text == GOOD
 
 
+def test_a_study_may_say_which_differences_do_not_matter():
+    assert read(GOOD).equal_within is None
+    text = 'question = "Which?"\n'
+    assert read_with(text, f"{text}equal_within = 0.03\n").equal_within == 0.03
+    with pytest.raises(
+        ValueError, match=r"line 3: `equal_within` must be greater than 0\."
+    ):
+        read_with(text, f"{text}equal_within = 0\n")
+
+
 def test_a_newcomer_needs_a_question_and_an_axis():
     study = read('question = "?"\n[axes]\noptimizer = ["sgd", "adam"]\n')
     assert study.tasks == NAMES

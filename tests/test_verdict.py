@@ -1,169 +1,174 @@
 """The sentences on top of a report."""
 
+import numpy as np
 import pytest
 
-from medzoo.report.comparisons import Difference
-from medzoo.report.statistics import Estimate
-from medzoo.report.summary import TrialStatistics
-from medzoo.report.verdict import tied_with_best, write_verdict
+from medzoo.report.comparisons import TrialScores
+from medzoo.report.summary import summarise_scores
+from medzoo.report.verdict import describe_verdicts, write_verdict
+
+# Seeds of one trial, which the others have about a mean of their own.
+SEEDS = np.array([-0.01, 0.0, 0.01])
+PATTERNS = (SEEDS, SEEDS[::-1], SEEDS[[1, 0, 2]], SEEDS[[0, 2, 1]])
 
 
-def make_estimate(mean, half=0.03, covers="seeds and test images"):
-    return Estimate(mean, 0.01, mean - half, mean + half, half, covers)
+def make_trials(means, *, num_seeds=3, image_std=0.003, **changes):
+    """Makes trials of two tasks; images err in each trial by itself."""
+    trials = []
+    for at, (name, mean) in enumerate(means.items()):
+        random = np.random.default_rng(at)
+        seeds = PATTERNS[at % 4][:num_seeds]
+        matrix = np.tile(mean + seeds[:, None], (1, 2))
+        luck = random.normal(0, image_std, size=(400, 1, 1))
+        trials.append(TrialScores(name, matrix, matrix + luck, **changes))
+    return trials
 
 
-def make_trial(mean, *, best=False, p=0.5, half=0.03, smallest_p=0.001):
-    """Makes a trial with what it has to the best one, of 0.61."""
-    if best:
-        found = make_estimate(mean)
-        return TrialStatistics(found, found, {}, tied_with_best=True)
-    loss = round(mean - 0.61, 6)
-    to_best = Difference(
-        other="adamw",
-        estimate=loss,
-        low=loss - half,
-        high=loss + half,
-        p=p / 4,
-        p_holm=p,
-        smallest_p=smallest_p,
-        probability_of_improvement=0.3,
-    )
-    found = make_estimate(mean)
-    return TrialStatistics(
-        found,
-        found,
-        {},
-        to_best=to_best,
-        tied_with_best=not to_best.is_decided,
+def write(means, baseline="adam", *, equal_within=None, **changes):
+    trials = make_trials(means, **changes)
+    return write_verdict(
+        summarise_scores(trials, "ab", baseline, equal_within=equal_within)
     )
 
 
-def write(trials, *, num_seeds=3, num_tasks=11):
-    best = next((n for n, t in trials.items() if t.tied_with_best), None)
-    return write_verdict(trials, best, num_seeds=num_seeds, num_tasks=num_tasks)
+STUDY = {"adam": 0.6, "sgd": 0.5, "nadam": 0.605, "lion": 0.59}
 
 
-def make_study():
-    return {
-        "adamw": make_trial(0.61, best=True),
-        "sgd": make_trial(0.53, p=0.004),
-        "adam": make_trial(0.6),
-        "nadam": make_trial(0.605),
-    }
+def test_what_is_worse_comes_first_then_what_cannot_be_told():
+    first, second, third = write(STUDY).split(". ")
+    assert first.startswith("sgd is worse than adam by 0.10 (0.0")
+    assert ", p " in first
+    assert second.startswith(
+        "lion and nadam cannot be told from adam with 3 seeds: a difference "
+        "under 0.0"
+    )
+    assert " would stay hidden; " in second
+    assert " seeds would show 0." in second
+    assert third.startswith("nadam is highest (harmonic mean 0.6")
+    assert third.endswith("tied with adam and lion.")
 
 
-def test_the_sentence_of_the_readme():
-    assert write(make_study()) == (
-        "adamw is best (harmonic mean 0.61, 95 % 0.58 to 0.64); nadam and adam "
-        "cannot be told from it; sgd is worse by 0.08 (0.05 to 0.11, "
-        "p = 0.004)."
+def test_more_test_images_are_the_only_way_below_the_floor():
+    assert "on these two test sets nothing shows 0.0" in write(
+        STUDY, image_std=0.02
+    )
+    assert "nothing shows" not in write(STUDY, image_std=1e-4)
+
+
+def test_many_undecided_trials_are_counted():
+    means = STUDY | {f"t{at}": 0.6 + at / 1000 for at in range(4)}
+    assert ". The other six cannot be told from adam with 3 seeds" in write(
+        means
+    )
+    del means["sgd"]
+    text = write(means)
+    assert text.startswith("nadam is highest (harmonic mean 0.6")
+    assert "tied with t3, t2 and 4 others. No other trial can be told" in text
+
+
+def test_many_worse_trials_are_counted():
+    means = {"adam": 0.6} | {f"w{at}": 0.5 - at / 100 for at in range(5)}
+    text = write(means)
+    assert text.startswith(
+        "w4, w3 and 3 others are worse than adam by 0.10 to 0.14 (p "
     )
 
 
-def test_trials_that_cannot_be_told_from_the_best_are_marked():
-    assert tied_with_best(make_study()) == {"adamw", "adam", "nadam"}
+def test_better_and_equal_trials_are_named():
+    text = write({"adam": 0.5, "lion": 0.6, "nadam": 0.501}, equal_within=0.09)
+    first, second, *_ = text.split(". ")
+    assert first.startswith("lion is better than adam by 0.10 (0.0")
+    assert second == "nadam is practically equal to adam (within 0.09)"
+    assert "lion is highest" in text
+    assert "cannot be told" not in text
 
 
-@pytest.mark.parametrize("changes", [{"p": 0.01, "half": 0.1}, {"p": 0.06}])
-def test_an_interval_and_a_test_decide_only_together(changes):
-    trials = {"adamw": make_trial(0.61, best=True)}
-    trials["sgd"] = make_trial(0.53, **changes)
-    assert tied_with_best(trials) == {"adamw", "sgd"}
-
-
-def test_everything_tied():
-    trials = make_study()
-    del trials["sgd"]
-    assert write(trials) == (
-        "adamw has the highest harmonic mean of 0.61 (95 % 0.58 to 0.64), but "
-        "nadam and adam cannot be told from it."
-    )
+def test_without_a_baseline_the_highest_is_what_others_are_compared_to():
+    text = write(STUDY, baseline=None)
+    assert text.startswith("sgd is worse than nadam by ")
+    assert "lion and adam cannot be told from nadam with 3 seeds" in text
 
 
 def test_small_losses_have_more_digits():
-    trials = {"adamw": make_trial(0.61, best=True)}
-    trials["sgd"] = make_trial(0.596, p=0.0001, half=0.0062)
-    assert write(trials).endswith(
-        "; sgd is worse by 0.014 (0.008 to 0.020, p < 0.001)."
-    )
-
-
-def test_many_trials_are_counted():
-    trials = {"adamw": make_trial(0.61, best=True)}
-    trials |= {
-        f"w{i}": make_trial(0.5 - i / 100, p=0.01, smallest_p=1e-4)
-        for i in range(5)
-    }
-    trials |= {
-        f"t{i}": make_trial(0.6 - i / 1000, smallest_p=1e-4) for i in range(5)
-    }
-    assert write(trials).endswith(
-        "; t0, t1 and 3 others cannot be told from it; 5 others are worse by "
-        "0.11 to 0.15 (p = 0.01 at most)."
-    )
-
-
-def test_too_few_runs_cannot_decide():
-    trials = {
-        "adamw": make_trial(0.61, best=True),
-        "sgd": make_trial(0.53, p=1, smallest_p=1 / 32),
-    }
-    trials["adam"] = trials["sgd"]
-    assert write(trials, num_tasks=2) == (
-        "adamw has the highest harmonic mean of 0.61 (95 % 0.58 to 0.64), but "
-        "two tasks and three seeds cannot decide this; smallest reachable "
-        "p = 0.031 (p = 0.094 corrected for the pairs of 3 trials)."
-    )
-    pair = {"adamw": trials["adamw"], "sgd": make_trial(0.5, smallest_p=0.25)}
-    assert write(pair, num_tasks=1).endswith(
-        "(95 % 0.58 to 0.64), but one task and three seeds cannot decide this; "
-        "smallest reachable p = 0.25."
-    )
+    trials = make_trials({"adam": 0.6, "sgd": 0.586}, image_std=1e-4)
+    for trial in trials:
+        trial.matrix[:] = trial.matrix.mean() + (trial.matrix - 0.6) * 1e-3
+    found = summarise_scores(trials, "ab", "adam")
+    assert write_verdict(found).startswith("sgd is worse than adam by 0.0")
+    assert "(0.0" in write_verdict(found)
 
 
 def test_one_trial_alone():
-    assert write({"mlp": make_trial(0.61, best=True)}, num_tasks=1) == (
-        "mlp reaches a macro F1 of 0.61 (95 % 0.58 to 0.64); no other trial "
-        "can be compared."
+    assert write({"mlp": 0.6}, baseline=None).startswith(
+        "mlp is the only trial that can be ranked (harmonic mean 0.60, 95 % 0.5"
     )
 
 
 def test_one_seed_says_what_its_intervals_leave_out():
-    assert write(make_study(), num_seeds=1).endswith(
-        " With one seed, intervals cover other test images but not another "
-        "training."
-    )
+    text = write(STUDY, num_seeds=1)
+    assert text.startswith("nadam is highest")
+    assert "intervals cover other test images but not another training" in text
+    assert "p =" not in text
 
 
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["lion"], "lion is not ranked, as runs are missing or failed."),
-        (
-            ["lion", "ftrl"],
-            "lion and ftrl are not ranked, as runs are missing or failed.",
-        ),
+        (["x"], "x is not ranked, as runs are missing or failed."),
+        (["x", "y"], "x and y are not ranked, as runs are missing or failed."),
     ],
 )
 def test_trials_with_missing_runs_are_named(names, sentence):
-    trials = make_study()
-    trials |= {name: TrialStatistics(None, None, {}) for name in names}
-    assert write(trials).endswith(f"p = 0.004). {sentence}")
+    trials = make_trials(STUDY | dict.fromkeys(names, 0.9))
+    for trial in trials[len(STUDY) :]:
+        trial.matrix[0, 0] = np.nan
+    found = summarise_scores(trials, "ab", "adam")
+    assert write_verdict(found).endswith(sentence)
+
+
+def test_a_diverged_trial_is_named_with_its_share_of_seeds():
+    trials = make_trials(STUDY)
+    (lost,) = make_trials({"wild": 0.9}, diverged=1)
+    lost.matrix[2] = np.nan
+    found = summarise_scores([*trials, lost], "ab", "adam")
+    assert write_verdict(found).endswith(
+        "wild diverged with 1 of 3 seeds, so it is ranked last."
+    )
+    assert "not ranked" not in write_verdict(found)
+
+
+def test_a_trial_whose_seeds_spread_far_is_named():
+    trials = make_trials(STUDY | {"wild": 0.6})
+    trials[-1].matrix[0] -= 0.2
+    found = summarise_scores(trials, "ab", "adam")
+    assert "The seeds of wild spread over three times as far" in write_verdict(
+        found
+    )
 
 
 def test_no_trial_is_complete():
-    trials = {"adam": TrialStatistics(None, None, {})}
-    assert write(trials) == "No trial has all its runs, so none is called best."
+    trials = make_trials({"adam": 0.6})
+    trials[0].matrix[0, 0] = np.nan
+    assert write_verdict(summarise_scores(trials, "ab")).startswith(
+        "No trial has all its runs, so none is called highest."
+    )
 
 
 def test_without_predictions_nothing_is_said_of_certainty():
-    bare = Estimate(0.61, 0.01)
-    to_best = Difference("adamw", -0.1, None, None, None, None, 0.001, 0.2)
-    trials = {
-        "adamw": TrialStatistics(bare, bare, {}, tied_with_best=True),
-        "sgd": TrialStatistics(bare, bare, {}, to_best=to_best),
-    }
-    assert write(trials).startswith(
-        "adamw has the highest harmonic mean of 0.61, but how sure that is "
+    trials = make_trials(STUDY)
+    for trial in trials:
+        trial.replicates[:] = np.nan
+    text = write_verdict(summarise_scores(trials, "ab", "adam"))
+    assert text.startswith("nadam is highest (harmonic mean 0.6")
+    assert "there are no predictions to compute intervals from" in text
+    assert "p =" not in text
+
+
+def test_the_words_of_the_column_are_explained():
+    found = summarise_scores(
+        make_trials(STUDY), "ab", "adam", equal_within=0.03
     )
-    assert "p =" not in write(trials)
+    assert describe_verdicts(found) == (
+        "Verdict: against adam, better or worse if p after correction is 0.05 "
+        "at most, equal if its interval is within 0.03, else undecided."
+    )

@@ -10,7 +10,11 @@ import numpy as np
 
 from medzoo.record import Record
 from medzoo.report.about_data import describe_options
-from medzoo.report.bootstrap import bootstrap_masks, bootstrap_score
+from medzoo.report.bootstrap import (
+    NUM_REPLICATES,
+    bootstrap_masks,
+    bootstrap_score,
+)
 from medzoo.report.statistics import Spread
 from medzoo.report.tables import Cell, Table, format_list, format_table
 from medzoo.report.write import replace_file
@@ -147,8 +151,9 @@ def _format_interval(predictions: Mapping[str, np.ndarray]) -> str:
     ends = {k: np.nanquantile(v, [0.025, 0.975]) for k, v in draws.items()}
     told = (f"{k} {low:.3f} to {high:.3f}" for k, (low, high) in ends.items())
     return (
-        "95 % intervals on test, over other test images (bootstrap, 500 "
-        f"draws): {', '.join(told)}. Other seeds would widen them."
+        "95 % intervals on test, over other test images (bootstrap, "
+        f"{NUM_REPLICATES:,} draws): {', '.join(told)}. Other seeds would "
+        "widen them."
     )
 
 

@@ -1,38 +1,47 @@
-"""Comparisons of trials: differences, permutation tests and ranks."""
+"""Trials side by side: how far apart, how sure, and what follows."""
 
-import dataclasses
 import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from typing import Literal
 
 import numpy as np
-from scipy import special
 
-from medzoo.report.statistics import (
-    harmonic_mean_by_seed,
-    harmonic_weights,
-    interval_half_width,
-    shared_image_variance,
+from medzoo.report.inference import (
+    Sureness,
+    compare_pairs,
+    holm,
+    p_of_all_pairs,
 )
+from medzoo.report.statistics import (
+    covariance_of_images,
+    harmonic_mean_by_seed,
+)
+
+Verdict = Literal["better", "worse", "equal", "undecided"]
+LEVEL = 0.05
+# With fewer tasks, average ranks say next to nothing.
+FEWEST_TASKS = 5
+_NUM_PERMUTATIONS = 9_999
 
 
 @dataclass(frozen=True)
 class TrialScores:
-    """Macro F1 of one trial on test.
+    """One score of one trial on test.
 
     Args:
         name: Of the trial.
         matrix: Shape `(num_seeds, num_tasks)`; NaN for a missing run.
         replicates: Its bootstraps over test images, shape
             `(num_replicates, num_seeds, num_tasks)`; NaN where there is none.
+        diverged: Seeds of which a run diverged.
     """
 
     name: str
     matrix: np.ndarray
     replicates: np.ndarray
+    diverged: int = 0
 
     @property
     def complete(self) -> bool:
@@ -42,17 +51,22 @@ class TrialScores:
 
 @dataclass(frozen=True)
 class Difference:
-    """The harmonic mean of one trial minus that of another, seed by seed.
+    """The harmonic mean of one trial minus that of another.
 
     Args:
         other: Name of the trial that is subtracted.
         estimate: The difference.
-        low: Lower end of its 95 % interval, which covers what that of an
-            `Estimate` covers; `None` if predictions are missing.
+        low: Lower end of its 95 % interval, which covers other seeds and test
+            images; `None` if predictions are missing.
         high: Upper end.
-        p: Of `sign_flip_test`.
-        p_holm: The same, corrected for the number of comparisons.
-        smallest_p: What the test could reach with that many runs at best.
+        p: Of the same statistic as the interval: it ends at 0 at the
+            confidence `1 - p`. `None` without predictions, or with one seed.
+        p_corrected: The same, corrected for the number of comparisons.
+        simultaneous: Ends of the interval that holds for all comparisons to
+            one trial at once, where there are such.
+        verdict: `better` or `worse` if the corrected p-value is 0.05 at most,
+            `equal` if the 95 % interval lies inside the margin of the study,
+            else `undecided`.
         probability_of_improvement: See the function of that name.
     """
 
@@ -61,106 +75,156 @@ class Difference:
     low: float | None
     high: float | None
     p: float | None
-    p_holm: float | None
-    smallest_p: float
+    p_corrected: float | None
+    simultaneous: tuple[float, float] | None
+    verdict: Verdict
     probability_of_improvement: float
 
-    @property
-    def is_decided(self) -> bool:
-        """Says whether interval and corrected test both exclude equality."""
-        if self.low is None or self.high is None or self.p_holm is None:
-            return False
-        return self.p_holm <= 0.05 and (self.low > 0 or self.high < 0)
 
+class Comparisons:
+    """All comparisons of the trials of a study that have every run.
 
-def compare(trial: TrialScores, other: TrialScores) -> Difference | None:
-    """Compares the harmonic means of two trials, paired by seed and task.
-
-    Both harmonic means are replaced by one sum over tasks with the weights of
-    `harmonic_weights` half-way between the trials. These do not change when a
-    pair of runs changes sides, so the test is exact for the sum.
-
-    Returns:
-        `None` if a run of either trial is missing; no interval and no p-value
-        if predictions are missing, or a task has no slope (its score is 0).
-    """
-    if not (trial.complete and other.complete):
-        return None
-    middle = (trial.matrix + other.matrix).mean(axis=0) / 2
-    weights = harmonic_weights(middle)
-    parts = weights * (trial.matrix - other.matrix)
-    replicates = weights * (trial.replicates - other.replicates)
-    estimate = float(
-        harmonic_mean_by_seed(trial.matrix).mean()
-        - harmonic_mean_by_seed(other.matrix).mean()
-    )
-    half = interval_half_width(parts, replicates)
-    test = sign_flip_test(parts, shared_image_variance(replicates))
-    return Difference(
-        other=other.name,
-        estimate=estimate,
-        low=None if half is None else max(-1.0, estimate - half),
-        high=None if half is None else min(1.0, estimate + half),
-        p=None if half is None else test.p,
-        p_holm=None,
-        smallest_p=test.smallest_p,
-        probability_of_improvement=probability_of_improvement(
-            trial.matrix, other.matrix
-        ),
-    )
-
-
-def compare_all(
-    trials: Sequence[TrialScores],
-    other: TrialScores,
-    *,
-    family: int | None = None,
-) -> dict[str, Difference | None]:
-    """Compares trials to one, with Holm's correction over all of them.
+    Everything is about `H[k, s]`, the harmonic mean over the tasks of trial `k`
+    with seed `s`, and its bootstrap over test images, for which the harmonic
+    mean is taken inside each replicate.
 
     Args:
-        trials: Those to compare; `other` is left out if it is among them.
-        other: What they are compared to.
-        family: Number of comparisons to correct for; those that are made here
-            if left out.
+        trials: The trials; all of them complete.
+        margin: Half the width of the band of equality, if there is one.
+        overlap: As of `medzoo.report.inference.compare_pairs`.
     """
-    found = {
-        trial.name: compare(trial, other)
-        for trial in trials
-        if trial.name != other.name
-    }
-    tested = {n: d for n, d in found.items() if d and d.p is not None}
-    corrected = holm([d.p for d in tested.values() if d.p is not None], family)
-    for (name, difference), p in zip(tested.items(), corrected, strict=True):
-        found[name] = dataclasses.replace(difference, p_holm=p)
-    return found
+
+    def __init__(
+        self,
+        trials: Sequence[TrialScores],
+        *,
+        margin: float | None = None,
+        overlap: float = 0.0,
+    ):
+        self.trials = {trial.name: trial for trial in trials}
+        self.names = list(self.trials)
+        self.margin = margin
+        self.overlap = overlap
+        self.values = np.array(
+            [harmonic_mean_by_seed(trial.matrix) for trial in trials]
+        )
+        self.replicates = np.stack(
+            [harmonic_mean_by_seed(trial.replicates) for trial in trials],
+            axis=1,
+        )
+        self.images = covariance_of_images(self.replicates)
+
+    def to(self, other: str) -> dict[str, Difference]:
+        """Compares all other trials to one, with Holm's correction."""
+        pairs = [(name, other) for name in self.names if name != other]
+        if not pairs:
+            return {}
+        found = self._compare(pairs)
+        known = ~np.isnan(found.p)
+        corrected = np.full(len(pairs), np.nan)
+        corrected[known] = holm(found.p[known].tolist())
+        wide = found.half_widths(LEVEL / len(pairs))
+        made = self._make(pairs, found, corrected, wide)
+        return {name: d for (name, _), d in zip(pairs, made, strict=True)}
+
+    def of_all_pairs(self) -> dict[str, dict[str, Difference]]:
+        """Compares all pairs, corrected for trials picked by their scores.
+
+        Returns:
+            By the trial, then by the one that is subtracted.
+        """
+        found: dict[str, dict[str, Difference]] = {n: {} for n in self.names}
+        pairs = [(a, b) for a in self.names for b in self.names if a != b]
+        if not pairs:
+            return found
+        corrected = np.full(self.images.shape, np.nan)
+        sure = np.flatnonzero(~np.isnan(np.diag(self.images)))
+        corrected[np.ix_(sure, sure)] = p_of_all_pairs(
+            self.values[sure],
+            self.images[np.ix_(sure, sure)],
+            overlap=self.overlap,
+        )
+        # Row by row without the diagonal, as the pairs are.
+        by_pair = corrected[~np.eye(len(corrected), dtype=bool)]
+        made = self._make(pairs, self._compare(pairs), by_pair)
+        for (name, other), difference in zip(pairs, made, strict=True):
+            found[name][other] = difference
+        return found
+
+    def variance_of_images(self, other: str) -> float:
+        """Returns the mean variance over images of differences to a trial."""
+        at = self.names.index(other)
+        own = np.diag(self.images)
+        found = np.delete(own + own[at] - 2 * self.images[at], at)
+        known = found[~np.isnan(found)]
+        return max(float(known.mean()), 0.0) if len(known) else math.nan
+
+    def _compare(self, pairs: Sequence[tuple[str, str]]) -> Sureness:
+        places = [(self.names.index(a), self.names.index(b)) for a, b in pairs]
+        return compare_pairs(
+            self.values, self.images, places, overlap=self.overlap
+        )
+
+    def _make(
+        self,
+        pairs: Sequence[tuple[str, str]],
+        found: Sureness,
+        corrected: np.ndarray,
+        wide: np.ndarray | None = None,
+    ) -> list[Difference]:
+        ends = _ends(found.estimate, found.half_widths())
+        both = (
+            [None] * len(pairs) if wide is None else _ends(found.estimate, wide)
+        )
+        lows = [None if e is None else e[0] for e in ends]
+        highs = [None if e is None else e[1] for e in ends]
+        matrices = {name: trial.matrix for name, trial in self.trials.items()}
+        return [
+            Difference(
+                other=other,
+                estimate=float(found.estimate[at]),
+                low=lows[at],
+                high=highs[at],
+                p=_known(found.p[at]),
+                p_corrected=_known(corrected[at]),
+                simultaneous=both[at],
+                verdict=self._judge(
+                    found.estimate[at], ends[at], corrected[at]
+                ),
+                probability_of_improvement=probability_of_improvement(
+                    matrices[name], matrices[other]
+                ),
+            )
+            for at, (name, other) in enumerate(pairs)
+        ]
+
+    def _judge(
+        self,
+        estimate: float,
+        ends: tuple[float, float] | None,
+        corrected: float,
+    ) -> Verdict:
+        if ends is None or np.isnan(corrected):
+            return "undecided"
+        if self.margin is not None and max(-ends[0], ends[1]) < self.margin:
+            return "equal"
+        if corrected <= LEVEL:
+            return "better" if estimate > 0 else "worse"
+        return "undecided"
 
 
-def holm(p_values: Sequence[float], family: int | None = None) -> list[float]:
-    """Corrects p-values, so that 5 % of studies at most claim anything wrong.
+def _ends(
+    estimates: np.ndarray, halves: np.ndarray
+) -> list[tuple[float, float] | None]:
+    """Returns the ends of intervals of differences, cut at -1 and 1."""
+    lows = np.maximum(estimates - halves, -1.0).tolist()
+    highs = np.minimum(estimates + halves, 1.0).tolist()
+    ends = zip(lows, highs, strict=True)
+    return [None if math.isnan(low) else (low, high) for low, high in ends]
 
-    The smallest of `m` is multiplied by `m`, the next by `m - 1` and so on, and
-    none is below a smaller one's.
 
-    Args:
-        p_values: In any order.
-        family: `m`, if more were tested than are given: those left out count as
-            larger ones, which can only raise the result.
-
-    Example:
-
-    >>> holm([0.03, 0.01])
-    [0.03, 0.02]
-
-    Reference:
-        [Holm, 1979](https://www.jstor.org/stable/4615733).
-    """
-    count = len(p_values) if family is None else family
-    order = np.argsort(p_values, kind="stable")
-    steps = np.array(p_values)[order] * (count - np.arange(len(p_values)))
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return corrected.tolist()
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def probability_of_improvement(trial: np.ndarray, other: np.ndarray) -> float:
@@ -189,77 +253,6 @@ def probability_of_improvement(trial: np.ndarray, other: np.ndarray) -> float:
 # Every pattern of signs of up to 17 runs is tried, beyond that as many at
 # random.
 _NUM_PATTERNS = 2**16
-
-
-class SignFlips(NamedTuple):
-    """The p-value of a test, and the smallest that its runs could reach."""
-
-    p: float
-    smallest_p: float
-
-
-def sign_flip_test(
-    differences: np.ndarray, image_variance: np.ndarray
-) -> SignFlips:
-    """Tests whether two trials are equally good.
-
-    If they are, either could have given either score of a pair, so each
-    difference might as well have the other sign. The two-sided p-value is the
-    share of all patterns of signs whose sum is at least as far from 0 as the
-    observed one; the first sign is held, as turning all of them changes
-    nothing. All patterns are tried for up to 17 pairs, else 65,536 of a fixed
-    random seed with the observed one among them.
-
-    That alone would take luck with the test images for skill, as all seeds of a
-    task share it. So the flipped sums get a normal error with the variance that
-    flipping the seeds one by one has averaged away, `image_variance
-    (1 - 1 / num_seeds)`, and the larger of both p-values counts. In simulation
-    5 % of equal pairs at most get a p-value of 0.05 or less, whatever the share
-    of the images; with few runs or a large share it is nearer to 1 %.
-
-    Args:
-        differences: Of two trials, by seed and task, times the weights of the
-            tasks, shape `(num_seeds, num_tasks)`.
-        image_variance: Of the differences, by task, as
-            `shared_image_variance` has it, shape `(num_tasks,)`.
-
-    Example:
-
-    >>> sign_flip_test(np.full((3, 2), 0.1), np.zeros(2))
-    SignFlips(p=0.03125, smallest_p=0.03125)
-
-    Reference:
-        [Fisher, 1935](https://doi.org/10.1093/oso/9780198522294.002.0003);
-        [Phipson and Smyth, 2010](https://doi.org/10.2202/1544-6115.1585).
-    """
-    num_seeds = len(differences)
-    # Sorted, so that random patterns do not depend on the order of the rows.
-    values = np.sort(differences, axis=None) / num_seeds
-    signs = _patterns(len(values))
-    observed = abs(values.sum()) - 1e-9 * np.abs(values).sum()
-    sums = np.abs(signs @ values)
-    p = (sums >= observed).mean()
-    error = np.sqrt(image_variance.sum() * (1 - 1 / num_seeds))
-    if error > 0:
-        above = special.ndtr((sums - observed) / error)
-        below = special.ndtr((-sums - observed) / error)
-        p = max(p, (above + below).mean())
-    return SignFlips(float(min(p, 1)), 1 / len(signs))
-
-
-@lru_cache(maxsize=2)
-def _patterns(num_pairs: int) -> np.ndarray:
-    """Returns rows of signs, the first row and the first column all 1."""
-    free = num_pairs - 1
-    if 2**free <= _NUM_PATTERNS:
-        bits = np.arange(2**free)[:, None] >> np.arange(free) & 1
-    else:
-        bits = np.random.default_rng(0).integers(2, size=(_NUM_PATTERNS, free))
-        bits[0] = 0
-    return np.pad(1.0 - 2.0 * bits, ((0, 0), (1, 0)), constant_values=1.0)
-
-
-_NUM_PERMUTATIONS = 9_999
 
 
 @dataclass(frozen=True)
@@ -309,18 +302,20 @@ def friedman(scores: dict[str, np.ndarray]) -> Friedman | None:
         scores: Mean over seeds by task of each trial, shape `(num_tasks,)`.
 
     Returns:
-        `None` for fewer than three trials or two tasks.
+        `None` where average ranks cannot tell any two trials apart: for fewer
+        than five tasks, and where the critical difference is as large as ranks
+        can differ.
 
     Example:
 
-    >>> rows = np.array([[0.9, 0.8], [0.7, 0.6], [0.5, 0.4]])
+    >>> rows = np.tile([[0.9], [0.7], [0.5]], 5)
     >>> friedman(dict(zip("abc", rows, strict=True))).average_ranks
     {'a': 1.0, 'b': 2.0, 'c': 3.0}
 
     Reference:
         [Demsar, 2006](https://www.jmlr.org/papers/v7/demsar06a.html).
     """
-    if len(scores) < 3 or len(next(iter(scores.values()))) < 2:
+    if len(scores) < 3 or len(next(iter(scores.values()))) < FEWEST_TASKS:
         return None
     table = np.stack(list(scores.values()), axis=1)
     ranks = _rank(table)
@@ -329,12 +324,13 @@ def friedman(scores: dict[str, np.ndarray]) -> Friedman | None:
     means = dict(sorted(means.items(), key=lambda item: item[1]))
     log_orders = (num_tasks - 1) * math.lgamma(num_trials + 1)
     smallest = max(math.exp(-log_orders), 1 / (_NUM_PERMUTATIONS + 1))
-    return Friedman(
+    found = Friedman(
         average_ranks=means,
         num_tasks=num_tasks,
         p=max(_shuffle(ranks), smallest),
         smallest_p=smallest,
     )
+    return found if found.critical_difference < num_trials - 1 else None
 
 
 def normal_range(number: int) -> float:
@@ -352,6 +348,8 @@ def normal_range(number: int) -> float:
     >>> round(normal_range(3), 3)
     3.314
     """
+    from scipy import special
+
     values, ranges = np.arange(-8, 8, 0.05), np.arange(1, 12, 0.005)
     inside = special.ndtr(values + ranges[:, None]) - special.ndtr(values)
     density = np.exp(-(values**2) / 2) / math.sqrt(2 * math.pi)

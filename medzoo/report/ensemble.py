@@ -10,7 +10,11 @@ import numpy as np
 from medzoo.messages import unknown
 from medzoo.record import Record
 from medzoo.report.results import TrialResults, read_results
-from medzoo.report.statistics import Spread
+from medzoo.report.statistics import (
+    Spread,
+    harmonic_mean_by_seed,
+    over_seeds,
+)
 from medzoo.report.tables import Cell, Table
 from medzoo.scores import probabilities as scores
 from medzoo.study.spec import Study
@@ -152,9 +156,10 @@ def _cell(value: float | None) -> Cell:
 
 
 def _worth(trial: TrialResults) -> float:
-    """Returns the harmonic mean over tasks of macro F1 on val."""
-    columns = trial.matrix("macro_f1", "val").T
-    known = [column[~np.isnan(column)] for column in columns]
-    means = [float(found.mean()) if found.size else None for found in known]
-    worth = scores.harmonic_mean(means)
-    return -math.inf if worth is None else worth
+    """Returns the harmonic mean of macro F1 on val, as a report has it.
+
+    It is the mean of the seeds that have every task.
+    """
+    by_seed = harmonic_mean_by_seed(trial.matrix("macro_f1", "val"))
+    mean = over_seeds(by_seed).mean
+    return -math.inf if math.isnan(mean) else mean

@@ -20,7 +20,6 @@ from medzoo.report.about_data import format_notes, list_notes, list_warnings
 from medzoo.report.comparisons import Difference
 from medzoo.report.confusion import count_confusions
 from medzoo.report.figures.bars import Bar, costs_of, describe_bars, make_bars
-from medzoo.report.figures.critical_difference import FEWEST_TASKS
 from medzoo.report.grid import make_grid
 from medzoo.report.pages import (
     INTERVALS,
@@ -35,6 +34,7 @@ from medzoo.report.statistics import Estimate, Spread
 from medzoo.report.study_tables import make_runs
 from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
+from medzoo.report.verdict import describe_verdicts, write_verdict
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.tasks import format_tasks
@@ -85,10 +85,10 @@ def make_html(
         study=study,
         entry=dump(_make_entry(study, results, statistics, facts["Date"])),
         warnings=[warning.strip("*") for warning in warnings],
-        verdict=statistics.verdict,
+        verdict=write_verdict(statistics),
         notes=" ".join(format_notes(list_notes(results))),
         gaps=_plain_words(describe_gaps(results)),
-        legend=f"Tied: cannot be told from the best. {INTERVALS}",
+        legend=f"{describe_verdicts(statistics)} {INTERVALS}",
         bar=describe_bars(statistics),
         score=next(iter(make_bars(results[0], statistics))),
         score_name=format_score(study.score),
@@ -135,7 +135,7 @@ def _make_entry(
     return {
         "name": study.name,
         "question": " ".join(study.question.split()),
-        "verdict": warning + statistics.verdict,
+        "verdict": warning + write_verdict(statistics),
         "done": sum(len(trial.done) for trial in results),
         "asked": sum(len(set(trial.runs.values())) for trial in results),
         "days": days.removeprefix("records of "),
@@ -248,13 +248,15 @@ def plain(value: Cell) -> Any:
     """Turns a cell into a value of JSON, rounded to what a reader can see.
 
     Returns:
-        `[value, half of its interval]` for an estimate, `[value, lower end,
-        upper end]` for a difference.
+        `[value, half of its interval]` for an estimate, with the ends of an
+        interval that does not lie around it; `[value, lower end, upper end]`
+        for a difference.
     """
     if isinstance(value, Spread):
         return plain(value.mean)
     if isinstance(value, Estimate):
-        return [plain(value.mean), plain(value.half_width)]
+        found = [value.mean, value.half_width, *(value.ends or ())]
+        return [plain(x) for x in found]
     if isinstance(value, Difference):
         return [plain(x) for x in (value.estimate, value.low, value.high)]
     if isinstance(value, float):
@@ -277,7 +279,7 @@ def _make_heat_map(
 def _make_ranks(statistics: StudyStatistics) -> dict[str, Any] | None:
     """Makes the critical-difference diagram of a study of many tasks."""
     found = statistics.friedman
-    if found is None or found.num_tasks < FEWEST_TASKS:
+    if found is None:
         return None
     return {
         "names": list(found.average_ranks),

@@ -25,7 +25,8 @@ SMOKE = (
 )
 INTERVALS = (
     "± is half the width of a 95 % interval over seeds and test images (over "
-    "test images alone if there is one seed)."
+    "test images alone if there is one seed); that of the highest of more than "
+    "three trials lies lower, as it was picked for its score."
 )
 
 

@@ -63,6 +63,27 @@ class TrialResults:
         return self._with_status("failed", "diverged")
 
     @property
+    def diverged(self) -> int:
+        """Number of seeds of which a run diverged."""
+        cells = self.records.items()
+        return len({s for (s, _), r in cells if r.status == "diverged"})
+
+    @property
+    def overlap(self) -> float:
+        """Images of test by those of train and val, where seeds share them.
+
+        Each seed of `resplit` holds out other images of the same ones, so that
+        training sets overlap; 0 for seeds that share one official split.
+        """
+        shares = [
+            r.num_images.get("test", 0)
+            / max(r.num_images.get("train", 0) + r.num_images.get("val", 0), 1)
+            for r in self.done
+            if r.run.resplit
+        ]
+        return max(shares, default=0.0)
+
+    @property
     def has_masks(self) -> bool:
         """Says whether a run that is done makes masks."""
         return any(record.mask_classes for record in self.done)

@@ -6,6 +6,7 @@ import numpy as np
 
 from medzoo.messages import format_score
 from medzoo.report.results import TrialResults
+from medzoo.report.statistics import harmonic_mean_by_seed
 
 
 def describe_standing(results: Sequence[TrialResults]) -> str:
@@ -24,15 +25,18 @@ def describe_standing(results: Sequence[TrialResults]) -> str:
     if len(begun) < 2:
         return ""
     told = format_score(begun[0].score)
+    told = f"{told[0].upper()}{told[1:]}"
+    if len(begun[0].tasks) > 1:
+        told = f"Harmonic mean of {format_score(begun[0].score)}"
     scores = np.stack([trial.matrix(trial.score, "val") for trial in begun])
     shared = ~np.isnan(scores).any(axis=0)
     if not shared.any():
         return ""
-    means = scores[:, shared].mean(axis=1)
+    means = _average(scores, shared)
     order = np.argsort(-means, kind="stable")[:10]
     width = max(len(begun[index].trial.name) for index in order)
     lines = [
-        f"{told[0].upper()}{told[1:]} on val so far, where all {len(begun)} "
+        f"{told} on val so far, where all {len(begun)} "
         f"begun trials are done ({shared.sum()} of {shared.size} tasks and "
         "seeds):"
     ]
@@ -41,3 +45,16 @@ def describe_standing(results: Sequence[TrialResults]) -> str:
         for place, index in enumerate(order, start=1)
     ]
     return "\n".join(lines)
+
+
+def _average(scores: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Averages as the report does: harmonically over tasks, then over seeds.
+
+    Of a seed the tasks count that all trials share.
+    """
+    by_seed = [
+        harmonic_mean_by_seed(scores[:, seed, tasks])
+        for seed, tasks in enumerate(shared)
+        if tasks.any()
+    ]
+    return np.mean(by_seed, axis=0)

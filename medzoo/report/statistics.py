@@ -1,13 +1,12 @@
-"""Intervals and differences of trials, from the records of a study."""
+"""One number, its spread over seeds and its interval, from a score matrix."""
 
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special
 
-from medzoo.scores.probabilities import harmonic_mean
+from medzoo.report.inference import estimate_trials, image_covariance
 
 
 class Spread(NamedTuple):
@@ -15,6 +14,38 @@ class Spread(NamedTuple):
 
     mean: float
     std: float
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score of one trial, its spread over seeds and its 95 % interval.
+
+    Args:
+        mean: Over the seeds.
+        std: Over the seeds, `n - 1` in the denominator; `None` for one seed.
+        low: Lower end of the interval, not below 0; `None` if a run or its
+            predictions are missing.
+        high: Upper end, not above 1. The interval of a trial that was picked
+            for its score lies lower than around the mean.
+        half_width: Of the interval before it is cut at 0 and 1.
+        covers: What may vary: `seeds and test images`, or `test images` alone
+            when there is one seed.
+    """
+
+    mean: float
+    std: float | None = None
+    low: float | None = None
+    high: float | None = None
+    half_width: float | None = None
+    covers: str | None = None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Ends of an interval that does not lie around the mean."""
+        if self.low is None or self.high is None or self.half_width is None:
+            return None
+        around = min(1.0, self.mean + self.half_width)
+        return (self.low, self.high) if self.high < around - 1e-9 else None
 
 
 def over_seeds(values: np.ndarray) -> Spread:
@@ -52,13 +83,20 @@ def harmonic_mean_by_seed(matrix: np.ndarray) -> np.ndarray:
     """Takes the harmonic mean of the tasks of each seed.
 
     Args:
-        matrix: Scores in `[0, 1]`, shape `(num_seeds, num_tasks)`; NaN for a
-            missing run.
+        matrix: Scores in `[0, 1]`, shape `(..., num_tasks)`, such as
+            `(num_seeds, num_tasks)`; NaN for a missing run.
 
     Returns:
-        Shape `(num_seeds,)`; NaN for a seed with a missing run.
+        Shape `(...)`; 0 if a task has 0, NaN for a seed with a missing run.
+
+    Example:
+
+    >>> harmonic_mean_by_seed(np.array([[0.5, 1.0], [0.0, 1.0]])).round(3)
+    array([0.667, 0.   ])
     """
-    return np.array([harmonic_mean(row) for row in matrix], dtype="float64")
+    zero = (matrix == 0).any(axis=-1)
+    inverse = (1 / np.where(matrix == 0, 1.0, matrix)).mean(axis=-1)
+    return np.where(zero & ~np.isnan(inverse), 0.0, 1 / inverse)
 
 
 def harmonic_mean_over_tasks(matrix: np.ndarray) -> Spread:
@@ -74,8 +112,9 @@ def harmonic_mean_over_tasks(matrix: np.ndarray) -> Spread:
 
     Example:
 
-    >>> harmonic_mean_over_tasks(np.array([[0.5, 1.0], [0.5, 1.0]]))
-    Spread(mean=0.6666666666666666, std=0.0)
+    >>> found = harmonic_mean_over_tasks(np.array([[0.5, 1.0], [0.5, 1.0]]))
+    >>> round(found.mean, 3), found.std
+    (0.667, 0.0)
     """
     by_seed = harmonic_mean_by_seed(matrix)
     if np.isnan(by_seed).any():
@@ -83,159 +122,56 @@ def harmonic_mean_over_tasks(matrix: np.ndarray) -> Spread:
     return over_seeds(by_seed)
 
 
-_NORMAL = float(special.ndtri(0.975))
+def covariance_of_images(replicates: np.ndarray) -> np.ndarray:
+    """Returns `image_covariance`, NaN for trials without bootstraps.
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """A score of one trial, its spread over seeds and its 95 % interval.
+    A draw that has no score, as of images without any foreground, is left out
+    for all trials.
 
     Args:
-        mean: Over the seeds.
-        std: Over the seeds, `n - 1` in the denominator; `None` for one seed.
-        low: Lower end of the interval, not below 0; `None` if a run or its
-            predictions are missing.
-        high: Upper end, not above 1.
-        half_width: Of the interval before it is cut at 0 and 1.
-        covers: What may vary: `seeds and test images`, or `test images` alone
-            when there is one seed.
+        replicates: Shape `(num_replicates, num_trials, num_seeds)`; NaN where
+            there is none.
     """
+    drawn = ~np.isnan(replicates).all(axis=0).any(axis=1)
+    found = np.full((replicates.shape[1],) * 2, np.nan)
+    kept = replicates[:, drawn]
+    kept = kept[~np.isnan(kept).any(axis=(1, 2))]
+    if len(kept) > 1:
+        found[np.ix_(drawn, drawn)] = image_covariance(kept)
+    return found
 
-    mean: float
-    std: float | None = None
-    low: float | None = None
-    high: float | None = None
-    half_width: float | None = None
-    covers: str | None = None
 
-
-def harmonic_weights(means: np.ndarray) -> np.ndarray:
-    """Returns the gradient of the harmonic mean H by each of its tasks.
-
-    `dH/dm = H^2 / (T m^2)` for T tasks (the delta method), so that
-    `weights @ means` is H again: a harmonic mean is, for small changes, a
-    weighted sum of its tasks, and a weak task weighs most.
+def estimate_all(
+    values: np.ndarray, replicates: np.ndarray, *, overlap: float = 0.0
+) -> list[Estimate | None]:
+    """Estimates one score of each trial, with the others' spread as a prior.
 
     Args:
-        means: Scores in `[0, 1]`, shape `(num_tasks,)`.
+        values: Shape `(num_trials, num_seeds)`; NaN for a missing run. A trial
+            that misses one has a mean of its others, but no interval.
+        replicates: Bootstraps over test images, shape `(num_replicates,
+            num_trials, num_seeds)`.
+        overlap: As of `medzoo.report.inference.compare_pairs`.
 
     Returns:
-        Shape `(num_tasks,)`; NaN if a score is 0, where there is no slope.
-
-    Example:
-
-    >>> harmonic_weights(np.array([0.5, 1.0])).round(3)
-    array([0.889, 0.222])
+        `None` for a trial without any run.
     """
-    if not (means > 0).all():
-        return np.full(len(means), np.nan)
-    harmonic_mean = 1 / (1 / means).mean()
-    return harmonic_mean**2 / (len(means) * means**2)
+    whole = ~np.isnan(values).any(axis=1)
+    halves = np.full(len(values), np.nan)
+    if whole.any():
+        images = covariance_of_images(replicates[:, whole])
+        sureness = estimate_trials(values[whole], images, overlap=overlap)
+        halves[whole] = sureness.half_widths()
+    rows = zip(values, halves.tolist(), strict=True)
+    return [_make_estimate(row, half) for row, half in rows]
 
 
-def shared_image_variance(replicates: np.ndarray) -> np.ndarray:
-    """Returns the part of the variance over images that seeds do not shrink.
-
-    All seeds are tested on the same images. What the images do to every seed
-    alike, `Var(common)`, stays however many seeds are averaged; what they do to
-    one seed alone is already in the spread over seeds and must not be counted
-    twice. So this is the mean covariance of two seeds over the replicates:
-    `(S^2 Var(mean of seeds) - sum of Var(seed)) / (S (S - 1))`, at least 0.
-    One seed cannot be parted: its whole variance over images is returned.
-
-    Args:
-        replicates: Scores, shape `(num_replicates, num_seeds, num_tasks)`.
-
-    Returns:
-        Shape `(num_tasks,)`.
-    """
-    num_seeds = replicates.shape[1]
-    alone = replicates.var(axis=0, ddof=1).sum(axis=0)
-    if num_seeds == 1:
-        return alone
-    together = replicates.sum(axis=1).var(axis=0, ddof=1)
-    covariance = (together - alone) / (num_seeds * (num_seeds - 1))
-    return np.maximum(covariance, 0)
-
-
-def half_widths(parts: np.ndarray, image_variance: np.ndarray) -> np.ndarray:
-    """Returns half the width of the 95 % interval of a sum over tasks.
-
-    The estimate is the sum over tasks of the mean over seeds. With `s^2` the
-    variance over seeds of one task, the seeds add `A = sum s^2 / num_seeds`
-    with Satterthwaite's degrees of freedom `f`, where runs of different tasks
-    count as independent, and the shared images add `V`. Two squares are
-    averaged:
-
-    - `t(g)^2 (A + V)`, `g = f (A + V)^2 / A^2`: matched degrees of freedom,
-      which holds from five seeds on, but covers 87 % at the worst with two;
-    - `t(f)^2 A + 1.96^2 V`: each source by its own quantile, which covers 95 %
-      at least, but up to 99 %.
-
-    In simulation the average covers 94 to 97 % from three seeds on, whatever
-    the number of tasks and the share of the images. With two seeds it covers 94
-    to 98 %: two seeds tell little, and an interval that is 13 times their
-    standard error is the price. With one seed the variance is that of the
-    images alone, and how another seed would do is not covered. Never covered
-    are: other training images, the choice of tasks, and test images that two
-    tasks share (organamnist, organcmnist, organsmnist).
-
-    Args:
-        parts: Scores times the weights of their tasks, shape
-            `(..., num_seeds, num_tasks)`.
-        image_variance: Of the parts, by task, as `shared_image_variance` has
-            it, shape `(..., num_tasks)`.
-
-    Returns:
-        Shape `(...)`; NaN if any number is NaN.
-
-    Example:
-
-    >>> half_widths(np.array([[0.5], [0.5]]), np.array([0.01])).round(3)
-    np.float64(0.196)
-
-    Reference:
-        [Satterthwaite, 1946](https://doi.org/10.2307/3002019);
-        [Cochran, 1964](https://doi.org/10.2307/2283168).
-    """
-    num_seeds = parts.shape[-2]
-    images = image_variance.sum(axis=-1)
-    if num_seeds == 1:
-        return _NORMAL * np.sqrt(images)
-    by_task = parts.var(axis=-2, ddof=1) / num_seeds
-    seeds = by_task.sum(axis=-1)
-    # Squared variance per degree of freedom; tiny if all seeds are equal.
-    spread = (by_task**2).sum(axis=-1) / (num_seeds - 1) + 1e-300
-    own = special.stdtrit(seeds**2 / spread + 1e-9, 0.975) ** 2
-    matched = special.stdtrit((seeds + images) ** 2 / spread, 0.975) ** 2
-    squares = matched * (seeds + images), own * seeds + _NORMAL**2 * images
-    # Runs that agree in every seed and image leave nothing to be unsure of.
-    return np.where(seeds + images == 0, 0.0, np.sqrt(sum(squares) / 2))
-
-
-def estimate(
-    by_seed: np.ndarray, parts: np.ndarray, replicates: np.ndarray
-) -> Estimate | None:
-    """Estimates a score that is a weighted sum over tasks.
-
-    Args:
-        by_seed: The score of each seed, shape `(num_seeds,)`; NaN for a seed
-            without one. The mean is taken over the others.
-        parts: The runs' scores times the weights of their tasks, shape
-            `(num_seeds, num_tasks)`; a NaN leaves the interval empty.
-        replicates: The same of their bootstraps over images, shape
-            `(num_replicates, num_seeds, num_tasks)`.
-
-    Returns:
-        `None` if no seed has the score.
-    """
-    known = by_seed[~np.isnan(by_seed)]
-    if not len(known):
+def _make_estimate(values: np.ndarray, half: float) -> Estimate | None:
+    mean, deviation = over_seeds(values)
+    if math.isnan(mean):
         return None
-    mean = float(known.mean())
-    std = float(known.std(ddof=1)) if len(known) > 1 else None
-    half = interval_half_width(parts, replicates)
-    if half is None:
+    std = None if math.isnan(deviation) else deviation
+    if math.isnan(half):
         return Estimate(mean, std)
     return Estimate(
         mean,
@@ -243,14 +179,5 @@ def estimate(
         low=max(0.0, mean - half),
         high=min(1.0, mean + half),
         half_width=half,
-        covers=("seeds and " if len(parts) > 1 else "") + "test images",
+        covers=("seeds and " if len(values) > 1 else "") + "test images",
     )
-
-
-def interval_half_width(
-    parts: np.ndarray, replicates: np.ndarray
-) -> float | None:
-    """Returns half the width of one interval, `None` if a number is missing."""
-    if np.isnan(parts).any() or np.isnan(replicates).any():
-        return None
-    return float(half_widths(parts, shared_image_variance(replicates)))

@@ -161,15 +161,23 @@ COSTS = ("parameters", "mflops", "train_seconds", "images_per_second")
 def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
     """Puts the best trial first: by harmonic mean, then by mean.
 
-    Trials without a value come last; equal ones keep the order of the study.
+    Trials of which a run diverged come after those that have all their runs,
+    the fewer seeds diverged the earlier; those with missing or failed runs
+    after them. Equal ones keep the order of the study.
     """
     return sorted(results, key=_badness)
 
 
 def _badness(trial: TrialResults) -> list[float]:
     scores = trial.matrix(trial.score)
-    means = harmonic_mean_over_tasks(scores).mean, mean_over_tasks(scores).mean
-    return [math.inf if math.isnan(mean) else -mean for mean in means]
+    harmonic_mean = harmonic_mean_over_tasks(scores).mean
+    mean = mean_over_tasks(scores).mean
+    worst = math.inf if math.isnan(mean) else -mean
+    if not math.isnan(harmonic_mean):
+        return [0, -harmonic_mean, worst]
+    lost = trial.diverged
+    settled = lost and len(trial.done) + len(trial.failed) == trial.num_asked
+    return [1, lost, worst] if settled else [2, 0, worst]
 
 
 def make_summary(
@@ -200,7 +208,7 @@ def make_summary(
         for trial in results
     ]
     columns = (
-        *("best", "harmonic_mean", statistics.score),
+        *("verdict", "harmonic_mean", statistics.score),
         *("difference", "p_holm") * compared,
         *rest,
         *costs,
@@ -222,17 +230,26 @@ def list_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
 
 
 def _place(statistics: StudyStatistics, name: str) -> list[Cell]:
-    """Says where a trial stands, and its two first scores."""
+    """Says what is concluded of a trial, and its two first scores."""
     trial = statistics.trials[name]
-    words = {True: "tied", False: "worse", None: None}
-    place = "best" if name == statistics.best else words[trial.tied_with_best]
-    return [place, trial.harmonic_mean, trial.mean]
+    return [_judge(statistics, name), trial.harmonic_mean, trial.mean]
+
+
+def _judge(statistics: StudyStatistics, name: str) -> str | None:
+    """Words the verdict against the baseline, or else the highest trial."""
+    trial = statistics.trials[name]
+    if trial.diverged:
+        return f"diverged {trial.diverged} of {statistics.num_seeds}"
+    if name == statistics.reference:
+        return "baseline" if name == statistics.baseline else "highest"
+    found = statistics.to_reference(name)
+    return None if found is None else found.verdict
 
 
 def _compare(trial: TrialStatistics) -> list[Cell]:
     """Returns the difference to the baseline and its corrected p-value."""
     found = trial.difference
-    return [found, None if found is None else found.p_holm]
+    return [found, None if found is None else found.p_corrected]
 
 
 def make_per_task(

@@ -1,4 +1,4 @@
-"""What the records of a study allow one to say, trial by trial.
+"""What the records of a study allow one to say, trial by trial, in numbers.
 
 Everything comes from the matrix of one score on test of each trial (macro F1
 unless a study names another), by seed and task, and from its bootstraps over
@@ -6,25 +6,33 @@ test images. A number that cannot be had is `None`: a missing run empties what
 it belongs to, and never shifts it.
 """
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from medzoo.report.bootstrap import replicate_matrix
 from medzoo.report.comparisons import (
+    Comparisons,
     Difference,
     Friedman,
     TrialScores,
-    compare_all,
     friedman,
 )
+from medzoo.report.inference import (
+    find_unsteady,
+    luck_of_best,
+    residual_variance,
+)
+from medzoo.report.power import Plan
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import (
     Estimate,
-    estimate,
+    estimate_all,
     harmonic_mean_by_seed,
-    harmonic_weights,
 )
-from medzoo.report.verdict import write_verdict
 from medzoo.study.store import Store
 
 
@@ -33,25 +41,26 @@ class TrialStatistics:
     """The statistics of one trial, of its score on test.
 
     Args:
-        harmonic_mean: Over tasks; `None` if a run is missing.
+        harmonic_mean: Over tasks; `None` if a run is missing. The interval of
+            the best of more than three trials is shifted down by the luck that
+            made it the best.
         mean: Mean over tasks of the seeds with every task.
         by_task: Of the seeds that have the task.
         difference: To the baseline, corrected over the other trials; `None` for
             the baseline itself, and if either misses a run.
-        to_best: To the best trial, corrected over all pairs of trials, as the
-            best was picked by the same numbers. In simulation, correcting over
-            the other trials alone called one of ten equal trials worse in 14 %
-            of studies, and correcting over pairs in 4 %.
-        tied_with_best: Whether it is the best or cannot be told from it; `None`
-            if that is unknown.
+        to_others: To each other trial, corrected over all pairs of trials, as
+            whoever reads them picks pairs by the same numbers.
+        diverged: Seeds of which a run diverged.
+        unsteady: Whether its seeds spread over three times the others'.
     """
 
     harmonic_mean: Estimate | None
     mean: Estimate | None
     by_task: dict[str, Estimate | None]
     difference: Difference | None = None
-    to_best: Difference | None = None
-    tied_with_best: bool | None = None
+    to_others: dict[str, Difference] = dataclasses.field(default_factory=dict)
+    diverged: int = 0
+    unsteady: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,9 +74,10 @@ class StudyStatistics:
             the highest mean; `None` if no trial is complete.
         num_seeds: Runs of a trial on each task.
         num_tasks: Tasks of the study.
-        friedman: Over the complete trials; `None` for too few of them.
-        verdict: One to three sentences.
+        friedman: Over the complete trials; `None` where it can say nothing.
         score: Name of the score that all of it is about.
+        equal_within: Half the width of the band of equality, if there is one.
+        plan: What further seeds would show; `None` if predictions are missing.
     """
 
     trials: dict[str, TrialStatistics]
@@ -76,12 +86,50 @@ class StudyStatistics:
     num_seeds: int
     num_tasks: int
     friedman: Friedman | None
-    verdict: str
     score: str = "macro_f1"
+    equal_within: float | None = None
+    plan: Plan | None = None
+
+    @property
+    def complete(self) -> list[str]:
+        """Names of the trials that have every run."""
+        return [n for n, t in self.trials.items() if t.harmonic_mean]
+
+    @property
+    def reference(self) -> str | None:
+        """Name of the trial that verdicts are about: the baseline, else the
+        best."""
+        if self.baseline in self.complete:
+            return self.baseline
+        return self.best
+
+    def to_reference(self, name: str) -> Difference | None:
+        """Returns what verdicts say of a trial, in numbers.
+
+        The baseline was named before there were scores, so that only the
+        comparisons to it count; the best was picked by them, so that all pairs
+        do.
+        """
+        trial = self.trials[name]
+        if self.reference == self.baseline:
+            return trial.difference
+        return trial.to_others.get(self.reference or "")
+
+    @property
+    def tied(self) -> list[str]:
+        """Names of the trials that were tested, and not found to be worse than
+        the best."""
+        others = self.trials[self.best].to_others if self.best else {}
+        tested = {n: d for n, d in others.items() if d.p is not None}
+        return [n for n, d in tested.items() if d.verdict != "better"]
 
 
 def summarise(
-    results: Sequence[TrialResults], store: Store, baseline: str | None = None
+    results: Sequence[TrialResults],
+    store: Store,
+    baseline: str | None = None,
+    *,
+    equal_within: float | None = None,
 ) -> StudyStatistics:
     """Computes the statistics of a study from its records.
 
@@ -89,17 +137,24 @@ def summarise(
         results: The trials of the study, at least one.
         store: Holds the predictions of their runs, and keeps the bootstraps.
         baseline: Name of the trial to compare the others to.
+        equal_within: Half the width of the band of equality.
     """
     scores = [
         TrialScores(
             trial.trial.name,
             trial.matrix(trial.score),
             replicate_matrix(trial, store),
+            trial.diverged,
         )
         for trial in results
     ]
     return summarise_scores(
-        scores, results[0].tasks, baseline, score=results[0].score
+        scores,
+        results[0].tasks,
+        baseline,
+        score=results[0].score,
+        equal_within=equal_within,
+        overlap=max(trial.overlap for trial in results),
     )
 
 
@@ -109,6 +164,8 @@ def summarise_scores(
     baseline: str | None = None,
     *,
     score: str = "macro_f1",
+    equal_within: float | None = None,
+    overlap: float = 0.0,
 ) -> StudyStatistics:
     """Computes the statistics of a study from scores.
 
@@ -117,46 +174,39 @@ def summarise_scores(
         tasks: Names of the columns.
         baseline: Name of the trial to compare the others to.
         score: Name of the scores.
+        equal_within: Half the width of the band of equality.
+        overlap: As of `medzoo.report.inference.compare_pairs`.
     """
-    by_name = {trial.name: trial for trial in scores}
     complete = [trial for trial in scores if trial.complete]
-    differences: dict[str, Difference | None] = {}
-    if baseline is not None:
-        differences = compare_all(scores, by_name[baseline])
     best = max(complete, key=_goodness, default=None)
-    to_best: dict[str, Difference | None] = {}
-    if best is not None:
-        pairs = len(complete) * (len(complete) - 1) // 2
-        to_best = compare_all(complete, best, family=pairs)
-    trials = {
-        trial.name: TrialStatistics(
-            harmonic_mean=_harmonic_mean(trial),
-            mean=_mean(trial),
-            by_task=_by_task(trial, tasks),
-            difference=differences.get(trial.name),
-            to_best=to_best.get(trial.name),
-            tied_with_best=_is_tied(trial, best, to_best.get(trial.name)),
-        )
-        for trial in scores
-    }
+    trials = _estimate(scores, tasks, overlap)
     num_seeds, num_tasks = scores[0].matrix.shape
-    best_name = best.name if best else None
-    return StudyStatistics(
+    found = StudyStatistics(
         trials=trials,
         baseline=baseline,
-        best=best_name,
+        best=best.name if best else None,
         num_seeds=num_seeds,
         num_tasks=num_tasks,
         friedman=friedman({t.name: t.matrix.mean(axis=0) for t in complete}),
-        verdict=write_verdict(
-            trials,
-            best_name,
-            num_seeds=num_seeds,
-            num_tasks=num_tasks,
-            score=score,
-        ),
         score=score,
+        equal_within=equal_within,
     )
+    if best is None:
+        return found
+    compared = Comparisons(complete, margin=equal_within, overlap=overlap)
+    return dataclasses.replace(
+        found,
+        trials=_compare(found, compared),
+        plan=_plan(compared, found.reference or best.name),
+    )
+
+
+def _plan(compared: Comparisons, reference: str) -> Plan | None:
+    images = compared.variance_of_images(reference)
+    if math.isnan(images):
+        return None
+    residual = residual_variance(compared.values)
+    return Plan(len(compared.names), residual, images)
 
 
 def _goodness(trial: TrialScores) -> tuple[float, float]:
@@ -164,44 +214,72 @@ def _goodness(trial: TrialScores) -> tuple[float, float]:
     return float(by_seed.mean()), float(trial.matrix.mean())
 
 
-def _is_tied(
-    trial: TrialScores, best: TrialScores | None, to_best: Difference | None
-) -> bool | None:
-    if trial is best:
-        return True
-    if to_best is None or to_best.p is None:
-        return None
-    return not to_best.is_decided
+def _estimate(
+    scores: Sequence[TrialScores], tasks: Sequence[str], overlap: float
+) -> dict[str, TrialStatistics]:
+    """Estimates the scores of each trial by itself."""
+    matrices = np.stack([trial.matrix for trial in scores])
+    replicates = np.stack([trial.replicates for trial in scores], axis=1)
 
+    def estimate(
+        values: np.ndarray, drawn: np.ndarray
+    ) -> list[Estimate | None]:
+        return estimate_all(values, drawn, overlap=overlap)
 
-def _harmonic_mean(trial: TrialScores) -> Estimate | None:
-    if not trial.complete:
-        return None
-    weights = harmonic_weights(trial.matrix.mean(axis=0))
-    return estimate(
-        harmonic_mean_by_seed(trial.matrix),
-        weights * trial.matrix,
-        weights * trial.replicates,
-    )
-
-
-def _mean(trial: TrialScores) -> Estimate | None:
-    num_tasks = trial.matrix.shape[1]
-    return estimate(
-        trial.matrix.mean(axis=1),
-        trial.matrix / num_tasks,
-        trial.replicates / num_tasks,
-    )
-
-
-def _by_task(
-    trial: TrialScores, tasks: Sequence[str]
-) -> dict[str, Estimate | None]:
-    return {
-        task: estimate(
-            trial.matrix[:, column],
-            trial.matrix[:, [column]],
-            trial.replicates[:, :, [column]],
-        )
-        for column, task in enumerate(tasks)
+    means = estimate(matrices.mean(axis=2), replicates.mean(axis=3))
+    by_task = {
+        task: estimate(matrices[:, :, at], replicates[..., at])
+        for at, task in enumerate(tasks)
     }
+    harmonic = estimate(
+        harmonic_mean_by_seed(matrices), harmonic_mean_by_seed(replicates)
+    )
+    return {
+        trial.name: TrialStatistics(
+            harmonic_mean=harmonic[at] if trial.complete else None,
+            mean=means[at],
+            by_task={task: found[at] for task, found in by_task.items()},
+            diverged=trial.diverged,
+        )
+        for at, trial in enumerate(scores)
+    }
+
+
+def _compare(
+    statistics: StudyStatistics, compared: Comparisons
+) -> dict[str, TrialStatistics]:
+    """Adds what trials are beside each other."""
+    pairs = compared.of_all_pairs()
+    baseline = statistics.baseline
+    differences = compared.to(baseline) if baseline in compared.names else {}
+    unsteady = dict(
+        zip(compared.names, find_unsteady(compared.values), strict=True)
+    )
+    trials = {
+        name: dataclasses.replace(
+            trial,
+            difference=differences.get(name),
+            to_others=pairs.get(name, {}),
+            unsteady=bool(unsteady.get(name, False)),
+        )
+        for name, trial in statistics.trials.items()
+    }
+    luck = float(luck_of_best(compared.values, compared.images))
+    if statistics.best is not None and luck > 0:
+        best = trials[statistics.best]
+        trials[statistics.best] = dataclasses.replace(
+            best, harmonic_mean=_shift(best.harmonic_mean, luck)
+        )
+    return trials
+
+
+def _shift(estimate: Estimate | None, luck: float) -> Estimate | None:
+    """Moves an interval down, but not the mean that was seen."""
+    if estimate is None or estimate.half_width is None:
+        return estimate
+    middle = estimate.mean - luck
+    return dataclasses.replace(
+        estimate,
+        low=max(0.0, middle - estimate.half_width),
+        high=min(1.0, middle + estimate.half_width),
+    )

@@ -145,6 +145,8 @@ def format_cell(name: str, cell: Cell) -> str:
         return cell  # The value of an axis, whatever its name.
     if isinstance(cell, Spread):
         return f"{cell.mean:.3f}"
+    if isinstance(cell, Estimate) and cell.ends:
+        return "{:.3f} ({:.3f} to {:.3f})".format(cell.mean, *cell.ends)
     if isinstance(cell, Estimate):
         half = cell.half_width
         return f"{cell.mean:.3f}{'' if half is None else f' ± {half:.3f}'}"
@@ -153,6 +155,8 @@ def format_cell(name: str, cell: Cell) -> str:
         if cell.low is not None and cell.high is not None:
             interval = f" ({cell.low:+.3f} to {cell.high:+.3f})"
         return f"{cell.estimate:+.3f}{interval}"
+    if name == "p_holm" and isinstance(cell, float) and cell < 0.001:
+        return "<0.001"
     return _FORMATS.get(name, "{}").format(cell)
 
 

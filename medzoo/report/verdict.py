@@ -1,13 +1,11 @@
-"""What a study has shown, in one to three sentences made from its numbers."""
+"""What a study has shown, in a few sentences made from its numbers."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from medzoo.messages import format_score
 from medzoo.report.comparisons import Difference
-
-if TYPE_CHECKING:
-    from medzoo.report.summary import TrialStatistics
+from medzoo.report.summary import StudyStatistics
 
 _WORDS = (
     "no", "one", "two", "three", "four", "five", "six",
@@ -15,149 +13,241 @@ _WORDS = (
 )  # fmt: skip
 # How many trials a sentence names before it counts the others.
 _MOST_NAMES = 3
+# Differences that a reader may want to see, and seeds that may be had.
+_TARGETS = (0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01)
+_MOST_SEEDS = 30
 
 
-def tied_with_best(trials: Mapping[str, "TrialStatistics"]) -> set[str]:
-    """Names the best trial and those that cannot be told from it."""
-    return {name for name, trial in trials.items() if trial.tied_with_best}
+def write_verdict(statistics: StudyStatistics) -> str:
+    """Writes which trials are worse or better, equal or undecided.
 
-
-def write_verdict(
-    trials: Mapping[str, "TrialStatistics"],
-    best: str | None,
-    *,
-    num_seeds: int,
-    num_tasks: int,
-    score: str = "macro_f1",
-) -> str:
-    """Writes which trial is best, which might be as well, and which is not.
-
-    A trial is called worse if its interval against the best and the corrected
-    test agree that it is; the p-value shown is the corrected one.
+    They are compared with the baseline, or with the highest trial if there is
+    no baseline. Trials are called worse or better by the corrected p-value,
+    which is shown: the chance of such a difference between equal trials.
+    Of what stays undecided it is said how large a difference may hide, how many
+    seeds would show it, and what no number of seeds shows.
 
     Args:
-        trials: The statistics by name.
-        best: Name of the best trial, if there is one.
-        num_seeds: Seeds of each trial.
-        num_tasks: Tasks of the study.
-        score: Name of the score that trials are judged by.
+        statistics: Of the study.
     """
-    if best is None:
-        return "No trial has all its runs, so none is called best."
-    rivals = {n: t.to_best for n, t in trials.items() if t.to_best is not None}
-    # The nearest to the best first.
-    rivals = dict(sorted(rivals.items(), key=lambda item: -item[1].estimate))
-    what = "harmonic mean" if num_tasks > 1 else format_score(score)
-    value, interval = _describe(trials[best])
-    high = f"{what} of {value}{f' ({interval})' if interval else ''}"
-    design = f"{_count(num_tasks, 'task')} and {_count(num_seeds, 'seed')}"
-    tied = [name for name in rivals if name in tied_with_best(trials)]
-    sentences = [
-        _undecided(best, high, rivals, design)
-        or _all_tied(best, high, tied, rivals)
-        or _decided(
-            f"{best} is best ({what} {value}, {interval})", rivals, tied
-        )
+    if statistics.best is None or statistics.reference is None:
+        sentences = ["No trial has all its runs, so none is called highest."]
+    elif len(statistics.complete) == 1:
+        told = _describe(statistics, statistics.best)
+        sentences = [
+            f"{statistics.best} is the only trial that can be ranked ({told})."
+        ]
+    else:
+        sentences = _compare(statistics, statistics.reference)
+    return " ".join([*sentences, *_warn(statistics)])
+
+
+def describe_verdicts(statistics: StudyStatistics) -> str:
+    """Says what the words of the column `verdict` mean."""
+    if statistics.reference is None:
+        return ""
+    equal = ""
+    if statistics.equal_within is not None:
+        equal = f", equal if its interval is within {statistics.equal_within:g}"
+    return (
+        f"Verdict: against {statistics.reference}, better or worse if p after "
+        f"correction is 0.05 at most{equal}, else undecided."
+    )
+
+
+def _compare(statistics: StudyStatistics, reference: str) -> list[str]:
+    """Writes what all other trials are to one, the highest trial included."""
+    found = {
+        name: difference
+        for name in statistics.complete
+        if (difference := statistics.to_reference(name)) is not None
+    }
+    # The largest difference first.
+    found = dict(sorted(found.items(), key=lambda kv: -abs(kv[1].estimate)))
+    highest = _format_highest(statistics)
+    if all(difference.p is None for difference in found.values()):
+        return [highest, _format_unknown(statistics)]
+    sides = {
+        verdict: {n: d for n, d in found.items() if d.verdict == verdict}
+        for verdict in ("worse", "better", "equal", "undecided")
+    }
+    decided = [
+        _format_sides(verdict, sides[verdict], reference)
+        for verdict in ("worse", "better")
+        if sides[verdict]
     ]
-    if num_seeds == 1 and interval:
-        sentences.append(
-            "With one seed, intervals cover other test images but not another "
-            "training."
+    if sides["equal"]:
+        names = list(sides["equal"])
+        verb = "is" if len(names) == 1 else "are"
+        decided.append(
+            f"{_list(names)} {verb} practically equal to {reference} (within "
+            f"{statistics.equal_within:g})."
         )
-    absent = [name for name, t in trials.items() if t.harmonic_mean is None]
+    rest = _format_undecided(statistics, list(sides["undecided"]), reference)
+    # Without anything decided, a reader looks for the highest first.
+    return [*decided, *rest, highest] if decided else [highest, *rest]
+
+
+def _format_sides(
+    verdict: str, found: Mapping[str, Difference], reference: str
+) -> str:
+    """Writes which trials are better, or worse, and by how much."""
+    if len(found) <= _MOST_NAMES:
+        parts = [f"by {_loss(d)}" for d in found.values()]
+        told = [
+            f"{name} is {verdict} than {reference} {part}"
+            if at == 0
+            else f"{name} {part}"
+            for at, (name, part) in enumerate(zip(found, parts, strict=True))
+        ]
+        return f"{_join(told)}."
+    sizes = [f"{abs(d.estimate):.2f}" for d in found.values()]
+    largest = max(d.p_corrected or 0 for d in found.values())
+    return (
+        f"{_list(list(found))} are {verdict} than {reference} by {sizes[-1]} "
+        f"to {sizes[0]} ({format_p(largest)} at most)."
+    )
+
+
+def _format_undecided(
+    statistics: StudyStatistics, names: Sequence[str], reference: str
+) -> list[str]:
+    """Writes what cannot be told, and what it would take."""
+    if not names:
+        return []
+    if len(names) == len(statistics.complete) - 1 > 1:
+        what = f"No other trial can be told from {reference}"
+    elif len(names) > _MOST_NAMES:
+        what = (
+            f"The other {_number(len(names))} cannot be told from {reference}"
+        )
+    else:
+        what = f"{_list(names)} cannot be told from {reference}"
+    if statistics.num_seeds == 1:
+        return [
+            f"{what} with one seed: intervals cover other test images but not "
+            "another training. Three seeds are the least."
+        ]
+    told = f"{what} with {statistics.num_seeds} seeds"
+    hints = _format_plan(statistics)
+    return [f"{told}: {hints}." if hints else f"{told}."]
+
+
+def _format_plan(statistics: StudyStatistics) -> str:
+    """Writes what may hide, which seeds would show it, and what none shows."""
+    plan = statistics.plan
+    if plan is None:
+        return ""
+    hidden = plan.detectable(statistics.num_seeds)
+    if hidden < 0.001:
+        return ""
+    parts = [f"a difference under {_up(hidden)} would stay hidden"]
+    floor = plan.smallest_visible
+    for target in _TARGETS:
+        needed = plan.seeds_needed(target)
+        if target >= 0.9 * hidden or needed is None:
+            continue
+        if statistics.num_seeds < needed <= _MOST_SEEDS:
+            parts.append(f"{needed} seeds would show {target:g}")
+            break
+    text = "; ".join(parts)
+    if floor < 0.01:
+        return text
+    tests = "this test set"
+    if statistics.num_tasks > 1:
+        tests = f"these {_number(statistics.num_tasks)} test sets"
+    shown = math.floor(floor * 100) / 100
+    joint = ", and" if len(parts) > 1 else ";"
+    return f"{text}{joint} on {tests} nothing shows {shown:.2f}"
+
+
+def _format_highest(statistics: StudyStatistics) -> str:
+    """Writes which trial is highest, and which are tied with it."""
+    best = str(statistics.best)
+    told = f"{best} is highest ({_describe(statistics, best)})"
+    tied = statistics.tied
+    # Those that come next first.
+    means = {n: t.harmonic_mean for n, t in statistics.trials.items()}
+    tied.sort(key=lambda name: -getattr(means[name], "mean", 0.0))
+    return f"{told}, tied with {_list(tied)}." if tied else f"{told}."
+
+
+def _format_unknown(statistics: StudyStatistics) -> str:
+    if statistics.num_seeds == 1:
+        return (
+            "With one seed no trial can be told from another: intervals cover "
+            "other test images but not another training. Three seeds are the "
+            "least."
+        )
+    return (
+        "How sure that is cannot be said: there are no predictions to compute "
+        "intervals from."
+    )
+
+
+def _warn(statistics: StudyStatistics) -> list[str]:
+    """Writes of runs that diverged or are missing, and of unsteady trials."""
+    sentences = []
+    absent = []
+    for name, trial in statistics.trials.items():
+        if trial.diverged:
+            seeds = f"{trial.diverged} of {statistics.num_seeds} seeds"
+            sentences.append(
+                f"{name} diverged with {seeds}, so it is ranked last."
+            )
+        elif trial.harmonic_mean is None:
+            absent.append(name)
     if absent:
         verb = "is" if len(absent) == 1 else "are"
         sentences.append(
             f"{_list(absent)} {verb} not ranked, as runs are missing or failed."
         )
-    return " ".join(sentences)
-
-
-def _undecided(
-    best: str, high: str, rivals: Mapping[str, Difference], design: str
-) -> str | None:
-    """Writes why nothing can be said, `None` if something can."""
-    if not rivals:
-        return f"{best} reaches a {high}; no other trial can be compared."
-    if any(rival.p is None for rival in rivals.values()):
-        return (
-            f"{best} has the highest {high}, but how sure that is cannot be "
-            "said: there are no predictions to compute intervals from, or a "
-            "score is 0."
+    unsteady = [n for n, t in statistics.trials.items() if t.unsteady]
+    if unsteady:
+        sentences.append(
+            f"The seeds of {_list(unsteady)} spread over three times as far as "
+            "those of the other trials: further ones may fail."
         )
-    smallest = next(iter(rivals.values())).smallest_p
-    num_trials = len(rivals) + 1
-    corrected = min(1.0, smallest * num_trials * len(rivals) / 2)
-    if corrected <= 0.05:
-        return None
-    many = f" ({_p(corrected)} corrected for the pairs of {num_trials} trials)"
-    return (
-        f"{best} has the highest {high}, but {design} cannot decide this; "
-        f"smallest reachable {_p(smallest)}{many if num_trials > 2 else ''}."
-    )
+    return sentences
 
 
-def _all_tied(
-    best: str, high: str, tied: Sequence[str], rivals: Mapping[str, Difference]
-) -> str | None:
-    """Writes that no trial is worse, `None` if one is."""
-    if len(tied) < len(rivals):
-        return None
-    return (
-        f"{best} has the highest {high}, but {_list(tied)} cannot be told "
-        "from it."
-    )
-
-
-def _decided(
-    start: str, rivals: Mapping[str, Difference], tied: Sequence[str]
-) -> str:
-    """Writes which trials cannot be told from the best, and which can."""
-    parts = [start]
-    if tied:
-        parts.append(f"{_list(tied)} cannot be told from it")
-    worse = {name: r for name, r in rivals.items() if name not in tied}
-    if len(worse) <= _MOST_NAMES:
-        parts += [f"{n} is worse by {_loss(r)}" for n, r in worse.items()]
-    else:
-        losses = [_score(-rival.estimate) for rival in worse.values()]
-        largest = max(rival.p_holm or 0 for rival in worse.values())
-        parts.append(
-            f"{len(worse)} others are worse by {losses[0]} to {losses[-1]} "
-            f"({_p(largest)} at most)"
-        )
-    return "; ".join(parts) + "."
-
-
-def _describe(trial: "TrialStatistics") -> tuple[str, str]:
-    """Writes `0.61` and `95 % 0.58 to 0.64`, empty where unknown."""
-    found = trial.harmonic_mean
+def _describe(statistics: StudyStatistics, name: str) -> str:
+    """Writes `harmonic mean 0.61, 95 % 0.58 to 0.64`."""
+    what = format_score(statistics.score)
+    if statistics.num_tasks > 1:
+        what = "harmonic mean"
+    found = statistics.trials[name].harmonic_mean
     if found is None:
-        return "", ""
+        return what
+    told = f"{what} {found.mean:.2f}"
     if found.low is None or found.high is None:
-        return _score(found.mean), ""
-    interval = f"95 % {_score(found.low)} to {_score(found.high)}"
-    return _score(found.mean), interval
+        return told
+    return f"{told}, 95 % {found.low:.2f} to {found.high:.2f}"
 
 
-def _loss(rival: Difference) -> str:
+def _loss(difference: Difference) -> str:
     """Writes `0.08 (0.05 to 0.11, p = 0.004)`, small losses more exactly."""
-    values = [-rival.estimate, -(rival.high or 0.0), -(rival.low or 0.0)]
+    ends = abs(difference.low or 0.0), abs(difference.high or 0.0)
+    values = [abs(difference.estimate), min(ends), max(ends)]
     digits = 2 if min(values) >= 0.01 else 3
-    loss, low, high = (f"{value:.{digits}f}" for value in values)
-    return f"{loss} ({low} to {high}, {_p(rival.p_holm or 0.0)})"
+    size, low, high = (f"{value:.{digits}f}" for value in values)
+    return (
+        f"{size} ({low} to {high}, {format_p(difference.p_corrected or 0.0)})"
+    )
 
 
-def _score(value: float) -> str:
-    return f"{value:.2f}"
+def _up(value: float) -> str:
+    """Rounds up to two digits after the point, small values to three."""
+    digits = 2 if value >= 0.01 else 3
+    return f"{math.ceil(value * 10**digits - 1e-9) / 10**digits:.{digits}f}"
 
 
-def _p(p: float) -> str:
+def format_p(p: float) -> str:
     """Writes a p-value.
 
     Example:
 
-    >>> _p(1 / 32), _p(0.25), _p(0.00001)
+    >>> format_p(1 / 32), format_p(0.25), format_p(0.00001)
     ('p = 0.031', 'p = 0.25', 'p < 0.001')
     """
     if p < 0.001:
@@ -165,9 +255,8 @@ def _p(p: float) -> str:
     return f"p = {f'{p:.3f}'.rstrip('0').rstrip('.')}"
 
 
-def _count(number: int, noun: str) -> str:
-    word = _WORDS[number] if number < len(_WORDS) else str(number)
-    return f"{word} {noun}{'' if number == 1 else 's'}"
+def _number(number: int) -> str:
+    return _WORDS[number] if number < len(_WORDS) else str(number)
 
 
 def _list(names: Sequence[str]) -> str:
@@ -183,4 +272,8 @@ def _list(names: Sequence[str]) -> str:
     if len(names) > _MOST_NAMES:
         kept = names[: _MOST_NAMES - 1]
         names = [*kept, f"{len(names) - len(kept)} others"]
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return _join(names)
+
+
+def _join(parts: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))

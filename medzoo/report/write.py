@@ -17,6 +17,7 @@ from medzoo.report.study_tables import (
 )
 from medzoo.report.summary import summarise
 from medzoo.report.tables import Table, format_table, to_csv
+from medzoo.report.verdict import write_verdict
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 
@@ -78,7 +79,9 @@ def write_report(
     results = rank(found)
     folder = out / study.folder_name(smoke=smoke)
     baseline = study.baseline.name if study.baseline else None
-    statistics = summarise(results, store, baseline)
+    statistics = summarise(
+        results, store, baseline, equal_within=study.equal_within
+    )
     summary = make_summary(results, study.axis_names, statistics)
     warnings = list_warnings(results, store)
     per_task = make_per_task(results, study.axis_names, statistics)
@@ -86,7 +89,7 @@ def write_report(
         study,
         results,
         {"summary": summary, "per_task": per_task},
-        verdict=statistics.verdict,
+        verdict=write_verdict(statistics),
         command=command,
         smoke=smoke,
         warnings=warnings,
@@ -112,7 +115,7 @@ def write_report(
     return Report(
         paths=tuple(folder / name for name in contents),
         summary=summary,
-        verdict=statistics.verdict,
+        verdict=write_verdict(statistics),
         results=found,
         runs_done=done,
         runs_failed=failed,

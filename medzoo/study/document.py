@@ -171,6 +171,12 @@ class Document(Scope):
     score: Literal[
         "macro_f1", "balanced_accuracy", "dice", "foreground_dice", "mean_iou"
     ] = Field("macro_f1", description="What tables sort by.")
+    equal_within: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Differences of the score that are practically equal.",
+    )
     baseline: _Table = Field(
         {}, description="Values, or the `name`, of the trial to compare with."
     )

@@ -39,6 +39,8 @@ class Study:
         tuned: What is chosen on val for each trial and task, if anything.
         score: What tables sort by, and what is said of trials; weights and
             tuned values are chosen by macro F1 on val in any case.
+        equal_within: Difference of scores below which two trials are equal for
+            all purposes, if it was said.
         track: Trackers that are told of its runs.
         keep: Trained models that are kept: `none`, those of the `best` trial,
             or `all`.
@@ -59,6 +61,7 @@ class Study:
     track: tuple[str, ...] = ()
     data_options: dict[str, Any] = field(default_factory=dict, hash=False)
     score: str = "macro_f1"
+    equal_within: float | None = None
     keep: str = "best"
 
     @property
@@ -175,6 +178,7 @@ def _make_study(source: Source) -> Study:
         track=tuple(document.track),
         data_options=document.data_options,
         score=document.score,
+        equal_within=document.equal_within,
         keep=document.keep,
     )
 

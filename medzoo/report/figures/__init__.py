@@ -13,10 +13,7 @@ from medzoo.record import Record
 from medzoo.report.confusion import count_confusions
 from medzoo.report.figures.classes import draw_classes
 from medzoo.report.figures.costs import differing_costs, draw_costs
-from medzoo.report.figures.critical_difference import (
-    FEWEST_TASKS,
-    draw_critical_difference,
-)
+from medzoo.report.figures.critical_difference import draw_critical_difference
 from medzoo.report.figures.curves import draw_learning_curves
 from medzoo.report.figures.explained import (
     EXPLAINED,
@@ -118,7 +115,7 @@ def _choose(
         best = results[0]
         figures["classes_of_best"] = bind(draw_classes, study, best, confusions)
     ranks = statistics.friedman
-    if ranks is not None and ranks.num_tasks >= FEWEST_TASKS:
+    if ranks is not None:
         figures["critical_difference"] = bind(
             draw_critical_difference, study, ranks
         )

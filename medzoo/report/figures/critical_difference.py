@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# With fewer tasks, average ranks say next to nothing.
-FEWEST_TASKS = 5
 _ROW, _TOP, _SCALE = 0.22, 0.75, 4.5
 
 

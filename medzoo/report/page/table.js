@@ -10,15 +10,17 @@ function make(parent, name, { text, ...attributes } = {}) {
   return parent ? parent.appendChild(node) : node;
 }
 
-// A cell is null, a word, a number, [value, half of its interval], or
-// [difference, lower end, upper end].
+// A cell is null, a word, a number, [value, half of its interval], the same
+// with the ends of an interval that does not lie around it, or [difference,
+// lower end, upper end].
 const valueOf = (cell) => (Array.isArray(cell) ? cell[0] : cell);
 
 function format(cell, digits = 3) {
   if (cell === null || cell === undefined) return "";
   if (Array.isArray(cell)) {
-    const [value, half] = cell.map((x) => format(x, digits));
+    const [value, half, ...ends] = cell.map((x) => format(x, digits));
     if (cell.length === 2) return half ? `${value} ± ${half}` : value;
+    if (cell.length === 4) return `${value} (${ends[0]} to ${ends[1]})`;
     const [difference, low, high] = cell.map((x) => withSign(x, digits));
     return low ? `${difference} (${low} to ${high})` : difference;
   }
