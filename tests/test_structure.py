@@ -44,7 +44,7 @@ ROOMS = {
         "search", "study", "execution", "record", "runs", "models", "data",
         "scores", "tasks", "files", "messages", "training",
     },
-    "explore": {"report", "data", "tasks", "messages"},
+    "explore": {"report", "data", "tasks", "messages", "files"},
     "kept_models": {
         "report", "study", "execution", "training", "record", "runs", "files",
         "data", "models", "messages",
