@@ -116,8 +116,8 @@ def test_a_study_without_a_baseline_is_looked_at_from_the_highest():
 
 @pytest.mark.slow
 def test_looks_without_a_baseline_keep_the_level():
-    false, *_ = conduct_many(150, 0.0, baseline=None)
-    assert false <= 5
+    # 5.5 in 200 studies, which are right to 1.6.
+    assert conduct_many(200, 0.0, baseline=None)[0] <= 7
 
 
 def test_interruptions_and_spare_seeds_change_nothing():

@@ -176,15 +176,16 @@ def _look_at(
         reference = max(opened, key=lambda trial: np.nanmean(values[trial]))
     rivals = [trial for trial in opened if trial != reference]
     found = compare_pairs(values, images, [(k, reference) for k in rivals])
-    decided = sum(o in ("better", "worse") for o in settled.values())
+    # What is decided leaves the family, as in Holm's steps; nothing else does.
+    decided = [k for k, o in settled.items() if o in ("better", "worse")]
+    kept = [trial for trial in range(len(values)) if trial not in decided]
     if baseline is None:
-        kept = values[opened], images[np.ix_(opened, opened)]
-        p = p_of_all_pairs(*kept)[opened.index(reference)]
-        corrected = [float(p[opened.index(trial)]) for trial in rivals]
-        family = len(opened) * (len(opened) - 1) // 2
+        p = p_of_all_pairs(values[kept], images[np.ix_(kept, kept)])
+        to_reference = p[kept.index(reference)]
+        corrected = [float(to_reference[kept.index(k)]) for k in rivals]
+        family = len(kept) * (len(kept) - 1) // 2
     else:
-        # As in Holm's steps, what is decided leaves the family.
-        corrected = holm(found.p.tolist(), len(values) - 1 - decided)
+        corrected = holm(found.p.tolist(), len(kept) - 1)
         family = len(values) - 1
     ends = found.half_widths(2 * level)
     hopes = _chance_at_end(found, looks[-1], family, spent[-1], margin)
