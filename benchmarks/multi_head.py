@@ -76,11 +76,11 @@ def prepare(run: Run) -> Callable[[], None]:
     """Returns what does one step of a run, traced already."""
     from medzoo.training.build import prepare_model
     from medzoo.training.execute import load_data
-    from medzoo.training.inputs import make_batches
+    from medzoo.training.objectives import make_objective
 
     data = load_data(run)
     model = prepare_model(run, data)
-    batches = make_batches(run, data, start=0)
+    batches = make_objective(run, data).batches()
 
     def step() -> None:
         indices = next(batches)

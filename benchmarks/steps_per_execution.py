@@ -122,7 +122,8 @@ def build(run: Run, data: Dataset, *, in_graph: bool = False) -> Any:
     """
     import keras
 
-    from medzoo.training.build import build_network, find_width, make_loss
+    from medzoo.training.build import build_network, find_width
+    from medzoo.training.objectives import make_objective
     from medzoo.training.optimizers import build_optimizer
 
     keras.utils.set_random_seed(run.seed)
@@ -132,7 +133,7 @@ def build(run: Run, data: Dataset, *, in_graph: bool = False) -> Any:
         optimizer = type(optimizer)(learning_rate=make_schedule(run, data))
     model.compile(
         optimizer=optimizer,
-        loss=make_loss(run, data),
+        loss=make_objective(run, data).make_loss(),
         jit_compile=False,
         steps_per_execution=STEPS if in_graph else 1,
     )

@@ -1,5 +1,7 @@
-"""A record: what came out of a run."""
+"""A record: what came out of a run; and what the run predicted."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -122,26 +124,123 @@ class Record(BaseModel):
         )
 
 
-def predictions_of(
-    predictions: dict[str, np.ndarray], task: str
-) -> dict[str, np.ndarray]:
-    """Picks what a run predicted on one task: `val`, `test_labels`, ...
+@dataclass(frozen=True)
+class SplitPredictions:
+    """What a run predicted on one split, and the labels of its images.
 
     Args:
-        predictions: Of a run of this task alone, or of several.
-        task: Name of the task.
-
-    Example:
-
-    >>> names = ("test/breastmnist", "test/retinamnist")
-    >>> stored = dict(zip(names, (np.ones(1), np.ones(2))))
-    >>> predictions_of(stored, "retinamnist")
-    {'test': array([1., 1.])}
+        probabilities: Shape `(n, num_classes)`.
+        labels: Shape `(n,)`; -1 marks an unlabelled image.
+        pixel_counts: Pixels of each image by mask class (row) and predicted
+            one (column), of a run with masks: shape `(n, num_mask_classes,
+            num_mask_classes)`.
     """
-    ending = f"/{task}"
-    mine = {
-        name.removesuffix(ending): values
-        for name, values in predictions.items()
-        if name.endswith(ending)
-    }
-    return mine or {k: v for k, v in predictions.items() if "/" not in k}
+
+    probabilities: np.ndarray
+    labels: np.ndarray
+    pixel_counts: np.ndarray | None = None
+
+    @property
+    def predicted_labels(self) -> np.ndarray:
+        """The most probable class of each image."""
+        return self.probabilities.argmax(axis=1)
+
+
+@dataclass(frozen=True)
+class MaskExamples:
+    """Test images with the best, the middle and the worst predicted masks.
+
+    Args:
+        rows: Of test, by falling Dice.
+        images: `uint8`, shape `(3, height, width, channels)`.
+        truth: Their masks, -1 for an unlabelled pixel.
+        predicted: The predicted masks.
+    """
+
+    rows: np.ndarray
+    images: np.ndarray
+    truth: np.ndarray
+    predicted: np.ndarray
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run predicted on val and test.
+
+    Args:
+        val: Predictions on val.
+        test: Those on test, as soon as its labels are read.
+        by_task: Of a run of several tasks, those of each, in place of both.
+        examples: Predicted masks, of a run with masks.
+        test_logits: Logits of test until its labels are read, by the option
+            that is left out; `""` is the run as it is.
+        test_masks: Predicted masks of test until its labels are read.
+    """
+
+    val: SplitPredictions | None = None
+    test: SplitPredictions | None = None
+    by_task: Mapping[str, "Predictions"] = field(default_factory=dict)
+    examples: MaskExamples | None = None
+    test_logits: Mapping[str, np.ndarray] = field(default_factory=dict)
+    test_masks: np.ndarray | None = None
+
+    def of_task(self, task: str) -> "Predictions":
+        """Returns the predictions on one task of the run."""
+        return self.by_task.get(task, self)
+
+    def with_split(self, name: str, split: SplitPredictions) -> "Predictions":
+        """Returns the predictions with those on `val` or `test`."""
+        changes: dict[str, Any] = {name: split}
+        return replace(self, **changes)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Returns all arrays by their path, such as `val/labels`."""
+        return dict(_flatten(self))
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Predictions":
+        """Makes the predictions that gave these arrays.
+
+        Example:
+
+        >>> split = SplitPredictions(np.eye(2), np.array([0, 1]))
+        >>> arrays = Predictions(by_task={"a": Predictions(split)}).to_arrays()
+        >>> sorted(arrays)
+        ['by_task/a/val/labels', 'by_task/a/val/probabilities']
+        >>> Predictions.from_arrays(arrays).of_task("a").val.labels
+        array([0, 1])
+        """
+        tree: dict[str, Any] = {}
+        for path, array in arrays.items():
+            *parents, name = path.split("/")
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            branch[name] = array
+        return cls._from_tree(tree)
+
+    @classmethod
+    def _from_tree(cls, tree: Mapping[str, Any]) -> "Predictions":
+        parts = dict(tree)
+        for name, part_class in _PARTS.items():
+            if name in parts:
+                parts[name] = part_class(**parts[name])
+        by_task = parts.pop("by_task", {}).items()
+        tasks = {task: cls._from_tree(branch) for task, branch in by_task}
+        return cls(by_task=tasks, **parts)
+
+
+_PARTS: dict[str, type] = {
+    "val": SplitPredictions,
+    "test": SplitPredictions,
+    "examples": MaskExamples,
+}
+
+
+def _flatten(branch: Any, path: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    if isinstance(branch, np.ndarray):
+        yield path, branch
+    elif branch is not None:
+        parts = branch if isinstance(branch, Mapping) else vars(branch)
+        for name, part in parts.items():
+            yield from _flatten(part, f"{path}/{name}" if path else name)

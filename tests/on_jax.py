@@ -55,9 +55,10 @@ def assert_alike(found, expected):
     (record, predictions), (other, others) = found, expected
     values = record.model_dump(exclude=OF_THE_WAY)
     assert_close(values, other.model_dump(exclude=OF_THE_WAY))
-    assert predictions.keys() == others.keys()
-    for name, array in predictions.items():
-        np.testing.assert_allclose(array, others[name], atol=1e-4)
+    arrays, other_arrays = predictions.to_arrays(), others.to_arrays()
+    assert arrays.keys() == other_arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_allclose(array, other_arrays[name], atol=1e-4)
 
 
 def assert_close(value, other):

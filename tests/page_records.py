@@ -3,6 +3,7 @@
 import numpy as np
 from report_records import make_record, make_study
 
+from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.results import gather
 from medzoo.report.study_tables import rank
 from medzoo.report.summary import summarise
@@ -33,8 +34,8 @@ def make_drawn(study, *, num_images=40, num_checks=6):
         index = names.index(trial.name)
         classes = get_task(run.task).classes
         drawn = _draw(random, len(classes), num_images, index)
-        f1 = per_class_f1(drawn["test"], drawn["test_labels"])
-        scores = score(drawn["test"], drawn["test_labels"], len(classes))
+        test = drawn.test.probabilities, drawn.test.labels
+        f1, scores = per_class_f1(*test), score(*test, len(classes))
         scores["loss"] = None
         predictions[run.run_id] = drawn
         records[run.run_id] = make_record(
@@ -68,8 +69,8 @@ def _draw(random, num_classes, num_images, index):
     logits = random.normal(size=(num_images, num_classes))
     logits[np.arange(num_images), labels] += 2.5 - 0.15 * index
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    arrays = {"val": shares.astype("float32"), "val_labels": labels}
-    return arrays | {"test": arrays["val"], "test_labels": labels}
+    split = SplitPredictions(shares.astype("float32"), labels)
+    return Predictions(val=split, test=split)
 
 
 def _make_history(random, num_checks, last):

@@ -12,7 +12,12 @@ import numpy as np
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
-from medzoo.record import Parameters, Record
+from medzoo.record import (
+    Parameters,
+    Predictions,
+    Record,
+    SplitPredictions,
+)
 from medzoo.runs.run import Run
 from medzoo.study.store import Store
 from medzoo.tasks import get_task
@@ -148,12 +153,14 @@ def _pretend_one(run, executions, seconds, faults):
 
 def _draw_predictions(run, num_classes):
     chance = np.random.default_rng(run.seed)
-    predictions = {}
+    predictions = Predictions()
     for split, number in (("val", 100), ("test", 1000)):
         found = chance.dirichlet(np.ones(num_classes), number)
-        predictions[split] = found.astype("float32")
         labels = chance.integers(num_classes, size=number)
-        predictions[f"{split}_labels"] = labels.astype("int32")
+        predictions = predictions.with_split(
+            split,
+            SplitPredictions(found.astype("float32"), labels.astype("int32")),
+        )
     return predictions
 
 

@@ -3,7 +3,7 @@
 import math
 
 from medzoo.execution.job import Outcome
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.search.search import run_search
 from medzoo.search.search_file import read_search
 
@@ -132,7 +132,7 @@ class Executed:
             raise KeyboardInterrupt
         job = self.running.pop(-1 if self.latest_first else 0)
         self.jobs.append(job)
-        return [Outcome(job, self.make(job), {})]
+        return [Outcome(job, self.make(job), Predictions())]
 
     def stop(self):
         self.running.clear()

@@ -35,14 +35,14 @@ def test_a_run_is_trained_once_and_kept_where_asked(tmp_path):
     ]
     images = load_data("breastmnist", "synthetic").test.images
     found = medzoo.load(out).predict(images)
-    kept = Store().read_predictions(record.run_id)["test"]
+    kept = Store().read_predictions(record.run_id).test.probabilities
     np.testing.assert_allclose(found, kept, atol=1e-6)
 
 
 def test_views_of_a_run_are_averaged_by_its_model_as_well(tmp_path):
     record = medzoo.run("breastmnist", flip_test=True, out=tmp_path, **TINY)
     images = load_data("breastmnist", "synthetic").test.images
-    kept = Store().read_predictions(record.run_id)["test"]
+    kept = Store().read_predictions(record.run_id).test.probabilities
     found = medzoo.load(tmp_path).predict(images)
     np.testing.assert_allclose(found, kept, atol=1e-6)
 

@@ -57,7 +57,9 @@ def test_logistic_regression_is_the_best_on_val_of_scikit_learn():
             best, expected = found, classifier.predict_proba(test)
     assert record.scores["val"]["macro_f1"] == pytest.approx(best)
     assert set(record.chosen) == {"C"}
-    np.testing.assert_allclose(predictions["test"], expected, atol=1e-4)
+    np.testing.assert_allclose(
+        predictions.test.probabilities, expected, atol=1e-4
+    )
 
 
 def test_neighbours_vote_as_in_scikit_learn():
@@ -97,10 +99,12 @@ def test_test_may_be_read_later(name):
     whole, predictions = execute(run)
     trained, kept = execute(run, read_test=False)
     assert trained.status == "trained"
-    assert "test_labels" not in kept
+    assert kept.test is None
     later, scored = complete(trained, kept)
     assert later.scores == whole.scores
-    np.testing.assert_allclose(scored["test"], predictions["test"], atol=1e-6)
+    np.testing.assert_allclose(
+        scored.test.probabilities, predictions.test.probabilities, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", BASELINES)

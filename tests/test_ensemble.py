@@ -1,9 +1,12 @@
 """Ensembles: the mean of stored probabilities, picked on val alone."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from report_records import SCORES, TASKS, make_record, make_study
 
+from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.ensemble import average, make_ensembles, pick_members
 from medzoo.report.results import read_results
 from medzoo.scores import probabilities as scores
@@ -31,11 +34,13 @@ def store(study, tmp_path):
         }
         random = np.random.default_rng(int(run.run_id, 16) % 2**32)
         labels = np.arange(30, dtype="int32") % CLASSES[run.task]
-        arrays = {}
+        predictions = Predictions()
         for split in ("val", "test"):
             p = random.dirichlet(np.ones(CLASSES[run.task]), 30)
-            arrays |= {split: p.astype("float32"), f"{split}_labels": labels}
-        store.write(record, arrays)
+            predictions = predictions.with_split(
+                split, SplitPredictions(p.astype("float32"), labels)
+            )
+        store.write(record, predictions)
     return store
 
 
@@ -57,9 +62,11 @@ def test_probabilities_are_averaged_over_all_seeds_of_all_trials(study, store):
         found = average(members, task, store)
         assert len(found.members) == 2 * len(study.seeds)
         kept = [store.read_predictions(r.run_id) for r in found.members]
-        mean = sum(k["test"].astype("float64") for k in kept) / len(kept)
+        mean = sum(k.test.probabilities.astype("float64") for k in kept) / len(
+            kept
+        )
         np.testing.assert_allclose(found.probabilities["test"], mean)
-        labels = kept[0]["test_labels"]
+        labels = kept[0].test.labels
         assert found.scores["test"]["macro_f1"] == scores.macro_f1(mean, labels)
 
 
@@ -69,7 +76,7 @@ def test_one_run_is_its_own_ensemble(study, store):
         pick_members(read_results(alone, store)), "breastmnist", store
     )
     kept = store.read_predictions(found.members[0].run_id)
-    assert np.array_equal(found.probabilities["test"], kept["test"])
+    assert np.array_equal(found.probabilities["test"], kept.test.probabilities)
 
 
 def test_the_table_has_a_row_a_task(study, store):
@@ -82,8 +89,9 @@ def test_other_images_are_refused(study, store):
     results = read_results(study, store)
     record = results[0].done[0]
     arrays = store.read_predictions(record.run_id)
-    arrays["test_labels"] = arrays["test_labels"][::-1].copy()
-    store.write(record, arrays)
+    test = arrays.test
+    other = dataclasses.replace(test, labels=test.labels[::-1].copy())
+    store.write(record, arrays.with_split("test", other))
     with pytest.raises(ValueError, match="different images"):
         average(results, record.run.task, store)
 

@@ -12,8 +12,7 @@ from medzoo.runs.run import Run
 from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute, load_data
 from medzoo.training.features import (
-    Features,
-    attach_trunk,
+    attach_backbone,
     is_cacheable,
     with_features,
 )
@@ -63,7 +62,7 @@ def test_scores_are_those_of_the_run_without_a_cache(head):
     trainer.restore_best()
     logits = predict_logits(trainer.model, data.test.images)
     np.testing.assert_allclose(
-        predictions["test"],
+        predictions.test.probabilities,
         np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True),
         atol=1e-3,
     )
@@ -75,7 +74,7 @@ def test_the_whole_model_says_what_its_head_says():
     features = with_features(run, data)
     head = prepare_model(run, features)
     Trainer(head, features, run).train()
-    whole = attach_trunk(run, data, head)
+    whole = attach_backbone(run, data, head)
     np.testing.assert_allclose(
         predict_logits(whole, data.val.images),
         predict_logits(head, features.val.images),
@@ -96,7 +95,7 @@ def test_features_are_made_once_for_runs_that_share_them(cache):
     first = make_run()
     load = load_data(first)
     made = with_features(first, load)
-    assert isinstance(made, Features)
+    assert made.has_features
     assert isinstance(made.train.images, np.memmap)
     (folder,) = folders(cache)
     moment = folder.stat().st_mtime_ns

@@ -181,7 +181,7 @@ def test_confusions_are_those_of_scikit_learn(drawn):
         runs = [r for r in results[0].done if r.run.task == found.task]
         kept = [store.read_predictions(record.run_id) for record in runs]
         expected = sum(
-            metrics.confusion_matrix(p["test_labels"], p["test"].argmax(1))
+            metrics.confusion_matrix(p.test.labels, p.test.predicted_labels)
             for p in kept
         )
         np.testing.assert_array_equal(found.counts, expected)

@@ -6,6 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from report_records import find_run, make_record, make_records, make_study
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
+from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.bootstrap import (
     NUM_REPLICATES,
     bootstrap_score,
@@ -37,7 +38,7 @@ def make_stored(tmp_path, *, status="done"):
     score = macro_f1(probabilities, labels)
     record = make_record(run, score, status=status)
     store = Store(tmp_path)
-    predictions = {"test": probabilities, "test_labels": labels}
+    predictions = Predictions(test=SplitPredictions(probabilities, labels))
     store.write(record, predictions)
     return store, record, predictions
 
@@ -151,7 +152,8 @@ def test_seeds_of_resplit_do_not_share_their_draws(tmp_path):
         run = find_run(make_study(), "adam", seed=seed)
         run = run.model_copy(update={"resplit": True})
         record = make_record(run, macro_f1(probabilities, labels))
-        store.write(record, {"test": probabilities, "test_labels": labels})
+        test = SplitPredictions(probabilities, labels)
+        store.write(record, Predictions(test=test))
         found.append(read_replicates(store, record))
     assert abs(np.corrcoef(found)[0, 1]) < 0.1
 
@@ -159,8 +161,10 @@ def test_seeds_of_resplit_do_not_share_their_draws(tmp_path):
 def test_the_bootstrap_is_kept_beside_the_record(tmp_path):
     store, record, predictions = make_stored(tmp_path)
     found = read_replicates(store, record)
-    labels = predictions["test_labels"]
-    assert_array_equal(found, bootstrap_score(predictions["test"], labels))
+    labels = predictions.test.labels
+    assert_array_equal(
+        found, bootstrap_score(predictions.test.probabilities, labels)
+    )
     next(tmp_path.rglob(f"{record.run_id}.npz")).unlink()
     assert_array_equal(read_replicates(store, record), found)
     names = {path.name for path in tmp_path.rglob("*.*")}
@@ -171,11 +175,12 @@ def test_the_bootstrap_is_kept_beside_the_record(tmp_path):
 def test_a_run_that_was_executed_again_gets_a_new_bootstrap(tmp_path):
     store, record, predictions = make_stored(tmp_path)
     old = read_replicates(store, record)
-    labels = predictions["test_labels"]
+    labels = predictions.test.labels
     better = predict(labels, 3, skill=3)
     score = macro_f1(better, labels)
     record = make_record(record.run, score)
-    store.write(record, {"test": better, "test_labels": labels})
+    test = SplitPredictions(better, labels)
+    store.write(record, Predictions(test=test))
     new = read_replicates(store, record)
     assert new.mean() > old.mean() + 0.1
     assert_array_equal(new, bootstrap_score(better, labels))

@@ -68,7 +68,8 @@ def test_the_best_trial_on_val_keeps_models_that_predict_its_scores(
         data = load("breastmnist", "synthetic", 28, 64, seed=record.run.seed)
         predictions = Store().read_predictions(name)
         np.testing.assert_array_equal(
-            load_saved(folder).predict(data.test.images), predictions["test"]
+            load_saved(folder).predict(data.test.images),
+            predictions.test.probabilities,
         )
     # All runs are there: nothing is executed, and nothing is lost.
     assert run(study(), tmp_path) == found

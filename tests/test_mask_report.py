@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from report_records import make_record, make_study
 
+from medzoo.record import MaskExamples, Predictions, SplitPredictions
 from medzoo.report.bootstrap import bootstrap_masks
 from medzoo.report.results import gather
 from medzoo.report.study_tables import list_scores, make_runs
@@ -40,15 +41,16 @@ def predict(seed, wrong):
     masks = np.where(random.random(truth.shape) < wrong, other, truth)
     counts = count(truth, masks, 3)
     rows = pick_examples(counts)
-    return {
-        "test": np.eye(2)[[0, 1] * 10],
-        "test_labels": np.array([0, 1] * 10),
-        "test_counts": counts,
-        "shown": rows,
-        "shown_images": np.zeros((len(rows), 8, 8, 1), "uint8"),
-        "shown_truth": truth[rows].astype("int8"),
-        "shown_masks": masks[rows].astype("uint8"),
-    }
+    labels = np.array([0, 1] * 10)
+    return Predictions(
+        test=SplitPredictions(np.eye(2)[labels], labels, counts),
+        examples=MaskExamples(
+            rows,
+            np.zeros((len(rows), 8, 8, 1), "uint8"),
+            truth[rows].astype("int8"),
+            masks[rows].astype("uint8"),
+        ),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ def reported(tmp_path_factory):
     study, store = make_masked_study(), Store(folder / "runs")
     for trial, run in expand(study):
         predictions = predict(run.seed, 0.1 if trial.name == "dice" else 0.4)
-        found = score_masks(predictions["test_counts"])
+        found = score_masks(predictions.test.pixel_counts)
         record = make_record(
             run, 1.0, mask_classes=MASK_CLASSES, classes=["without", "with"]
         )
@@ -108,7 +110,7 @@ def test_studies_without_masks_have_the_columns_that_they_had():
 
 
 def test_images_are_drawn_with_all_of_their_pixels():
-    counts = predict(0, 0.3)["test_counts"]
+    counts = predict(0, 0.3).test.pixel_counts
     found = bootstrap_masks(counts, "dice", num_replicates=300)
     assert found.shape == (300,)
     assert abs(found.mean() - score_masks(counts)["dice"]) < 0.01
@@ -122,7 +124,7 @@ def test_images_are_drawn_with_all_of_their_pixels():
 def test_runs_on_the_same_images_are_scored_on_the_same_draws():
     # Some images are harder than others, for both runs alike.
     wrong = np.linspace(0, 0.9, 20)[:, None, None]
-    counts = [predict(seed, wrong)["test_counts"] for seed in (0, 1)]
+    counts = [predict(seed, wrong).test.pixel_counts for seed in (0, 1)]
     assert (counts[0] != counts[1]).any()
     pairs = [bootstrap_masks(c, "dice") for c in counts]
     assert np.corrcoef(pairs)[0, 1] > 0.9

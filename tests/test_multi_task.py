@@ -6,16 +6,15 @@ import pytest
 from medzoo.data.batches import batch_indices, mixed_batch_indices
 from medzoo.data.mixed import MixedImages
 from medzoo.data.sources import load
-from medzoo.record import predictions_of
 from medzoo.runs.run import Run
 from medzoo.scores.probabilities import harmonic_mean, macro_f1
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
 from medzoo.study.tuning import make_tuning_problems
 from medzoo.tasks import NAMES, class_ranges
-from medzoo.training.adjust import choose_shift, list_views
 from medzoo.training.execute import complete, execute
-from medzoo.training.predict import average
+from medzoo.training.objectives import make_objective
+from medzoo.training.objectives.tasks import average
 
 TWO = "retinamnist+breastmnist"
 SMALL = {
@@ -184,7 +183,9 @@ def test_one_task_under_one_head_is_the_run_of_its_trunk():
     assert shared.scores == alone.scores
     assert shared.history == alone.history
     assert shared.parameters == alone.parameters
-    np.testing.assert_array_equal(predicted["test"], expected["test"])
+    np.testing.assert_array_equal(
+        predicted.test.probabilities, expected.test.probabilities
+    )
 
 
 @pytest.fixture(scope="module")
@@ -197,10 +198,12 @@ def test_the_record_has_the_scores_of_each_task(executed):
     assert list(record.by_task) == TWO.split("+")
     found = []
     for task in record.by_task:
-        mine = predictions_of(predictions, task)
-        assert mine["test"].shape[1] == len(class_ranges(TWO)[task])
-        np.testing.assert_allclose(mine["test"].sum(axis=1), 1, rtol=1e-5)
-        score = macro_f1(mine["test"], mine["test_labels"])
+        mine = predictions.of_task(task)
+        assert mine.test.probabilities.shape[1] == len(class_ranges(TWO)[task])
+        np.testing.assert_allclose(
+            mine.test.probabilities.sum(axis=1), 1, rtol=1e-5
+        )
+        score = macro_f1(mine.test.probabilities, mine.test.labels)
         assert record.by_task[task].scores["test"]["macro_f1"] == score
         found.append(score)
     scores = record.scores["test"]
@@ -240,8 +243,9 @@ def test_a_run_of_several_tasks_is_resumed_with_the_same_bits(executed):
     execute(whole.run, until=0.5, on_stop=states.append)
     record, predictions = execute(whole.run, state=states[0])
     assert record.history == whole.history
-    for name, values in expected.items():
-        np.testing.assert_array_equal(predictions[name], values)
+    found = predictions.to_arrays()
+    for name, values in expected.to_arrays().items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_test_labels_of_several_tasks_can_be_read_later(executed):
@@ -251,7 +255,7 @@ def test_test_labels_of_several_tasks_can_be_read_later(executed):
     assert "test" not in record.scores
     record, predictions = complete(record, predictions)
     assert record.by_task == whole.by_task
-    assert predictions.keys() == expected.keys()
+    assert predictions.to_arrays().keys() == expected.to_arrays().keys()
 
 
 def test_the_task_of_an_image_reaches_the_trunk():
@@ -307,27 +311,34 @@ def test_a_net_answers_for_each_task_and_can_be_saved(film, tmp_path):
 
 
 def test_each_task_is_flipped_as_its_classes_allow():
-    views = list_views(Run(**SMALL | {"flip_test": True}))
-    assert [retina for retina, _ in views] == [(), (1,), (2,), (1, 2)]
-    assert [breast for _, breast in views] == [(), (2,), (), (2,)]
-    images = load(TWO, "synthetic").test.images
-    flipped = images.flip(views[1])
+    data = load(TWO, "synthetic")
+    images = data.test.images
     rows = np.array([0, len(images) - 1])
-    plain, mirrored = images[rows], flipped[rows]
-    np.testing.assert_array_equal(mirrored[0], plain[0, ::-1])
-    np.testing.assert_array_equal(mirrored[1], plain[1, :, ::-1])
+    retina, breast = images[rows]
+    found = [
+        view[rows] for view in make_objective(Run(**SMALL), data).views(images)
+    ]
+    for (one, other), axes, twice in zip(
+        found,
+        ((), (0,), (1,), (0, 1)),
+        ((), (1,), (), (1,)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, np.flip(retina, axes))
+        np.testing.assert_array_equal(other, np.flip(breast, twice))
 
 
 def test_each_task_has_its_own_adjustment():
     data = load(TWO, "synthetic")
     run = Run(**SMALL | {"adjust": "prior"})
     logits = np.random.default_rng(0).normal(size=(len(data.val), 7))
-    shift = choose_shift(run, logits, data)
+    shift = make_objective(run, data).choose_shift(logits)
     for task, _, mine in data.val.by_task(logits):
         part = load(task, "synthetic")
         classes = data.val.classes[task]
+        alone = make_objective(Run(task=task), part).choose_shift(mine)
         np.testing.assert_array_equal(
-            shift[classes.start : classes.stop], choose_shift(run, mine, part)
+            shift[classes.start : classes.stop], alone
         )
 
 
@@ -337,6 +348,6 @@ def test_options_after_training_have_their_effect_in_the_record():
     assert set(record.without) == set(changes)
     for scores in record.without.values():
         assert 0 < scores["test"]["harmonic_mean"] < 1
-    mine = predictions_of(predictions, "breastmnist")
+    mine = predictions.of_task("breastmnist")
     score = record.by_task["breastmnist"].scores["test"]["macro_f1"]
-    assert score == macro_f1(mine["test"], mine["test_labels"])
+    assert score == macro_f1(mine.test.probabilities, mine.test.labels)

@@ -68,7 +68,7 @@ def test_a_killed_node_loses_no_run(pretended, cluster):
             assert theirs.read(run.run_id) == serial.read(run.run_id)
             left = theirs.read_predictions(run.run_id)
             right = serial.read_predictions(run.run_id)
-            assert (left["test"] == right["test"]).all()
+            assert (left.test.probabilities == right.test.probabilities).all()
     assert theirs.read(runs[7].run_id).error["type"] == "RuntimeError"
 
 

@@ -73,6 +73,4 @@ def test_a_run_may_ask_for_new_splits():
     trained, waiting = execute(run, read_test=False)
     done, found = complete(trained, waiting)
     assert done.scores == record.scores
-    np.testing.assert_array_equal(
-        found["test_labels"], predictions["test_labels"]
-    )
+    np.testing.assert_array_equal(found.test.labels, predictions.test.labels)

@@ -66,7 +66,7 @@ def test_a_loaded_model_predicts_what_its_run_did(trained):
     run, data = load_task(saved)
     assert run == RUN
     found = saved.predict(data.test.images)
-    np.testing.assert_allclose(found, predictions["test"], atol=1e-6)
+    np.testing.assert_allclose(found, predictions.test.probabilities, atol=1e-6)
     assert scores.macro_f1(found, data.test.labels) == pytest.approx(
         record.scores["test"]["macro_f1"]
     )
@@ -99,7 +99,7 @@ def test_commands_predict_evaluate_and_write_a_card(trained, monkeypatch):
     ]
     np.testing.assert_allclose(
         found[record.classes],
-        np.tile(predictions["test"][:3], (2, 1)),
+        np.tile(predictions.test.probabilities[:3], (2, 1)),
         atol=1e-5,
     )
     printed = medzoo("predict", "model.keras", "images")

@@ -156,7 +156,9 @@ def test_a_run_of_a_script_has_the_bits_of_a_worker(place, in_workers, before):
     assert set(ours.run_ids()) == set(in_workers.run_ids())
     for run_id in ours.run_ids():
         assert ours.read(run_id).scores == in_workers.read(run_id).scores
-        left, right = (s.read_predictions(run_id) for s in (ours, in_workers))
+        left, right = (
+            s.read_predictions(run_id).to_arrays() for s in (ours, in_workers)
+        )
         assert left.keys() == right.keys()
         for name in left:
             np.testing.assert_array_equal(left[name], right[name])

@@ -17,8 +17,8 @@ from medzoo.runs.run import Run
 from medzoo.scores.masks import score_masks
 from medzoo.study.store import Store
 from medzoo.training.execute import complete, execute, load_data
+from medzoo.training.objectives import objective_class
 from medzoo.training.objectives.masks import pick_examples, score
-from medzoo.training.predict import rank_entry
 from medzoo.training.saved import load_saved
 
 SMALL = {
@@ -60,7 +60,7 @@ def test_a_record_has_scores_of_masks_and_labels(trained):
     data = load("shapes", "synthetic", 16)
     assert record.status == "done"
     assert record.mask_classes == ["background", "disc", "bar"]
-    counts = predictions["test_counts"]
+    counts = predictions.test.pixel_counts
     assert counts.sum() == data.test.masks.size
     masks = data.test.masks
     support = counts.sum(axis=(0, 2))
@@ -68,9 +68,13 @@ def test_a_record_has_scores_of_masks_and_labels(trained):
     scores = record.scores["test"]
     for name, value in score_masks(counts.astype("int64")).items():
         assert scores[name] == value
-    labels = predictions["test_labels"]
+    labels = predictions.test.labels
     assert scores["macro_f1"] == pytest.approx(
-        f1_score(labels, predictions["test"].argmax(axis=1), average="macro")
+        f1_score(
+            labels,
+            predictions.test.probabilities.argmax(axis=1),
+            average="macro",
+        )
     )
     assert scores["joint"] == pytest.approx(
         (scores["dice"] + scores["macro_f1"]) / 2
@@ -82,7 +86,7 @@ def test_a_record_has_scores_of_masks_and_labels(trained):
 
 def test_the_best_step_is_that_of_both_heads_together(trained):
     _, record, _ = trained
-    ranks = [rank_entry(entry) for entry in record.history]
+    ranks = [objective_class(RUN).rank(entry) for entry in record.history]
     best = record.history[ranks.index(max(ranks))]
     assert record.best_step == best["step"]
     assert record.scores["val"]["joint"] == best["val_joint"]
@@ -92,15 +96,16 @@ def test_the_best_step_is_that_of_both_heads_together(trained):
 def test_few_masks_are_kept_the_best_the_middle_and_the_worst(trained):
     _, record, predictions = trained
     data = load("shapes", "synthetic", 16)
-    rows = predictions["shown"]
+    rows = predictions.examples.rows
     assert 0 < len(rows) <= 3
     np.testing.assert_array_equal(
-        predictions["shown_truth"], data.test.masks[rows]
+        predictions.examples.truth, data.test.masks[rows]
     )
     np.testing.assert_array_equal(
-        predictions["shown_images"], data.test.images[rows]
+        predictions.examples.images, data.test.images[rows]
     )
-    assert not {"test_masks", "test_logits"} & set(predictions)
+    assert predictions.test_masks is None
+    assert not predictions.test_logits
     counts = np.zeros((9, 2, 2), "int64")
     counts[:, 1, 1] = counts[:, 0, 1] = range(9)
     counts[:, 1, 0] = np.arange(9) ** 2
@@ -114,9 +119,10 @@ def test_labels_and_masks_of_test_wait_until_they_are_asked_for(trained):
     assert "test" not in waiting.scores
     done, found = complete(waiting, kept)
     assert done.scores == record.scores
-    assert found.keys() == predictions.keys()
-    for name, values in predictions.items():
-        np.testing.assert_array_equal(values, found[name])
+    arrays = found.to_arrays()
+    assert arrays.keys() == predictions.to_arrays().keys()
+    for name, values in predictions.to_arrays().items():
+        np.testing.assert_array_equal(values, arrays[name])
 
 
 def test_a_training_goes_on_where_it_stopped(trained):
@@ -135,12 +141,14 @@ def test_a_saved_model_predicts_what_its_run_did(trained):
     assert saved.has_masks
     data = load_data(RUN)
     np.testing.assert_allclose(
-        saved.predict(data.test.images), predictions["test"], atol=1e-6
+        saved.predict(data.test.images),
+        predictions.test.probabilities,
+        atol=1e-6,
     )
-    rows = predictions["shown"]
+    rows = predictions.examples.rows
     found = saved.model.predict_on_batch(data.test.images[rows])["mask"]
     np.testing.assert_array_equal(
-        found.argmax(axis=-1), predictions["shown_masks"]
+        found.argmax(axis=-1), predictions.examples.predicted
     )
     told = medzoo("evaluate", folder)
     assert f"dice              {record.scores['test']['dice']:.4f}" in told
@@ -151,7 +159,7 @@ def test_masks_and_labels_of_images_are_written_large_ones_by_tiles(
 ):
     folder, _, predictions = trained
     data = load_data(RUN)
-    images = data.test.images[predictions["shown"]]
+    images = data.test.images[predictions.examples.rows]
     (tmp_path / "images").mkdir()
     for at, image in enumerate(images):
         Image.fromarray(image[..., 0]).save(tmp_path / "images" / f"{at}.png")
@@ -161,7 +169,7 @@ def test_masks_and_labels_of_images_are_written_large_ones_by_tiles(
     medzoo("predict", folder, tmp_path / "images", "--out", out)
     with (out / "labels.csv").open() as file:
         rows = list(csv.DictReader(file))
-    for row, mask in zip(rows, predictions["shown_masks"], strict=False):
+    for row, mask in zip(rows, predictions.examples.predicted, strict=False):
         found = np.asarray(Image.open(out / row["mask"]))
         np.testing.assert_array_equal(found, mask)
         assert row["predicted"] in ("without", "with")
@@ -217,7 +225,7 @@ def test_a_classifier_sees_the_labels_of_images_with_masks():
     values = {**SMALL, "model": "mlp", "width": 8, "options": {}}
     record, predictions = execute(Run(**values))
     assert record.mask_classes == []
-    assert predictions["test"].shape == (200, 2)
+    assert predictions.test.probabilities.shape == (200, 2)
 
 
 def test_without_labels_masks_are_scored_alone():

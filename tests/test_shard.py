@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from medzoo.record import Record
+from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
 from medzoo.study.audits import find_leaks, keep_audit
 from medzoo.study.expand import expand
@@ -72,7 +72,8 @@ def write(store, status="done", value=0.5, started="2026-01-01", run=RUN):
         started=started,
         seconds={"total": value},
     )
-    store.write(record, {"test": np.full(3, value)} if scores else None)
+    split = SplitPredictions(np.full(3, value), np.zeros(3))
+    store.write(record, Predictions(test=split) if scores else None)
     return record
 
 
@@ -92,7 +93,7 @@ def test_merged_shards_are_the_whole_study(stores):
     assert not merged.conflicts
     for run in runs:
         assert ours.read(run.run_id).run == run
-        found = ours.read_predictions(run.run_id)["test"]
+        found = ours.read_predictions(run.run_id).test.probabilities
         assert found.tolist() == [run.learning_rate] * 3
     again = merge_stores([part.folder for part in parts], ours)
     assert again.counts == {"kept": 20}

@@ -13,7 +13,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from medzoo.record import Record
+from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
 from medzoo.study.store import Store
 
@@ -29,6 +29,10 @@ def make_record(status="done", run=RUN, **values):
     return Record(run=run, run_id=run.run_id, status=status, **values)
 
 
+def predict(values):
+    return Predictions(test=SplitPredictions(values, values))
+
+
 def path_of(store, ending=".json"):
     return store.folder / RUN.run_id[:2] / (RUN.run_id + ending)
 
@@ -39,16 +43,16 @@ def test_what_is_written_is_read(store):
         history=[{"step": 1.0, "loss": 0.1 + 0.2}],
         seconds={"total": 1.5},
     )
-    predictions = {
-        "test": np.array([[0.25, 0.75]], "float32"),
-        "test_labels": np.array([1], "int32"),
-    }
+    split = SplitPredictions(
+        np.array([[0.25, 0.75]], "float32"), np.array([1], "int32")
+    )
+    predictions = Predictions(val=split, by_task={"a": Predictions(test=split)})
     store.write(record, predictions)
     assert store.read(RUN.run_id) == record
     assert store.read_many([RUN.run_id, "0" * 16]) == {RUN.run_id: record}
-    found = store.read_predictions(RUN.run_id)
-    assert found.keys() == predictions.keys()
-    for name, array in predictions.items():
+    found = store.read_predictions(RUN.run_id).to_arrays()
+    assert found.keys() == predictions.to_arrays().keys()
+    for name, array in predictions.to_arrays().items():
         assert found[name].dtype == array.dtype
         np.testing.assert_array_equal(found[name], array)
     assert sorted(p.name for p in path_of(store).parent.iterdir()) == [
@@ -71,7 +75,7 @@ def test_a_record_of_a_damaged_run_is_moved_aside(store, fields):
 
 
 def test_a_store_that_cannot_be_written_is_one_sentence(store, tmp_path):
-    store.write(make_record(), {"test": np.arange(3)})
+    store.write(make_record(), predict(np.arange(3)))
     (tmp_path / "full").write_text("no folder")
     full = Store(tmp_path / "full")
     for put in (full.write, lambda record: full.copy(record.run_id, store)):
@@ -112,10 +116,10 @@ def test_done_and_diverged_are_finished_and_failed_is_not(store):
 @pytest.mark.parametrize("finished", ["done", "diverged"])
 def test_a_failure_never_replaces_a_finished_record(store, finished):
     store.write(make_record("failed", error={"message": "first"}))
-    store.write(make_record(finished), {"test": np.ones(2)})
-    store.write(make_record("failed"), {"test": np.zeros(2)})
+    store.write(make_record(finished), predict(np.ones(2)))
+    store.write(make_record("failed"), predict(np.zeros(2)))
     assert store.read(RUN.run_id).status == finished
-    assert store.read_predictions(RUN.run_id)["test"].tolist() == [1, 1]
+    assert store.read_predictions(RUN.run_id).test.labels.tolist() == [1, 1]
 
 
 def test_a_number_that_is_not_finite_is_stored_as_null(store):
@@ -167,10 +171,10 @@ def test_a_record_that_a_person_has_reformatted_is_still_one(store):
 
 
 def test_damaged_predictions_are_moved_aside(store):
-    store.write(make_record(), {"test": np.arange(1000)})
+    store.write(make_record(), predict(np.arange(1000)))
     path = path_of(store, ".npz")
     whole = path.read_bytes()
-    array = zipfile.ZipFile(path).read("test.npy")
+    array = zipfile.ZipFile(path).read("test/labels.npy")
     for content in (b"", b"PK", whole[:100], whole[:-1], b"garbage", array):
         path.write_bytes(content)
         with pytest.warns(UserWarning, match="npz is damaged"):
@@ -182,9 +186,9 @@ def test_damaged_predictions_are_moved_aside(store):
 def test_pickled_predictions_are_neither_written_nor_read(store):
     objects = np.array([{}], dtype=object)
     with pytest.raises(ValueError, match="pickle"):
-        store.write(make_record(), {"test": objects})
+        store.write(make_record(), predict(objects))
     assert list(path_of(store).parent.iterdir()) == []
-    np.savez(path_of(store, ".npz"), test=objects)
+    np.savez(path_of(store, ".npz"), **{"test/labels": objects})
     with pytest.warns(UserWarning, match="npz is damaged"):
         assert store.read_predictions(RUN.run_id) is None
 
@@ -199,7 +203,7 @@ WRITER = """
 import itertools, sys
 import numpy as np
 from medzoo.study.store import Store
-from medzoo.record import Record
+from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
 
 store = Store(sys.argv[1])
@@ -208,7 +212,7 @@ for number in itertools.count():
     history = [{"step": float(number)}] * 5_000
     store.write(
         Record(run=run, run_id=run.run_id, status="done", history=history),
-        {"test": np.full(50_000, number)},
+        Predictions(test=SplitPredictions(*[np.full(50_000, number)] * 2)),
     )
     print(number, flush=True)
 """
@@ -231,7 +235,7 @@ def test_a_killed_writer_leaves_whole_records_only(store):
         for run_id, record in records.items():
             assert len({entry["step"] for entry in record.history}) == 1
             assert len(record.history) == 5_000
-            found = store.read_predictions(run_id)["test"]
+            found = store.read_predictions(run_id).test.probabilities
             # A newer file of predictions may stand beside the older record.
             assert found.min() == found.max() >= record.history[0]["step"]
 

@@ -8,7 +8,7 @@ import pytest
 from report_records import make_record, make_study
 from sklearn.metrics import f1_score
 
-from medzoo.record import Record
+from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.results import gather
 from medzoo.report.submission import (
     choose_on_val,
@@ -48,12 +48,15 @@ def medzoo(folder, *arguments):
     )
 
 
+def make_split(num_classes, labels):
+    return SplitPredictions(np.eye(num_classes)[labels], np.array(labels))
+
+
 def write_run(store, task, predictions):
     run = Run(
         task=task,
         data="synthetic",
         model="multi_head" if "+" in task else "mlp",
-        seed=len(predictions),
     )
     record = Record(run=run, run_id=run.run_id, status="done")
     store.write(record, predictions)
@@ -161,16 +164,23 @@ def test_labels_come_from_stored_predictions_alone(tmp_path):
     both = write_run(
         store,
         "retinamnist+breastmnist",
-        {f"test/{task}": np.eye(5)[labels] for task, labels in LABELS.items()},
+        Predictions(
+            by_task={
+                task: Predictions(test=SplitPredictions(np.eye(5)[own], own))
+                for task, own in LABELS.items()
+            }
+        ),
     )
     alone = write_run(
-        store, "bloodmnist", {"test": np.eye(8)[[7, 3]], "val": np.eye(8)}
+        store, "bloodmnist", Predictions(test=make_split(8, [7, 3]))
     )
     found = collect_labels([both, alone], store)
     assert found["bloodmnist"].tolist() == [7, 3]
     for task, labels in LABELS.items():
         np.testing.assert_array_equal(found[task], labels)
-    again = write_run(store, "breastmnist", {"test": np.eye(2)})
+    again = write_run(
+        store, "breastmnist", Predictions(test=make_split(2, [0, 1]))
+    )
     with pytest.raises(ValueError, match="`breastmnist` is predicted by two"):
         collect_labels([both, again], store)
 
@@ -179,10 +189,10 @@ def test_the_rows_must_be_those_of_the_official_file(tmp_path):
     store = Store(tmp_path)
     run = Run(task="breastmnist")
     record = Record(run=run, run_id=run.run_id, status="done")
-    store.write(record, {"test": np.eye(2)})
+    store.write(record, Predictions(test=make_split(2, [0, 1])))
     with pytest.raises(ValueError, match="Expected 156 images. Received: 2"):
         collect_labels([record], store)
-    store.write(record, {"val": np.eye(2)})
+    store.write(record, Predictions(val=make_split(2, [0, 1])))
     with pytest.raises(ValueError, match="no predictions on test"):
         collect_labels([record], store)
 

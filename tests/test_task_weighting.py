@@ -255,5 +255,6 @@ def test_every_weighting_trains_otherwise_and_resumes_alike(changes):
     execute(run, until=0.5, on_stop=states.append)
     resumed, again = execute(run, state=states[0])
     assert resumed.history == record.history
-    for name, values in predictions.items():
-        np.testing.assert_array_equal(again[name], values)
+    arrays = again.to_arrays()
+    for name, values in predictions.to_arrays().items():
+        np.testing.assert_array_equal(arrays[name], values)

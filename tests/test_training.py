@@ -147,8 +147,9 @@ def test_the_same_run_gives_the_same_bits_after_any_other(model):
     again, repeated = execute(Run(**options))
     assert first.scores == again.scores
     assert first.history == again.history
-    for name, values in probabilities.items():
-        np.testing.assert_array_equal(values, repeated[name])
+    arrays = repeated.to_arrays()
+    for name, values in probabilities.to_arrays().items():
+        np.testing.assert_array_equal(values, arrays[name])
 
 
 def test_stopping_and_going_on_changes_nothing():
@@ -185,7 +186,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_as_diverged():
     record, predictions = execute(Run(**options, loss="cross_entropy"))
     assert record.status == "diverged"
     assert record.scores == {}
-    assert predictions == {}
+    assert predictions.to_arrays() == {}
 
 
 def test_training_does_not_touch_test():
@@ -221,8 +222,10 @@ def test_labels_of_test_decide_nothing_but_scores_of_test(tmp_path):
     assert first.history == second.history
     assert first.best_step == second.best_step
     assert first.scores["val"] == second.scores["val"]
-    np.testing.assert_array_equal(probabilities["test"], repeated["test"])
-    assert (probabilities["test_labels"] == 1 - repeated["test_labels"]).all()
+    np.testing.assert_array_equal(
+        probabilities.test.probabilities, repeated.test.probabilities
+    )
+    assert (probabilities.test.labels == 1 - repeated.test.labels).all()
     # Of two classes: what was right is wrong now.
     accuracies = [r.scores["test"]["accuracy"] for r in (first, second)]
     assert accuracies[0] > 0.6
@@ -294,5 +297,5 @@ def test_a_plain_keras_loop_gives_the_same_scores():
     assert found == [entry["val_macro_f1"] for entry in record.history]
     logits = model.predict(data.test.images, verbose=0)
     np.testing.assert_allclose(
-        to_probabilities(logits), predictions["test"], atol=1e-6
+        to_probabilities(logits), predictions.test.probabilities, atol=1e-6
     )

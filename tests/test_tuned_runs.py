@@ -88,15 +88,15 @@ def test_a_completed_winner_equals_a_run_that_read_test_at_once(
     record = store.read(job.run.run_id)
     assert record.status == "trained"
     assert record.scores.keys() == {"val"}
-    assert "test_labels" not in store.read_predictions(record.run_id)
+    assert store.read_predictions(record.run_id).test is None
     whole, predictions = execute(record.run)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train", None)  # There is nothing to train.
         work(store, [Job(job.run)], run_one)
     assert results(store.read(record.run_id)) == results(whole)
-    found = store.read_predictions(record.run_id)
-    assert found.keys() == predictions.keys()
-    for name, values in predictions.items():
+    found = store.read_predictions(record.run_id).to_arrays()
+    assert found.keys() == predictions.to_arrays().keys()
+    for name, values in predictions.to_arrays().items():
         np.testing.assert_array_equal(found[name], values)
 
 

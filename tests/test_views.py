@@ -97,7 +97,7 @@ def test_a_cached_trunk_and_the_whole_model_say_the_same(tmp_path, monkeypatch):
     record, predictions = execute(run, on_model=kept.append)
     logits = predict_logits(kept[0], load_data(run).val.images)
     np.testing.assert_allclose(
-        to_probabilities(logits), predictions["val"], atol=1e-4
+        to_probabilities(logits), predictions.val.probabilities, atol=1e-4
     )
     again, _ = execute(run)
     assert again.scores == record.scores
@@ -121,7 +121,7 @@ def test_a_logistic_regression_becomes_a_model_from_raw_images(
     assert record.chosen == {"C": 0.1}
     logits = predict_logits(kept[0], load_data(run).test.images)
     np.testing.assert_allclose(
-        to_probabilities(logits), predictions["test"], atol=1e-3
+        to_probabilities(logits), predictions.test.probabilities, atol=1e-3
     )
 
 

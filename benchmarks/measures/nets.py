@@ -26,8 +26,8 @@ def measure_net(case: Case, *, turns: int, seconds: float) -> dict[str, Any]:
     """
     started = time.perf_counter()
     from medzoo.models.flops import count_flops
+    from medzoo.training.build import net_of
     from medzoo.training.machine import peak_memory_mb
-    from medzoo.training.objectives.tasks import net_of
 
     trainer = make_trainer(case, make_data(case, 4 * case.batch_size))
     built = time.perf_counter() - started

@@ -13,7 +13,7 @@ STEPS = 4
 
 def measure_parts(turns: int) -> list[dict[str, Any]]:
     """Measures what each part of a step takes, in seconds."""
-    from medzoo.training.inputs import make_batches
+
     from medzoo.training.looped_tensorflow import program_of
 
     found = []
@@ -23,7 +23,7 @@ def measure_parts(turns: int) -> list[dict[str, Any]]:
             case = Case(name, width, batch_size=batch_size)
             trainer = make_trainer(case, data)
             program = program_of(trainer.model)
-            batches = make_batches(trainer.run, data, start=0)
+            batches = trainer.objective.batches()
             times = []
             for _ in range(2 + turns):
                 marks = [time.perf_counter()]

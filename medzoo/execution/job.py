@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.runs.run import Run
 
 
@@ -40,17 +38,17 @@ class Outcome(NamedTuple):
     Args:
         job: What was executed.
         record: Its record, failed if an error ended it.
-        predictions: Arrays by name, to be kept beside the record.
+        predictions: What the run predicted, to be kept beside the record.
         again: Whether a failed job may be tried again.
     """
 
     job: Job
     record: Record
-    predictions: dict[str, np.ndarray]
+    predictions: Predictions
     again: bool = True
 
 
 # A function from jobs and their store to a record and arrays for each job. It
 # is pickled for the workers, so it must be a function of a module, or a
 # `functools.partial` of one.
-Execute = Callable[..., list[tuple[Record, dict[str, np.ndarray]]]]
+Execute = Callable[..., list[tuple[Record, Predictions]]]

@@ -1,18 +1,14 @@
 """Execution of one run with one thread, in this process if possible."""
 
-import numpy as np
-
 from medzoo.execution.job import Job, Outcome
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.worker import run_one
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.study.store import Store
 from medzoo.training.backend import import_keras, limit_threads
 
 
-def run_with_one_thread(
-    job: Job, store: Store
-) -> tuple[Record, dict[str, np.ndarray]]:
+def run_with_one_thread(job: Job, store: Store) -> tuple[Record, Predictions]:
     """Executes a job with one thread.
 
     A backend that has already computed with more threads cannot be limited; the

@@ -18,6 +18,7 @@ import psutil
 
 from medzoo.execution.job import Job, Outcome
 from medzoo.execution.worker import Setup, failed_record
+from medzoo.record import Predictions
 from medzoo.study.store import Store
 from medzoo.training.build import MAX_TRACED, graph_key
 
@@ -198,7 +199,7 @@ class Worker:
             Outcome(
                 job,
                 failed_record(job.run, kind=kind, message=message, trace=log),
-                {},
+                Predictions(),
             )
             for job in self.jobs
         ]

@@ -10,7 +10,7 @@ from typing import Any
 from medzoo.execution.job import Execute, Job, Outcome
 from medzoo.execution.local import RUNS_A_WORKER
 from medzoo.execution.worker import failed_record, run_all
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.study.store import Store
 from medzoo.training.backend import set_threads
 
@@ -133,7 +133,12 @@ class RayExecutor:
                 "trace": text,
             }
             return [
-                Outcome(job, failed_record(job.run, **about), {}, again=False)
+                Outcome(
+                    job,
+                    failed_record(job.run, **about),
+                    Predictions(),
+                    again=False,
+                )
                 for job in jobs
             ]
         pairs = zip(jobs, found, strict=True)
@@ -145,7 +150,7 @@ def run_on_node(
     store: Store,
     timeout: float | None,
     execute: Execute | None,
-) -> list[tuple[Record, dict]]:
+) -> list[tuple[Record, Predictions]]:
     """Executes jobs in a process of Ray, as a worker of one machine does."""
     from medzoo.training.execute import require_data
 

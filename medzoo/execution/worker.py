@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 from threadpoolctl import threadpool_limits
 
 from medzoo.execution.job import Execute, Job
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.runs.run import Run
 from medzoo.study.store import Store
 from medzoo.training.backend import set_threads
-from medzoo.training.execute import Predictions, complete, execute
+from medzoo.training.execute import complete, execute
 from medzoo.training.saved import save_model
 
 
@@ -74,7 +74,9 @@ def _end_with(channel: int) -> None:
     os._exit(0)
 
 
-def run_one(job: Job, store: Store, **callbacks: Any) -> tuple[Record, dict]:
+def run_one(
+    job: Job, store: Store, **callbacks: Any
+) -> tuple[Record, Predictions]:
     """Executes a job; whatever it raises becomes a failed record.
 
     Args:
@@ -91,7 +93,7 @@ def run_all(
     *,
     execute: Execute | None = None,
     **callbacks: Any,
-) -> list[tuple[Record, dict]]:
+) -> list[tuple[Record, Predictions]]:
     """Executes jobs together; whatever one raises becomes a failed record.
 
     A group that raises is halved until the failing jobs are alone, since a
@@ -117,7 +119,7 @@ def run_all(
                 trace=traceback.format_exc(),
                 started=started,
             )
-            return [(record, {})]
+            return [(record, Predictions())]
         traceback.print_exc()
     # Outside of `except`, the memory of the device is free again.
     half = len(jobs) // 2
@@ -202,10 +204,10 @@ def execute_job(
         callbacks["on_model"] = lambda model: save_model(model, Path(job.model))
     record = store.read(run_id)
     if record is not None and record.status == "trained":
-        predictions = store.read_predictions(run_id) or {}
+        predictions = store.read_predictions(run_id) or Predictions()
         if not job.read_test:
             return record, predictions
-        if "test_logits" in predictions:
+        if predictions.test_logits:
             return complete(record, predictions)
     return execute(
         job.run,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.files import replacing
-from medzoo.record import Record, predictions_of
+from medzoo.record import Predictions, Record
 from medzoo.report.results import TrialResults
 from medzoo.scores.masks import score_masks
 from medzoo.study.store import Store
@@ -113,17 +113,19 @@ def read_replicates(
     path = store.folder / run_id[:2] / f"{'.'.join(parts)}.boot.npy"
     kept = _read(path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
-        found = predictions_of(store.read_predictions(run_id) or {}, task)
-        if name in _OF_MASKS and "test_counts" in found:
-            kept = _score_masks(found["test_counts"], name)
-        elif name not in _OF_MASKS and {"test", "test_labels"} <= found.keys():
-            run = record.run
+        predictions = store.read_predictions(run_id) or Predictions()
+        test, run = predictions.of_task(task).test, record.run
+        if test is None:
+            return None
+        if name not in _OF_MASKS:
             kept = _score_and_replicates(
-                found["test"],
-                found["test_labels"],
+                test.probabilities,
+                test.labels,
                 name,
                 run.seed if run.resplit else None,
             )
+        elif test.pixel_counts is not None:
+            kept = _score_masks(test.pixel_counts, name)
         else:
             return None
         if not math.isclose(kept[0], score, abs_tol=1e-6):

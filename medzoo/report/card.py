@@ -3,12 +3,11 @@
 After [Mitchell et al., 2019](https://doi.org/10.1145/3287560.3287596).
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from medzoo.record import Record
+from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.about_data import describe_options
 from medzoo.report.bootstrap import (
     NUM_REPLICATES,
@@ -45,7 +44,7 @@ _SHOWN = ("macro_f1", "balanced_accuracy", "accuracy", "auc", "mcc")
 def write_card(
     record: Record,
     path: str | Path,
-    predictions: Mapping[str, np.ndarray] | None = None,
+    predictions: Predictions | None = None,
 ) -> None:
     """Writes the model card of a run as Markdown.
 
@@ -59,11 +58,11 @@ def write_card(
 
         write_card(record, "model.md", Store().read_predictions(record.run_id))
     """
-    text = make_card(record, predictions or {})
+    text = make_card(record, predictions or Predictions())
     replace_file(Path(path), text.encode())
 
 
-def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
+def make_card(record: Record, predictions: Predictions) -> str:
     """Makes the text of a model card; see `write_card`."""
     run = record.run
     known = get_task(run.task) if run.task in NAMES else None
@@ -89,12 +88,12 @@ def make_card(record: Record, predictions: Mapping[str, np.ndarray]) -> str:
         f"`{record.run_id}`, {record.started}.",
         "## Scores",
         format_table(_scores(record)),
-        _format_interval(predictions),
+        _format_interval(predictions.test),
         "`val` chose the weights, so its scores are too good; `test` was read "
         "once.",
         "## Classes",
-        format_table(_classes(record, predictions)),
-        *_confusion(record, predictions),
+        format_table(_classes(record, predictions.test)),
+        *_confusion(record, predictions.test),
         *_mask_classes(record),
         "## Data",
         format_list(data),
@@ -138,14 +137,13 @@ def _round(value: float | None) -> Cell:
     return None if value is None else Spread(value, 0.0)
 
 
-def _format_interval(predictions: Mapping[str, np.ndarray]) -> str:
+def _format_interval(test: SplitPredictions | None) -> str:
     draws = {}
-    counts = predictions.get("test_counts", np.zeros((0, 1, 1)))
-    if counts[:, 1:].any():
+    counts = None if test is None else test.pixel_counts
+    if counts is not None and counts[:, 1:].any():
         draws["Dice"] = bootstrap_masks(counts, "dice")
-    labels = predictions.get("test_labels", np.array([]))
-    if "test" in predictions and (labels >= 0).any():
-        draws["macro F1"] = bootstrap_score(predictions["test"], labels)
+    if test is not None and (test.labels >= 0).any():
+        draws["macro F1"] = bootstrap_score(test.probabilities, test.labels)
     if not draws:
         return ""
     ends = {k: np.nanquantile(v, [0.025, 0.975]) for k, v in draws.items()}
@@ -157,11 +155,10 @@ def _format_interval(predictions: Mapping[str, np.ndarray]) -> str:
     )
 
 
-def _classes(record: Record, predictions: Mapping[str, np.ndarray]) -> Table:
-    labels = predictions.get("test_labels")
+def _classes(record: Record, test: SplitPredictions | None) -> Table:
     counts: list[Cell] = [None] * len(record.classes)
-    if labels is not None:
-        kept = labels[labels >= 0]
+    if test is not None:
+        kept = test.labels[test.labels >= 0]
         counts = np.bincount(kept, minlength=len(record.classes)).tolist()
     rows: list[list[Cell]] = [
         [
@@ -175,15 +172,11 @@ def _classes(record: Record, predictions: Mapping[str, np.ndarray]) -> Table:
     return Table(("class", "test_images", *splits), rows)
 
 
-def _confusion(
-    record: Record, predictions: Mapping[str, np.ndarray]
-) -> list[str]:
-    if not {"test", "test_labels"} <= predictions.keys():
+def _confusion(record: Record, test: SplitPredictions | None) -> list[str]:
+    if test is None:
         return []
     counts = confusion_matrix(
-        predictions["test_labels"],
-        predictions["test"].argmax(axis=1),
-        len(record.classes),
+        test.labels, test.predicted_labels, len(record.classes)
     )
     names = [f"{label} {name}" for label, name in enumerate(record.classes)]
     rows: list[list[Cell]] = [

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.record import Record, predictions_of
+from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.results import TrialResults
 from medzoo.scores.probabilities import confusion_matrix
 from medzoo.study.store import Store
@@ -37,13 +37,11 @@ def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
     found = []
     for task in trial.tasks:
         done = [r for r in trial.of_task(task) if "test" in r.per_class_f1]
-        kept = [(r, _read(store, r, task)) for r in done]
+        kept = [(r, _read_test(store, r, task)) for r in done]
         counts = [
-            confusion_matrix(
-                p["test_labels"], p["test"].argmax(axis=1), len(r.classes)
-            )
-            for r, p in kept
-            if "test" in p
+            confusion_matrix(test.labels, test.predicted_labels, len(r.classes))
+            for r, test in kept
+            if test is not None
         ]
         if counts:
             f1 = np.array([r.per_class_f1["test"] for r in done])
@@ -52,5 +50,8 @@ def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
     return found
 
 
-def _read(store: Store, record: Record, task: str) -> dict[str, np.ndarray]:
-    return predictions_of(store.read_predictions(record.run_id) or {}, task)
+def _read_test(
+    store: Store, record: Record, task: str
+) -> SplitPredictions | None:
+    predictions = store.read_predictions(record.run_id) or Predictions()
+    return predictions.of_task(task).test

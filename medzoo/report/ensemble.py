@@ -98,14 +98,17 @@ def average(
     first = kept[0][1]
     averaged, found_scores = {}, {}
     for split in ("val", "test"):
-        labels = first[f"{split}_labels"]
+        labels = getattr(first, split).labels
         for record, found in kept:
-            if not np.array_equal(found[f"{split}_labels"], labels):
+            if not np.array_equal(getattr(found, split).labels, labels):
                 raise ValueError(
                     f"Runs on `{task}` were scored on different images. "
                     f"Received: {kept[0][0].run_id} and {record.run_id}."
                 )
-        parts = [found[split].astype("float64") for _, found in kept]
+        parts = [
+            getattr(found, split).probabilities.astype("float64")
+            for _, found in kept
+        ]
         averaged[split] = np.mean(parts, axis=0)
         num_classes = averaged[split].shape[1]
         found_scores[split] = scores.score(averaged[split], labels, num_classes)

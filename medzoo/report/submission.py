@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo.files import replacing, writing
-from medzoo.record import Record, predictions_of
+from medzoo.record import Predictions, Record
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import harmonic_mean_by_seed
 from medzoo.scores.probabilities import harmonic_mean, macro_f1
@@ -81,7 +81,7 @@ def collect_labels(records: Iterable[Record], store: Store) -> Labels:
     found: Labels = {}
     for record in records:
         run = record.run
-        stored = store.read_predictions(record.run_id) or {}
+        stored = store.read_predictions(record.run_id) or Predictions()
         for task in run.tasks:
             if task not in NAMES:
                 raise ValueError(
@@ -93,13 +93,13 @@ def collect_labels(records: Iterable[Record], store: Store) -> Labels:
                     f"Task `{task}` is predicted by two of the runs. Expected "
                     f"each task once. Received: {record.run_id} as well."
                 )
-            mine = predictions_of(stored, task)
-            if record.status != "done" or "test" not in mine:
+            test = stored.of_task(task).test
+            if record.status != "done" or test is None:
                 raise ValueError(
                     f"Run {record.run_id} has no predictions on test. Expected "
                     f"a run that is done. Received: status={record.status!r}."
                 )
-            found[task] = mine["test"].argmax(axis=1)
+            found[task] = test.predicted_labels
             expected = get_task(task).num_images["test"]
             if run.data == "medmnist" and len(found[task]) != expected:
                 raise ValueError(

@@ -8,13 +8,11 @@ from itertools import chain, islice
 from statistics import median
 from typing import NamedTuple
 
-import numpy as np
-
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
 from medzoo.models.registry import get_entry
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
@@ -154,13 +152,13 @@ class MeasuredPace:
     step: float
     check: float
     evaluate: float
-    num_images: int
+    num_images: float
     megabytes: float
 
     def seconds(self, run: Run) -> float:
         """Returns the seconds of a run without its start."""
-        steps = count_steps(run, self.num_images)
-        checks = len(check_steps(run, self.num_images))
+        steps = count_steps(run, int(self.num_images))
+        checks = len(check_steps(run, int(self.num_images)))
         return steps * self.step + checks * self.check + self.evaluate
 
 
@@ -224,29 +222,26 @@ def measure_kinds(
             retries=0,
             on_record=_require_measured,
         )
-        found = {
-            kind: store.read_predictions(run.run_id) or {}
-            for kind, run in kinds.items()
-        }
+        records = store.read_many(run.run_id for run in kinds.values())
     return {
-        kind: MeasuredPace(
-            **{name: value.item() for name, value in pace.items()}
-        )
-        for kind, pace in found.items()
+        kind: MeasuredPace(**records[run.run_id].seconds)
+        for kind, run in kinds.items()
     }
 
 
 def measure_all(
     jobs: Sequence[Job], store: Store
-) -> list[tuple[Record, dict[str, np.ndarray]]]:
-    """Measures runs in a worker; the pace of each is in its arrays."""
+) -> list[tuple[Record, Predictions]]:
+    """Measures runs in a worker; the pace of each is in its `seconds`."""
     return [
         (
-            Record(run=job.run, run_id=job.run.run_id, status="trained"),
-            {
-                name: np.asarray(value)
-                for name, value in asdict(measure(job.run)).items()
-            },
+            Record(
+                run=job.run,
+                run_id=job.run.run_id,
+                status="trained",
+                seconds=asdict(measure(job.run)),
+            ),
+            Predictions(),
         )
         for job in jobs
     ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from medzoo import files
 from medzoo.files import replacing
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 
 # A record opens with its status and ends with its brace, so that a scan reads
 # two short pieces of a file, and not its history.
@@ -55,7 +55,7 @@ class Store:
     def write(
         self,
         record: Record,
-        predictions: dict[str, np.ndarray] | None = None,
+        predictions: Predictions | None = None,
     ) -> None:
         """Writes a record, and what its run predicted.
 
@@ -63,14 +63,15 @@ class Store:
 
         Args:
             record: What to write; it replaces an older record of the run.
-            predictions: Arrays by name, to be kept beside it.
+            predictions: Arrays to be kept beside it.
         """
         path = self._path(record.run_id)
         finished = record.status in _FINISHED
         if not finished and self.has_done(record.run_id):
             return
-        if predictions:
-            _write_arrays(path.with_suffix(".npz"), predictions)
+        arrays = predictions.to_arrays() if predictions else {}
+        if arrays:
+            _write_arrays(path.with_suffix(".npz"), arrays)
         # Through pydantic, which has null for NaN where `json` has NaN.
         content = json.loads(record.model_dump_json())
         content = {"status": record.status} | content
@@ -148,13 +149,19 @@ class Store:
                 if name.endswith(".json") and not name.startswith("."):
                     yield name.removesuffix(".json")
 
-    def read_predictions(self, run_id: str) -> dict[str, np.ndarray] | None:
+    def read_predictions(self, run_id: str) -> Predictions | None:
         """Reads what a run predicted; `None` if that was not kept.
 
         A file that is damaged, or that holds pickled objects, is moved aside
         with a warning.
         """
-        return _read_arrays(self._path(run_id).with_suffix(".npz"))
+        path = self._path(run_id).with_suffix(".npz")
+        arrays = _read_arrays(path)
+        try:
+            return None if arrays is None else Predictions.from_arrays(arrays)
+        except _DAMAGE as error:
+            _move_aside(path, error)
+            return None
 
     def write_state(self, run_id: str, state: dict[str, np.ndarray]) -> None:
         """Writes a training that was stopped on the way."""

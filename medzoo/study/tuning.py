@@ -14,7 +14,7 @@ from medzoo.study.expand import Choices, Planned, expand
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.study.trials import Trial
-from medzoo.training.predict import rank_entry
+from medzoo.training.objectives import objective_class
 from medzoo.training.trainer import Entry, count_steps
 
 
@@ -216,7 +216,7 @@ def best_at(record: Record | None, share: float) -> tuple[float, float]:
     """
     if record is None or record.status in ("failed", "diverged"):
         return _WORST
-    return rank_entry(_kept(record, share))
+    return objective_class(record.run).rank(_kept(record, share))
 
 
 def score_at(record: Record | None, share: float, name: str) -> float:
@@ -252,7 +252,7 @@ def _kept(record: Record, share: float) -> Entry:
     entries = _entries(record, share)
     if record.run.keep == "last":
         return entries[-1]
-    return max(entries, key=rank_entry)
+    return max(entries, key=objective_class(record.run).rank)
 
 
 def _entries(record: Record, share: float) -> list[Entry]:

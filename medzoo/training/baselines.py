@@ -12,8 +12,6 @@ from medzoo.models.registry import build_model
 from medzoo.record import Parameters
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import choose_options
-from medzoo.training.build import class_counts
-from medzoo.training.features import Features, trunk_flops
 from medzoo.training.predict import predict_in_batches, to_probabilities
 
 if TYPE_CHECKING:
@@ -29,14 +27,14 @@ LEAST = 1e-12
 
 @dataclass(frozen=True)
 class Baseline:
-    """A classifier of scikit-learn whose predictions are logits.
+    """A classifier of scikit-learn that predicts logits.
 
     Args:
-        classifier: Of scikit-learn, on flat features.
-        num_classes: Of the task; train may have fewer.
-        chosen: What was chosen on val.
-        spread: Votes that are spread over all classes, beside `votes` real
-            ones, so that no probability is 0.
+        classifier: A pipeline on flat features.
+        num_classes: Number of classes of the task; train may have fewer.
+        chosen: The parameter that was chosen on val.
+        spread: Votes spread over all classes beside `votes` real ones, so that
+            no probability is 0.
         votes: See `spread`.
     """
 
@@ -47,10 +45,7 @@ class Baseline:
     votes: float = 1.0
 
     def predict_logits(self, images: Any) -> np.ndarray:
-        """Returns logarithms of probabilities, `float32`, `(n, num_classes)`.
-
-        Those of several views of an image are averaged.
-        """
+        """Returns log probabilities, averaged over the views of an image."""
         return predict_in_batches(self._predict_batch, images)
 
     def _predict_batch(self, images: np.ndarray) -> np.ndarray:
@@ -64,38 +59,31 @@ class Baseline:
         return logits.reshape(len(images), -1, self.num_classes).mean(axis=1)
 
     def count_flops(self, data: Dataset) -> int:
-        """Counts the operations of an image, those of the trunk included.
+        """Counts the operations of an image, those of the backbone included.
 
-        A class is one product with its coefficients for each view, a neighbour
-        one with its features.
+        A product with the coefficients of each class, or with each neighbour.
         """
         fitted = getattr(self.classifier[-1], "coef_", None)
         views = data.train.images.shape[1] if data.train.images.ndim == 3 else 1
         size = data.train.images.size if fitted is None else views * fitted.size
-        return 2 * size + trunk_flops(data)
+        return 2 * size + data.frozen_flops
 
     def count_parameters(self, data: Dataset) -> Parameters:
-        """Counts the weights that were fitted, and those of the trunk."""
+        """Counts fitted weights, and those of the backbone."""
         last = self.classifier[-1]
         arrays = (getattr(last, k, ()) for k in ("coef_", "intercept_"))
         fitted = sum(map(np.size, arrays))
-        frozen = data.trunk_parameters if isinstance(data, Features) else 0
-        return Parameters(total=fitted + frozen, trainable=fitted)
+        total = fitted + data.frozen_parameters
+        return Parameters(total=total, trainable=fitted)
 
 
 def fit_baseline(run: Run, data: Dataset) -> Baseline:
-    """Fits a classifier on train, and chooses its one dial on val.
+    """Fits a classifier on train, and chooses its parameter on val.
 
-    `logistic_regression` has the inverse strength `C` of its L2 penalty, which
-    a run may give, `knn` the number `k` of neighbours, by cosine. Both see
-    features or pixels scaled to mean 0 and deviation 1 over train.
-
-    Args:
-        run: Names the model.
-        data: Features, or images where the run asks for pixels.
-
-    Returns:
-        The best by macro F1 on val (ties: by cross entropy).
+    `logistic_regression` has the inverse strength `C` of its L2 penalty, unless
+    the run gives it, `knn` the number `k` of neighbours, by cosine. Both take
+    features or pixels scaled to mean 0 and deviation 1 over train. The best has
+    the highest macro F1 on val, then the lowest cross entropy.
     """
     from medzoo.scores.probabilities import score
 
@@ -104,7 +92,7 @@ def fit_baseline(run: Run, data: Dataset) -> Baseline:
     features = _flatten(train.images)
     num_views = len(features) // len(train)
     labels = np.repeat(train.labels, num_views)
-    # The views of an image weigh as much as it does alone.
+    # All views of an image together have weight 1.
     weights = np.full(len(labels), 1 / num_views)
 
     def rank(baseline: Baseline) -> tuple[float, ...]:
@@ -150,7 +138,7 @@ def _class_weights(run: Run, data: Dataset) -> dict[int, float] | None:
         return None
     from medzoo.losses.classification import CLASS_WEIGHTS
 
-    weights = CLASS_WEIGHTS[run.imbalance](class_counts(data))
+    weights = CLASS_WEIGHTS[run.imbalance](data.class_counts)
     return dict(enumerate(weights))
 
 
@@ -163,20 +151,17 @@ def _flatten(images: np.ndarray) -> np.ndarray:
 
 
 def build_probe(run: Run, data: Dataset, baseline: Baseline) -> "keras.Model":
-    """Builds the model that predicts what a fitted baseline predicts.
+    """Builds a model `transfer` with the predictions of a baseline.
 
     Args:
-        run: A run of `logistic_regression` with a trunk.
+        run: A run of `logistic_regression` with a backbone.
         data: Its images, not their features.
-        baseline: What was fitted for it.
-
-    Returns:
-        A model `transfer` from `uint8` images to logits, whose normalisation
-        and last layer are those of the baseline.
+        baseline: Its fitted classifier, whose scaling and coefficients become
+            normalisation and last layer.
     """
     options = choose_options(run)
     del options["strength"]
-    random.seed(run.seed)  # As for the features, if the trunk is a random one.
+    random.seed(run.seed)  # Decides a backbone without pretrained weights.
     model = build_model(
         "transfer",
         data.num_classes,

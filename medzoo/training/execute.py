@@ -10,32 +10,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.data import sources
-from medzoo.data.dataset import Dataset, MaskedDataset
-from medzoo.data.mixed import MixedDataset
+from medzoo.data.dataset import Dataset
 from medzoo.messages import unknown
 from medzoo.models.flops import count_flops
 from medzoo.models.registry import get_entry
-from medzoo.record import Parameters, Record
-from medzoo.runs.rules import predicts_masks
+from medzoo.record import Parameters, Predictions, Record
 from medzoo.runs.run import Run
-from medzoo.training.adjust import predict_variants
 from medzoo.training.baselines import build_probe, fit_baseline
-from medzoo.training.build import find_width, name_device, prepare_model
-from medzoo.training.features import (
-    Features,
-    attach_trunk,
-    load_features,
-    trunk_flops,
+from medzoo.training.build import (
+    find_width,
+    name_device,
+    net_of,
+    prepare_model,
 )
+from medzoo.training.features import attach_backbone, load_features
 from medzoo.training.looped_tensorflow import LoopedTrainer
 from medzoo.training.machine import list_versions, peak_memory_mb
-from medzoo.training.objectives.labels import (
-    Predictions,
-    score_logits,
-    score_test,
-    score_val,
+from medzoo.training.objectives import (
+    LabelObjective,
+    make_objective,
+    objective_class,
 )
-from medzoo.training.objectives.tasks import net_of
 from medzoo.training.resident_jax import ResidentTrainer, fits_on_device
 from medzoo.training.trainer import Entry, State, Trainer
 from medzoo.training.weights import fetch_weights
@@ -57,24 +52,18 @@ def execute(
     """Trains and evaluates one run.
 
     Args:
-        run: What to train.
+        run: The run.
         until: Stops at the first check on val at or after this share of the
             budget, 0 to 1; the record is then `pruned`.
         read_test: Whether to read the labels of test. If not, the record is
             `trained`, and `complete` has what is needed to make it `done`.
-        state: Where an earlier call stopped; the training goes on from there,
-            unless it is of other data or versions.
+        state: State of an earlier call, to go on from; ignored if its data or
+            versions were others.
         on_stop: Called with the state of a training that is stopped.
-        on_check: Called with each new entry of the history; says whether to
-            stop there.
-        on_model: Called with the trained model, which has its best weights;
-            of the baselines of scikit-learn, only a `logistic_regression`
-            on a pretrained trunk is one.
-
-    Returns:
-        The record, and the probabilities and labels of val and test under the
-        names `val`, `val_labels`, `test`, `test_labels`; where test is not
-        read, its probabilities and `test_logits`.
+        on_check: Called with each new entry of the history; stops there if it
+            returns true.
+        on_model: Called with the trained model with its best weights; of the
+            baselines, only `logistic_regression` on a backbone is a model.
     """
     started = time.perf_counter()
     data = load_features(run, load_data)
@@ -90,10 +79,9 @@ def execute(
     if record.status == "pruned" and on_stop is not None:
         on_stop(session.state())
     elif record.scores and on_model is not None:
-        cached = isinstance(data, Features)
         on_model(
-            attach_trunk(run, load_data(run), model)
-            if cached
+            attach_backbone(run, load_data(run), model)
+            if data.has_features
             else net_of(model)
         )
     return record, predictions
@@ -102,18 +90,10 @@ def execute(
 def complete(
     record: Record, predictions: Predictions
 ) -> tuple[Record, Predictions]:
-    """Reads the labels of test for a run that was trained without them.
-
-    Args:
-        record: A record that is `trained`; it is left as it is.
-        predictions: What came with it.
-
-    Returns:
-        The record and the predictions that `execute` had given, had it read
-        test at once.
+    """Scores test for a run that is `trained`, as `execute` would have.
 
     Raises:
-        ValueError: If the data are others than those of the training.
+        ValueError: If the data have changed since the training.
     """
     started = time.perf_counter()
     data = load_data(record.run)
@@ -124,7 +104,8 @@ def complete(
             f"Received: {data.fingerprint}."
         )
     record = record.model_copy(deep=True, update={"status": "done"})
-    predictions = score_test(record, data, predictions)
+    objective = make_objective(record.run, data)
+    predictions = objective.score_test(record, predictions)
     seconds = time.perf_counter() - started
     add_seconds(record, evaluate=seconds, total=seconds)
     return record, predictions
@@ -137,7 +118,7 @@ def _execute_baseline(
     started: float,
     on_model: Callable[["keras.Model"], None] | None,
 ) -> tuple[Record, Predictions]:
-    """Fits a classifier of scikit-learn; there is nothing to stop or resume."""
+    """Fits a classifier of scikit-learn, which has no steps to stop at."""
     loaded = time.perf_counter()
     baseline = fit_baseline(run, data)
     fitted = time.perf_counter()
@@ -149,11 +130,11 @@ def _execute_baseline(
         split: baseline.predict_logits(getattr(data, split).images)
         for split in ("val", "test")
     }
-    found = predict_variants(run, lambda variant: logits, data)
-    predictions = score_logits(record, found, data)
+    objective = LabelObjective(run, data)
+    predictions = objective.score_variants(record, lambda variant: logits)
     if read_test:
-        predictions = score_test(record, data, predictions)
-    is_model = run.model == "logistic_regression" and isinstance(data, Features)
+        predictions = objective.score_test(record, predictions)
+    is_model = run.model == "logistic_regression" and data.has_features
     if on_model is not None and is_model:
         on_model(build_probe(run, load_data(run), baseline))
     ended = time.perf_counter()
@@ -168,7 +149,7 @@ def _execute_baseline(
 
 
 def require_data(run: Run) -> None:
-    """Finds the files of a run on this machine, or downloads them."""
+    """Downloads the files of a run, unless they are there."""
     if run.data == "medmnist":
         from medzoo.data.official import require_files
 
@@ -177,7 +158,7 @@ def require_data(run: Run) -> None:
 
 
 def load_data(run: Run) -> Dataset:
-    """Loads the images that a run asks for."""
+    """Loads the dataset of a run."""
     drawn = run.max_images is not None or run.resplit
     data = sources.load(
         run.task,
@@ -195,15 +176,11 @@ def load_data(run: Run) -> Dataset:
             f"planned. Expected fingerprint {run.fingerprint}. Received: "
             f"{data.fingerprint}. Run the same command again."
         )
-    if isinstance(data, MaskedDataset) and not predicts_masks(run):
-        return data.without_masks()
-    if isinstance(data, MixedDataset) and run.options.get("film"):
-        return data.with_tasks()
-    return data
+    return objective_class(run).select_data(run, data)
 
 
-# Environment variable: `off` trains step by step, `on` insists on
-# `ResidentTrainer`. No result depends on it.
+# Environment variable: `off` trains step by step, `on` keeps images on the
+# device (`ResidentTrainer`). No result depends on it.
 SWITCH = "MEDZOO_RESIDENT"
 
 
@@ -240,16 +217,11 @@ class Session:
     """One training of a network: its model, its trainer and its record.
 
     Args:
-        run: What to train.
-        data: The images of the run, or features of them.
+        run: The run.
+        data: Its images, or features of them.
         trainer: Class of the trainer.
-        state: Where an earlier session stopped; the training goes on from
-            there, unless it is of other data or versions.
-        graph: Run whose graph the model has, where that is not the run's own.
-
-    Attributes:
-        trainer: Trains the model.
-        record: `pruned` until the training is over.
+        state: State of an earlier session, as for `execute`.
+        graph: Run whose graph the model has, if not the run itself.
     """
 
     def __init__(
@@ -267,7 +239,7 @@ class Session:
         self.data = data
         self.trainer = trainer(model, data, run)
         self.record = describe(run, _count_parameters(model, data), data)
-        self.record.flops = count_flops(net_of(model)) + trunk_flops(data)
+        self.record.flops = count_flops(net_of(model)) + data.frozen_flops
         self.record.width = find_width(run, data)
         if state is not None:
             self._go_on(state)
@@ -279,12 +251,7 @@ class Session:
         until: float | None = None,
         on_check: Callable[[Entry], bool | None] | None = None,
     ) -> None:
-        """Trains up to the first check at or after a share of the budget.
-
-        Args:
-            until: The share, 0 to 1; all of it if `None`.
-            on_check: As for `Trainer.train`.
-        """
+        """Trains up to the first check at or after a share of the budget."""
         started = time.perf_counter()
         self.trainer.train(self.steps_until(until), on_check)
         self.note_training(time.perf_counter() - started)
@@ -295,7 +262,7 @@ class Session:
         return None if share is None else math.ceil(share * steps)
 
     def note_training(self, seconds: float) -> None:
-        """Writes down what the trainer did in so many seconds."""
+        """Copies the outcome of the training to the record."""
         trainer, record = self.trainer, self.record
         record.history = trainer.history
         record.best_step = trainer.best_step
@@ -305,30 +272,26 @@ class Session:
         add_seconds(record, total=seconds, **trainer.seconds)
 
     def score(self, *, read_test: bool = True) -> Predictions:
-        """Scores a training that is over; its model has the best weights then.
-
-        Returns:
-            As `medzoo.training.execute.execute`; nothing of a training that was
-            stopped, or that diverged.
-        """
+        """Scores a training unless it was stopped or has diverged."""
         if self.trainer.diverged or not self.trainer.finished:
-            return {}
+            return Predictions()
         started = time.perf_counter()
         self.record.status = "done" if read_test else "trained"
-        predictions = score_val(self.record, self.trainer, self.data)
+        objective, record = self.trainer.objective, self.record
+        predictions = objective.score_val(record, self.trainer.restore_best)
         if read_test:
-            predictions = score_test(self.record, self.data, predictions)
+            predictions = objective.score_test(record, predictions)
         seconds = time.perf_counter() - started
         add_seconds(self.record, evaluate=seconds, total=seconds)
         return predictions
 
     def state(self) -> State:
-        """Returns what a later session goes on from."""
+        """Returns the state that a later session goes on from."""
         about = {"record": np.array(self.record.model_dump_json())}
         return self.trainer.state() | about
 
     def _go_on(self, state: State) -> None:
-        """Resumes, unless the same numbers could not come out of it."""
+        """Resumes, if data and versions are those of the state."""
         earlier = Record.model_validate_json(str(state["record"]))
         alike = earlier.versions == self.record.versions
         if alike and earlier.data_fingerprint == self.record.data_fingerprint:
@@ -338,7 +301,7 @@ class Session:
 
 
 def describe(run: Run, parameters: Parameters, data: Dataset) -> Record:
-    """Starts the record of a run: all that is known before it is trained."""
+    """Makes the record of a run before its training."""
     return Record(
         run=run,
         run_id=run.run_id,
@@ -350,13 +313,13 @@ def describe(run: Run, parameters: Parameters, data: Dataset) -> Record:
         data_fingerprint=data.fingerprint,
         notes=list(data.notes),
         classes=list(data.classes),
-        mask_classes=list(getattr(data, "mask_classes", ())),
+        mask_classes=list(data.mask_classes),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
     )
 
 
 def add_seconds(record: Record, **seconds: float) -> None:
-    """Adds seconds to those of a record, by part."""
+    """Adds seconds to a record by part, such as `train`."""
     record.seconds |= {
         part: record.seconds.get(part, 0.0) + value
         for part, value in seconds.items()
@@ -365,8 +328,8 @@ def add_seconds(record: Record, **seconds: float) -> None:
 
 
 def _count_parameters(model: "keras.Model", data: Dataset) -> Parameters:
-    """Counts all weights, of a cached trunk too, and those that change."""
+    """Counts all weights, of a cached backbone too, and those that change."""
     net = net_of(model)
     trainable = sum(int(np.prod(w.shape)) for w in net.trainable_weights)
-    frozen = data.trunk_parameters if isinstance(data, Features) else 0
-    return Parameters(total=net.count_params() + frozen, trainable=trainable)
+    total = net.count_params() + data.frozen_parameters
+    return Parameters(total=total, trainable=trainable)

@@ -1,10 +1,8 @@
-"""Where a model looks: how much it loses when a part of the image is hidden.
+"""Occlusion sensitivity: log odds that a model loses without part of an image.
 
-Occlusion sensitivity (Zeiler and Fergus 2014, arXiv 1311.2901) rather than
-Grad-CAM: it needs no gradients, so that it is the same code for an MLP, a
-convolution network or a transformer, on every backend, and its unit means
-something: the log odds that hiding the part costs. Of a probability near 1,
-which nothing moves, they still say what it rests on.
+Zeiler and Fergus 2014, arXiv 1311.2901. Other than Grad-CAM, it needs no
+gradients, so that it is the same code for every model and backend, and has a
+unit. Log odds also change where a probability is near 1.
 """
 
 from collections.abc import Callable
@@ -20,7 +18,7 @@ def occlude(
     images: np.ndarray,
     classes: np.ndarray,
 ) -> np.ndarray:
-    """Says how much each pixel's surroundings speak for a class.
+    """Computes how much hiding each pixel's surroundings costs a class.
 
     A square of a seventh of the side, in the mean colour of the image, is moved
     over it in steps of half its side; a pixel has the mean loss of log odds,
@@ -32,13 +30,12 @@ def occlude(
         classes: The class to explain for each image, shape `(n,)`.
 
     Returns:
-        Loss of log odds, `float32`, -28 to 28, shape `(n, height, width)`:
-        positive where the image speaks for the class, negative where it speaks
-        against it.
+        `float32`, -28 to 28, shape `(n, height, width)`: positive where the
+        image is evidence for the class, negative where it is against it.
 
     Example:
 
-    >>> def predict(images):  # Looks at nothing but the first pixel.
+    >>> def predict(images):  # By the first pixel alone.
     ...     bright = images[:, 0, 0, :1] / 255
     ...     return np.concatenate([1 - bright, bright], axis=1)
     >>> image = np.zeros((1, 14, 14, 1), "uint8")
@@ -132,6 +129,6 @@ def _occlude_one(
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Lists where squares begin so that they reach both ends."""
+    """Lists the starts of squares that reach both ends."""
     inner = range(0, length - side, max(1, side // 2))
     return [*inner, length - side]

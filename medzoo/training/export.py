@@ -1,4 +1,4 @@
-"""Models for other runtimes, each loaded there and compared with its source."""
+"""Models in the formats of other runtimes, compared with their source."""
 
 import importlib.util
 import shutil
@@ -12,14 +12,14 @@ from medzoo.training.objectives.masks import each_batch
 from medzoo.training.predict import predict_logits
 from medzoo.training.saved import Saved
 
-# What each format needs, under any backend, and how its files end.
+# Packages that each format needs, under any backend.
 PACKAGES = {
     "savedmodel": ("tensorflow",),
     "tflite": ("tensorflow",),
     "onnx": ("tensorflow", "tf2onnx", "onnxruntime"),
 }
 _ENDINGS = {"savedmodel": "_savedmodel", "tflite": ".tflite", "onnx": ".onnx"}
-# Of one head; of a net with masks those of `mask` and `label`.
+# Those of one head, or those of `mask` and `label`.
 Logits = np.ndarray | dict[str, np.ndarray]
 Predict = Callable[[np.ndarray], Logits]
 
@@ -28,9 +28,9 @@ class Exported(NamedTuple):
     """A file that another runtime has loaded.
 
     Args:
-        path: Where it lies.
+        path: The file.
         predict: From `uint8` images to logits, by that runtime.
-        difference: Largest difference of a logit to the model's, of any head.
+        difference: Largest difference of a logit to the model's.
         scale: Largest absolute logit of the model on the same images.
     """
 
@@ -56,8 +56,7 @@ def export(
             logits, with preprocessing inside.
         images: Images to compare both on, `uint8`, in the model's shape.
         path: Where to write; beside the model if left out.
-        calibration: Images by which weights and activations are turned into
-            8-bit integers; only for `tflite`, which stays in floats without.
+        calibration: Images to quantize by, to 8-bit integers; for `tflite`.
 
     Raises:
         ValueError: If a package is missing, or the format does not fit.
@@ -85,7 +84,7 @@ def export(
 
 
 def predict(saved: Saved, images: np.ndarray) -> Logits:
-    """Predicts as an exported model does."""
+    """Predicts logits, of each head if there are several."""
     if not saved.has_masks:
         return predict_logits(saved.model, images)
     batches = [batch for _, batch in each_batch(saved.model, images)]

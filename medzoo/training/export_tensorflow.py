@@ -16,7 +16,7 @@ def write_tflite(
 ) -> None:
     """Writes a model in floats, or by calibration images in 8-bit integers.
 
-    Images go in as `uint8` and logits come out as `float32` in either case.
+    Either takes `uint8` images and returns `float32` logits.
     """
     import tensorflow as tf
 

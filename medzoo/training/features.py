@@ -1,4 +1,4 @@
-"""The feature cache: a frozen trunk sees each image once, not once an epoch."""
+"""Cached features: a frozen backbone sees each image once for all epochs."""
 
 import functools
 import hashlib
@@ -7,7 +7,7 @@ import json
 import random
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,40 +29,18 @@ from medzoo.training.predict import predict_logits
 if TYPE_CHECKING:
     import keras
 
-# Part of every key. Raise it when a trunk would give other features.
-FEATURES_VERSION = 2
+# Part of every key. Raise it when a backbone would give other features.
+FEATURES_VERSION = 3
 # Options that decide the features, beside the weights.
 _OPTIONS = ("backbone", "taps", "pool", "resize", "views")
 # Images between two writes, so that memory does not grow with the split.
 CHUNK = 4096
 
 
-@dataclass(frozen=True)
-class Features(Dataset):
-    """A dataset of features in place of images.
-
-    Args:
-        trunk_parameters: Weights of the trunk that made them, all frozen.
-        trunk_flops: Operations of that trunk for an image, all its views.
-    """
-
-    trunk_parameters: int = 0
-    trunk_flops: int = 0
-
-
-def trunk_flops(data: Dataset) -> int:
-    """Returns the operations that made the features of an image, if any."""
-    return data.trunk_flops if isinstance(data, Features) else 0
-
-
 def load_features(run: Run, load: Callable[[Run], Dataset]) -> Dataset:
-    """Loads the images of a run, or what a frozen trunk makes of them.
+    """Loads the images of a run, or their features by a frozen backbone.
 
     Images that are split anew with each seed have one set of features.
-
-    Args:
-        run: What is to be trained.
-        load: Loads the images of a run.
     """
     if not (is_cacheable(run) and run.resplit):
         return with_features(run, load(run))
@@ -71,7 +49,7 @@ def load_features(run: Run, load: Callable[[Run], Dataset]) -> Dataset:
 
 
 def is_cacheable(run: Run) -> bool:
-    """Says whether the trunk of a run gives the same features every epoch."""
+    """Says whether the backbone gives the same features in every epoch."""
     if "backbone" not in run.options or run.options["backbone"] == "none":
         return False
     frozen = run.options.get("freeze", "all") == "all"
@@ -80,26 +58,22 @@ def is_cacheable(run: Run) -> bool:
 
 
 def with_features(run: Run, data: Dataset) -> Dataset:
-    """Puts features in the place of images, where the run allows it.
+    """Replaces images by features, if the run allows it.
 
-    They lie in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`) under
-    `medzoo/features`, in a folder for each trunk, weights, taps, size and data.
-    The first of all runs and processes that needs them makes them, the others
+    They are in the user's cache (`XDG_CACHE_HOME`, else `~/.cache`), under
+    `medzoo/features`, in a folder for each backbone, weights, taps, size and
+    data. The first of all processes that needs them makes them, the others
     wait, and all map them into memory.
 
-    Args:
-        run: What is to be trained.
-        data: Its images.
-
     Returns:
-        `Features` with arrays of shape `(n, num_features)`, `float32`, and the
-        labels of `data`; `data` itself where the trunk is trained too, or sees
+        A dataset with `float32` arrays of shape `(n, num_features)` in place
+        of images; `data` itself where the backbone is trained too, or sees
         augmented images.
 
     Raises:
-        FileNotFoundError: If the weights of the trunk are not there, or the
-            cache cannot be written.
-        ValueError: If the weights are those of another trunk.
+        FileNotFoundError: Without the weights of the backbone, or if the cache
+            cannot be written.
+        ValueError: If the weights are those of another backbone.
     """
     if not is_cacheable(run):
         return data
@@ -114,34 +88,32 @@ def with_features(run: Run, data: Dataset) -> Dataset:
         if not folder.is_dir():
             _make(folder, run, data, about)
     facts = json.loads((folder / "about.json").read_text())
-    values: dict[str, Any] = vars(data) | {
-        name: _read(folder, name, data) for name in SPLITS
-    }
-    counts = {name: facts[name] for name in ("trunk_parameters", "trunk_flops")}
-    return Features(**values, **counts)
+    counts = ("frozen_parameters", "frozen_flops")
+    changes: dict[str, Any] = {name: facts[name] for name in counts}
+    changes |= {name: _read(folder, name, data) for name in SPLITS}
+    return replace(data, **changes)
 
 
-def attach_trunk(run: Run, data: Dataset, head: "keras.Model") -> "keras.Model":
-    """Puts a head that was trained on features on its trunk.
+def attach_backbone(
+    run: Run, data: Dataset, head: "keras.Model"
+) -> "keras.Model":
+    """Returns the model from images to logits, with a head for features.
 
     Args:
-        run: What was trained.
+        run: The run.
         data: Its images, not their features.
-        head: The trained model.
-
-    Returns:
-        The whole model, from raw images to logits.
+        head: The model that was trained on the features.
     """
-    random.seed(run.seed)  # Decides a trunk without pretrained weights.
-    whole = build_network(run, data, find_width(run, data))
+    random.seed(run.seed)  # Decides a backbone without pretrained weights.
+    model = build_network(run, data, find_width(run, data))
     for layer in head.layers:
         if layer.weights:
-            whole.get_layer(layer.name).set_weights(layer.get_weights())
-    return whole
+            model.get_layer(layer.name).set_weights(layer.get_weights())
+    return model
 
 
 def _describe(run: Run, data: Dataset) -> dict[str, Any]:
-    """Returns all that decides the features of a run."""
+    """Returns the facts that decide the features of a run."""
     import keras
 
     backend = keras.backend.backend()
@@ -166,7 +138,7 @@ def _describe(run: Run, data: Dataset) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=8)
 def _hash(path: Path, modified: int) -> str:
-    """Hashes a file; `modified` keeps a changed one from being remembered."""
+    """Hashes a file, anew if it was modified."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -174,24 +146,19 @@ def _hash(path: Path, modified: int) -> str:
 def _make(
     folder: Path, run: Run, data: Dataset, about: Mapping[str, Any]
 ) -> None:
-    """Runs the trunk over all images; the folder appears when it is whole."""
+    """Runs the backbone over all images, into a folder that appears at last."""
     from medzoo.models.transfer import build_features
 
     random.seed(run.seed)
     options = choose_options(run)
-    model = build_features(
-        data.input_shape,
-        **{
-            name: options[name]
-            for name in (*_OPTIONS, "weights")
-            if name in options
-        },
-    )
+    names = (*_OPTIONS, "weights")
+    options = {name: options[name] for name in names if name in options}
+    model = build_features(data.input_shape, **options)
     model.compile(jit_compile=name_device() != "cpu")
     facts = {
         **about,
-        "trunk_parameters": model.count_params(),
-        "trunk_flops": count_flops(model),
+        "frozen_parameters": model.count_params(),
+        "frozen_flops": count_flops(model),
     }
     with (
         writing(folder),
@@ -200,9 +167,8 @@ def _make(
         ) as made,
     ):
         for name in SPLITS:
-            _predict(
-                model, getattr(data, name).images, Path(made, f"{name}.npy")
-            )
+            images = getattr(data, name).images
+            _predict(model, images, Path(made, f"{name}.npy"))
         Path(made, "about.json").write_text(json.dumps(facts, indent=1))
         Path(made).rename(folder)
 

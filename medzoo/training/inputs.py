@@ -1,20 +1,14 @@
 """Batches as a train step gets them: mixed, and moved with their masks."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from medzoo.data.batches import (
-    batch_indices,
-    gather,
-    mixed_batch_indices,
-    sampled_indices,
-)
-from medzoo.data.dataset import Dataset, MaskedSplit, Split
-from medzoo.data.mixed import MixedDataset
-from medzoo.runs.fields import IMBALANCES
+from medzoo.data.batches import gather
+from medzoo.data.dataset import Split
+from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import choose_preset
 
@@ -22,41 +16,12 @@ if TYPE_CHECKING:
     from medzoo.models.augmentation import RandomWarp
 
 
-def make_batches(
-    run: Run, data: Dataset, *, start: int
-) -> Iterator[np.ndarray]:
-    """Yields the indices of the batches of a run from a step on."""
-    if isinstance(data, MixedDataset):
-        return mixed_batch_indices(
-            data.sizes,
-            run.batch_size,
-            alpha=float(run.options["alpha"]),
-            seed=run.seed,
-            start=start,
-        )
-    if IMBALANCES[run.imbalance] == "sampling":
-        return sampled_indices(
-            data.train.labels,
-            run.batch_size,
-            sampling=run.imbalance,
-            seed=run.seed,
-            start=start,
-        )
-    return batch_indices(
-        len(data.train), run.batch_size, seed=run.seed, start=start
-    )
-
-
 def make_batch(
     run: Run, train: Split, indices: np.ndarray, *, step: int
 ) -> tuple[Any, Any]:
-    """Makes the images of a batch, and what is to be said of them.
+    """Makes a batch of images and targets: mixed, and moved with their masks.
 
-    Args:
-        run: Says what is done to them; its seed decides all draws.
-        train: To take them from.
-        indices: Of the batch.
-        step: Index of the step, from 0.
+    All draws are decided by the seed of the run and the step, from 0.
     """
     batch = gather(train, indices)
     for change in (mix_batch, move_batch):
@@ -67,17 +32,17 @@ def make_batch(
 def make_stretch(
     run: Run, train: Split, indices: Sequence[np.ndarray], *, start: int
 ) -> Any:
-    """Makes the batches of several steps, joined on a first axis of steps.
+    """Makes the batches of several steps, stacked on a first axis of steps.
 
     Args:
-        run: As for `make_batch`.
-        train: As for `make_batch`.
-        indices: Of each batch; all have one length.
-        start: Index of the first step.
+        run: The run.
+        train: Its images.
+        indices: Those of each batch, all of one length.
+        start: The first step.
     """
     import keras
 
-    if run.mix == "none" and not isinstance(train, MaskedSplit):
+    if run.mix == "none" and not predicts_masks(run):
         # Nothing depends on the step: all images are copied once.
         shape = len(indices), len(indices[0])
         return keras.tree.map_structure(
@@ -101,8 +66,8 @@ class Mix(NamedTuple):
     Args:
         partners: Index of the other image of each, shape `(batch,)`.
         share: Share of the image itself, 0 to 1.
-        box: First row and column that the other image fills, and those after
-            the last, shape `(2, 2)`; `None` for `mixup`.
+        box: Rectangle of the other image, from row and column to row and
+            column, shape `(2, 2)`; `None` for `mixup`.
     """
 
     partners: np.ndarray
@@ -111,13 +76,7 @@ class Mix(NamedTuple):
 
 
 def draw_mix(run: Run, step: int, shape: tuple[int, ...]) -> Mix:
-    """Draws the mix of one step.
-
-    Args:
-        run: Mixes images; its seed decides all draws, with the step.
-        step: Index of the step, from 0.
-        shape: Of the batch: its images, their height and their width.
-    """
+    """Draws the mix of one step, for a batch of shape `(n, height, width)`."""
     batch_size, *sides = shape
     random = np.random.default_rng([run.seed, step, _STREAM])
     partners = random.permutation(batch_size)
@@ -132,22 +91,16 @@ def draw_mix(run: Run, step: int, shape: tuple[int, ...]) -> Mix:
 def mix_batch(
     images: np.ndarray, labels: np.ndarray, *, run: Run, step: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mixes the images of a batch in pairs, all with one share, if a run asks.
+    """Mixes the images of a batch in pairs, all with one share.
 
     With `s` uniform in [0, 1], `mixup` takes `s x + (1 - s) x'`, and `cutmix`
     replaces a rectangle of `x` by that of `x'`, so that about `s` of its area
     is left. The loss of a mixed batch is `s` times its loss with the labels of
     `x` and `1 - s` times that with those of `x'`.
 
-    Args:
-        images: `uint8`, shape `(batch, height, width, channels)`.
-        labels: Integers, shape `(batch,)`; -1 marks an unlabelled image.
-        run: Its `mix` is done; its seed decides all draws, with the step.
-        step: Index of the step, from 0.
-
     Returns:
         `uint8` images, and `float32` of shape `(batch, 3)`: both labels of each
-        image and the share of the first; all as it was for `mix="none"`.
+        image and the share of the first; its arguments for `mix="none"`.
 
     Reference:
 
@@ -156,46 +109,30 @@ def mix_batch(
     """
     if run.mix == "none":  # Images may be a dictionary then.
         return images, labels
-    partners, share, box = draw_mix(run, step, images.shape[:3])
-    if box is None:
-        mixed = share * images + (1 - share) * images[partners]
-        images = np.rint(mixed).astype("uint8")
-    else:
-        rows, columns = map(slice, *box)
-        images = images.copy()
-        images[:, rows, columns] = images[partners][:, rows, columns]
-    shares = np.full(len(labels), share)
-    targets = np.stack([labels, labels[partners], shares], axis=-1)
-    return images, targets.astype("float32")
+    return mix_images(images, labels, draw_mix(run, step, images.shape[:3]))
 
 
-def mix_on_device(images: Any, labels: Any, mix: Mix) -> tuple[Any, Any]:
-    """Does what `mix_batch` does, to arrays of JAX.
-
-    Args:
-        images: As for `mix_batch`.
-        labels: As for `mix_batch`.
-        mix: As `draw_mix` gives it.
-    """
-    from jax import numpy as jnp
-
+def mix_images(
+    images: Any, labels: Any, mix: Mix, xp: Any = np
+) -> tuple[Any, Any]:
+    """Mixes arrays of NumPy, or of another module `xp` with its functions."""
     partners, share, box = mix
     others = images[partners]
     if box is None:
-        mixed = share * images + (1 - share) * others
-        images = jnp.rint(mixed).astype(images.dtype)
+        mixed = xp.rint(share * images + (1 - share) * others)
+        mixed = mixed.astype(images.dtype)
     else:
         inside = [
-            (start <= places) & (places < end)
-            for places, start, end in zip(
-                map(jnp.arange, images.shape[1:3]), *box, strict=True
+            (start <= positions) & (positions < end)
+            for positions, start, end in zip(
+                map(xp.arange, images.shape[1:3]), *box, strict=True
             )
         ]
-        in_box = jnp.outer(*inside)[None, :, :, None]
-        images = jnp.where(in_box, others, images)
-    shares = jnp.full(len(labels), share)
-    targets = jnp.stack([labels, labels[partners], shares], axis=-1)
-    return images, targets.astype("float32")
+        in_box = xp.outer(*inside)[None, :, :, None]
+        mixed = xp.where(in_box, others, images)
+    shares = xp.full(len(labels), share)
+    targets = xp.stack([labels, labels[partners], shares], axis=-1)
+    return mixed, targets.astype("float32")
 
 
 def _draw_box(
@@ -210,7 +147,7 @@ def _draw_box(
     return np.array([starts, np.add(starts, sides)])
 
 
-# What presets of several of Keras's layers do, as one map of coordinates.
+# Presets of several of Keras's layers, as one map of coordinates.
 _AS_WARP: dict[str, dict[str, Any]] = {
     "flips": {"flips": "horizontal_and_vertical"},
     "light": {"translation": 0.08, "rotation": 0.03},
@@ -220,21 +157,17 @@ _AS_WARP: dict[str, dict[str, Any]] = {
 def move_batch(
     images: np.ndarray, targets: Any, *, run: Run, step: int
 ) -> tuple[np.ndarray, Any]:
-    """Moves images and their masks as the augmentation of a run asks for.
+    """Moves images together with their masks, by the augmentation of a run.
 
-    Both are read at the same places, images between pixels by bilinear
-    interpolation, masks at the nearest pixel, so that no class is made up. What
-    does not move pixels is a layer of the model; without masks all of it is.
+    Images are interpolated bilinearly, masks by the nearest pixel. Augmentation
+    that moves no pixels is a layer of the model; without masks all of it is.
 
     Args:
         images: `uint8`, shape `(batch, height, width, channels)`.
         targets: A dictionary with `mask`, shape `(batch, height, width)`; else
-            nothing is done.
+            nothing is moved.
         run: Its seed decides all draws, with the step.
         step: Index of the step, from 0.
-
-    Returns:
-        Images and targets of the same types.
     """
     if not isinstance(targets, dict):
         return images, targets
@@ -267,7 +200,7 @@ def _move(values: np.ndarray, maps: Any, interpolation: str) -> Any:
 
 @functools.cache
 def _make_warp(preset: str) -> "RandomWarp | None":
-    """Makes the layer that moves pixels for a preset, if any does."""
+    """Makes the layer of a preset that moves pixels, if it has one."""
     from medzoo.models.augmentation import AUGMENTATIONS, RandomWarp
 
     if preset in _AS_WARP:

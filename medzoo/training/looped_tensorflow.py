@@ -1,8 +1,8 @@
-"""Stretches of steps as one TensorFlow graph, where Python would be the brake.
+"""Several steps as one TensorFlow graph, for small networks on a CPU.
 
-To ask for a step takes Python longer than a small network takes to do it. So
-the batches and rates of several steps go into the graph at once, and a loop in
-there does the steps, with the numbers of the ordinary `Trainer`.
+Calling a step takes Python longer than a small network takes to do it. So the
+batches and rates of several steps go into the graph at once, and a loop there
+does the steps, with the numbers of the ordinary `Trainer`.
 
 Keras's own `steps_per_execution` takes a `tf.data.Dataset` for the steps
 between two checks on val. Where these are 4 or 5 steps, as on 546 images, an
@@ -26,16 +26,16 @@ from medzoo.training.trainer import Trainer
 if TYPE_CHECKING:
     import keras
 
-# Of one stretch at most: it cannot be interrupted, and is copied once.
+# Limits of the steps of a call, which is copied once and not interrupted.
 SECONDS = 0.25
 MEGABYTES = 16
 STEPS = 64
 
 
 class LoopedTrainer(Trainer):
-    """A `Trainer` that does as many steps a call as a fraction of a second has.
+    """A `Trainer` that does many steps with a call.
 
-    It is for a CPU, since a loop in a graph is not compiled by XLA.
+    It is for a CPU, since XLA does not compile a loop in a graph.
     """
 
     _length = 1
@@ -51,22 +51,17 @@ class LoopedTrainer(Trainer):
     ) -> float:
         """Does some steps and returns the loss of the last one."""
         started = time.perf_counter()
-        told = self.plan_stretch(steps, batches)
-        loss = float(program_of(self.model)(*told))
+        inputs = self.plan_stretch(steps, batches)
+        loss = float(program_of(self.model)(*inputs))
         self._note_steps(len(steps), time.perf_counter() - started)
         if self._steps_timed:
-            self._length = self._choose_length(told[0])
+            self._length = self._choose_length(inputs[0])
         return loss
 
     def plan_stretch(
         self, steps: range, batches: Iterator[np.ndarray]
     ) -> tuple[Any, np.ndarray]:
-        """Makes what a `Program` is told of some steps: batches and rates.
-
-        Args:
-            steps: Their indices.
-            batches: Yields the indices of the images of just these, next.
-        """
+        """Makes the arguments of a `Program`: batches and rates of steps."""
         rates = [rates_at(self.run, step, self.num_steps) for step in steps]
         indices = [next(batches) for _ in steps]
         stacked = make_stretch(
@@ -75,7 +70,7 @@ class LoopedTrainer(Trainer):
         return stacked, np.array(rates, "float32")
 
     def _choose_length(self, stacked: Any) -> int:
-        """Chooses the steps of the next stretch by those that were timed."""
+        """Chooses the number of steps of the next call by those timed."""
         import keras
 
         size = sum(
@@ -87,26 +82,18 @@ class LoopedTrainer(Trainer):
 
 
 class Program:
-    """What does some steps with a model; traced once, whatever their number.
-
-    Args:
-        model: Compiled, with a built optimizer.
-    """
+    """Steps of a compiled model; traced once, whatever their number."""
 
     def __init__(self, model: "keras.Model") -> None:
         self._model = model
         self._traced: Callable[..., Any] | None = None
 
     def __call__(self, batches: Any, rates: np.ndarray) -> Any:
-        """Does the steps.
+        """Does the steps, and returns the loss of the last one.
 
         Args:
-            batches: As `train_on_batch` takes them; each array has a first axis
-                of steps.
-            rates: `float32`, shape `(steps, rates)`, as `rates_at` lists them.
-
-        Returns:
-            The loss of the last step.
+            batches: As for `train_on_batch`, with a first axis of steps.
+            rates: As of `rates_at`, `float32`, shape `(steps, rates)`.
         """
         import keras
         import tensorflow as tf

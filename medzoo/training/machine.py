@@ -1,4 +1,4 @@
-"""What a record says of the machine and the software."""
+"""Facts of the machine and the software, for records."""
 
 import importlib.metadata
 import json
@@ -16,7 +16,7 @@ def peak_memory_mb() -> float:
 
 
 def name_backend() -> str:
-    """Returns the backend that Keras takes, without importing either.
+    """Returns the backend of Keras without importing it.
 
     `KERAS_BACKEND` names it, else `keras.json` in `KERAS_HOME` or `~/.keras`.
     """

@@ -17,8 +17,8 @@ def build_optimizer(
     """Builds the optimizer of a run at its peak learning rate.
 
     Args:
-        run: Names it.
-        model: What it is for, where the trunk has a rate of its own.
+        run: The run.
+        model: Its model, if the backbone has a rate of its own.
     """
     import keras
 
@@ -33,9 +33,9 @@ def build_optimizer(
         options |= {"momentum": choice.momentum, "nesterov": choice.nesterov}
     optimizer_class = getattr(keras.optimizers, choice.keras_class)
     if model is not None and has_trunk_rate(run):
-        trunk = {id(v) for v in model.get_layer("trunk").trainable_variables}
-        found = enumerate(model.trainable_variables)
-        options["trunk"] = [index for index, v in found if id(v) in trunk]
+        own = {id(v) for v in model.get_layer("trunk").trainable_variables}
+        variables = enumerate(model.trainable_variables)
+        options["backbone"] = [index for index, v in variables if id(v) in own]
         optimizer_class = with_trunk_rate(optimizer_class)
     optimizer = optimizer_class(**options)
     if run.weight_decay:
@@ -47,7 +47,7 @@ def build_optimizer(
 
 
 def rate_variables(optimizer: "keras.Optimizer") -> "list[keras.Variable]":
-    """Returns the rates that an optimizer has: its own, and that of a trunk."""
+    """Returns the rates of an optimizer: its own, and that of a backbone."""
     trunk_rate = getattr(optimizer, "trunk_rate", None)
     rates = [optimizer.learning_rate]
     return rates if trunk_rate is None else [*rates, trunk_rate]
@@ -79,7 +79,7 @@ def set_rates(
 def change_rates(
     optimizer: "keras.Optimizer", run: Run, step: int, num_steps: int
 ) -> None:
-    """Sets the rates where they change with this step, and at the first one.
+    """Sets the rates if they change with this step, and at the first one.
 
     An assignment takes a tenth of a step of a small network.
     """
@@ -163,28 +163,28 @@ def trunk_rate_at(run: Run, step: int, num_steps: int) -> float:
 def with_trunk_rate(
     optimizer: type["keras.Optimizer"],
 ) -> type["keras.Optimizer"]:
-    """Makes an optimizer whose steps are scaled for some of its variables.
+    """Makes an optimizer class whose steps are scaled for a backbone.
 
-    Gradients are left as they are: scaled ones change nothing for Adam and its
-    kin. Variables of the trunk are not decayed.
+    Gradients are left as they are, since scaled ones change nothing for Adam.
+    Variables of the backbone are not decayed.
 
     Args:
         optimizer: A class of `keras.optimizers`.
 
     Returns:
-        A class that also takes `trunk`, the indices of the trunk's variables,
+        A class that also takes the indices of the variables of the backbone,
         and has the variable `trunk_rate`, 1 at first.
     """
 
     class Discriminative(optimizer):
-        def __init__(self, trunk: Collection[int], **options: Any) -> None:
+        def __init__(self, backbone: Collection[int], **options: Any) -> None:
             super().__init__(**options)
-            self.trunk = frozenset(trunk)
+            self.backbone = frozenset(backbone)
 
         def build(self, variables: "list[keras.Variable]") -> None:
             if not self.built:
                 super().build(variables)
-                decayed = [variables[index] for index in self.trunk]
+                decayed = [variables[index] for index in self.backbone]
                 self.exclude_from_weight_decay(var_list=decayed)
                 self.trunk_rate = self.add_variable(
                     (), initializer="ones", name="trunk_rate"
@@ -193,7 +193,7 @@ def with_trunk_rate(
         def update_step(
             self, gradient: Any, variable: Any, learning_rate: Any
         ) -> None:
-            if self._get_variable_index(variable) in self.trunk:
+            if self._get_variable_index(variable) in self.backbone:
                 learning_rate = learning_rate * self.trunk_rate
             super().update_step(gradient, variable, learning_rate)
 

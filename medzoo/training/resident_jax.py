@@ -1,11 +1,9 @@
 """Resident training on JAX: images on the device, many steps as one program.
 
-A small network has finished a step before Python has asked for the next one. So
-the images of a task are copied to the accelerator once, and all steps between
-two checks on val are one compiled program that gathers its batches there.
-Batches, learning rates and seeds are those of the ordinary `Trainer`, and so
-are the results, up to the rounding of sums. XLA's convolutions inside of loops
-are slow on a CPU, which keeps the ordinary `Trainer`.
+A small network finishes a step before Python starts the next one. So the images
+are copied to the accelerator once, and all steps between two checks on val are
+one compiled program. The results are those of the ordinary `Trainer`, up to the
+rounding of sums. On a CPU, XLA's convolutions inside of loops are slow.
 """
 
 import functools
@@ -16,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from medzoo.data.dataset import Dataset, MaskedDataset
+from medzoo.data.dataset import Dataset
 from medzoo.runs.run import Run
 from medzoo.training.build import MAX_TRACED
-from medzoo.training.inputs import Mix, draw_mix, mix_on_device
+from medzoo.training.inputs import Mix, draw_mix, mix_images
 from medzoo.training.optimizers import rate_variables, rates_at
 from medzoo.training.trainer import Trainer
 
@@ -35,13 +33,7 @@ Values = tuple[list[Any], list[Any], list[Any]]
 
 
 class ResidentTrainer(Trainer):
-    """A `Trainer` whose steps between two checks are one program.
-
-    Args:
-        model: Compiled with the loss and the optimizer of the run.
-        data: Its train and val images are copied to the device.
-        run: Budget, batch size, schedule and seed.
-    """
+    """A `Trainer` whose steps between two checks are one program."""
 
     def __init__(self, model: "keras.Model", data: Dataset, run: Run) -> None:
         super().__init__(model, data, run)
@@ -74,7 +66,7 @@ class ResidentTrainer(Trainer):
 
 def fits_on_device(data: Dataset) -> bool:
     """Returns whether the device can hold the images and make the batches."""
-    if isinstance(data, MaskedDataset):
+    if data.mask_classes:
         return False
     import jax
 
@@ -85,12 +77,12 @@ def fits_on_device(data: Dataset) -> bool:
 
 
 class StepInputs(NamedTuple):
-    """Inputs of some steps, besides the images and the values of variables.
+    """Inputs of some steps, besides images and values of variables.
 
     Args:
-        indices: Of the images of each batch, `int32`, shape `(steps, batch)`.
-        rates: `float32`, shape `(steps, rates)`, as `rates_at` lists them.
-        mix: A `Mix` whose arrays have a first axis of steps, if there is any.
+        indices: Image indices, `int32`, shape `(steps, batch)`.
+        rates: As of `rates_at`, `float32`, shape `(steps, rates)`.
+        mix: A `Mix` with a first axis of steps, if the run mixes images.
     """
 
     indices: Any
@@ -101,13 +93,7 @@ class StepInputs(NamedTuple):
 def make_step_inputs(
     trainer: Trainer, steps: range, batches: Iterator[np.ndarray]
 ) -> StepInputs:
-    """Makes the inputs of some steps of a run.
-
-    Args:
-        trainer: Of the run.
-        steps: Their indices.
-        batches: Yields the indices of the images of these steps, next.
-    """
+    """Makes the inputs of some steps; `batches` yields their images next."""
     import jax
 
     run = trainer.run
@@ -122,12 +108,9 @@ def make_step_inputs(
 
 
 class Programs:
-    """Functions of arrays, compiled once for each shape of their arguments.
+    """Functions of arrays by name, compiled once for each shape of arguments.
 
     Compiling is a call of its own, so that it can be timed apart.
-
-    Args:
-        functions: The functions by name.
     """
 
     def __init__(self, functions: dict[str, Callable[..., Any]]) -> None:
@@ -169,10 +152,9 @@ def train_steps(
     Args:
         model: Compiled, with a built optimizer.
         values: Those of its variables before the first step.
-        images: `uint8`, shape `(n, height, width, channels)`; or a dictionary
-            of arrays, for a model of several inputs.
+        images: An array, or a dictionary of them for several inputs.
         labels: `int32`, shape `(n,)`.
-        inputs: Of the steps.
+        inputs: Those of the steps.
 
     Returns:
         The new values, and the loss of the last step.
@@ -192,7 +174,7 @@ def train_steps(
             lambda array: array[now.indices], (images, labels)
         )
         if now.mix is not None:
-            batch = mix_on_device(batch[0], batch[1], now.mix)
+            batch = mix_images(batch[0], batch[1], now.mix, jax.numpy)
         logs, (trainable, others, optimizer, _) = model.train_step(
             (trainable, others, optimizer, metrics), batch
         )
@@ -203,17 +185,7 @@ def train_steps(
 
 
 def predict_batches(model: "keras.Model", values: Values, images: Any) -> Any:
-    """Returns the logits of a split.
-
-    Args:
-        model: From images to logits.
-        values: Those of its variables.
-        images: `uint8`, shape `(batches, batch, height, width, channels)`; or a
-            dictionary of arrays.
-
-    Returns:
-        Shape `(batches * batch, num_classes)`.
-    """
+    """Returns the logits of images as of `in_batches`, one row an image."""
     import jax
 
     trainable, others, _ = values
@@ -230,12 +202,6 @@ def predict_batches(model: "keras.Model", values: Values, images: Any) -> Any:
 
 def in_batches(images: Any) -> Any:
     """Splits images into batches, the last one filled up with zeros.
-
-    Args:
-        images: Shape `(n, height, width, channels)`, or a dictionary of arrays.
-
-    Returns:
-        Shape `(batches, batch, height, width, channels)`.
 
     Example:
 
@@ -281,7 +247,7 @@ def list_groups(model: "keras.Model") -> "list[list[keras.Variable]]":
 
 
 def _find_rates(optimizer: "keras.Optimizer") -> list[int]:
-    """Returns the places of `rate_variables` among all of an optimizer."""
+    """Returns the positions of `rate_variables` in those of an optimizer."""
     return [
         index
         for rate in rate_variables(optimizer)

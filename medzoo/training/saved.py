@@ -1,4 +1,4 @@
-"""Trained models on disk, with their records: saved and loaded."""
+"""Trained models on disk, with their records."""
 
 import zipfile
 from pathlib import Path
@@ -12,7 +12,7 @@ from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.runs.symmetries import list_flips
-from medzoo.training.adjust import predict_views
+from medzoo.training.adjust import average_logits
 from medzoo.training.backend import import_keras
 from medzoo.training.execute import load_data, require_data
 from medzoo.training.objectives.masks import predict_labels
@@ -32,10 +32,10 @@ class Saved(NamedTuple):
 
     Args:
         model: From `uint8` images to logits.
-        record: Of the run that it came out of, if that lies beside it.
+        record: Record of its run, if there is one beside it.
         path: The file.
-        task: Which task it answers for, if it is of a net of several; its
-            record's scores are of that task then, and its run that of the net.
+        task: Its task, if it is a part of a net of several; the scores of the
+            record are those of the task then, and the run that of the net.
     """
 
     model: "keras.Model"
@@ -51,14 +51,14 @@ class Saved(NamedTuple):
 
     @property
     def classes(self) -> list[str]:
-        """Names of its classes; their numbers if no record says them."""
+        """Names of its classes; their numbers without a record."""
         if self.record is not None and self.record.classes:
             return self.record.classes
         return [str(label) for label in range(label_shape(self.model)[-1] or 0)]
 
     @property
     def mask_classes(self) -> list[str]:
-        """Names of its classes of pixels, if it has any."""
+        """Names of its mask classes, if it has any."""
         if self.record is not None and self.record.mask_classes:
             return self.record.mask_classes
         count = self.model.output["mask"].shape[-1] if self.has_masks else 0
@@ -66,13 +66,13 @@ class Saved(NamedTuple):
 
     @property
     def resize(self) -> str:
-        """How images became as large as those that it was trained on."""
+        """How images were resized for the training."""
         options = self.record.run.data_options if self.record else {}
         return str(options.get("resize", "pad"))
 
     @property
     def has_masks(self) -> bool:
-        """Says whether it predicts a mask beside a label."""
+        """Whether it predicts a mask beside a label."""
         return isinstance(self.model.output, dict)
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -95,12 +95,13 @@ class Saved(NamedTuple):
             return to_probabilities(predict_logits(self.model, images))
         run = self.record.run
         flips = list_flips(self.task or run.task) if run.flip_test else ((),)
-        logits = predict_views(self.model, images, flips)
+        views = (np.flip(images, axes) for axes in flips)
+        logits = average_logits(self.model, views)
         return to_probabilities(logits, run.output)
 
     @property
     def note(self) -> str:
-        """What its predictions lack; empty if they are those of its run."""
+        """A warning, if its predictions are not those of its run."""
         if self.record is None or self.record.run.adjust == "none":
             return ""
         return (
@@ -111,20 +112,16 @@ class Saved(NamedTuple):
 
 
 def save_model(model: "keras.Model", path: Path) -> None:
-    """Saves a model so that what lies under its name is whole.
-
-    Raises:
-        FileNotFoundError: If it cannot be written.
-    """
+    """Saves a model atomically."""
     with writing(path), replacing(path, ending=path.suffix) as part:
         model.save(part)
 
 
 def label_shape(model: "keras.Model") -> tuple[int | None, ...]:
     """Returns the shape of the logits of labels, as far as it is known."""
-    found = model.output
-    found = found["label"] if isinstance(found, dict) else found
-    return tuple(found.shape)
+    output = model.output
+    output = output["label"] if isinstance(output, dict) else output
+    return tuple(output.shape)
 
 
 def load_saved(path: str | Path, task: str | None = None) -> Saved:
@@ -134,14 +131,14 @@ def load_saved(path: str | Path, task: str | None = None) -> Saved:
     refused, and arrays are read without pickle.
 
     Args:
-        path: A `.keras` file, or the folder of one called `model.keras`; the
-            record is `record.json` beside it.
-        task: Which task is wanted of a net of several.
+        path: A `.keras` file, or the folder of `model.keras`; the record is
+            `record.json` beside it.
+        task: One of the tasks of a net of several.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, not a classifier of images, tries to bring
-            code of its own, or has no such task.
+        ValueError: If it is damaged, not a classifier of images, contains code,
+            or has no such task.
     """
     path = Path(path)
     if path.is_dir():
@@ -188,14 +185,11 @@ def _load_one_of_several(path: Path, record: Record, task: str | None) -> Saved:
 
 
 def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
-    """Loads the images of a task as a model takes them.
+    """Loads the images of a task for a model, with a run on them.
 
     Args:
         saved: The model.
         task: Name of the task; that of its record if left out.
-
-    Returns:
-        A run on them, and the images.
 
     Raises:
         ValueError: If the task has other images or classes than the model.
@@ -242,10 +236,7 @@ def _load_model(path: Path) -> "keras.Model":
 
 
 def read_record(path: str | Path) -> tuple[Path, Record]:
-    """Reads the record beside a model, without loading the model.
-
-    Returns:
-        The path of the model, and the record.
+    """Reads the record beside a model; returns the model's path and the record.
 
     Raises:
         FileNotFoundError: If there is no record.

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 def predict_image(
     saved: "Saved", image: np.ndarray, *, resize: bool = False
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Predicts the mask of one image, and its label where it is known.
+    """Predicts the mask of one image, and its label.
 
-    An image of another size than those the model was trained on is predicted by
-    tiles of that size. It has no label: the model has never seen a whole one.
-    Resized, as images of custom data are for a training, it has both.
+    An image of another size than those of the training is predicted by tiles,
+    without a label, or resized.
 
     Args:
         saved: A model with masks.
@@ -87,26 +86,25 @@ def predict_by_tiles(
     overlap: int,
     batch_size: int = 8,
 ) -> np.ndarray:
-    """Predicts each pixel of an image from the tiles that it lies in.
+    """Predicts an image by overlapping tiles.
 
-    A tile knows nothing of what is outside of it, so its pixels count the less
-    the nearer they are to its border: over the middle half of an overlap one
-    tile fades into the next, and the outer quarter, which the border distorts
-    most, is left out. If no pixel of the result depends on more than `overlap /
-    4` pixels around it, that is what the model gives for the whole image. A net
-    that pools has one more condition: `tile - overlap`, and what the image is
-    longer than a tile, must be multiples of its coarsest pixel.
+    Over the middle half of an overlap one tile fades into the next; its outer
+    quarter, which the border of a tile distorts most, is left out. If no pixel
+    of the result depends on more than `overlap / 4` pixels around it, this is
+    the result of the image at once. A net that pools has one more condition:
+    `tile - overlap`, and image side minus tile, are multiples of its coarsest
+    pixel.
 
     Args:
         predict: From `uint8` tiles, shape `(batch_size, tile, tile, channels)`,
             to values of each pixel, `(batch_size, tile, tile,
             num_mask_classes)`.
         image: `uint8`, shape `(height, width, channels)`; a side shorter than a
-            tile is filled up with its last pixels.
+            tile is padded with its last pixels.
         tile: Height and width of a tile.
         overlap: Pixels that neighbours share, at most half a tile; the last
-            ones, which end with the image, may share more.
-        batch_size: Tiles at a time, always as many.
+            tiles may share more.
+        batch_size: Tiles of each call.
 
     Returns:
         `float32`, shape `(height, width, num_mask_classes)`.
@@ -149,13 +147,13 @@ def predict_by_tiles(
 
 
 def _fades(side: int, tile: int, overlap: int) -> dict[int, np.ndarray]:
-    """Lists where tiles begin along a side, and what their pixels count."""
+    """Returns the pixel weights of each tile along a side, by its start."""
     starts = [*range(0, side - tile, tile - overlap), side - tile]
     ramp = (np.arange(tile, dtype="float32") + 0.5 - overlap / 4) * 2
     ramp = np.clip(ramp / max(overlap, 1), 0, 1)
     fades = {}
     for start in starts:
-        # Nothing lies beyond the image that could take over.
+        # There is no next tile beyond the image.
         rising = ramp if start else np.ones_like(ramp)
         falling = ramp[::-1] if start < starts[-1] else np.ones_like(ramp)
         fades[start] = np.minimum(rising, falling)

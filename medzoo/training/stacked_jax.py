@@ -1,11 +1,10 @@
 """Stacked training on JAX: runs with equal graphs train as one program.
 
-A small network leaves an accelerator almost idle. Runs of a study that differ
-in seed, learning rate or schedule do the same computation on other numbers:
-their variables get one more axis, over which `jax.vmap` does every step for all
-of them. Each run has a trainer of its own, which chooses its best weights and
-writes its history, so that its record is the one that it would have alone, up
-to the rounding of sums.
+A small network leaves an accelerator almost idle. Runs that differ in seed,
+learning rate or schedule do the same computation on other numbers: their
+variables get one more axis, over which `jax.vmap` does every step. Each run has
+a trainer of its own for its history and best weights, so that its record is the
+one that it would have alone, up to the rounding of sums.
 
 Two places import this module: `medzoo.execution.options`, to
 find runs that train together, and `medzoo.execution.worker`, to train them.
@@ -22,16 +21,14 @@ import numpy as np
 
 from medzoo.data.dataset import Dataset, Split
 from medzoo.models.registry import get_entry
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.runs.fields import IMBALANCES, list_fields
 from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.training.build import MAX_TRACED
 from medzoo.training.execute import Session, add_seconds, load_data
 from medzoo.training.features import load_features
-from medzoo.training.inputs import make_batches
 from medzoo.training.machine import name_backend
-from medzoo.training.objectives.labels import Predictions
 from medzoo.training.optimizers import set_rates
 from medzoo.training.resident_jax import (
     Programs,
@@ -66,8 +63,7 @@ def choose_size(asked: str, num_jobs: int, places: int) -> int:
     Args:
         asked: `auto`, `off`, or a number of runs.
         num_jobs: Jobs to be executed.
-        places: Places on GPUs where jobs are executed at a time. With `auto` no
-            place gets more than its share of the jobs.
+        places: Workers on GPUs; `auto` shares the jobs evenly among them.
 
     Raises:
         ValueError: If `asked` is none of these, or is a number without the JAX
@@ -99,9 +95,7 @@ def choose_size(asked: str, num_jobs: int, places: int) -> int:
 
 @functools.lru_cache(maxsize=100_000)
 def stack_key(run: Run) -> str | None:
-    """Returns a key that is equal for runs which may train together.
-
-    It is `None` for a run that trains alone.
+    """Returns a key equal for runs that may train together; `None` for others.
 
     Example:
 
@@ -142,17 +136,14 @@ def execute_stack(
 
     Args:
         runs: With equal keys by `stack_key`.
-        until: Stops at the first check on val at or after this share of the
-            budget, 0 to 1; the records are then `pruned`.
-        read_test: Whether to read the labels of test. If not, the records are
-            `trained`.
-        states: Where each run stopped earlier, `None` for one that did not.
+        until: See `execute`.
+        read_test: See `execute`.
+        states: State of each run that was stopped earlier, else `None`.
         on_stop: Called with the `run_id` and the state of each training that
             is stopped.
 
     Returns:
-        What `medzoo.training.execute.execute` returns for each run, up to the
-        rounding of sums.
+        What `execute` returns for each run, up to the rounding of sums.
 
     Raises:
         ValueError: If the runs differ in graph, steps or number of images, or
@@ -181,14 +172,9 @@ def open_sessions(
 ) -> tuple[list[Session], list[Values]]:
     """Prepares runs on one model, one after the other.
 
-    Args:
-        runs: With equal keys by `stack_key`.
-        states: Where each run stopped earlier, `None` for one that did not.
-        load: Loads the images of a run.
-
     Returns:
         A session for each run, whose trainer is a `Member`, and the values of
-        all variables at its start. The model keeps those of the last run.
+        all variables at its start.
     """
     sessions, starts = [], []
     # Decay is part of a graph where it is not 0, and a decay of 0 is none.
@@ -213,8 +199,7 @@ def open_sessions(
 class Stack:
     """Runs on one model that are trained together.
 
-    A run that ends early is trained on with the others, and its trainer takes
-    no more notice of it.
+    A run that ends early is trained on with the others, but no longer checked.
 
     Args:
         members: The trainers of the runs.
@@ -267,7 +252,7 @@ class Stack:
             self._train_to(min(step for step in checks if step > self._step))
 
     def _train_to(self, check: int) -> None:
-        """Trains up to a check, and gives each member its part of it."""
+        """Trains up to a check, and scores val for each member."""
         import jax
 
         steps = range(self._step, check)
@@ -303,9 +288,9 @@ class StackCheck:
 
     Args:
         step: Steps done.
-        losses: Loss of the last step, one a run.
-        values: Of all variables, with a first axis of runs.
-        found: As `predict_val` returns it, with a first axis of runs.
+        losses: Loss of the last step of each run.
+        values: Those of all variables, with a first axis of runs.
+        found: As of `predict_val`, with a first axis of runs.
     """
 
     def __init__(
@@ -322,14 +307,14 @@ class StackCheck:
 
     @functools.cached_property
     def values(self) -> Values:
-        """The values, in the memory of the host."""
+        """The values on the host."""
         import jax
 
         return jax.device_get(self._values)
 
     @functools.cached_property
     def averages(self) -> Values:
-        """The values with which val was predicted, as `values`."""
+        """The values with averaged weights, if there are any."""
         import jax
 
         trainable = jax.device_get(self._averages)
@@ -348,12 +333,12 @@ class Member(Trainer):
     _in_average = False
 
     def constants(self) -> np.ndarray:
-        """Returns the run's own values for `replace_constants`."""
+        """Returns the values of the run for `replace_constants`."""
         values = (self.run.weight_decay or 0.0, self.run.loss_weight)
         return np.array(values, "float32")
 
     def conclude(self, checked: StackCheck) -> None:
-        """Evaluates a check: history, best weights and an early end."""
+        """Adds a check to the history, and chooses the best weights."""
         self._checked, self.step = checked, checked.step
         optimizer = self.model.optimizer
         set_rates(optimizer, self.run, self.step - 1, self.num_steps)
@@ -362,7 +347,7 @@ class Member(Trainer):
     def spend(
         self, steps: int, first_step: float, train: float, check: float
     ) -> None:
-        """Adds this run's share of the seconds of some steps and a check."""
+        """Adds the run's share of the seconds of some steps and a check."""
         shares = {"first_step": first_step, "train": train, "check": check}
         for part, value in shares.items():
             self.seconds[part] += value
@@ -421,7 +406,7 @@ def _check_alike(members: Sequence[Member]) -> None:
 
 
 def _name_images(member: Member) -> tuple:
-    """Names the images of a run; the seed draws those of `max_images`."""
+    """Returns a key of the images of a run, which `max_images` draws."""
     drawn = member.run.max_images is not None
     return member.data.fingerprint, member.run.seed if drawn else None
 
@@ -435,8 +420,8 @@ def _join(splits: Iterator[Split]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _make_batches(member: Member, *, first: int) -> Iterator[np.ndarray]:
-    """Yields a run's batches, as indices of the images of all runs."""
-    for indices in make_batches(member.run, member.data, start=member.step):
+    """Yields batches of a run as indices of the images of all runs."""
+    for indices in member.objective.batches(start=member.step):
         yield indices + first
 
 
@@ -445,14 +430,11 @@ def _make_batches(member: Member, *, first: int) -> Iterator[np.ndarray]:
 
 @functools.lru_cache(maxsize=MAX_TRACED)
 def stacked_programs_of(model: "keras.Model") -> Programs:
-    """Makes the programs of a stack of runs.
+    """Makes the programs of a stack of runs on one compiled model.
 
     - `train` takes the values of all runs, common images and labels, and the
       step inputs and the constants of each run; it returns values and losses.
     - `check` is `predict_val` for the values, splits and constants of all runs.
-
-    Args:
-        model: Compiled, with a built optimizer; that of all runs.
     """
     import jax
 
@@ -483,7 +465,7 @@ def predict_val(
     labels: Any,
     constants: Any,
 ) -> tuple[list[Any], Any, Any]:
-    """Predicts one of several val splits, and computes its loss as a whole.
+    """Predicts one of several val splits, and computes its loss.
 
     Args:
         model: Compiled, from images to logits.
@@ -492,12 +474,11 @@ def predict_val(
         images: `uint8`, shape `(splits, batches, batch, height, width,
             channels)`.
         labels: `int32`, shape `(splits, n)`.
-        constants: Of the run, as `replace_constants` takes them.
+        constants: As for `replace_constants`.
 
     Returns:
-        The averages of the trainable weights that it predicted with, empty
-        where the optimizer keeps none; the logits, shape `(n, num_classes)`;
-        and the loss.
+        The averages of the weights, if the optimizer keeps any; the logits,
+        shape `(n, num_classes)`; and the loss.
     """
     if len(images) == 1:
         split = 0  # One copy for all runs of a stack.
@@ -510,13 +491,7 @@ def predict_val(
 
 @contextlib.contextmanager
 def replace_constants(model: "keras.Model", constants: Any) -> Iterator[None]:
-    """Replaces two constants of a graph by the values of one run.
-
-    Args:
-        model: Compiled.
-        constants: The weight decay, for an optimizer that has one, and the
-            weight of a loss of two parts.
-    """
+    """Replaces the weight decay and the loss weight of a graph by others."""
     optimizer, loss = model.optimizer, model.loss
     # A loss of several members holds that of one.
     options = loss.options if hasattr(loss, "options") else loss.loss.options
@@ -533,10 +508,7 @@ def replace_constants(model: "keras.Model", constants: Any) -> Iterator[None]:
 
 
 def average_weights(model: "keras.Model", values: Values) -> list[Any]:
-    """Returns the optimizer's averages of the trainable weights, if it has any.
-
-    The same as `medzoo.training.trainer` computes, from values alone.
-    """
+    """Returns the optimizer's averages of the weights, if it has any."""
     import keras
 
     if not model.optimizer.use_ema:

@@ -20,20 +20,17 @@ def write_standard_file(
 ) -> Path:
     """Writes one line an image: its number, then a probability a class.
 
-    The name tells AUC and accuracy, as medmnist's does:
-    `breastmnist_test_[AUC]0.812_[ACC]0.801@run.csv`.
-
     Args:
-        folder: Where to write; it is made if need be.
+        folder: Where to write.
         probabilities: Shape `(n, num_classes)`, in the order of the split.
         labels: Shape `(n,)`.
         task: Name of the task.
         size: Height of the images.
         split: `train`, `val` or `test`.
-        run: What tells this file from others.
+        run: End of the file's name.
 
     Returns:
-        The path of the file.
+        The path, such as `breastmnist_test_[AUC]0.812_[ACC]0.801@run.csv`.
     """
     found = scores.score(probabilities, labels, probabilities.shape[1])
     auc = float("nan") if found["auc"] is None else found["auc"]

@@ -1,8 +1,4 @@
-"""Train steps with a gradient for each task, for Keras on TensorFlow.
-
-Keras has no gradients of its own, so this file, and no other, takes them from
-the backend.
-"""
+"""Train steps with a gradient for each task, which Keras cannot compute."""
 
 from typing import Any
 
@@ -14,7 +10,7 @@ from medzoo.losses.weighting import balance_norms, project_conflicts
 
 
 class TaskGradients(keras.Model):
-    """A net of several tasks whose train step sees the gradient of each.
+    """A net of several tasks whose train step has the gradient of each.
 
     Args:
         net: A Functional model, compiled later with a `TaskLoss`.
@@ -30,7 +26,7 @@ class TaskGradients(keras.Model):
         if not any(map(_is_shared_kernel, self.trainable_variables)):
             raise ValueError(
                 "Gradients are balanced at weights that the tasks share. "
-                "Expected a trunk that is trained. Received: a frozen one. Use "
+                "Expected a trained backbone. Received: a frozen one. Use "
                 "task_weighting='uncertainty' or 'dwa', or unfreeze it."
             )
 
@@ -48,7 +44,7 @@ class TaskGradients(keras.Model):
         return self.compute_metrics(images, labels, logits)
 
     def join(self, values: Any, present: Any) -> Any:
-        """Joins the losses of the tasks to that which is reported."""
+        """Returns the reported loss."""
         return weighted_mean(values, present)
 
     def find(
@@ -142,7 +138,7 @@ class GradNorm(TaskGradients):
 
 
 def _is_shared(variable: keras.Variable) -> bool:
-    """Says whether a weight belongs to the trunk."""
+    """Says whether a weight belongs to the backbone."""
     return not any(own in variable.path for own in ("logits/", "film_"))
 
 

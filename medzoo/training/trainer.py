@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.dataset import Dataset, MaskedSplit
+from medzoo.data.dataset import Dataset
 from medzoo.runs.run import Run
-from medzoo.training.inputs import make_batch, make_batches
-from medzoo.training.objectives.masks import summarize_masks
+from medzoo.training.inputs import make_batch
+from medzoo.training.objectives import make_objective
 from medzoo.training.optimizers import change_rates
-from medzoo.training.predict import Scores, evaluate, predict_logits, rank_entry
+from medzoo.training.predict import predict_logits
 
 if TYPE_CHECKING:
     import keras
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 Entry = dict[str, float | None]
 State = dict[str, np.ndarray]
 
-# Scores that the history has; those of single tasks are `macro_f1/<task>`.
+# Scores in the history; those of single tasks are `macro_f1/<task>`.
 _WATCHED = ("loss", "macro_f1", "accuracy", "harmonic_mean", "dice", "joint")
-# What a trainer knows besides the values of variables.
+# State of a trainer besides the values of variables.
 _PROGRESS = (
     "step",
     "history",
@@ -41,31 +41,30 @@ _PROGRESS = (
 class Trainer:
     """Trains a compiled model on one dataset.
 
-    It can stop after any check and go on later with the same numbers, in this
-    process or from its `state` in another: the order of images and the learning
-    rate depend on the step alone, and the seeds of dropout and augmentation are
-    variables of the model.
+    It can stop after any check and be resumed from its `state` with the same
+    numbers: the order of images and the learning rate depend on the step alone,
+    and the seeds of dropout and augmentation are variables of the model.
 
     Args:
         model: Compiled with the loss and the optimizer of the run.
-        data: Only `train` and `val` are touched.
+        data: Only `train` and `val` are read.
         run: Budget, batch size, schedule and seed.
 
     Attributes:
         step: Steps done.
-        checks: Steps after which val is looked at.
-        history: One entry a check on val.
+        checks: Steps after which val is scored.
+        history: One entry a check.
         best_step: Step of the weights to evaluate.
         diverged: Whether the loss became NaN or infinite.
         finished: Whether the budget is spent or the run ended early.
-        seconds: `first_step` (with tracing), `train` (the other steps) and
-            `check` (looks at val).
+        seconds: `first_step` (with tracing), `train` and `check`.
     """
 
     def __init__(self, model: "keras.Model", data: Dataset, run: Run) -> None:
         self.model = model
         self.data = data
         self.run = run
+        self.objective = make_objective(run, data)
         self.step = 0
         self.history: list[Entry] = []
         self.best_step = 0
@@ -89,11 +88,11 @@ class Trainer:
         """Trains up to the first check at or after step `until`.
 
         Args:
-            until: Steps of the whole training to reach; all if `None`.
-            on_check: Called with each new entry of the history; says whether
-                to stop there.
+            until: A step of the training; the last if `None`.
+            on_check: Called with each new entry of the history; stops there if
+                it returns true.
         """
-        batches = make_batches(self.run, self.data, start=self.step)
+        batches = self.objective.batches(start=self.step)
         for check in [step for step in self.checks if step > self.step]:
             if self.finished or (until is not None and self.step >= until):
                 return
@@ -101,16 +100,13 @@ class Trainer:
             if on_check is not None and on_check(entry):
                 until = self.step
 
-    def restore_best(self, *, average: bool = True) -> None:
-        """Gives the model the weights of the best check on val.
-
-        Args:
-            average: Whether to take their average where the run asks for one.
-        """
+    def restore_best(self, *, average: bool = True) -> "keras.Model":
+        """Returns the model with its best weights, averaged if the run is."""
         own = self.run.ema and not average
         self.model.set_weights(
             self._best_own_weights if own else self._best_weights
         )
+        return self.model
 
     def state(self) -> State:
         """Copies all that the rest of the training depends on."""
@@ -126,7 +122,7 @@ class Trainer:
         return arrays | {"progress": np.array(json.dumps(progress))}
 
     def resume(self, state: State) -> None:
-        """Goes on where the trainer of the same run was that gave `state`."""
+        """Goes on from the state of a trainer of the same run."""
         for group, variables in self._variables().items():
             for index, variable in enumerate(variables):
                 variable.assign(state[f"{group}_{index}"])
@@ -181,14 +177,14 @@ class Trainer:
         return float(loss)
 
     def _note_steps(self, count: int, seconds: float) -> None:
-        """Notes that some steps are done; the first one also traces."""
+        """Counts steps and their seconds; the first one also traces."""
         self.seconds["train" if self._traced else "first_step"] += seconds
         self._steps_timed += count * self._traced
         self._traced = True
         self.step += count
 
     def _conclude(self, loss: float) -> Entry:
-        """Looks at val and draws the conclusions."""
+        """Scores val, keeps the best weights, and may end the run."""
         with self._averaged():
             entry = self._check(loss)
             self.history.append(entry)
@@ -199,24 +195,14 @@ class Trainer:
         return entry
 
     def _predict_val(self) -> tuple[np.ndarray, Callable[..., Any]]:
-        """Returns the logits of val, and what gives their loss."""
+        """Returns the logits of val, and the loss function."""
         return (
             predict_logits(self.model, self.data.val.images),
             self.model.loss,
         )
 
-    def _look(self) -> Scores | None:
-        """Scores val; `None` if a logit is NaN or infinite."""
-        val, output = self.data.val, self.run.output
-        if isinstance(val, MaskedSplit):
-            return summarize_masks(self.model, val, output=output)
-        logits, val_loss = self._predict_val()
-        if not np.isfinite(logits).all():
-            return None
-        return evaluate(val, logits, loss=val_loss, output=output)[0]
-
     def _check(self, loss: float) -> Entry:
-        """Looks at val."""
+        """Scores val."""
         started = time.perf_counter()
         rate = float(self.model.optimizer.learning_rate)
         images = min(self.run.batch_size, len(self.data.train)) * self.step
@@ -226,9 +212,11 @@ class Trainer:
             "learning_rate": rate,
             "loss": loss,
         }
-        found = self._look() if math.isfinite(loss) else None
-        self.diverged = found is None
-        for name, value in (found or {}).items():
+        scores = None
+        if math.isfinite(loss):
+            scores = self.objective.check_val(self.model, self._predict_val)
+        self.diverged = scores is None
+        for name, value in (scores or {}).items():
             if name.split("/")[0] in _WATCHED:
                 entry[f"val_{name}"] = value
         self.seconds["check"] += time.perf_counter() - started
@@ -238,7 +226,7 @@ class Trainer:
         """Keeps the best weights, and ends a run that gains nothing more."""
         if self.diverged:
             return
-        rank = rank_entry(entry)
+        rank = self.objective.rank(entry)
         if self.run.keep == "last" or rank > self._best_rank:
             self._best_rank, self.best_step = rank, self.step
             self._best_weights = self._weights()
@@ -252,11 +240,10 @@ class Trainer:
 
 @contextlib.contextmanager
 def averaged(model: "keras.Model") -> Iterator[None]:
-    """Gives a model its average weights, and its own ones back at the end.
+    """Gives a model the average of its weights inside the context.
 
-    The average is that of Keras's optimizers (`use_ema`), so it is saved and
-    resumed with their state; without one nothing happens. Statistics of
-    normalisation are averages already and stay as they are.
+    The average is kept by Keras's optimizers (`use_ema`), if at all. Statistics
+    of normalisation are averages already and stay as they are.
 
     Reference:
         [Polyak and Juditsky, 1992](https://doi.org/10.1137/0330046).
@@ -280,7 +267,7 @@ def averaged(model: "keras.Model") -> Iterator[None]:
 
 
 def count_steps(run: Run, num_images: int) -> int:
-    """Returns the steps of a run over `num_images` images of train."""
+    """Returns the number of steps of a run."""
     if run.steps is not None:
         return run.steps
     batch_size = min(run.batch_size, num_images)
@@ -288,10 +275,10 @@ def count_steps(run: Run, num_images: int) -> int:
 
 
 def check_steps(run: Run, num_images: int) -> list[int]:
-    """Returns the steps after which val is looked at: once an epoch.
+    """Returns the steps after which val is scored: once an epoch.
 
-    A budget in `steps` is looked at 20 times even where it is less than 20
-    epochs, so that early stopping and the best weights have a choice.
+    A budget in `steps` has 20 checks even where it is less than 20 epochs, so
+    that early stopping and the best weights have a choice.
 
     Example:
 

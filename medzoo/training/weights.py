@@ -1,4 +1,4 @@
-"""Weights of pretrained trunks, downloaded before anything trains."""
+"""Download of the weights of pretrained backbones."""
 
 import os
 import sys
@@ -16,43 +16,37 @@ from medzoo.runs.run import Run
 
 
 def fetch_weights(runs: Iterable[Run]) -> None:
-    """Downloads the weights of ImageNet that runs need and Keras has not.
-
-    They go where Keras looks for them, from where Keras publishes them, or from
-    `$MEDZOO_MIRROR/<file name>`.
-
-    Args:
-        runs: Those of a study, before the first is executed.
+    """Downloads the ImageNet weights that runs need to where Keras has them.
 
     Raises:
         FileNotFoundError: If a file is neither there nor can be downloaded.
     """
-    for trunk, weights in sorted({_named(run) for run in runs}):
-        path = find_weights(trunk, weights)
+    for backbone, weights in sorted({_named(run) for run in runs}):
+        path = find_weights(backbone, weights)
         if path is None or path.is_file():
             continue
         if weights == "imagenet":
-            _download(trunk, path)
-        require_weights(trunk, weights)
+            _download(backbone, path)
+        require_weights(backbone, weights)
 
 
 def _named(run: Run) -> tuple[str, str]:
-    """Returns the trunk of a run and its weights; `none` where it has none."""
-    trunk = str(run.options.get("backbone", "none"))
-    weights = "none" if trunk == "none" else run.options["weights"]
-    return trunk, str(weights)
+    """Returns the backbone of a run and its weights, or `none`."""
+    backbone = str(run.options.get("backbone", "none"))
+    weights = "none" if backbone == "none" else run.options["weights"]
+    return backbone, str(weights)
 
 
-def _download(trunk: str, path: Path) -> None:
+def _download(backbone: str, path: Path) -> None:
     mirror = os.environ.get("MEDZOO_MIRROR")
-    url = f"{PUBLISHER}/{TRUNKS[trunk].file}"
+    url = f"{PUBLISHER}/{TRUNKS[backbone].file}"
     if mirror:
         url = f"{mirror.rstrip('/')}/{path.name}"
-    print(f"Downloading the weights of {trunk}: {url}", file=sys.stderr)
+    print(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
     try:
         fetch(url, path, None)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{error} Without these weights of trunk `{trunk}`, put the file "
-            f"at {path}, or pass weights='none' to start from random ones."
+            f"{error} Without these weights of backbone `{backbone}`, put the "
+            f"file at {path}, or pass weights='none' to start from random ones."
         ) from error

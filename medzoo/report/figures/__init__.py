@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.record import Record
+from medzoo.record import MaskExamples, Predictions, Record
 from medzoo.report.confusion import count_confusions
 from medzoo.report.figures.classes import draw_classes
 from medzoo.report.figures.costs import differing_costs, draw_costs
@@ -27,6 +27,7 @@ from medzoo.report.figures.style import render
 from medzoo.report.grid import make_grid
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics
+from medzoo.scores.masks import dice_of_images
 from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
@@ -122,11 +123,12 @@ def _choose(
     if found := read_explained(results, models):
         figures["explained"] = bind(draw_explained, study.name, found)
     if masked := _find_masks(results[0], store):
-        record, predictions = masked
+        record, examples, dice = masked
         title = f"{results[0].trial.name}, seed {record.run.seed}"
         figures["masks_of_best"] = bind(
             draw_masks,
-            predictions,
+            examples,
+            dice,
             record.mask_classes,
             title=f"The best, middle and worst masks of {title}",
         )
@@ -135,12 +137,16 @@ def _choose(
 
 def _find_masks(
     trial: TrialResults, store: Store
-) -> tuple[Record, dict[str, np.ndarray]] | None:
-    """Finds the first run of a trial that keeps masks."""
+) -> tuple[Record, MaskExamples, list[float]] | None:
+    """Finds the first run of a trial that keeps masks, and their Dice."""
     for record in (record for record in trial.done if record.mask_classes):
-        found = store.read_predictions(record.run_id) or {}
-        if len(found.get("shown", ())):
-            return record, found
+        predictions = store.read_predictions(record.run_id) or Predictions()
+        test, examples = predictions.test, predictions.examples
+        if test is None or test.pixel_counts is None or examples is None:
+            continue
+        if len(examples.rows):
+            dice = dice_of_images(test.pixel_counts[examples.rows])
+            return record, examples, dice.tolist()
     return None
 
 

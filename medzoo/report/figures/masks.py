@@ -1,10 +1,11 @@
 """Images with their masks: true, predicted, and where the two differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.record import MaskExamples
 from medzoo.report.figures.style import (
     COLOURS,
     add_panel,
@@ -12,7 +13,6 @@ from medzoo.report.figures.style import (
     make_figure,
     shorten,
 )
-from medzoo.scores.masks import dice_of_images
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,18 +30,21 @@ _MISSED, _ADDED, _OTHER = COLOURS[0], COLOURS[1], COLOURS[4]
 
 
 def draw_masks(
-    found: Mapping[str, np.ndarray], mask_classes: Sequence[str], *, title: str
+    examples: MaskExamples,
+    dice: Sequence[float],
+    mask_classes: Sequence[str],
+    *,
+    title: str,
 ) -> "Figure":
     """Draws the images of test with the best, middle and worst masks.
 
     Args:
-        found: What a run with masks keeps: `shown`, rows of test, by falling
-            Dice; `shown_images`, `shown_truth`, `shown_masks`, `test_counts`.
+        examples: What a run with masks keeps of them.
+        dice: Dice of each.
         mask_classes: Names of the classes of pixels.
         title: Above all.
     """
-    rows = found["shown"]
-    dice = dice_of_images(found["test_counts"][rows])
+    rows = examples.rows
     width = 0.4 + len(_COLUMNS) * (_SIDE + _GAP)
     figure = make_figure(width, 1.2 + len(rows) * (_SIDE + 0.24))
     names = zip(mask_classes[1:], COLOURS, strict=False)
@@ -49,10 +52,8 @@ def draw_masks(
     note += "; errors: missed blue, added vermilion, mixed up orange"
     add_titles(figure, title, shorten(note, 95))
     for index, value in enumerate(dice):
-        image, truth, mask = (
-            found[f"shown_{name}"][index]
-            for name in ("images", "truth", "masks")
-        )
+        image, truth = examples.images[index], examples.truth[index]
+        mask = examples.predicted[index]
         parts = (None, _paint(truth), _paint(mask), _compare(truth, mask))
         for column, layer in enumerate(parts):
             left = 0.2 + column * (_SIDE + _GAP)

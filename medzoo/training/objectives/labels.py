@@ -1,130 +1,199 @@
-"""Fills the scores of a record: those of val, and those of test at the end."""
+"""The objective of one task: the labels of its images."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medzoo.data.dataset import Dataset, MaskedDataset, Split
-from medzoo.data.mixed import MixedDataset, MixedSplit
-from medzoo.record import Record
-from medzoo.training.adjust import Logits, predict
-from medzoo.training.build import make_loss
-from medzoo.training.objectives import masks as segmentation
-from medzoo.training.objectives.tasks import score_tasks
-from medzoo.training.predict import evaluate, to_probabilities
-from medzoo.training.trainer import Trainer
+from medzoo.data.batches import batch_indices, sampled_indices
+from medzoo.data.dataset import Dataset, Split
+from medzoo.record import Predictions, Record, SplitPredictions
+from medzoo.runs.fields import IMBALANCES
+from medzoo.runs.run import Run
+from medzoo.runs.symmetries import list_flips
+from medzoo.scores import probabilities as scores
+from medzoo.training.adjust import average_logits, choose_shift, list_variants
+from medzoo.training.objectives.base import Objective
+from medzoo.training.predict import Scores, to_probabilities
 
 if TYPE_CHECKING:
     import keras
 
-Predictions = dict[str, np.ndarray]
-# Logits of test wait under this name for its labels; those without an option
-# under the name with `_without_<option>` behind it.
-_WAITING = "test_logits"
 
+class LabelObjective(Objective):
+    """Labels of one task."""
 
-def score_val(record: Record, trainer: Trainer, data: Dataset) -> Predictions:
-    """Predicts val and test, and scores val.
+    main_score = "macro_f1"
 
-    Args:
-        record: Its scores are filled in.
-        trainer: Has trained; its model is left with its best weights.
-        data: The labels of test are not read.
+    @classmethod
+    def select_data(cls, run: Run, data: Dataset) -> Dataset:
+        return data.without_masks()
 
-    Returns:
-        Probabilities and labels of val, probabilities of test, and the logits
-        that `score_test` needs.
-    """
-    if isinstance(data, MaskedDataset):
-        trainer.restore_best()
-        return segmentation.score_val(record, trainer.model, data)
-    return score_logits(record, predict(record.run, trainer, data), data)
+    @property
+    def heads(self) -> int | tuple[int, ...]:
+        return self.data.num_classes
 
+    def graph_constants(self) -> object:
+        if IMBALANCES[self.run.imbalance] == "loss":
+            return self.data.class_counts
+        return self.class_weights()
 
-def score_logits(
-    record: Record, found: dict[str, Logits], data: Dataset
-) -> Predictions:
-    """Scores val by the logits of all options of a run.
-
-    Args:
-        record: Its scores are filled in.
-        found: As `predict_variants` returns it.
-        data: The labels of test are not read.
-
-    Returns:
-        As `score_val`.
-    """
-    predictions: Predictions = {}
-    loss = make_loss(record.run, data)
-    for option, logits in found.items():
-        predictions |= _score(
-            record, "val", data.val, logits["val"], loss=loss, without=option
+    def make_loss(self) -> "keras.losses.Loss":
+        from medzoo.losses.classification import (
+            JointLoss,
+            build_imbalance_loss,
+            build_loss,
         )
-        name = f"{_WAITING}_without_{option}" if option else _WAITING
-        predictions[name] = logits["test"]
-    if isinstance(data, MixedDataset):
-        return predictions
-    probabilities = to_probabilities(predictions[_WAITING], record.run.output)
-    return predictions | {"test": probabilities}
 
-
-def score_test(
-    record: Record, data: Dataset, predictions: Predictions
-) -> Predictions:
-    """Reads the labels of test, for the first time, and scores it.
-
-    Args:
-        record: Its scores are filled in.
-        data: Of the training.
-        predictions: As `score_val` returns them.
-
-    Returns:
-        Probabilities and labels of val and test.
-    """
-    loss = make_loss(record.run, data)
-    if isinstance(data, MaskedDataset):
-        return segmentation.score_test(record, data, predictions, loss)
-    waiting = [name for name in predictions if name.startswith(_WAITING)]
-    kept = {k: v for k, v in predictions.items() if k not in waiting}
-    for name in waiting:
-        option = name.removeprefix(_WAITING).removeprefix("_without_")
-        kept |= _score(
-            record,
-            "test",
-            data.test,
-            predictions[name],
-            loss=loss,
-            without=option,
+        run = self.run
+        if IMBALANCES[run.imbalance] == "loss":
+            loss = build_imbalance_loss(
+                run.imbalance,
+                class_counts=self.data.class_counts,
+                output=run.output,
+            )
+        else:
+            loss = build_loss(
+                run.loss,
+                output=run.output,
+                weight=run.loss_weight,
+                class_weights=self.class_weights(),
+            )
+        joint = (
+            run.mix != "none"
+            or run.options.get("members", 1) != 1
+            or run.options.get("views", "plain") != "plain"
         )
-    return kept
+        return JointLoss(loss) if joint else loss
 
+    def class_weights(self) -> list[float] | None:
+        """Returns the shares of the classes in train, if the loss has any."""
+        if self.run.loss != "weighted_soft_f1":
+            return None
+        counts = np.array(self.data.class_counts)
+        return [float(share) for share in counts / counts.sum()]
 
-def _score(
-    record: Record,
-    name: str,
-    split: Split,
-    logits: np.ndarray,
-    *,
-    loss: "keras.losses.Loss",
-    without: str,
-) -> Predictions:
-    """Fills in the scores of one split, as they are or without an option."""
-    if isinstance(split, MixedSplit) and not without:
-        return score_tasks(record, name, split, logits, loss=loss)
-    found, probabilities = evaluate(
-        split, logits, loss=loss, output=record.run.output
-    )
-    if without:
+    def batches(self, *, start: int = 0) -> Iterator[np.ndarray]:
+        run, train = self.run, self.data.train
+        common: dict[str, Any] = {"seed": run.seed, "start": start}
+        if IMBALANCES[run.imbalance] == "sampling":
+            common["sampling"] = run.imbalance
+            return sampled_indices(train.labels, run.batch_size, **common)
+        return batch_indices(len(train), run.batch_size, **common)
+
+    def check_val(
+        self,
+        model: "keras.Model",
+        predict_val: Callable[[], tuple[np.ndarray, Callable[..., Any]]],
+    ) -> Scores | None:
+        logits, loss = predict_val()
+        if not np.isfinite(logits).all():
+            return None
+        return self.score(self.data.val, logits, loss)
+
+    def score(
+        self, split: Split, logits: np.ndarray, loss: Callable[..., Any]
+    ) -> Scores:
+        """Scores the logits of a split."""
+        found = scores.score(
+            to_probabilities(logits, self.run.output),
+            split.labels,
+            logits.shape[-1],
+        )
+        return found | {"loss": float(loss(split.labels, logits))}
+
+    def score_val(
+        self, record: Record, restore: Callable[..., "keras.Model"]
+    ) -> Predictions:
+        def predict_splits(variant: Run) -> dict[str, np.ndarray]:
+            model = restore(average=bool(variant.ema))
+            splits = {"val": self.data.val, "test": self.data.test}
+            logits = {}
+            for name, split in splits.items():
+                plain = [split.images]
+                views = self.views(split.images) if variant.flip_test else plain
+                logits[name] = average_logits(model, views)
+            return logits
+
+        return self.score_variants(record, predict_splits)
+
+    def score_variants(
+        self,
+        record: Record,
+        predict_splits: Callable[[Run], dict[str, np.ndarray]],
+    ) -> Predictions:
+        """Scores val with all options that act after training, and without.
+
+        Args:
+            record: Its scores are filled in.
+            predict_splits: Returns the logits of `val` and `test` of the run
+                without one of the options.
+        """
+        predictions, test_logits = Predictions(), {}
+        for option, variant in list_variants(self.run).items():
+            logits = predict_splits(variant)
+            if variant.adjust != "none":
+                shift = self.choose_shift(logits["val"])
+                logits = {name: logits[name] + shift for name in logits}
+            predictions = self._keep(
+                predictions, record, "val", logits["val"], without=option
+            )
+            test_logits[option] = logits["test"]
+        return replace(predictions, test_logits=test_logits)
+
+    def score_test(
+        self, record: Record, predictions: Predictions
+    ) -> Predictions:
+        for option, logits in predictions.test_logits.items():
+            predictions = self._keep(
+                predictions, record, "test", logits, without=option
+            )
+        return replace(predictions, test_logits={})
+
+    def _keep(
+        self,
+        predictions: Predictions,
+        record: Record,
+        name: str,
+        logits: np.ndarray,
+        *,
+        without: str,
+    ) -> Predictions:
+        """Scores a split, of the run as it is or without an option."""
+        loss = self.make_loss()
+        if not without:
+            return self.keep(predictions, record, name, logits, loss)
+        found = self.score(getattr(self.data, name), logits, loss)
         record.without.setdefault(without, {})[name] = found
-        return {}
-    record.scores[name] = found
-    record.per_class_f1[name] = per_class(probabilities, split.labels)
-    return {name: probabilities, f"{name}_labels": split.labels}
+        return predictions
+
+    def keep(
+        self,
+        predictions: Predictions,
+        record: Record,
+        name: str,
+        logits: np.ndarray,
+        loss: Any,
+    ) -> Predictions:
+        """Fills in the scores of a split, and adds its predictions."""
+        split = getattr(self.data, name)
+        probabilities = to_probabilities(logits, self.run.output)
+        record.scores[name] = self.score(split, logits, loss)
+        record.per_class_f1[name] = list_f1(probabilities, split.labels)
+        found = SplitPredictions(probabilities, split.labels)
+        return predictions.with_split(name, found)
+
+    def views(self, images: Any) -> Iterable[Any]:
+        """Returns images, and their mirror images for `flip_test`."""
+        return (np.flip(images, axes) for axes in list_flips(self.run.task))
+
+    def choose_shift(self, val_logits: np.ndarray) -> np.ndarray:
+        """Returns what `adjust` adds to the logits of each class."""
+        return choose_shift(val_logits, self.data, self.run.output)
 
 
-def per_class(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
-    """Returns the F1 of each class."""
-    from medzoo.scores.probabilities import per_class_f1
-
-    found = per_class_f1(probabilities, labels)
+def list_f1(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:
+    """Lists the F1 of each class, for a record."""
+    found = scores.per_class_f1(probabilities, labels)
     return [float(value) for value in found]

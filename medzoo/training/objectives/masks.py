@@ -1,7 +1,12 @@
-"""The objective of masks with labels: loss, predictions and scores."""
+"""The objective of masks with labels: a class of each pixel and of the image.
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+Logits of masks are as large as images, so that a split is predicted and counted
+batch by batch.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -9,13 +14,14 @@ from medzoo.data.dataset import (
     Dataset,
     MaskedDataset,
     MaskedSplit,
-    Split,
     count_pixels,
 )
-from medzoo.record import Record
+from medzoo.record import MaskExamples, Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
 from medzoo.scores import masks as mask_scores
 from medzoo.scores import probabilities as scores
+from medzoo.training.objectives.labels import LabelObjective, list_f1
+from medzoo.training.objectives.tasks import make_weighting
 from medzoo.training.predict import Scores, fill_up, to_probabilities
 
 if TYPE_CHECKING:
@@ -24,8 +30,7 @@ if TYPE_CHECKING:
     from medzoo.losses.weighting import HeadsLoss
 
 
-# Images that a net of masks sees at a time when it is evaluated: its logits
-# and activations are as large as images.
+# Images of a batch in evaluation.
 AT_A_TIME = 16
 LABEL_SCORES = (
     "accuracy",
@@ -35,6 +40,121 @@ LABEL_SCORES = (
     "cross_entropy",
     "mcc",
 )
+
+
+class MaskObjective(LabelObjective):
+    """Masks, and the labels of their images."""
+
+    main_score = "joint"
+    data: MaskedDataset
+
+    @classmethod
+    def select_data(cls, run: Run, data: Dataset) -> Dataset:
+        return data
+
+    @property
+    def model_options(self) -> dict[str, Any]:
+        return {"num_mask_classes": self.data.num_mask_classes}
+
+    def graph_constants(self) -> object:
+        return super().graph_constants(), self._mask_class_weights()
+
+    def make_loss(self) -> "HeadsLoss":
+        from medzoo.losses.segmentation import MaskLoss
+        from medzoo.losses.weighting import HeadsLoss
+
+        options = self.run.options
+        mask_loss = MaskLoss(
+            str(options["mask_loss"]),
+            self.data.num_mask_classes,
+            class_weights=self._mask_class_weights(),
+        )
+        return HeadsLoss(
+            mask_loss,
+            super().make_loss(),
+            mask_weight=float(options["mask_weight"]),
+            label_weight=float(options["label_weight"]),
+        )
+
+    def _mask_class_weights(self) -> list[float] | None:
+        if not self.run.options["mask_balance"]:
+            return None
+        from medzoo.losses.classification import inverse_frequency
+
+        return inverse_frequency(count_pixels(self.data))
+
+    def prepare(self, model: "keras.Model") -> "keras.Model":
+        from medzoo.losses.weighting import FixedWeights, TaskModel
+
+        weighting = make_weighting(self.run, 2, len(self.data.train))
+        return TaskModel(model, weighting or FixedWeights())
+
+    def check_val(
+        self,
+        model: "keras.Model",
+        predict_val: Callable[[], tuple[np.ndarray, Callable[..., Any]]],
+    ) -> Scores | None:
+        found = score_split(
+            model, self.data.val, output=self.run.output, loss=model.loss
+        )
+        return None if found is None else found.scores
+
+    def score_val(
+        self, record: Record, restore: Callable[..., "keras.Model"]
+    ) -> Predictions:
+        model = restore()
+        found = score_split(
+            model, self.data.val, output=self.run.output, loss=model.loss
+        )
+        if found is None:
+            raise ValueError("The model predicts NaN. Expected finite logits.")
+        batches = [b for _, b in each_batch(model, self.data.test.images)]
+        masks = [b["mask"].argmax(axis=-1).astype("uint8") for b in batches]
+        return Predictions(
+            val=_fill_in(record, "val", found),
+            test_logits={"": np.concatenate([b["label"] for b in batches])},
+            test_masks=np.concatenate(masks),
+        )
+
+    def score_test(
+        self, record: Record, predictions: Predictions
+    ) -> Predictions:
+        test, masks = self.data.test, np.asarray(predictions.test_masks)
+        truth = np.asarray(test.masks)
+        counts = mask_scores.count(truth, masks, self.data.num_mask_classes)
+        found = score(
+            test.labels,
+            predictions.test_logits[""],
+            counts,
+            self.run.output,
+            self.make_loss().weights,
+        )
+        rows = pick_examples(counts)
+        return replace(
+            predictions,
+            test=_fill_in(record, "test", found),
+            examples=MaskExamples(
+                rows, test.images[rows], truth[rows], masks[rows]
+            ),
+            test_logits={},
+            test_masks=None,
+        )
+
+
+class MaskResults(NamedTuple):
+    """Scores of a split with masks, and what they were computed from.
+
+    Args:
+        scores: Of masks and of labels.
+        probabilities: Of the labels.
+        labels: Shape `(n,)`.
+        counts: As of `medzoo.scores.masks.count`.
+    """
+
+    scores: Scores
+    probabilities: np.ndarray
+    labels: np.ndarray
+    counts: np.ndarray
 
 
 def each_batch(
@@ -59,43 +179,21 @@ def predict_labels(
     return to_probabilities(np.concatenate(batches), output)
 
 
-def summarize_masks(
-    model: "keras.Model", split: MaskedSplit, *, output: str
-) -> Scores | None:
-    """Scores a compiled model; `None` if a logit is NaN or infinite."""
-    found = score_split(model, split, output=output, loss=model.loss)
-    return None if found is None else found.scores
-
-
-class Found(NamedTuple):
-    """What a model makes of a split with masks.
-
-    Args:
-        scores: All of them.
-        probabilities: Of the labels.
-        counts: As of `medzoo.scores.masks.count`.
-    """
-
-    scores: Scores
-    probabilities: np.ndarray
-    counts: np.ndarray
-
-
 def score_split(
     model: "keras.Model",
     split: MaskedSplit,
     *,
     output: str,
     loss: "HeadsLoss | None" = None,
-) -> Found | None:
-    """Predicts and scores a split; no more than a batch of masks is held.
+) -> MaskResults | None:
+    """Predicts and scores a split.
 
     Args:
         model: From images to logits of `mask` and `label`.
-        split: The images with what is known of them.
+        split: Images with masks and labels.
         output: What turns logits of labels into probabilities.
-        loss: Of the model's run, for `loss`, `mask_loss`, the mean over
-            batches, and `label_loss`.
+        loss: Adds the scores `loss`, `mask_loss`, the mean over batches, and
+            `label_loss`.
 
     Returns:
         `None` if a logit is NaN or infinite.
@@ -106,17 +204,18 @@ def score_split(
             return None
         masks, mask_logits = np.asarray(split.masks[rows]), found["mask"]
         marked = mask_logits.argmax(axis=-1)
-        num_mask_classes = mask_logits.shape[-1]
-        counts.append(mask_scores.count(masks, marked, num_mask_classes))
+        counts.append(mask_scores.count(masks, marked, mask_logits.shape[-1]))
         logits.append(found["label"])
         if loss is not None:
             value = float(loss.mask_loss.call(masks, mask_logits))
             losses.append(len(masks) * value)
-    whole = np.concatenate(logits)
+    labels = np.concatenate(logits)
     weights = (1.0, 1.0) if loss is None else loss.weights
-    result = score(split.labels, whole, np.concatenate(counts), output, weights)
+    result = score(
+        split.labels, labels, np.concatenate(counts), output, weights
+    )
     if loss is not None:
-        label_loss = float(loss.label_loss.call(split.labels, whole))
+        label_loss = float(loss.label_loss.call(split.labels, labels))
         mask_loss = sum(losses) / len(split)
         joined = float(loss.join(mask_loss, label_loss))
         result.scores.update(
@@ -131,7 +230,7 @@ def score(
     counts: np.ndarray,
     output: str,
     weights: tuple[float, float],
-) -> Found:
+) -> MaskResults:
     """Scores masks and labels of a split, and both together.
 
     `joint`, by which the best weights are chosen, is the mean of Dice and macro
@@ -147,81 +246,22 @@ def score(
     values = [found[name] for name, weight in parts if weight]
     known = [value for value in values if value is not None]
     found["joint"] = float(np.mean(known)) if known else None
-    return Found(found, probabilities, counts)
+    return MaskResults(found, probabilities, labels, counts)
 
 
-def score_val(
-    record: Record, model: "keras.Model", data: MaskedDataset
-) -> dict[str, np.ndarray]:
-    """Scores val, and predicts test without its labels and masks.
-
-    Returns:
-        Probabilities and labels of val and its counts of pixels, and what
-        `score_test` needs.
-
-    Raises:
-        ValueError: If the model predicts NaN.
-    """
-    output = record.run.output
-    found = score_split(model, data.val, output=output, loss=model.loss)
-    if found is None:
-        raise ValueError("The model predicts NaN. Expected finite logits.")
-    batches = [batch for _, batch in each_batch(model, data.test.images)]
-    logits = np.concatenate([batch["label"] for batch in batches])
-    masks = [batch["mask"].argmax(axis=-1).astype("uint8") for batch in batches]
-    return _keep(record, "val", data.val, found) | {
-        "test": to_probabilities(logits, output),
-        "test_logits": logits,
-        "test_masks": np.concatenate(masks),
-    }
-
-
-def score_test(
-    record: Record,
-    data: MaskedDataset,
-    predictions: dict[str, np.ndarray],
-    loss: "HeadsLoss",
-) -> dict[str, np.ndarray]:
-    """Reads the labels and masks of test, for the first time, and scores it.
-
-    Returns:
-        Probabilities and labels of val and test, their counts of pixels, and
-        the images of test whose masks are the best, the middle and the worst.
-    """
-    masks = predictions["test_masks"]
-    truth = np.asarray(data.test.masks)
-    counts = mask_scores.count(truth, masks, data.num_mask_classes)
-    logits = predictions["test_logits"]
-    output = record.run.output
-    found = score(data.test.labels, logits, counts, output, loss.weights)
-    rows = pick_examples(counts)
-    waiting = ("test_logits", "test_masks")
-    return (
-        {k: v for k, v in predictions.items() if k not in waiting}
-        | _keep(record, "test", data.test, found)
-        | {
-            "shown": rows,
-            "shown_images": data.test.images[rows],
-            "shown_truth": truth[rows],
-            "shown_masks": masks[rows],
-        }
+def _fill_in(
+    record: Record, name: str, results: MaskResults
+) -> SplitPredictions:
+    """Fills in the scores of one split."""
+    probabilities, labels = results.probabilities, results.labels
+    record.scores[name] = results.scores
+    if results.scores["macro_f1"] is not None:
+        record.per_class_f1[name] = list_f1(probabilities, labels)
+    record.per_mask_class_dice[name] = mask_scores.per_class_dice(
+        results.counts
     )
-
-
-def _keep(
-    record: Record, name: str, split: Split, found: Found
-) -> dict[str, np.ndarray]:
-    """Fills in the scores of one split, and returns what they are made of."""
-    record.scores[name] = found.scores
-    if found.scores["macro_f1"] is not None:
-        values = scores.per_class_f1(found.probabilities, split.labels)
-        record.per_class_f1[name] = [float(value) for value in values]
-    record.per_mask_class_dice[name] = mask_scores.per_class_dice(found.counts)
-    return {
-        name: found.probabilities,
-        f"{name}_labels": split.labels,
-        f"{name}_counts": found.counts.astype("int32"),
-    }
+    counts = results.counts.astype("int32")
+    return SplitPredictions(probabilities, labels, counts)
 
 
 def pick_examples(counts: np.ndarray) -> np.ndarray:
@@ -243,40 +283,3 @@ def pick_examples(counts: np.ndarray) -> np.ndarray:
     if len(order) <= 3:
         return order
     return order[[0, (len(order) - 1) // 2, -1]]
-
-
-def make_heads_loss(
-    run: Run, data: MaskedDataset, label_loss: "keras.losses.Loss"
-) -> "HeadsLoss":
-    """Makes the loss of a run with masks."""
-    from medzoo.losses.segmentation import MaskLoss
-    from medzoo.losses.weighting import HeadsLoss
-
-    options = run.options
-    mask_loss = MaskLoss(
-        str(options["mask_loss"]),
-        data.num_mask_classes,
-        class_weights=mask_class_weights(run, data),
-    )
-    return HeadsLoss(
-        mask_loss,
-        label_loss,
-        mask_weight=float(options["mask_weight"]),
-        label_weight=float(options["label_weight"]),
-    )
-
-
-def mask_class_weights(run: Run, data: MaskedDataset) -> list[float] | None:
-    """Returns the weight of each class of pixels, if a run asks for any."""
-    if not run.options["mask_balance"]:
-        return None
-    from medzoo.losses.classification import inverse_frequency
-
-    return inverse_frequency(count_pixels(data))
-
-
-def describe_mask_classes(run: Run, data: Dataset) -> object:
-    """Returns what a graph depends on beside images and labels, if anything."""
-    if not isinstance(data, MaskedDataset):
-        return None
-    return data.num_mask_classes, mask_class_weights(run, data)
