@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study search report test test-slow test-jax chaos bench \
-	bench-gpu check lock
+	bench-gpu check facts lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -85,7 +85,11 @@ check: $(VENV)/.installed ## lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy medzoo
 
-# medmnist is installed alone: its own requirements bring torch (see setup.cfg).
+facts: $(VENV)/.installed ## renew the facts of the tasks from the installed medmnist
+	@$(BIN)/python scripts/make_facts.py
+
+# medmnist, which `make facts` and tests read, is installed alone: its own
+# requirements bring several GB of torch, which nothing here uses.
 lock: ## renew the lock files (needs uv on the path: pip install uv)
 	@uv pip compile setup.cfg --extra dev --extra search --universal \
 		--python-version 3.11 --no-emit-index-url --no-header --quiet \
