@@ -3,8 +3,13 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 MEDZOO := $(BIN)/medzoo
-INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
-PIP := $(BIN)/python $(INSTALL)
+INSTALL := -m pip install --disable-pip-version-check --no-deps
+PIP := PYTHONUNBUFFERED=1 $(BIN)/python $(INSTALL)
+# Of pip's many lines those of large packages, and the one before the long wait.
+SHOW := awk '/(Downloading|Using cached) .* MB\)/ { split($$0, size, /[()]/); \
+	print "  " ($$1 == "Using" ? $$3 : $$2) " (" size[2] ")" } \
+	/^Installing/ { print "  unpacking all packages, a minute or two" } \
+	{ fflush() }' >&2
 # The first supported interpreter on the path; override with PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -22,13 +27,14 @@ setup: $(VENV)/.installed ## make .venv with the locked versions
 $(VENV)/.locked: requirements.lock
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 found." \
 	"Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 2; fi
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version); this happens once." >&2
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version); this happens once:" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -r requirements.lock
+	@set -o pipefail; $(PIP) -r $< | $(SHOW)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked setup.cfg
-	@$(PIP) --no-build-isolation -e .
+	@$(PIP) --quiet --no-build-isolation -e .
+	@echo "Set up." >&2
 	@touch $@
 
 # Make variables that become flags.
@@ -62,9 +68,11 @@ JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,jax resident_jax stacked_ja
 	losses training resume segmentation precision bench_gpu))
 
 $(JAX)/.installed: requirements-jax.lock setup.cfg
+	@echo "Setting up $(JAX), which has no TensorFlow:" >&2
 	@$(PYTHON) -m venv $(JAX)
-	@$(JAX)/bin/python $(INSTALL) -r requirements-jax.lock
-	@$(JAX)/bin/python $(INSTALL) --no-build-isolation -e .
+	@set -o pipefail; PYTHONUNBUFFERED=1 $(JAX)/bin/python $(INSTALL) -r $< \
+		| $(SHOW)
+	@$(JAX)/bin/python $(INSTALL) --quiet --no-build-isolation -e .
 	@touch $@
 
 test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
