@@ -16,8 +16,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study search report test test-slow test-jax chaos bench \
-	bench-gpu check facts lock
+.PHONY: help setup study search report test test-slow test-data test-wheel \
+	test-jax chaos bench bench-gpu check facts lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -61,6 +61,12 @@ test: $(VENV)/.installed ## the default test suite
 
 test-slow: $(VENV)/.installed ## the long tests
 	@$(BIN)/python -m pytest -m slow
+
+test-data: $(VENV)/.installed ## the tests on real data (in the folder MEDZOO_TEST_DATA)
+	@$(BIN)/python -m pytest -m "data and not slow"
+
+test-wheel: $(VENV)/.installed ## build a wheel, install it elsewhere, run a study
+	@$(BIN)/python -m pytest -m slow tests/test_wheel.py
 
 # Another environment, in which there is no TensorFlow.
 JAX := .venv-jax
