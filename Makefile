@@ -16,8 +16,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study search report test test-slow test-data test-wheel \
-	test-jax chaos bench bench-gpu check facts lock
+.PHONY: help setup study search report test test-slow test-data test-extras \
+	test-wheel test-jax chaos bench bench-gpu check facts lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -65,6 +65,11 @@ test-slow: $(VENV)/.installed ## the long tests
 test-data: $(VENV)/.installed ## the tests on real data (in the folder MEDZOO_TEST_DATA)
 	@$(BIN)/python -m pytest -m "data and not slow"
 
+EXTRAS := $(addprefix tests/test_,$(addsuffix .py,html published export trackers ray))
+
+test-extras: $(VENV)/.installed ## the tests that need Chromium, pdflatex or extras of setup.cfg
+	@$(BIN)/python -m pytest -m "slow or extras" $(EXTRAS)
+
 test-wheel: $(VENV)/.installed ## build a wheel, install it elsewhere, run a study
 	@$(BIN)/python -m pytest -m slow tests/test_wheel.py
 
@@ -82,7 +87,7 @@ $(JAX)/.installed: requirements-jax.lock setup.cfg
 	@touch $@
 
 test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
-	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest $(JAX_TESTS)
+	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest -m "not slow" $(JAX_TESTS)
 
 chaos: $(VENV)/.installed ## kill drivers and workers at random, and look what is left
 	@$(BIN)/python -m pytest -m slow tests/test_chaos.py

@@ -84,18 +84,22 @@ SHAPES = Task(
 
 
 def _make_task(name: str, facts: dict[str, Any]) -> Task:
-    by_size = {
-        key: MappingProxyType({int(k): v for k, v in facts.pop(key).items()})
-        for key in ("urls", "md5s")
-    }
     return Task(
         name=name,
-        classes=tuple(facts.pop("classes")),
-        meanings=tuple(facts.pop("meanings", ())),
-        num_images=MappingProxyType(facts.pop("num_images")),
-        **by_size,
-        **facts,
+        title=facts["title"],
+        kind=facts["kind"],
+        classes=tuple(facts["classes"]),
+        channels=facts["channels"],
+        num_images=MappingProxyType(facts["num_images"]),
+        licence=facts["licence"],
+        urls=_by_size(facts["urls"]),
+        md5s=_by_size(facts["md5s"]),
+        meanings=tuple(facts.get("meanings", ())),
     )
+
+
+def _by_size(values: dict[str, str]) -> MappingProxyType[int, str]:
+    return MappingProxyType({int(size): v for size, v in values.items()})
 
 
 def _read_tasks() -> dict[str, Task]:

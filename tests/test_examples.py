@@ -11,9 +11,9 @@ from own_images import make_image
 from own_masks import make_mask
 from PIL import Image
 
+from medzoo.search.search_file import read_search
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
-from medzoo.study.search_file import read_search
 from medzoo.study.spec import read_study
 from medzoo.study.store import Store
 from medzoo.training.execute import load_data
@@ -117,7 +117,7 @@ def test_masks_are_of_the_class_of_their_folder(data_folder):
     make_busi(data_folder / "busi")
     study = read_study("examples/busi/unet_losses.toml")
     data = load_data(expand(study, smoke=True)[0].run)
-    assert data.segments == ("background", "benign", "malignant")
+    assert data.mask_classes == ("background", "benign", "malignant")
     assert read_search(SEARCH).document.data == study.data
 
 

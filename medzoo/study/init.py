@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from medzoo.data.own.address import find_address
-from medzoo.study.find import find_file, list_files
+from medzoo.runs.sources import find_custom
+from medzoo.study.spec import find_file, list_files
 
 _OF_IMAGES = """\
 # Question: Which of three optimizers is best on {task}?
@@ -88,12 +88,7 @@ def init_study(name: str, data: str | None = None) -> Path:
 
 
 def _write_for(name: str, data: str) -> str:
-    address = find_address(data)
-    if not address.path.exists():
-        raise FileNotFoundError(
-            f"No data at `{address.path}`. Expected a folder of images, or a "
-            f"file that lists or holds them. Received: data={data!r}."
-        )
+    address = find_custom(data)
     template = _OF_MASKS if address.kind == "masks" else _OF_IMAGES
     given = data if ":" in data else str(address)
     return template.format(name=name, task=address.task, data=json.dumps(given))
