@@ -205,6 +205,23 @@ def format_tasks(name: str) -> str:
     return name if count < 3 else f"{count} tasks"
 
 
+def word_meanings(name: str) -> str:
+    """Says what classes mean whose names are only numbers; else nothing.
+
+    Example:
+
+    >>> word_meanings("retinamnist")
+    '0: no apparent diabetic retinopathy, 1: mild non-proliferative ...
+    >>> word_meanings("bloodmnist")
+    ''
+    """
+    if name not in TASKS:
+        return ""
+    task = TASKS[name]
+    pairs = zip(task.classes, task.meanings, strict=False)
+    return ", ".join(f"{label}: {meaning}" for label, meaning in pairs)
+
+
 def class_ranges(name: str) -> dict[str, range]:
     """Lays the classes of several tasks side by side on one axis.
 
