@@ -3,16 +3,22 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 MEDZOO := $(BIN)/medzoo
-INSTALL := -m pip install --quiet --disable-pip-version-check --no-deps
-PIP := $(BIN)/python $(INSTALL)
+INSTALL := -m pip install --disable-pip-version-check --no-deps
+PIP := PYTHONUNBUFFERED=1 $(BIN)/python $(INSTALL)
+# Of pip's many lines those of large packages, and the one before the long wait.
+SHOW := awk '/(Downloading|Using cached) .* MB\)/ { split($$0, size, /[()]/); \
+	split($$1 == "Using" ? $$3 : $$2, name, "-"); \
+	print "  " name[1] " " name[2] " (" size[2] ")" } \
+	/^Installing/ { print "  unpacking all packages, a minute or two" } \
+	{ fflush() }' >&2
 # The first supported interpreter on the path; override with PYTHON=...
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	2>/dev/null && echo $$p && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study search report test test-slow test-jax chaos bench \
-	bench-gpu check lock
+.PHONY: help setup study search report test test-slow test-data test-extras \
+	test-wheel test-jax chaos bench bench-gpu check facts lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -22,13 +28,14 @@ setup: $(VENV)/.installed ## make .venv with the locked versions
 $(VENV)/.locked: requirements.lock
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 found." \
 	"Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 2; fi
-	@echo "Setting up $(VENV) with $$($(PYTHON) --version); this happens once." >&2
+	@echo "Setting up $(VENV) with $$($(PYTHON) --version); this happens once:" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -r requirements.lock
+	@set -o pipefail; $(PIP) -r $< | $(SHOW)
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked setup.cfg
-	@$(PIP) --no-build-isolation -e .
+	@$(PIP) --quiet --no-build-isolation -e .
+	@echo "Set up." >&2
 	@touch $@
 
 # Make variables that become flags.
@@ -56,19 +63,32 @@ test: $(VENV)/.installed ## the default test suite
 test-slow: $(VENV)/.installed ## the long tests
 	@$(BIN)/python -m pytest -m slow
 
+test-data: $(VENV)/.installed ## the tests on real data (in the folder MEDZOO_TEST_DATA)
+	@$(BIN)/python -m pytest -m "data and not slow"
+
+EXTRAS := $(addprefix tests/test_,$(addsuffix .py,html published export trackers ray))
+
+test-extras: $(VENV)/.installed ## the tests that need Chromium, pdflatex or extras of setup.cfg
+	@$(BIN)/python -m pytest -m "slow or extras" $(EXTRAS)
+
+test-wheel: $(VENV)/.installed ## build a wheel, install it elsewhere, run a study
+	@$(BIN)/python -m pytest -m slow tests/test_wheel.py
+
 # Another environment, in which there is no TensorFlow.
 JAX := .venv-jax
 JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,jax resident_jax stacked_jax models \
 	losses training resume segmentation precision bench_gpu))
 
 $(JAX)/.installed: requirements-jax.lock setup.cfg
+	@echo "Setting up $(JAX), which has no TensorFlow:" >&2
 	@$(PYTHON) -m venv $(JAX)
-	@$(JAX)/bin/python $(INSTALL) -r requirements-jax.lock
-	@$(JAX)/bin/python $(INSTALL) --no-build-isolation -e .
+	@set -o pipefail; PYTHONUNBUFFERED=1 $(JAX)/bin/python $(INSTALL) -r $< \
+		| $(SHOW)
+	@$(JAX)/bin/python $(INSTALL) --quiet --no-build-isolation -e .
 	@touch $@
 
 test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
-	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest $(JAX_TESTS)
+	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest -m "not slow" $(JAX_TESTS)
 
 chaos: $(VENV)/.installed ## kill drivers and workers at random, and look what is left
 	@$(BIN)/python -m pytest -m slow tests/test_chaos.py
@@ -85,7 +105,11 @@ check: $(VENV)/.installed ## lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy medzoo
 
-# medmnist is installed alone: its own requirements bring torch (see setup.cfg).
+facts: $(VENV)/.installed ## renew the facts of the tasks from the installed medmnist
+	@$(BIN)/python scripts/make_facts.py
+
+# medmnist, which `make facts` and tests read, is installed alone: its own
+# requirements bring several GB of torch, which nothing here uses.
 lock: ## renew the lock files (needs uv on the path: pip install uv)
 	@uv pip compile setup.cfg --extra dev --extra search --universal \
 		--python-version 3.11 --no-emit-index-url --no-header --quiet \

@@ -79,7 +79,7 @@ def run_study(
     """Runs what is missing of a study in worker processes.
 
     Args:
-        name: A study of `studies/`, or a path to a TOML file.
+        name: A shipped study, one of `./studies`, or a path to a TOML file.
         tasks: Only these tasks.
         seeds: Only these seeds.
         data: Data source in place of the file's.
@@ -123,7 +123,8 @@ def run_search(name: str | Path, *, workers: int = 1) -> list[Tried]:
     """Looks for good values in worker processes, from where it was left.
 
     Args:
-        name: A search of `searches/`, or a path to a TOML file.
+        name: A shipped search, one of `./searches`, or a path to a TOML
+            file.
         workers: Processes, of one thread each. Bayesian search and Hyperband
             propose other candidates with another number.
 

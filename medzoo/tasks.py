@@ -1,28 +1,34 @@
-"""The 11 single-label MedMNIST 2D tasks, read from medmnist's own facts."""
+"""The 11 single-label MedMNIST 2D tasks: their facts and symmetries."""
 
-import functools
-import importlib.util
+import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 SIZES = (28, 64, 128, 224)
 SPLITS = ("train", "val", "test")
-NAMES = (
-    "pathmnist",
-    "dermamnist",
-    "octmnist",
-    "pneumoniamnist",
-    "retinamnist",
-    "breastmnist",
-    "bloodmnist",
-    "tissuemnist",
-    "organamnist",
-    "organcmnist",
-    "organsmnist",
-)
+
+Symmetry = Literal["any", "mirror", "fixed"]
+
+# `any`: seen through a microscope or at a lesion, or a round retina, there is
+# no up and no left. `mirror`: chest X-rays and scans of a breast or a retina in
+# section have an up, but left or right decides no class. `fixed`: organs in CT
+# have both; left and right kidney, lung and femur are classes of their own.
+SYMMETRIES: dict[str, Symmetry] = {
+    "pathmnist": "any",
+    "dermamnist": "any",
+    "octmnist": "mirror",
+    "pneumoniamnist": "mirror",
+    "retinamnist": "any",
+    "breastmnist": "mirror",
+    "bloodmnist": "any",
+    "tissuemnist": "any",
+    "organamnist": "fixed",
+    "organcmnist": "fixed",
+    "organsmnist": "fixed",
+}
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,8 @@ class Task:
         licence: Licence of the data, such as `CC BY 4.0`.
         urls: Where the file of each size (28, 64, 128, 224) is published.
         md5s: MD5 of the file of each size.
+        meanings: What the classes mean, where their names are only numbers:
+            those of `retinamnist` are grades of diabetic retinopathy.
     """
 
     name: str
@@ -50,6 +58,7 @@ class Task:
     licence: str
     urls: MappingProxyType[int, str]
     md5s: MappingProxyType[int, str]
+    meanings: tuple[str, ...] = ()
 
     @property
     def num_classes(self) -> int:
@@ -74,48 +83,35 @@ SHAPES = Task(
 )
 
 
-def _read_medmnist_facts() -> dict[str, dict[str, Any]]:
-    """Loads `medmnist/info.py` alone: the package itself would import torch."""
-    package = importlib.util.find_spec("medmnist")
-    if package is None or package.submodule_search_locations is None:
-        raise ModuleNotFoundError(
-            "The package `medmnist`, which holds the facts of the tasks, is "
-            "not installed. Run `pip install --no-deps medmnist` (with its own "
-            "dependencies it would bring torch, which is not needed)."
-        )
-    path = Path(package.submodule_search_locations[0], "info.py")
-    spec = importlib.util.spec_from_file_location("medmnist_info", path)
-    if spec is None or spec.loader is None:
-        raise ModuleNotFoundError(f"medmnist has no readable {path}.")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    facts: dict[str, dict[str, Any]] = module.INFO
-    return facts
-
-
 def _make_task(name: str, facts: dict[str, Any]) -> Task:
-    suffix = {size: "" if size == 28 else f"_{size}" for size in SIZES}
-    labels: dict[str, str] = facts["label"]
     return Task(
         name=name,
-        title=facts["python_class"],
-        kind=facts["task"],
-        classes=tuple(labels[str(label)] for label in range(len(labels))),
-        channels=facts["n_channels"],
-        num_images=MappingProxyType(dict(facts["n_samples"])),
-        licence=facts["license"],
-        urls=MappingProxyType({s: facts[f"url{suffix[s]}"] for s in SIZES}),
-        md5s=MappingProxyType({s: facts[f"MD5{suffix[s]}"] for s in SIZES}),
+        title=facts["title"],
+        kind=facts["kind"],
+        classes=tuple(facts["classes"]),
+        channels=facts["channels"],
+        num_images=MappingProxyType(facts["num_images"]),
+        licence=facts["licence"],
+        urls=_by_size(facts["urls"]),
+        md5s=_by_size(facts["md5s"]),
+        meanings=tuple(facts.get("meanings", ())),
     )
 
 
-@functools.cache
-def all_tasks() -> MappingProxyType[str, Task]:
-    """Returns the 11 tasks by name, in the order of the MedMNIST tables."""
-    facts = _read_medmnist_facts()
-    return MappingProxyType(
-        {name: _make_task(name, facts[name]) for name in NAMES}
-    )
+def _by_size(values: dict[str, str]) -> MappingProxyType[int, str]:
+    return MappingProxyType({int(size): v for size, v in values.items()})
+
+
+def _read_tasks() -> dict[str, Task]:
+    """Reads `tasks.toml`, which `make facts` writes from medmnist."""
+    text = Path(__file__).with_name("tasks.toml").read_text(encoding="utf-8")
+    found = tomllib.loads(text)
+    return {name: _make_task(name, facts) for name, facts in found.items()}
+
+
+# In the order of the MedMNIST tables.
+TASKS = MappingProxyType(_read_tasks())
+NAMES = tuple(TASKS)
 
 
 def get_task(name: str) -> Task:
@@ -141,7 +137,7 @@ def get_task(name: str) -> Task:
         from medzoo.messages import unknown
 
         raise ValueError(unknown("task", name, NAMES))
-    return all_tasks()[name]
+    return TASKS[name]
 
 
 def split_tasks(name: str) -> tuple[str, ...]:
@@ -209,6 +205,23 @@ def format_tasks(name: str) -> str:
     return name if count < 3 else f"{count} tasks"
 
 
+def word_meanings(name: str) -> str:
+    """Says what classes mean whose names are only numbers; else nothing.
+
+    Example:
+
+    >>> word_meanings("retinamnist")
+    '0: no apparent diabetic retinopathy, 1: mild non-proliferative ...
+    >>> word_meanings("bloodmnist")
+    ''
+    """
+    if name not in TASKS:
+        return ""
+    task = TASKS[name]
+    pairs = zip(task.classes, task.meanings, strict=False)
+    return ", ".join(f"{label}: {meaning}" for label, meaning in pairs)
+
+
 def class_ranges(name: str) -> dict[str, range]:
     """Lays the classes of several tasks side by side on one axis.
 
@@ -230,9 +243,3 @@ def class_ranges(name: str) -> dict[str, range]:
         ranges[part] = range(start, end)
         start = end
     return ranges
-
-
-def __getattr__(name: str) -> Any:
-    if name == "TASKS":
-        return all_tasks()
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,8 +17,8 @@ from medzoo.models.augmentation import (
 )
 from medzoo.models.layers import images_input
 from medzoo.runs.fields import AUGMENTATIONS as CHOICES
-from medzoo.runs.symmetries import SYMMETRIES, choose_preset
-from medzoo.tasks import NAMES
+from medzoo.runs.symmetries import choose_preset
+from medzoo.tasks import NAMES, SYMMETRIES
 
 PRESETS = [name for name in AUGMENTATIONS if name != "none"]
 

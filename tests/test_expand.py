@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from medzoo.runs.fields import ACTIVATIONS, LOSSES, OPTIMIZERS
-from medzoo.runs.sources import is_custom
 from medzoo.study.document import Document
 from medzoo.study.expand import expand, is_shared
 from medzoo.study.source import Source
@@ -84,29 +83,18 @@ def make_study(axes, tasks, seeds):
 
 # All other studies are of all tasks.
 OF_SOME_TASKS = (
-    *("best", "flops", "flops_synthetic", "imbalance"),
+    *("best", "flops", "flops_cells", "flops_synthetic", "imbalance"),
     *("pathmnist_finetuning", "precision", "recipe", "transfer"),
 )
 
 
-def read_shipped(name):
-    """Reads a study; a synthetic task stands in for data that it names."""
-    study = read_study(name)
-    if not is_custom(study.data):
-        return study
-    tasks = None if study.data.startswith("masks:") else NAMES[:1]
-    fixed = {**study.fixed, "size": 28}
-    study = dataclasses.replace(study, fixed=fixed)
-    return study.override(data="synthetic", tasks=tasks)
-
-
 @pytest.mark.parametrize("name", [study.name for study in STUDIES])
 def test_every_shipped_study_expands_over_its_tasks(name):
-    study = read_shipped(name)
+    study = read_study(name)
     planned = expand(study)
     tasks = set(study.tasks)
-    of_all = not is_custom(read_study(name).data) and name not in OF_SOME_TASKS
-    assert (tasks == set(NAMES)) == of_all
+    assert (tasks == set(NAMES)) == (name not in OF_SOME_TASKS)
+    assert study.data in ("medmnist", "synthetic")
     shared = sum(is_shared(study, trial) for trial in study.trials)
     nets = shared + (len(study.trials) - shared) * len(tasks)
     assert {task for _, run in planned for task in run.tasks} == tasks
@@ -116,7 +104,7 @@ def test_every_shipped_study_expands_over_its_tasks(name):
 
 @pytest.mark.parametrize("name", [study.name for study in STUDIES])
 def test_every_shipped_study_opens_with_what_it_asks_runs_and_writes(name):
-    study = read_shipped(name)
+    study = read_study(name)
     comment = " ".join(
         line.strip("# ")
         for line in study.text.split("\nquestion")[0].split("\n")

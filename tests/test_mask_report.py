@@ -1,6 +1,7 @@
 """Reports of studies with masks: their columns, intervals and figure."""
 
 import base64
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from medzoo.study.spec import read_study
 from medzoo.study.store import Store
 from medzoo.training.objectives.masks import pick_examples
 
+EXAMPLES = Path(__file__).parents[1] / "examples"
 MASK_CLASSES = ["background", "benign", "malignant"]
 
 
@@ -132,7 +134,7 @@ def test_runs_on_the_same_images_are_scored_on_the_same_draws():
 
 @pytest.mark.parametrize("name", ["unet_loss_weights", "unet_losses"])
 def test_shapes_stand_in_for_images_with_masks(name):
-    study = read_study(name)
+    study = read_study(EXAMPLES / "busi" / f"{name}.toml")
     assert study.data.startswith("masks:")
     moved = study.override(data="synthetic")
     assert moved.tasks == ("shapes",)

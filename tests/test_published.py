@@ -98,6 +98,7 @@ def test_html_takes_texts_as_texts():
     assert "&lt;#&gt;" in FORMATS["html"](AWKWARD)
 
 
+@pytest.mark.extras
 def test_latex_compiles(tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("pdflatex is not installed (Debian: texlive-latex-base)")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import medzoo
 from medzoo.study.spec import BrokenStudy, list_studies, read_study
 from medzoo.tasks import NAMES
 
@@ -22,7 +23,7 @@ optimizer = ["sgd", "adam"]
 model = "mlp"
 epochs = 2
 """
-FOLDER = Path(__file__).parents[1] / "studies"
+FOLDER = Path(medzoo.__file__).parent / "studies"
 SHIPPED = ", ".join(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 

@@ -60,14 +60,14 @@ def about(
 def tasks() -> None:
     """List the 11 tasks, and the files of each that are on disk."""
     from medzoo.data.folders import data_folder
-    from medzoo.tasks import SIZES, all_tasks
+    from medzoo.tasks import SIZES, TASKS
 
     folder = data_folder()
     print(
         f"{'task':<15}{'kind':<20}{'classes':>7}{'channels':>9}"
         f"{'train':>8}{'val':>7}{'test':>7}  {'licence':<13}sizes on disk"
     )
-    for task in all_tasks().values():
+    for task in TASKS.values():
         found = [
             str(size)
             for size in SIZES

@@ -70,12 +70,10 @@ def _list_folders() -> Iterator[tuple[str, str, str]]:
     """Yields the folders of data, weights, caches and records."""
     from medzoo.data.folders import cache_folder, data_folder
     from medzoo.study.store import Store
-    from medzoo.tasks import SIZES, all_tasks
+    from medzoo.tasks import SIZES, TASKS
 
     data = data_folder()
-    files = [
-        task.file_name(size) for task in all_tasks().values() for size in SIZES
-    ]
+    files = [task.file_name(size) for task in TASKS.values() for size in SIZES]
     found = [name for name in files if (data / name).is_file()]
     yield (
         "official data",

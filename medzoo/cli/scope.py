@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from medzoo.study.spec import Study
 
 Name = Annotated[
-    str, typer.Argument(help="A study of studies/, or a path to a TOML file.")
+    str, typer.Argument(help="A shipped study, one of ./studies, or a path.")
 ]
 Tasks = Annotated[
     str | None, typer.Option(help="Only these tasks, separated by commas.")

@@ -46,7 +46,8 @@ def list_command() -> None:
 @search_app.command()
 def run(
     name: Annotated[
-        str, typer.Argument(help="A file of searches/, or a path.")
+        str,
+        typer.Argument(help="A shipped search, one of ./searches, or a path."),
     ],
     out: Out = Path("results"),
     workers: Workers = None,

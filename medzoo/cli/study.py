@@ -37,14 +37,34 @@ study_app = typer.Typer(
 
 @study_app.command("list")
 def list_command() -> None:
-    """List the studies."""
+    """List the shipped studies, and those of ./studies with their paths."""
     from medzoo.study.spec import BrokenStudy, list_studies
 
     for study in list_studies():
-        if isinstance(study, BrokenStudy):
-            print(f"{study.name:<20} broken: {study.error}")
-        else:
-            print(f"{study.name:<20} {study.question}")
+        told = (
+            f"broken: {study.error}"
+            if isinstance(study, BrokenStudy)
+            else study.question
+        )
+        own = "" if study.path.is_absolute() else f" ({study.path})"
+        print(f"{study.name:<20} {told}{own}")
+
+
+@study_app.command()
+def init(
+    name: Annotated[
+        str, typer.Argument(help="A shipped study, or a new name.")
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(help="Own data that a new study is written for."),
+    ] = None,
+) -> None:
+    """Copy a shipped study into ./studies, or write one for own data."""
+    from medzoo.study.init import init_study
+
+    path = init_study(name, data)
+    print(f"Wrote {path}. Change it, then: medzoo study plan {name}")
 
 
 @study_app.command()

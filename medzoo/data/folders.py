@@ -18,6 +18,22 @@ def data_folder() -> Path:
     return Path(os.environ.get("MEDZOO_DATA") or "~/.medmnist").expanduser()
 
 
+def expand_path(text: str) -> Path:
+    """Returns a path with `~` and `$MEDZOO_DATA` at its start written out.
+
+    `$MEDZOO_DATA` is the data folder, also where the environment names none.
+
+    Example:
+
+    >>> expand_path("$MEDZOO_DATA/busi") == data_folder() / "busi"
+    True
+    """
+    parts = Path(text).parts
+    if parts[:1] == ("$MEDZOO_DATA",):
+        return data_folder().joinpath(*parts[1:])
+    return Path(text).expanduser()
+
+
 def find_file(task: str, size: int = 28) -> Path:
     """Returns the path that the file of a task has in the data folder.
 

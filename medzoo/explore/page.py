@@ -16,7 +16,7 @@ from medzoo.explore.statistics import FLAT, ClassSummary, DatasetSummary
 from medzoo.explore.tiles import TALL, WIDE, make_path, make_strip, to_uri
 from medzoo.files import write_csv
 from medzoo.report.html import render
-from medzoo.tasks import SPLITS
+from medzoo.tasks import SPLITS, word_meanings
 
 # Rows of a list that a page shows.
 _MOST = 30
@@ -153,6 +153,8 @@ def _show(one: ClassSummary, largest: int) -> dict[str, Any]:
 
 def _list_facts(dataset: Dataset, summary: DatasetSummary) -> dict[str, str]:
     facts = {"Fingerprint": dataset.fingerprint}
+    if meanings := word_meanings(dataset.task):
+        facts["Classes"] = meanings
     for name, counts in (("Sizes", summary.sizes), ("Modes", summary.modes)):
         if counts:
             facts[f"{name} of the files"] = _format_counts(counts)

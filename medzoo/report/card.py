@@ -19,7 +19,7 @@ from medzoo.report.tables import Cell, Table, format_list, format_table
 from medzoo.report.write import replace_file
 from medzoo.runs.fields import list_fields
 from medzoo.scores.probabilities import confusion_matrix
-from medzoo.tasks import NAMES, get_task
+from medzoo.tasks import NAMES, get_task, word_meanings
 
 # What is known of the official splits, and makes their scores say less.
 LEAKS = {
@@ -77,6 +77,8 @@ def make_card(record: Record, predictions: Predictions) -> str:
         **({"read with": describe_options(run)} if run.data_options else {}),
         "fingerprint": record.data_fingerprint,
     }
+    if meanings := word_meanings(run.task):
+        data["classes"] = meanings
     if official and run.task in LEAKS:
         data["known leaks"] = LEAKS[run.task]
     if record.notes:

@@ -3,7 +3,13 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from medzoo.data.custom.address import PUBLISHED, is_custom, parse_address
+from medzoo.data.custom.address import (
+    PUBLISHED,
+    Address,
+    find_address,
+    is_custom,
+    parse_address,
+)
 from medzoo.data.custom.options import make_canonical
 from medzoo.messages import unknown
 from medzoo.runs.fields import RunFields
@@ -42,6 +48,25 @@ def check_task(task: str, data: str, size: int) -> None:
         return
     if size not in SIZES:
         raise ValueError(unknown("size", size, map(str, SIZES)))
+
+
+def find_custom(what: str) -> Address:
+    """Returns the address of custom data, which have to be there.
+
+    Args:
+        what: An address, or a plain path.
+
+    Raises:
+        FileNotFoundError: If they are not.
+        ValueError: If it is no address.
+    """
+    address = find_address(what)
+    if not address.path.exists():
+        raise FileNotFoundError(
+            f"No data at `{address.path}`. Expected a folder of images, or a "
+            f"file that lists or holds them. Received: {what}."
+        )
+    return address
 
 
 def name_task(data: str) -> str | None:

@@ -1,30 +1,12 @@
 """Which flips and turns leave the classes of a task what they are."""
 
-from typing import Any, Literal
+from typing import Any
 
 from medzoo.models.options import FLIPS
 from medzoo.runs.run import Run
+from medzoo.tasks import SYMMETRIES
 
-Symmetry = Literal["any", "mirror", "fixed"]
-
-# `any`: seen through a microscope or at a lesion, or a round retina, there is
-# no up and no left. `mirror`: chest X-rays and scans of a breast or a retina in
-# section have an up, but left or right decides no class. `fixed`: organs in CT
-# have both; left and right kidney, lung and femur are classes of their own.
-# Custom data are `fixed` too, since nothing is known of them.
-SYMMETRIES: dict[str, Symmetry] = {
-    "pathmnist": "any",
-    "dermamnist": "any",
-    "octmnist": "mirror",
-    "pneumoniamnist": "mirror",
-    "retinamnist": "any",
-    "breastmnist": "mirror",
-    "bloodmnist": "any",
-    "tissuemnist": "any",
-    "organamnist": "fixed",
-    "organcmnist": "fixed",
-    "organsmnist": "fixed",
-}
+# Custom data are `fixed`, since nothing is known of them.
 _STRONG = {"any": "strong_any", "mirror": "strong", "fixed": "strong_fixed"}
 
 

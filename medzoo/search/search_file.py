@@ -1,4 +1,4 @@
-"""A search: one TOML file of `searches/` with a space and a budget.
+"""A search: one TOML file with a space and a budget.
 
 It is a file of its own rather than a section of a study: a search finds one
 good trial, a study compares, and neither should pass for the other.
@@ -145,8 +145,8 @@ def read_search(name_or_path: str | Path) -> Search:
     """Reads a search by its name, or by the path of its file.
 
     Args:
-        name_or_path: A file of `searches/` without its ending (in the current
-            folder, else beside the package), or a path to any TOML file.
+        name_or_path: A file of `./searches` without its ending, a shipped
+            search, or a path to any TOML file.
 
     Raises:
         FileNotFoundError: If there is no file at that path.

@@ -125,7 +125,7 @@ class Study:
 
 @dataclass(frozen=True)
 class BrokenStudy:
-    """A file of `studies/` that is no study, and the sentence that says why."""
+    """A file that is no study, and the sentence that says why."""
 
     name: str
     path: Path
@@ -136,8 +136,8 @@ def read_study(name_or_path: str | Path) -> Study:
     """Reads a study by its name, or by the path of its file.
 
     Args:
-        name_or_path: A file of `studies/` without its ending (in the current
-            folder, else beside the package), or a path to any TOML file.
+        name_or_path: A file of `./studies` without its ending, a shipped
+            study, or a path to any TOML file.
 
     Raises:
         FileNotFoundError: If there is no file at that path.
@@ -149,7 +149,7 @@ def read_study(name_or_path: str | Path) -> Study:
 
 
 def list_studies() -> list[Study | BrokenStudy]:
-    """Reads all files of `studies/`, sorted by name; hides none of them."""
+    """Reads the shipped studies and those of `./studies`, sorted by name."""
     found: list[Study | BrokenStudy] = []
     for name, path in list_files("studies").items():
         try:
@@ -187,11 +187,10 @@ def list_files(folder: str) -> dict[str, Path]:
     """Returns the TOML files of a folder by name, sorted.
 
     Args:
-        folder: `studies` or `searches`: the one beside the package and the one
-            of the current folder, whose files win.
+        folder: `studies` or `searches`: the shipped ones, and those of the
+            current folder, which win.
     """
-    checkout = Path(__file__).parents[2]
-    folders = (checkout / folder, Path(folder))
+    folders = (Path(__file__).parents[1] / folder, Path(folder))
     files = {p.stem: p for each in folders for p in each.glob("*.toml")}
     return dict(sorted(files.items()))
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from medzoo.data.folders import expand_path
 from medzoo.messages import unknown
 
 PUBLISHED = ("medmnist", "synthetic")
@@ -14,7 +15,8 @@ class Address(NamedTuple):
 
     Args:
         kind: `folder`, `csv`, `npz` or `masks`.
-        path: As it was given, but for `~`; relative to the current folder.
+        path: With `~` and `$MEDZOO_DATA` written out; relative to the current
+            folder.
     """
 
     kind: str
@@ -60,7 +62,7 @@ def parse_address(data: str) -> Address:
             f"`{kind}:` has no path behind it. Expected, for example, "
             f"{kind}:../cells. Received: data={data!r}."
         )
-    return Address(kind, Path(path).expanduser())
+    return Address(kind, expand_path(path))
 
 
 def find_address(what: str) -> Address:

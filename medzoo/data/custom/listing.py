@@ -22,6 +22,7 @@ from medzoo.data.custom.table import (
     read_image_folder,
     walk,
 )
+from medzoo.data.folders import data_folder, expand_path
 from medzoo.messages import unknown
 
 MASK_ENDINGS = (*ENDINGS, ".gif")
@@ -71,6 +72,7 @@ def list_images(address: Address, options: Options) -> Listing:
         FileNotFoundError: If there is no such file or folder.
         ValueError: If it is no CSV file, or lacks a column.
     """
+    _require_source(address, options)
     table, images, mask = _read(address, options)
     lister = _Lister(table, images, mask, options)
     lister.add_rows()
@@ -80,6 +82,19 @@ def list_images(address: Address, options: Options) -> Listing:
             faults = _find_orphans(address.path, lister.listing.items)
             lister.listing.faults += faults
     return lister.listing
+
+
+def _require_source(address: Address, options: Options) -> None:
+    """Checks that published data are there, and says where to get them."""
+    needed = (address.path, address.path.parent / expand_path(options.root))
+    missing = [path for path in needed if not path.exists()]
+    if options.page and missing:
+        raise FileNotFoundError(
+            f"No data at `{missing[0]}`: get them from {options.page} and "
+            "unpack them there (MEDZOO_DATA names the data folder, now "
+            f"{data_folder()}), or run the same on made-up images with "
+            "`--data synthetic`."
+        )
 
 
 def _read(
@@ -156,7 +171,7 @@ class _Lister:
         self.mask = _to_pattern(mask, columns) if mask else ""
         self.options, self.table = options, table
         folder = table.path if table.is_folder else table.path.parent
-        self.root = folder / options.root
+        self.root = folder / expand_path(options.root)
         self.listing = Listing([], table.faults, has_masks=bool(mask))
         self._require_columns()
         self._seen: dict[tuple[str, ...], str] = {}

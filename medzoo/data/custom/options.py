@@ -1,7 +1,7 @@
 """Options of data sources: names, defaults and checks."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medzoo.data.custom.address import is_custom
@@ -36,6 +36,7 @@ class Options:
         val: Share of val where none is given.
         test: Share of test.
         split_seed: Draws them.
+        page: Where the data are published, for whoever lacks them.
         skip_bad: Leaves out what is bad.
         drop_leaks: Leaves out images of train that val or test have as well.
     """
@@ -57,6 +58,7 @@ class Options:
     val: float = 0.1
     test: float = 0.2
     split_seed: int = 0
+    page: str = field(default="", repr=False)
     skip_bad: bool = False
     drop_leaks: bool = False
 
@@ -64,7 +66,7 @@ class Options:
 _COLUMNS = ("path", "root", "label", "split", "group")
 _MASKS = ("mask", "mask_values", "mask_class", "no_mask")
 _ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
-              "skip_bad", "drop_leaks")  # fmt: skip
+              "page", "skip_bad", "drop_leaks")  # fmt: skip
 _NAMES = {
     "folder": ("channels", *_ANY_FILES),
     "csv": ("channels", *_COLUMNS, *_ANY_FILES),

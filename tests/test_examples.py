@@ -1,0 +1,161 @@
+"""Studies of public data, on made-up images in their publishers' layouts."""
+
+import csv
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from own_images import make_image
+from own_masks import make_mask
+from PIL import Image
+
+from medzoo.search.search_file import read_search
+from medzoo.study.expand import expand
+from medzoo.study.plan import make_plan
+from medzoo.study.spec import read_study
+from medzoo.study.store import Store
+from medzoo.training.execute import load_data
+
+ROOT = Path(__file__).parents[1]
+STUDIES = [
+    path.relative_to(ROOT)
+    for path in sorted(ROOT.glob("examples/*/*.toml"))
+    if path.stem != "unet_search"
+]
+PLAN = "from medzoo.cli import main; main()"
+SEARCH = Path("examples/busi/unet_search.toml")
+FOLDERS = sorted(p.name for p in (ROOT / "examples").iterdir() if p.is_dir())
+
+
+def make_busi(folder):
+    for label in ("benign", "malignant", "normal"):
+        place = folder / "Dataset_BUSI_with_GT" / label
+        place.mkdir(parents=True)
+        for at in range(1, 13):
+            make_image(at, shape=(40, 50)).convert("RGB").save(
+                place / f"{label} ({at}).png"
+            )
+            mask = make_mask(0 if label == "normal" else 1, side=40)
+            whole = Image.fromarray(mask).resize((50, 40), 0)  # Nearest.
+            whole.save(place / f"{label} ({at})_mask.png")
+        if label == "benign":
+            whole.save(place / f"{label} (4)_mask_1.png")
+
+
+def make_mednist(folder):
+    listed = ROOT / "examples" / "mednist" / "imbalanced.csv"
+    for at, row in enumerate(csv.DictReader(listed.read_text().split())):
+        path = folder / "MedNIST" / row["path"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_image(at, shape=(8, 8)).save(path)
+
+
+def make_jurkat(folder):
+    for label in ("Anaphase", "G1", "S"):
+        place = folder / "CellCycle" / label
+        place.mkdir(parents=True)
+        for at in range(10):
+            for channel in (3, 4, 6):
+                cell = make_image(at, dtype="uint16", high=4096)
+                cell.save(place / f"{at}_Ch{channel}.ome.tif")
+
+
+def make_skin(folder):
+    (folder / "images").mkdir(parents=True)
+    rows = ["lesion_id,image_id,dx,dx_type,age,sex,localization"]
+    for at in range(60):
+        name, label = f"ISIC_{at:07}", ("nv", "mel", "df")[at % 3]
+        make_image(at, shape=(30, 40)).convert("RGB").save(
+            folder / "images" / f"{name}.jpg"
+        )
+        rows.append(f"HAM_{at // 6}{label},{name},{label},histo,50.0,male,back")
+    (folder / "HAM10000_metadata.csv").write_text("\n".join(rows))
+
+
+LAYOUTS = {
+    "busi": make_busi,
+    "jurkat": make_jurkat,
+    "mednist": make_mednist,
+    "skin": make_skin,
+}
+
+
+@pytest.fixture
+def data_folder(tmp_path, monkeypatch):
+    """An empty data folder, beside a copy of the examples."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDZOO_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=str)
+def test_a_study_reads_the_layout_of_the_publisher(data_folder, path):
+    LAYOUTS[path.parent.name](data_folder / path.parent.name)
+    study = read_study(path)
+    plan = make_plan(study, Store(data_folder / "runs"), smoke=True)
+    assert study.data in plan.text()
+    planned = expand(study, smoke=True)
+    assert len({run.run_id for _, run in planned}) == len(study.trials)
+    data = load_data(planned[0].run)
+    assert data.task == path.parent.name
+    for split in (data.train, data.val, data.test):
+        assert set(split.labels) == set(range(data.num_classes))
+
+
+def test_images_of_a_lesion_stay_in_one_split(data_folder):
+    make_skin(data_folder / "skin")
+    study = read_study("examples/skin/imbalance_skin.toml")
+    data = load_data(expand(study, smoke=True)[0].run)
+    for split in (data.train, data.val, data.test):
+        assert len(split) % 2 == 0  # Every lesion has two images.
+
+
+def test_masks_are_of_the_class_of_their_folder(data_folder):
+    make_busi(data_folder / "busi")
+    study = read_study("examples/busi/unet_losses.toml")
+    data = load_data(expand(study, smoke=True)[0].run)
+    assert data.mask_classes == ("background", "benign", "malignant")
+    assert read_search(SEARCH).document.data == study.data
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=str)
+def test_where_data_are_missing_one_sentence_tells_the_page(data_folder, path):
+    # A process sees its data as they were when it first looked.
+    done = subprocess.run(
+        [sys.executable, "-c", PLAN, "study", "plan", path],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    (sentence,) = done.stderr.splitlines()
+    study = read_study(path)
+    assert str(data_folder / path.parent.name) in sentence
+    assert study.data_options["page"] in sentence
+    assert "MEDZOO_DATA" in sentence
+    assert "--data synthetic" in sentence
+    assert expand(study.override(data="synthetic"), smoke=True)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=str)
+def test_a_study_opens_with_what_it_asks_runs_and_writes(data_folder, path):
+    study = read_study(path)
+    head = study.text.split("\nquestion")[0].replace("\n#", " ")
+    comment = " ".join(head.strip("# ").split())
+    runs = len(study.trials) * len(study.seeds)
+    assert f"Question: {study.question} Command: " in comment
+    assert f"make study NAME={path} Writes: results/{study.name}/" in comment
+    assert f"{runs} runs" in comment
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_each_data_set_has_licence_citation_and_page(name):
+    text = (ROOT / "examples" / name / "README.md").read_text()
+    for word in ("Publisher's page:", "Licence:", "Citation:", "MEDZOO_DATA"):
+        assert word in text
+    for path in STUDIES:
+        if path.parent.name == name:
+            assert str(path) in text
+            assert read_study(ROOT / path).data_options["page"] in text
