@@ -12,7 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study search report test test-slow test-jax chaos bench \
-	bench-gpu check lock
+	bench-gpu check docs lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -84,6 +84,21 @@ check: $(VENV)/.installed ## lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy medzoo
+
+# Another environment: the extra `docs` of setup.cfg, without TensorFlow.
+DOCS := .venv-docs
+DOCS_NEEDS := $(PYTHON) -c "import configparser as c; f = c.ConfigParser(); \
+	f.read('setup.cfg'); print(f['options.extras_require']['docs'])"
+
+$(DOCS)/.installed: setup.cfg
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r <($(DOCS_NEEDS))
+	@touch $@
+
+docs: $(DOCS)/.installed ## build the documentation site into site/
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(DOCS)/bin/mkdocs build --strict
+	@echo "Open site/index.html"
 
 # medmnist is installed alone: its own requirements bring torch (see setup.cfg).
 lock: ## renew the lock files (needs uv on the path: pip install uv)
