@@ -1,8 +1,8 @@
 """Pages of the documentation that are made from the code.
 
-A hook of MkDocs: a page has a line `<!-- generated: NAME -->` where one of the
-functions of `PAGES` writes its text. Run as a script with the name of a file, it
-writes the JSON schema of study files there, for editors.
+A hook of MkDocs: where a page has a line `<!-- generated: NAME -->`, a function
+of `PAGES` writes its text. Run as a script with the name of a file, it writes
+the JSON schema of study files there, for editors.
 """
 
 import inspect
