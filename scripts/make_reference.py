@@ -16,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = "study.schema.json"
+# Fields of a run that a study file has above its tables, or not at all.
+_ELSEWHERE = {"task", "data", "data_options", "fingerprint", "seed", "options"}
 # What each key of a study file means; a test compares them with the schema.
 KEYS = {
     "question": "what the study wants to know, in one sentence",
@@ -120,19 +122,14 @@ def write_study_keys() -> str:
 
 def write_fields() -> str:
     """Writes the fields of a run, from the class `Run`."""
-    from medzoo.runs.run import Run
-
-    meanings = read_arguments(inspect.getdoc(Run) or "")
-    properties = Run.model_json_schema()["properties"]
-    choices = _list_choices()
     rows = [
         (
             f"`{name}`",
-            meanings.get(name, ""),
-            ", ".join(f"`{c}`" for c in choices.get(name, ())),
-            _format_default(properties[name]),
+            schema["description"],
+            ", ".join(f"`{choice}`" for choice in schema.get("enum", ())),
+            _format_default(schema),
         )
-        for name in _list_trial_fields()
+        for name, schema in read_fields().items()
     ]
     return _table(("field", "meaning", "choices", "default"), rows)
 
@@ -144,13 +141,18 @@ def write_models() -> str:
     parts = []
     for name, model in MODELS.items():
         rows = [
-            (f"`{option}`", f"`{json.dumps(default)}`")
-            for option, default in model.options.items()
+            (
+                f"`{option}`",
+                schema.get("description", ""),
+                f"`{json.dumps(schema['default'])}`",
+            )
+            for option, schema in read_options(model.options).items()
         ]
         width = f" Default width {model.width}." if model.width else ""
+        table = _table(("option", "meaning", "default"), rows) if rows else ""
         parts.append(
             f"### {name}\n\n{model.about[0].upper()}{model.about[1:]}.{width}"
-            f"\n\n{_table(('option', 'default'), rows) if rows else ''}"
+            f"\n\n{table}"
         )
     return "\n\n".join(parts)
 
@@ -218,38 +220,50 @@ def format_schema() -> str:
 def _make_value_schemas() -> dict[str, Any]:
     """Makes the schema of each field of a run, and of each option."""
     from medzoo.models.registry import MODELS
-    from medzoo.runs.run import Run
 
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    properties = Run.model_json_schema()["properties"]
-    meanings = read_arguments(inspect.getdoc(Run) or "")
-    choices = {"model": [*MODELS], **_list_choices()}
     found: dict[str, Any] = {}
     for model in MODELS.values():
-        for option, default in model.options.items():
-            found[option] = {"type": kinds[type(default)], "default": default}
-    for name in _list_trial_fields():
-        found[name] = {**properties[name], "description": meanings[name]}
-        found[name].pop("title", None)
-        if name in choices:
-            found[name] = {**found[name], "enum": [*choices[name]]}
+        found |= read_options(model.options)
+    found |= read_fields()
+    found["model"]["enum"] = [*MODELS]
     return found
 
 
-def _list_trial_fields() -> list[str]:
-    """Lists the fields of a run that the tables of a study may hold."""
+def read_fields() -> dict[str, dict[str, Any]]:
+    """Returns the schema of each field that a table of a study may hold.
+
+    Choices and meanings that the schema of `Run` does not have come from the
+    table of choices and from its docstring.
+    """
+    from medzoo.runs import fields
     from medzoo.runs.run import Run
 
-    elsewhere = {"task", "data", "data_options", "fingerprint"}
-    elsewhere |= {"seed", "options"}
-    return [name for name in Run.model_fields if name not in elsewhere]
+    tables = getattr(fields, "TABLES", {})
+    meanings = read_arguments(inspect.getdoc(Run) or "")
+    found = {}
+    for name, schema in Run.model_json_schema()["properties"].items():
+        if name in _ELSEWHERE:
+            continue
+        about = {"description": meanings.get(name, "")}
+        if name in tables:
+            about["enum"] = [*tables[name]]
+        found[name] = {**about, **schema}
+        found[name].pop("title", None)
+    return found
 
 
-def _list_choices() -> dict[str, list[str]]:
-    """Lists the names that fields of a run may take."""
-    from medzoo.runs.fields import TABLES
-
-    return {field: [*names] for field, names in TABLES.items()}
+def read_options(options: Any) -> dict[str, dict[str, Any]]:
+    """Returns the schema of each option of a model."""
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    found: dict[str, dict[str, Any]] = {}
+    for name, option in options.items():
+        default = getattr(option, "default", option)
+        found[name] = {"type": kinds[type(default)], "default": default}
+        if meaning := getattr(option, "description", ""):
+            found[name]["description"] = meaning
+        if choices := getattr(option, "choices", ()):
+            found[name]["enum"] = [*choices]
+    return found
 
 
 def read_arguments(docstring: str) -> dict[str, str]:
