@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study search report test test-slow test-data test-extras \
-	test-wheel test-jax chaos bench bench-gpu check facts lock
+	test-wheel test-jax chaos bench bench-gpu check facts docs lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -107,6 +107,21 @@ check: $(VENV)/.installed ## lint and types
 
 facts: $(VENV)/.installed ## renew the facts of the tasks from the installed medmnist
 	@$(BIN)/python scripts/make_facts.py
+
+# Another environment: the extra `docs` of setup.cfg, without TensorFlow.
+DOCS := .venv-docs
+DOCS_NEEDS := $(PYTHON) -c "import configparser as c; f = c.ConfigParser(); \
+	f.read('setup.cfg'); print(f['options.extras_require']['docs'])"
+
+$(DOCS)/.installed: setup.cfg
+	@$(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r <($(DOCS_NEEDS))
+	@touch $@
+
+docs: $(DOCS)/.installed ## build the documentation site into site/
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(DOCS)/bin/mkdocs build --strict
+	@echo "Open site/index.html"
 
 # medmnist, which `make facts` and tests read, is installed alone: its own
 # requirements bring several GB of torch, which nothing here uses.

@@ -1,0 +1,304 @@
+"""Pages of the documentation that are made from the code.
+
+A hook of MkDocs: where a page has a line `<!-- generated: NAME -->`, a function
+of `PAGES` writes its text. Run as a script with the name of a file, it writes
+the JSON schema of study files there, for editors.
+"""
+
+import inspect
+import json
+import re
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+SCHEMA = "study.schema.json"
+# Fields of a run that a study file has above its tables, or not at all.
+_ELSEWHERE = {"task", "data", "data_options", "fingerprint", "seed", "options"}
+# What each key of a study file means; a test compares them with the schema.
+KEYS = {
+    "question": "what the study wants to know, in one sentence",
+    "tasks": 'names of tasks, or `"all"`',
+    "seeds": "each trial is run once for every task and seed",
+    "data": "`medmnist`, `synthetic`, or custom data: `folder:PATH`, "
+    "`csv:FILE`, `npz:FILE`, `masks:PATH`; or the table `[data]`",
+    "score": "score on test by which trials are compared",
+    "baseline": "the values of the trial that others are compared with",
+    "axes": "lists of values; trials are their product. Several `[[axes]]` "
+    "give several grids",
+    "fixed": "fields of a run, and options of its model, for all trials",
+    "trials": "trials that are written out, each a table `[[trials]]`",
+    "tuned": "lists of values that are chosen on val for every trial and task",
+    "track": "trackers: `tensorboard`, `mlflow`, `wandb`",
+    "keep": "trained models to keep: of the `best` trial, `all` or `none`",
+}
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fills in the generated parts of a page."""
+    return re.sub(
+        r"<!-- generated: (\w+) -->",
+        lambda match: PAGES[match[1]](),
+        markdown,
+    )
+
+
+def on_files(files: Any, *, config: Any) -> Any:
+    """Adds the JSON schema of study files to the site."""
+    from mkdocs.structure.files import File
+
+    schema = File.generated(config, SCHEMA, content=format_schema())
+    files.append(schema)
+    return files
+
+
+def write_commands() -> str:
+    """Writes every command with its arguments and options."""
+    return "\n\n".join(
+        _write_command(name, command) for name, command in list_commands()
+    )
+
+
+def list_commands() -> Iterator[tuple[str, Any]]:
+    """Yields the full name of every command, and the command."""
+    import typer
+
+    from medzoo.cli import app
+
+    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
+        for child, below in getattr(command, "commands", {}).items():
+            yield from walk(f"{name} {child}", below)
+        if not hasattr(command, "commands"):
+            yield name, command
+
+    yield from walk("medzoo", typer.main.get_command(app))
+
+
+def _write_command(name: str, command: Any) -> str:
+    rows = []
+    usage = [name, "[OPTIONS]"]
+    for param in command.params:
+        if param.param_type_name == "argument":
+            shown = (param.metavar or param.name.upper()) + "..." * (
+                param.nargs == -1
+            )
+            usage.append(shown if param.required else f"[{shown}]")
+        else:
+            shown = ", ".join(param.opts)
+        rows.append((f"`{shown}`", _describe(param)))
+    text = " ".join((command.help or "").split())
+    table = _table(("argument or option", "meaning"), rows) if rows else ""
+    return f"## {name}\n\n{text}\n\n```text\n{' '.join(usage)}\n```\n\n{table}"
+
+
+def _describe(param: Any) -> str:
+    """Says what an argument or option means, its choices and its default."""
+    parts = [param.help or ""]
+    kinds = [param.type_descriptor.annotation]
+    kinds += typing.get_args(kinds[0])
+    for kind in kinds:
+        if typing.get_origin(kind) is typing.Literal:
+            names = ", ".join(f"`{name}`" for name in typing.get_args(kind))
+            parts.append(f"One of: {names}.")
+    if param.param_type_name == "option" and param.required:
+        parts.append("Required.")
+    elif param.default is not None and not isinstance(param.default, bool):
+        parts.append(f"Default: `{param.default}`.")
+    return " ".join(part for part in parts if part)
+
+
+def write_study_keys() -> str:
+    """Writes the keys of a study file, from its schema."""
+    properties = make_schema()["properties"]
+    rows = [
+        (f"`{key}`", KEYS[key], _format_default(properties[key]))
+        for key in KEYS
+    ]
+    return _table(("key", "meaning", "default"), rows)
+
+
+def write_fields() -> str:
+    """Writes the fields of a run, from the class `Run`."""
+    rows = [
+        (
+            f"`{name}`",
+            schema["description"],
+            ", ".join(f"`{choice}`" for choice in schema.get("enum", ())),
+            _format_default(schema),
+        )
+        for name, schema in read_fields().items()
+    ]
+    return _table(("field", "meaning", "choices", "default"), rows)
+
+
+def write_models() -> str:
+    """Writes the models of the zoo and the options of each."""
+    from medzoo.models.registry import MODELS
+
+    parts = []
+    for name, model in MODELS.items():
+        rows = [
+            (
+                f"`{option}`",
+                schema.get("description", ""),
+                f"`{json.dumps(schema['default'])}`",
+            )
+            for option, schema in read_options(model.options).items()
+        ]
+        width = f" Default width {model.width}." if model.width else ""
+        table = _table(("option", "meaning", "default"), rows) if rows else ""
+        parts.append(
+            f"### {name}\n\n{model.about[0].upper()}{model.about[1:]}.{width}"
+            f"\n\n{table}"
+        )
+    return "\n\n".join(parts)
+
+
+def write_columns() -> str:
+    """Takes over what `results/README.md` says of every column."""
+    text = (ROOT / "results" / "README.md").read_text()
+    return text.split("\n", 1)[1]
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "commands": write_commands,
+    "study_keys": write_study_keys,
+    "fields": write_fields,
+    "models": write_models,
+    "columns": write_columns,
+}
+
+
+def make_schema() -> dict[str, Any]:
+    """Makes the JSON schema of study files.
+
+    The tables `[fixed]`, `[axes]`, `[[trials]]` and `[baseline]` get the fields
+    of a run and the options of all models; which option goes with which model
+    is checked by `medzoo study plan`.
+    """
+    from medzoo.study.document import Document
+
+    schema = Document.model_json_schema()
+    properties = schema["properties"]
+    del properties["data_options"]
+    for key, meaning in KEYS.items():
+        properties[key]["description"] = meaning
+    values = _make_value_schemas()
+    table = {"type": "object", "properties": values}
+    lists = {
+        name: {"type": "array", "items": value, "minItems": 1}
+        for name, value in values.items()
+    }
+    grid = {"type": "object", "properties": lists}
+    properties["tasks"] = {
+        "anyOf": [{"const": "all"}, properties["tasks"]],
+    }
+    properties["data"] = {
+        "anyOf": [properties["data"], {"type": "object"}],
+        "default": "medmnist",
+    }
+    properties["fixed"] = table
+    properties["baseline"] = table
+    properties["trials"] = {"type": "array", "items": table}
+    properties["axes"] = {"anyOf": [grid, {"type": "array", "items": grid}]}
+    schema["$defs"]["Tuned"]["properties"] |= lists
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "medzoo study",
+    }
+
+
+def format_schema() -> str:
+    """Writes the JSON schema of study files as text."""
+    return json.dumps(make_schema(), indent=2) + "\n"
+
+
+def _make_value_schemas() -> dict[str, Any]:
+    """Makes the schema of each field of a run, and of each option."""
+    from medzoo.models.registry import MODELS
+
+    found: dict[str, Any] = {}
+    for model in MODELS.values():
+        found |= read_options(model.options)
+    found |= read_fields()
+    found["model"]["enum"] = [*MODELS]
+    return found
+
+
+def read_fields() -> dict[str, dict[str, Any]]:
+    """Returns the schema of each field that a table of a study may hold.
+
+    Choices and meanings that the schema of `Run` does not have come from the
+    table of choices and from its docstring.
+    """
+    from medzoo.runs import fields
+    from medzoo.runs.run import Run
+
+    tables = getattr(fields, "TABLES", {})
+    meanings = read_arguments(inspect.getdoc(Run) or "")
+    found = {}
+    for name, schema in Run.model_json_schema()["properties"].items():
+        if name in _ELSEWHERE:
+            continue
+        about = {"description": meanings.get(name, "")}
+        if name in tables:
+            about["enum"] = [*tables[name]]
+        found[name] = {**about, **schema}
+        found[name].pop("title", None)
+    return found
+
+
+def read_options(options: Any) -> dict[str, dict[str, Any]]:
+    """Returns the schema of each option of a model."""
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    found: dict[str, dict[str, Any]] = {}
+    for name, option in options.items():
+        default = getattr(option, "default", option)
+        found[name] = {"type": kinds[type(default)], "default": default}
+        if meaning := getattr(option, "description", ""):
+            found[name]["description"] = meaning
+        if choices := getattr(option, "choices", ()):
+            found[name]["enum"] = [*choices]
+    return found
+
+
+def read_arguments(docstring: str) -> dict[str, str]:
+    """Reads the section `Args` of a docstring.
+
+    Example:
+
+    >>> read_arguments("Adds.\\n\\nArgs:\\n    a: One\\n        number.\\n")
+    {'a': 'One number.'}
+    """
+    section = docstring.partition("Args:\n")[2].split("\n\n")[0]
+    found: dict[str, str] = {}
+    for line in section.splitlines():
+        if match := re.match(r" {4}(\w+): (.*)", line):
+            found[match[1]] = match[2]
+        elif found:
+            found[[*found][-1]] += f" {line.strip()}"
+    return found
+
+
+def _format_default(schema: dict[str, Any]) -> str:
+    default = schema.get("default")
+    if isinstance(default, list) and len(default) > 5:
+        return "all"
+    if default is None or default in ({}, []):
+        return ""
+    return f"`{json.dumps(default)}`"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    Path(sys.argv[1]).write_text(format_schema())
