@@ -5,18 +5,6 @@ import difflib
 from collections.abc import Iterable, Iterator
 
 
-def format_score(name: str) -> str:
-    """Writes the name of a score as a sentence has it.
-
-    Example:
-
-    >>> format_score("macro_f1"), format_score("mean_iou")
-    ('macro F1', 'mean IoU')
-    """
-    words = name.replace("_f1", " F1").replace("_", " ")
-    return words.replace("dice", "Dice").replace("iou", "IoU")
-
-
 class FieldError(ValueError):
     """A wrong value, with the names of the fields that the error is about.
 
@@ -55,10 +43,7 @@ def not_listed(key: str, what: str, expected: Iterable[str]) -> str:
     `axes.lr` is not a field of a run. Expected one of: steps, width.
     """
     names = list(expected)
-    close = difflib.get_close_matches(
-        key.strip("`").rpartition(".")[2], names, n=1
-    )
-    hint = f" Did you mean `{close[0]}`?" if close else ""
+    hint = _suggest(key.strip("`").rpartition(".")[2], names)
     return f"{key} is not {what}.{hint} Expected one of: {', '.join(names)}."
 
 
@@ -77,9 +62,13 @@ def unknown(what: str, received: object, expected: Iterable[str]) -> str:
     Received: model='skip_cn'. Did you mean `skip_cnn`?
     """
     names = list(expected)
-    close = difflib.get_close_matches(str(received), names, n=1)
-    hint = f" Did you mean `{close[0]}`?" if close else ""
+    hint = _suggest(str(received), names)
     return (
         f"Unknown {what} `{received}`. Expected one of: {', '.join(names)}. "
         f"Received: {what}={received!r}.{hint}"
     )
+
+
+def _suggest(received: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(received, names, n=1)
+    return f" Did you mean `{close[0]}`?" if close else ""

@@ -11,9 +11,9 @@ from report_records import make_record, make_study
 from medzoo.record import MaskExamples, Predictions, SplitPredictions
 from medzoo.report.bootstrap import bootstrap_masks
 from medzoo.report.results import gather
-from medzoo.report.study_tables import list_scores, make_runs
+from medzoo.report.study_tables import list_trial_scores, make_runs
 from medzoo.report.write import write_report
-from medzoo.scores.masks import count, score_masks
+from medzoo.scores.counts import count_masks, score_masks
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
 from medzoo.study.store import Store
@@ -41,7 +41,7 @@ def predict(seed, wrong):
     random = np.random.default_rng(seed)
     other = (truth + 1) % 3
     masks = np.where(random.random(truth.shape) < wrong, other, truth)
-    counts = count(truth, masks, 3)
+    counts = count_masks(truth, masks, 3)
     rows = pick_examples(counts)
     labels = np.array([0, 1] * 10)
     return Predictions(
@@ -106,8 +106,8 @@ def test_the_best_masks_are_drawn_beside_the_true_ones(reported):
 def test_studies_without_masks_have_the_columns_that_they_had():
     study = make_study()
     results = gather(expand(study), {})
-    assert "dice" not in list_scores(results)
-    assert "loss" in list_scores(results)
+    assert "dice" not in list_trial_scores(results)
+    assert "loss" in list_trial_scores(results)
     assert not [name for name in make_runs(results).columns if "mask_" in name]
 
 

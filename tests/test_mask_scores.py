@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from medzoo.scores.masks import (
-    count,
+from medzoo.scores.counts import (
+    count_masks,
     dice_of_images,
     per_class_dice,
     score_masks,
@@ -22,7 +22,9 @@ def make_masks(seed=0, num_images=5, num_mask_classes=3):
 
 
 def score(masks, predictions, num_mask_classes=3):
-    counts = count(np.array(masks), np.array(predictions), num_mask_classes)
+    counts = count_masks(
+        np.array(masks), np.array(predictions), num_mask_classes
+    )
     return score_masks(counts)
 
 
@@ -46,7 +48,7 @@ def test_pooled_scores_are_those_of_scikit_learn(seed):
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, rel=1e-12), name
     each = metrics.f1_score(*both, average=None)
-    counts = count(masks, predictions, 3)
+    counts = count_masks(masks, predictions, 3)
     assert per_class_dice(counts) == pytest.approx(each.tolist())
 
 
@@ -60,7 +62,9 @@ def test_scores_per_image_are_means_of_scikit_learns():
     found = score(masks, predictions)
     assert found["dice_per_image"] == pytest.approx(np.mean(dice))
     assert found["mean_iou_per_image"] == pytest.approx(np.mean(iou))
-    assert dice_of_images(count(masks, predictions, 3)) == pytest.approx(dice)
+    assert dice_of_images(count_masks(masks, predictions, 3)) == pytest.approx(
+        dice
+    )
 
 
 def test_large_objects_count_more_when_pooled():
@@ -90,14 +94,14 @@ def test_what_is_marked_where_nothing_is_scores_zero():
     found = score([mask, empty], [mask, marked], 2)
     assert found["dice_per_image"] == pytest.approx((1 + 0) / 2)
     assert found["dice"] == pytest.approx(2 * 2 / (2 + 3))
-    # Segment 2 is in no mask: it is out unless it is marked.
+    # Mask class 2 is in no mask: it is out unless it is marked.
     assert score([mask], [mask], 3)["dice"] == 1
     assert score([mask], [2 * mask], 3)["dice"] == 0
     half = score([mask], [np.array([[0, 1, 1, 2]])], 3)
     assert half["dice"] == pytest.approx((1 + 0) / 2)
 
 
-def test_a_segment_that_is_never_predicted_has_a_precision_of_zero():
+def test_a_mask_class_that_is_never_predicted_has_a_precision_of_zero():
     mask = np.array([[0, 0, 1, 2]])
     found = score([mask], [np.zeros_like(mask)], 3)
     assert found["mask_precision"] == pytest.approx(0.5 / 3)
@@ -122,7 +126,7 @@ def test_nothing_to_go_by_is_none():
     unlabelled = np.full((2, 3, 3), -1)
     found = score(unlabelled, np.zeros_like(unlabelled))
     assert set(found.values()) == {None}
-    counts = count(unlabelled, np.zeros_like(unlabelled), 3)
+    counts = count_masks(unlabelled, np.zeros_like(unlabelled), 3)
     assert per_class_dice(counts) == [None] * 3
 
 
@@ -155,10 +159,10 @@ def test_very_many_pixels_do_not_overflow():
 )
 def test_masks_that_do_not_fit_are_refused(masks, predictions, sentence):
     with pytest.raises(ValueError, match=sentence):
-        count(np.zeros(masks, int), np.zeros(predictions, int), 2)
+        count_masks(np.zeros(masks, int), np.zeros(predictions, int), 2)
 
 
 def test_a_minus_one_in_uint8_is_refused():
     masks = np.full((1, 2, 2), -1).astype("uint8")
     with pytest.raises(ValueError, match="Was -1 written into a uint8"):
-        count(masks, np.zeros((1, 2, 2), int), 3)
+        count_masks(masks, np.zeros((1, 2, 2), int), 3)

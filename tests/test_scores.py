@@ -1,4 +1,4 @@
-"""Scores against scikit-learn and against medmnist's own evaluator."""
+"""Scores of labels against scikit-learn and medmnist's own evaluator."""
 
 import importlib.util
 import math
@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from medzoo.scores import counts
 from medzoo.scores import probabilities as scores
+from medzoo.scores.table import SCORES, list_scores
 
 NUM_IMAGES = 60
 
@@ -94,17 +96,32 @@ def test_scores_are_those_of_scikit_learn(probabilities, labels):
     found = scores.score(probabilities, labels, len(classes))
     del found["auc"]  # Checked against medmnist's below.
     assert found == pytest.approx(expected, rel=2e-6, abs=1e-6)
+    assert all(isinstance(value, float) for value in found.values())
+    assert scores.macro_f1(probabilities, labels) == found["macro_f1"]
     np.testing.assert_allclose(
         scores.per_class_f1(probabilities, labels), per_class, rtol=1e-12
     )
 
 
-@pytest.mark.parametrize(("probabilities", "labels"), CASES)
-def test_score_equals_the_functions_one_by_one(probabilities, labels):
-    found = scores.score(probabilities, labels, probabilities.shape[1])
-    for name, value in found.items():
-        assert value == getattr(scores, name)(probabilities, labels)
-        assert value is None or isinstance(value, float)
+def test_one_formula_serves_all_leading_axes():
+    rng = np.random.default_rng(0)
+    matrices = rng.integers(0, 9, (4, 5, 3, 3)) * rng.integers(
+        0, 2, (4, 5, 3, 1)
+    )
+    for call in (*counts.LABEL_SCORES.values(), *counts.MASK_SCORES.values()):
+        expected = [[call(matrix) for matrix in row] for row in matrices]
+        np.testing.assert_array_equal(call(matrices), expected)
+
+
+def test_the_table_names_every_score_that_is_computed():
+    labels = scores.score(np.eye(2), np.array([0, 1]), 2)
+    masks = counts.score_masks(np.ones((1, 2, 2), int))
+    assert {*labels} == {*list_scores("labels", "probabilities")}
+    assert (*masks,) == list_scores("masks")
+    for name, value in (labels | masks).items():
+        low, high = SCORES[name].bounds
+        assert low <= value
+        assert high is None or value <= high
 
 
 @pytest.mark.parametrize(("probabilities", "labels"), CASES)
@@ -123,7 +140,8 @@ def test_auc_and_accuracy_are_those_of_medmnist(
             assert found == pytest.approx(expected, abs=1e-12)
         if len(labels) > 1:  # medmnist squeezes a single image away.
             expected = medmnist_evaluator.getACC(columns, probabilities, kind)
-            assert scores.accuracy(probabilities, labels) == expected
+            found = scores.score(probabilities, labels, num_classes)
+            assert found["accuracy"] == expected
 
 
 def test_a_perfect_prediction_whose_winning_logit_is_zero_scores_one():
@@ -168,7 +186,7 @@ def test_unlabelled_images_change_nothing():
     assert found == scores.score(probabilities[kept], hidden[kept], 5)
     predictions = probabilities.argmax(axis=1)
     np.testing.assert_array_equal(
-        scores.confusion_matrix(hidden, predictions, 5),
+        counts.confusion_matrix(hidden, predictions, 5),
         metrics.confusion_matrix(
             hidden[kept], predictions[kept], labels=range(5)
         ),
@@ -247,9 +265,9 @@ def test_arrays_that_do_not_fit_are_refused(probabilities, labels, sentence):
 def test_predictions_out_of_range_are_refused():
     labels = np.array([0, 1])
     with pytest.raises(ValueError, match="`predictions` must lie between 0"):
-        scores.confusion_matrix(labels, np.array([0, -1]), 2)
+        counts.confusion_matrix(labels, np.array([0, -1]), 2)
     with pytest.raises(ValueError, match="`predictions` must be integers"):
-        scores.confusion_matrix(labels, np.array([0]), 2)
+        counts.confusion_matrix(labels, np.array([0]), 2)
 
 
 def test_large_splits_are_scored_fast():

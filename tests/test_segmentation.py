@@ -14,7 +14,7 @@ from medzoo.cli import app
 from medzoo.data.sources import load
 from medzoo.report.card import make_card
 from medzoo.runs.run import Run
-from medzoo.scores.masks import score_masks
+from medzoo.scores.counts import score_masks
 from medzoo.study.store import Store
 from medzoo.training.execute import complete, execute, load_data
 from medzoo.training.objectives import objective_class

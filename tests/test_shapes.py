@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from medzoo.data.shapes import MASK_CLASSES, make_shapes
-from medzoo.scores.masks import count, score_masks
+from medzoo.scores.counts import count_masks, score_masks
 
 
 def digest(*arrays):
@@ -53,7 +53,7 @@ def test_brightness_alone_is_not_enough():
     grey = images[..., 0].astype(int)
     far = np.abs(grey - np.median(grey, axis=(1, 2), keepdims=True))
     best = max(
-        score_masks(count(truth, (far > level).astype("int8"), 2))["dice"]
+        score_masks(count_masks(truth, (far > level).astype("int8"), 2))["dice"]
         for level in range(5, 80, 5)
     )
     assert best < 0.8

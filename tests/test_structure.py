@@ -34,7 +34,7 @@ ROOMS = {
     },
     "study": {
         "execution", "training", "record", "runs", "models", "tasks", "files",
-        "messages",
+        "messages", "scores",
     },
     "search": {
         "study", "execution", "training", "record", "runs", "models", "data",

@@ -358,7 +358,7 @@ def export(
 
 def _format_loss(saved: "Saved", found: "Exported", data: "Dataset") -> str:
     """Says what integers cost on val."""
-    from medzoo.messages import format_score
+    from medzoo.scores.table import format_score
     from medzoo.training.export import predict
 
     before = _score(saved, lambda images: predict(saved, images), data)

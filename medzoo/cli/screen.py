@@ -11,6 +11,7 @@ from medzoo.conduct import Conduct, StudyResult
 from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar
 from medzoo.record import Record
+from medzoo.scores.table import format_score
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.tasks import format_tasks
@@ -99,9 +100,9 @@ def _line(name: str, record: Record) -> str:
 def format_val(found: "Scores") -> str:
     """Words the scores on val that are shown on the way."""
     parts = [
-        f"{name} {found[key] or 0:.3f}"
-        for key, name in (("dice", "Dice"), ("macro_f1", "macro F1"))
-        if key in found
+        f"{format_score(name)} {found[name] or 0:.3f}"
+        for name in ("dice", "macro_f1")
+        if name in found
     ]
     return f"val {', '.join(parts)}"
 

@@ -15,7 +15,7 @@ from medzoo.cli.scope import (
     RunTimeout,
     Workers,
 )
-from medzoo.messages import format_score
+from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
     from rich.console import Console

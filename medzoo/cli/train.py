@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medzoo.cli.scope import AsJson, Data
-from medzoo.messages import format_score
+from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
     import keras
@@ -228,11 +228,11 @@ def _as_json(record: "Record") -> str:
 
 
 def _as_text(record: "Record") -> str:
-    shown = {"macro_f1": "macro F1", "accuracy": "accuracy", "auc": "AUC"}
+    shown = ["macro_f1", "accuracy", "auc"]
     if record.mask_classes:
-        shown = {"dice": "Dice", "mean_iou": "mean IoU", **shown}
+        shown = ["dice", "mean_iou", *shown]
     lines = [
-        f"{'split':<7}" + "".join(f"{name:>10}" for name in shown.values())
+        f"{'split':<7}" + "".join(f"{format_score(name):>10}" for name in shown)
     ]
     for split, found in record.scores.items():
         values = (found[name] for name in shown)

@@ -18,7 +18,7 @@ import numpy as np
 from medzoo.files import replacing
 from medzoo.record import Predictions, Record
 from medzoo.report.results import TrialResults
-from medzoo.scores.masks import score_masks
+from medzoo.scores.counts import score_masks
 from medzoo.study.store import Store
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
@@ -203,8 +203,8 @@ def bootstrap_masks(
     so that runs on the same images are scored on the same draws.
 
     Args:
-        counts: As of `medzoo.scores.masks.count`.
-        name: A pooled score of `medzoo.scores.masks.score_masks`.
+        counts: As of `medzoo.scores.counts.count_masks`.
+        name: A pooled score of `medzoo.scores.counts.score_masks`.
         num_replicates: How often to draw.
 
     Returns:

@@ -18,7 +18,7 @@ from medzoo.report.statistics import Spread
 from medzoo.report.tables import Cell, Table, format_list, format_table
 from medzoo.report.write import replace_file
 from medzoo.runs.fields import list_fields
-from medzoo.scores.probabilities import confusion_matrix
+from medzoo.scores.counts import confusion_matrix
 from medzoo.tasks import NAMES, get_task, word_meanings
 
 # What is known of the official splits, and makes their scores say less.

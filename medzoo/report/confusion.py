@@ -6,7 +6,7 @@ import numpy as np
 
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.results import TrialResults
-from medzoo.scores.probabilities import confusion_matrix
+from medzoo.scores.counts import confusion_matrix
 from medzoo.study.store import Store
 
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.messages import format_score
 from medzoo.report.figures.bars import make_bars
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics
+from medzoo.scores.table import format_score
 from medzoo.study.spec import Study
 
 

@@ -14,7 +14,6 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from medzoo.messages import format_score
 from medzoo.record import Record
 from medzoo.report.about_data import format_notes, list_notes, list_warnings
 from medzoo.report.comparisons import Difference
@@ -35,6 +34,7 @@ from medzoo.report.study_tables import make_runs
 from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.report.verdict import describe_verdicts, write_verdict
+from medzoo.scores.table import format_score
 from medzoo.study.spec import Study
 from medzoo.study.store import Store
 from medzoo.tasks import format_tasks

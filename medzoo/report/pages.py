@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from medzoo.messages import format_score
 from medzoo.record import Record
 from medzoo.report.about_data import describe_source, format_notes, list_notes
 from medzoo.report.results import TrialResults
@@ -11,6 +10,7 @@ from medzoo.report.study_tables import PACKAGES
 from medzoo.report.tables import Table, format_list, format_table
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
+from medzoo.scores.table import format_score
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
 from medzoo.tasks import format_tasks

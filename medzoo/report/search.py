@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medzoo.messages import format_score
 from medzoo.report.figures.search import draw_best_so_far, draw_parallel
 from medzoo.report.figures.style import render
 from medzoo.report.search_tables import (
@@ -14,6 +13,7 @@ from medzoo.report.search_tables import (
 )
 from medzoo.report.tables import Table, format_list, format_table, to_csv
 from medzoo.report.write import replace_file
+from medzoo.scores.table import format_score
 from medzoo.search.candidates import Tried
 from medzoo.search.proof import write_proof
 from medzoo.search.search_file import Search

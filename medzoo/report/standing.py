@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from medzoo.messages import format_score
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import harmonic_mean_by_seed
+from medzoo.scores.table import format_score
 
 
 def describe_standing(results: Sequence[TrialResults]) -> str:

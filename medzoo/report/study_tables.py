@@ -11,31 +11,13 @@ from medzoo.report.summary import StudyStatistics, TrialStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
+from medzoo.scores.table import list_scores, list_summary
 from medzoo.tasks import NAMES
 
 SPLITS = ("train", "val", "test")
-RUN_SCORES = (
-    "accuracy",
-    "macro_f1",
-    "balanced_accuracy",
-    "auc",
-    "cross_entropy",
-    "mcc",
-    "loss",
-)
+RUN_SCORES = list_scores("labels", "probabilities", "loss")
 # Behind them, if a run has masks.
-RUN_MASK_SCORES = (
-    "dice",
-    "foreground_dice",
-    "mean_iou",
-    "mask_precision",
-    "mask_recall",
-    "mask_f1",
-    "mask_mcc",
-    "pixel_accuracy",
-    "dice_per_image",
-    "mean_iou_per_image",
-)
+RUN_MASK_SCORES = list_scores("masks")
 SECONDS = (
     "load",
     "build",
@@ -138,22 +120,9 @@ def _rest(record: Record) -> dict[str, Cell]:
     }
 
 
-TRIAL_SCORES = (
-    "macro_f1",
-    "balanced_accuracy",
-    "accuracy",
-    "auc",
-    "loss",
-    "cross_entropy",
-)
+TRIAL_SCORES = list_summary("labels", "probabilities", "loss")
 # Before them, of runs with masks.
-TRIAL_MASK_SCORES = (
-    "dice",
-    "foreground_dice",
-    "mean_iou",
-    "dice_per_image",
-    "mean_iou_per_image",
-)
+TRIAL_MASK_SCORES = list_summary("masks")
 # `mflops`: millions of operations of one image, forward.
 COSTS = ("parameters", "mflops", "train_seconds", "images_per_second")
 
@@ -193,7 +162,7 @@ def make_summary(
         statistics: Of the trials.
     """
     compared = statistics.baseline is not None
-    names = list_scores(results)
+    names = list_trial_scores(results)
     rest = tuple(score for score in names if score != statistics.score)
     costs = _name_costs(results)
     rows: list[list[Cell]] = [
@@ -217,7 +186,7 @@ def make_summary(
     return _lead(Table(columns, rows), results, axis_names)
 
 
-def list_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
+def list_trial_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
     """Names the scores that runs have.
 
     The loss of masks on test is not known, as their logits are not kept.

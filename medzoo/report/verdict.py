@@ -3,9 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from medzoo.messages import format_score
 from medzoo.report.comparisons import Difference
 from medzoo.report.summary import StudyStatistics
+from medzoo.scores.table import format_score
 
 _WORDS = (
     "no", "one", "two", "three", "four", "five", "six",

@@ -1,1 +1,1 @@
-"""NumPy scores of finished predictions."""
+"""NumPy scores of finished predictions, and one table of their names."""

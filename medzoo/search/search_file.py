@@ -6,7 +6,7 @@ good trial, a study compares, and neither should pass for the other.
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
@@ -15,6 +15,7 @@ from medzoo.models.options import Value
 from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
+from medzoo.scores.table import list_flagged
 from medzoo.search.space import Dimension, list_grid, probe
 from medzoo.study.document import Scope, join_tables, list_wrong_keys
 from medzoo.study.source import (
@@ -63,12 +64,18 @@ _Space = Annotated[
 ]
 
 
+if TYPE_CHECKING:
+    _Score = str
+else:  # The scores of the table, as the schema of the file lists them.
+    _Score = Literal[list_flagged("search")]
+
+
 class SearchDocument(Scope):
     """All that may stand in a search file."""
 
     question: str = Field(min_length=1)
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
-    score: Literal["macro_f1", "dice"] = "macro_f1"
+    score: _Score = "macro_f1"
     tuner: Tuner = "random"
     tuner_seed: int = Field(0, ge=0)
     trials: int | None = Field(None, ge=1)

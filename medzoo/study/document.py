@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -24,6 +24,7 @@ from medzoo.runs.fields import list_fields
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run, model_of
 from medzoo.runs.sources import is_custom, name_task
+from medzoo.scores.table import list_flagged
 from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
 from medzoo.tasks import NAMES
 
@@ -164,13 +165,17 @@ class Tuned(BaseModel):
         ]
 
 
+if TYPE_CHECKING:
+    _Score = str
+else:  # The scores of the table, as the schema of the file lists them.
+    _Score = Literal[list_flagged("study")]
+
+
 class Document(Scope):
     """A study: one question, answered by trials that differ in few values."""
 
     question: str = Field(min_length=1, description="What is to be found out.")
-    score: Literal[
-        "macro_f1", "balanced_accuracy", "dice", "foreground_dice", "mean_iou"
-    ] = Field("macro_f1", description="What tables sort by.")
+    score: _Score = Field("macro_f1", description="What tables sort by.")
     equal_within: float | None = Field(
         None,
         gt=0,

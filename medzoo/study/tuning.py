@@ -6,10 +6,10 @@ from statistics import fmean
 from typing import NamedTuple
 
 from medzoo.execution.job import Job
-from medzoo.messages import format_score
 from medzoo.models.options import Value
 from medzoo.record import Record
 from medzoo.runs.run import Run
+from medzoo.scores.table import format_score
 from medzoo.study.expand import Choices, Planned, expand
 from medzoo.study.spec import Study
 from medzoo.study.store import Store

@@ -27,7 +27,7 @@ from medzoo.report.figures.style import render
 from medzoo.report.grid import make_grid
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics
-from medzoo.scores.masks import dice_of_images
+from medzoo.scores.counts import dice_of_images
 from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import Study
 from medzoo.study.store import Store

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import format_score
 from medzoo.report.figures.bars import Bar, costs_of, describe_bars, make_bars
 from medzoo.report.figures.style import (
     BASELINE,
@@ -20,6 +19,7 @@ from medzoo.report.figures.style import (
 )
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics
+from medzoo.scores.table import format_score
 from medzoo.study.spec import Study
 
 if TYPE_CHECKING:

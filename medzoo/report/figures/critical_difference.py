@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import format_score
 from medzoo.report.comparisons import Friedman
 from medzoo.report.figures.style import (
     MEAN,
@@ -16,6 +15,7 @@ from medzoo.report.figures.style import (
     shorten,
     text_width,
 )
+from medzoo.scores.table import format_score
 from medzoo.study.spec import Study
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import format_score
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -19,6 +18,7 @@ from medzoo.report.figures.style import (
     shorten,
 )
 from medzoo.report.search_tables import encode, place, rank_tried
+from medzoo.scores.table import format_score
 from medzoo.search.candidates import Tried
 from medzoo.search.search_file import Search
 from medzoo.search.space import Dimension

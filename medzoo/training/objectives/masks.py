@@ -18,8 +18,9 @@ from medzoo.data.dataset import (
 )
 from medzoo.record import MaskExamples, Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
-from medzoo.scores import masks as mask_scores
+from medzoo.scores import counts as mask_scores
 from medzoo.scores import probabilities as scores
+from medzoo.scores.table import list_scores
 from medzoo.training.objectives.labels import LabelObjective, list_f1
 from medzoo.training.objectives.tasks import make_weighting
 from medzoo.training.predict import Scores, fill_up, to_probabilities
@@ -32,14 +33,6 @@ if TYPE_CHECKING:
 
 # Images of a batch in evaluation.
 AT_A_TIME = 16
-LABEL_SCORES = (
-    "accuracy",
-    "macro_f1",
-    "balanced_accuracy",
-    "auc",
-    "cross_entropy",
-    "mcc",
-)
 
 
 class MaskObjective(LabelObjective):
@@ -121,7 +114,9 @@ class MaskObjective(LabelObjective):
     ) -> Predictions:
         test, masks = self.data.test, np.asarray(predictions.test_masks)
         truth = np.asarray(test.masks)
-        counts = mask_scores.count(truth, masks, self.data.num_mask_classes)
+        counts = mask_scores.count_masks(
+            truth, masks, self.data.num_mask_classes
+        )
         found = score(
             test.labels,
             predictions.test_logits[""],
@@ -148,7 +143,7 @@ class MaskResults(NamedTuple):
         scores: Of masks and of labels.
         probabilities: Of the labels.
         labels: Shape `(n,)`.
-        counts: As of `medzoo.scores.masks.count`.
+        counts: As of `medzoo.scores.counts.count_masks`.
     """
 
     scores: Scores
@@ -204,7 +199,9 @@ def score_split(
             return None
         masks, mask_logits = np.asarray(split.masks[rows]), found["mask"]
         marked = mask_logits.argmax(axis=-1)
-        counts.append(mask_scores.count(masks, marked, mask_logits.shape[-1]))
+        counts.append(
+            mask_scores.count_masks(masks, marked, mask_logits.shape[-1])
+        )
         logits.append(found["label"])
         if loss is not None:
             value = float(loss.mask_loss.call(masks, mask_logits))
@@ -238,7 +235,7 @@ def score(
     is labelled for it.
     """
     probabilities = to_probabilities(logits, output)
-    found: Scores = dict.fromkeys(LABEL_SCORES)
+    found: Scores = dict.fromkeys(list_scores("labels", "probabilities"))
     if (labels >= 0).any():
         found = scores.score(probabilities, labels, logits.shape[1])
     found |= mask_scores.score_masks(counts)
@@ -268,7 +265,7 @@ def pick_examples(counts: np.ndarray) -> np.ndarray:
     """Picks the images whose masks are the best, the middle and the worst.
 
     Args:
-        counts: As of `medzoo.scores.masks.count`.
+        counts: As of `medzoo.scores.counts.count_masks`.
 
     Returns:
         Their rows, by falling Dice; images without any are left out.

@@ -1,0 +1,143 @@
+"""Every score once: its name, its label and what it needs.
+
+Whoever lists scores asks this table. It is read without NumPy; the formulas are
+in `medzoo.scores.counts` and `medzoo.scores.probabilities`.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Needs = Literal["labels", "probabilities", "masks", "tasks", "loss"]
+
+
+@dataclass(frozen=True)
+class Score:
+    """What is known of a score besides its formula.
+
+    Args:
+        label: As tables and sentences show it.
+        needs: What it is computed from: `labels` and predicted classes, their
+            `probabilities`, `masks`, the scores of several `tasks`, or the
+            `loss` of the run.
+        higher_is_better: Whether a larger value is the better one.
+        bounds: Lowest and highest value; `None` for no bound.
+        summary: Position in the summary of a study, those of masks first; 0
+            for a score that it leaves out.
+        study: Whether a study may compare its trials by it.
+        search: Whether a search may choose by it.
+        history: Whether the history of a run has it after each check.
+        report: Whether it is shown where there is room for a few scores only.
+    """
+
+    label: str
+    needs: Needs
+    higher_is_better: bool = True
+    bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    summary: int = 0
+    study: bool = False
+    search: bool = False
+    history: bool = False
+    report: bool = False
+
+
+# In the order of their columns in the table of runs.
+SCORES: dict[str, Score] = {
+    "accuracy": Score(
+        "accuracy", "labels", summary=3, history=True, report=True
+    ),
+    "macro_f1": Score(
+        "macro F1",
+        "labels",
+        summary=1,
+        study=True,
+        search=True,
+        history=True,
+        report=True,
+    ),
+    "balanced_accuracy": Score(
+        "balanced accuracy", "labels", summary=2, study=True
+    ),
+    "auc": Score("AUC", "probabilities", summary=4, report=True),
+    "cross_entropy": Score(
+        "cross entropy",
+        "probabilities",
+        higher_is_better=False,
+        bounds=(0.0, None),
+        summary=6,
+    ),
+    "mcc": Score("MCC", "labels", bounds=(-1.0, 1.0)),
+    "loss": Score(
+        "loss",
+        "loss",
+        higher_is_better=False,
+        bounds=(None, None),
+        summary=5,
+        history=True,
+    ),
+    "dice": Score(
+        "Dice",
+        "masks",
+        summary=1,
+        study=True,
+        search=True,
+        history=True,
+        report=True,
+    ),
+    "foreground_dice": Score("foreground Dice", "masks", summary=2, study=True),
+    "mean_iou": Score("mean IoU", "masks", summary=3, study=True, report=True),
+    "mask_precision": Score("mask precision", "masks"),
+    "mask_recall": Score("mask recall", "masks"),
+    "mask_f1": Score("mask F1", "masks"),
+    "mask_mcc": Score("mask MCC", "masks", bounds=(-1.0, 1.0)),
+    "pixel_accuracy": Score("pixel accuracy", "masks"),
+    "dice_per_image": Score("Dice per image", "masks", summary=4),
+    "mean_iou_per_image": Score("mean IoU per image", "masks", summary=5),
+    "harmonic_mean": Score("harmonic mean", "tasks", history=True),
+    # The mean of Dice and macro F1, by which a run with masks is checked.
+    "joint": Score("joint", "tasks", history=True),
+}
+
+
+def list_scores(*needs: Needs) -> tuple[str, ...]:
+    """Lists the scores that need one of these, in the order of the table.
+
+    Example:
+
+    >>> list_scores("tasks")
+    ('harmonic_mean', 'joint')
+    """
+    return tuple(name for name, s in SCORES.items() if s.needs in needs)
+
+
+def list_flagged(flag: str) -> tuple[str, ...]:
+    """Lists the scores of a flag of `Score`: those of masks behind the others.
+
+    Example:
+
+    >>> list_flagged("search")
+    ('macro_f1', 'dice')
+    """
+    return tuple(name for name, s in SCORES.items() if getattr(s, flag))
+
+
+def list_summary(*needs: Needs) -> tuple[str, ...]:
+    """Lists the scores of a study's summary, in its order.
+
+    Example:
+
+    >>> list_summary("masks")[:2]
+    ('dice', 'foreground_dice')
+    """
+    chosen = [name for name in list_scores(*needs) if SCORES[name].summary]
+    return tuple(sorted(chosen, key=lambda name: SCORES[name].summary))
+
+
+def format_score(name: str) -> str:
+    """Writes the name of a score as a sentence has it.
+
+    Example:
+
+    >>> format_score("macro_f1"), format_score("mean_iou")
+    ('macro F1', 'mean IoU')
+    """
+    return SCORES[name].label if name in SCORES else name.replace("_", " ")
