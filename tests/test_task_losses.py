@@ -1,18 +1,18 @@
-"""Losses of mixed batches: the same as of each task's images alone."""
+"""Losses of several tasks, or of masks with labels: those of each alone."""
 
 import itertools
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 from numpy.testing import assert_allclose
+from test_losses import HEADS, gradient
+from test_losses import TASK_SHARES as SHARES
 
 from medzoo.losses.classification import LOSSES, build_loss
-from medzoo.losses.multitask import TaskLoss
+from medzoo.losses.multitask import HeadsLoss, TaskLoss, harmonic_mean
+from medzoo.losses.segmentation import MaskLoss
 
-HEADS = (3, 2, 4)
-SHARES = (0.5, 0.3, 0.2, 0.7, 0.3, 0.1, 0.2, 0.3, 0.4)
 every_loss = pytest.mark.parametrize(
     ("name", "output"), [*itertools.product(LOSSES, ("softmax", "sigmoid"))]
 )
@@ -48,19 +48,6 @@ def losses_alone(name, output, labels, logits):
     return np.array(found)
 
 
-def gradient(function, logits):
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return np.asarray(jax.grad(function)(ops.convert_to_tensor(logits)))
-    import tensorflow as tf
-
-    inputs = tf.Variable(logits)
-    with tf.GradientTape() as tape:
-        value = function(inputs)
-    return tape.gradient(value, inputs).numpy()
-
-
 @every_loss
 def test_a_mixed_batch_has_the_losses_of_its_tasks(name, output):
     labels, logits = make_batch()
@@ -86,22 +73,6 @@ def test_weights_of_tasks_make_a_weighted_mean(name):
 
 
 @every_loss
-def test_masking_equals_dropping_the_rows(name, output):
-    labels, logits = make_batch()
-    loss, kept = make_loss(name, output), labels >= 0
-    assert_allclose(
-        loss(labels, logits), loss(labels[kept], logits[kept]), rtol=1e-6
-    )
-    slope = gradient(lambda x: loss(labels, x), logits)
-    assert_allclose(
-        slope[kept],
-        gradient(lambda x: loss(labels[kept], x), logits[kept]),
-        atol=1e-7,
-    )
-    assert not slope[~kept].any()
-
-
-@every_loss
 def test_a_task_without_images_changes_nothing(name, output):
     labels, logits = make_batch()
     labels[(labels >= 3) & (labels < 5)] = -1
@@ -110,7 +81,7 @@ def test_a_task_without_images_changes_nothing(name, output):
     values, present = loss.by_task(labels, logits)
     assert_allclose(present, [1, 0, 1])
     assert float(values[1]) == 0
-    slope = gradient(lambda x: loss(labels, x), logits)
+    slope = gradient(loss, labels, logits)[1]
     assert not slope[:, 3:5].any()
     if name != "soft_harmonic_mean":
         assert_allclose(loss(labels, logits), expected.mean(), rtol=2e-6)
@@ -125,16 +96,8 @@ def test_an_image_meets_the_classes_of_its_own_task_alone(name, output):
     foreign = task[:, None] != np.repeat(np.arange(3), HEADS)
     changed = np.where(foreign, 50.0, logits).astype("float32")
     assert_allclose(loss(labels, changed), loss(labels, logits), rtol=1e-6)
-    slope = gradient(lambda x: loss(labels, x), logits)
+    slope = gradient(loss, labels, logits)[1]
     assert not slope[foreign].any()
-
-
-@every_loss
-def test_a_batch_without_labels_is_no_loss(name, output):
-    loss = make_loss(name, output)
-    labels, logits = np.full(6, -1), make_batch(6)[1]
-    assert float(loss(labels, logits)) == 0
-    assert not gradient(lambda x: loss(labels, x), logits).any()
 
 
 @every_loss
@@ -147,55 +110,77 @@ def test_one_task_alone_has_the_loss_of_its_run(name, output):
     logits = logits[:, :3]
     assert_allclose(mixed(labels, logits), alone(labels, logits), rtol=2e-6)
     assert_allclose(
-        gradient(lambda x: mixed(labels, x), logits),
-        gradient(lambda x: alone(labels, x), logits),
+        gradient(mixed, labels, logits)[1],
+        gradient(alone, labels, logits)[1],
         atol=1e-7,
     )
 
 
-@every_loss
-def test_the_gradient_is_that_of_finite_differences(name, output):
-    labels, logits = make_batch(10)
-    loss = make_loss(name, output)
-    slope = gradient(lambda x: loss(labels, x), logits)
-    direction = np.random.default_rng(1).normal(size=logits.shape)
-    step = 1e-2 * direction
-    ahead, back = (
-        float(loss(labels, (logits + sign * step).astype("float32")))
-        for sign in (1, -1)
-    )
-    assert (ahead - back) / 2e-2 == pytest.approx(
-        float((slope * direction).sum()), rel=2e-2, abs=1e-4
-    )
-
-
-@every_loss
-def test_huge_logits_stay_finite(name, output):
-    labels, logits = make_batch()
-    loss = make_loss(name, output)
-    assert np.isfinite(float(loss(labels, logits * 1e4)))
-    slope = gradient(lambda x: loss(labels, x), logits * 1e4)
-    assert np.isfinite(slope).all()
-
-
 def test_the_weakest_task_has_the_steepest_share_of_the_harmonic_mean():
     # d HM / d F_t = HM ** 2 / (T F_t ** 2), by hand.
-    from medzoo.losses.multitask import harmonic_mean
-
     f1 = np.array([0.5, 0.25], "float32")
-    slope = gradient(lambda x: harmonic_mean(x, np.ones(2, "float32")), f1)
+    _, slope = gradient(
+        lambda present, f1: harmonic_mean(f1, present),
+        np.ones(2, "float32"),
+        f1,
+    )
     assert_allclose(slope, (1 / 3) ** 2 / 2 / f1**2, rtol=1e-5)
 
 
-def test_a_loss_of_tasks_is_rebuilt_from_its_config():
-    labels, logits = make_batch()
-    loss = make_loss("weighted_soft_f1", task_weights=(1, 2, 3))
-    again = TaskLoss.from_config(loss.get_config())
-    assert float(again(labels, logits)) == float(loss(labels, logits))
+def make_heads_loss(
+    mask="dice+cross_entropy", label="cross_entropy", **weights
+):
+    return HeadsLoss(MaskLoss(mask, 3), build_loss(label), **weights)
 
 
-def test_unknown_losses_are_one_sentence():
-    with pytest.raises(ValueError, match="Unknown loss `f1`"):
-        TaskLoss("f1", HEADS)
-    with pytest.raises(ValueError, match="needs `class_weights`"):
-        TaskLoss("weighted_soft_f1", HEADS)
+def make_heads_batch(num=4, seed=0):
+    random = np.random.default_rng(seed)
+    labels = {
+        "mask": random.integers(0, 3, (num, 6, 6)).astype("int32"),
+        "label": random.integers(0, 2, num).astype("int32"),
+    }
+    logits = {
+        "mask": random.normal(size=(num, 6, 6, 3)).astype("float32"),
+        "label": random.normal(size=(num, 2)).astype("float32"),
+    }
+    return labels, logits
+
+
+def test_it_is_the_weighted_mean_of_both():
+    loss = make_heads_loss(mask_weight=2.0, label_weight=0.001)
+    labels, logits = make_heads_batch()
+    mask = float(loss.mask_loss(labels["mask"], logits["mask"]))
+    label = float(loss.label_loss(labels["label"], logits["label"]))
+    assert float(loss(labels, logits)) == pytest.approx(
+        (2 * mask + 0.001 * label) / 2.001, rel=1e-6
+    )
+
+
+@pytest.mark.parametrize("key", ["mask", "label"])
+@pytest.mark.parametrize("label", ["cross_entropy", "soft_f1"])
+def test_what_is_unlabelled_changes_nothing(key, label):
+    loss = make_heads_loss(label=label)
+    labels, logits = make_heads_batch()
+    labels[key][2:] = -1
+    before = float(loss(labels, logits))
+    logits[key][2:] = 77.0
+    assert float(loss(labels, logits)) == before
+    kept = {name: values[:2] for name, values in labels.items()}
+    of_kept = loss.by_task(kept, {k: v[:2] for k, v in logits.items()})[0]
+    index = ("mask", "label").index(key)
+    found = loss.by_task(labels, logits)[0]
+    assert float(found[index]) == pytest.approx(float(of_kept[index]))
+
+
+@pytest.mark.parametrize("key", ["mask", "label"])
+def test_a_batch_without_a_head_leaves_the_other_as_it_is(key):
+    loss = make_heads_loss(mask_weight=3.0)
+    labels, logits = make_heads_batch()
+    values, present = loss.by_task(labels, logits)
+    assert ops.convert_to_numpy(present).tolist() == [1, 1]
+    labels[key][:] = -1
+    index = ("mask", "label").index(key)
+    rest = (3.0, 1.0)[1 - index] / 4 * float(values[1 - index])
+    assert float(loss(labels, logits)) == pytest.approx(rest, rel=1e-6)
+    present = ops.convert_to_numpy(loss.by_task(labels, logits)[1])
+    assert present[index] == 0

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from keras import ops
 from numpy.testing import assert_allclose
+from test_task_losses import make_heads_batch, make_heads_loss
 
-from medzoo.losses.multitask import TaskLoss
-from medzoo.losses.weighting import (
+from medzoo.losses.multitask import (
     DynamicWeightAverage,
+    FixedWeights,
     SmoothedHarmonicMean,
+    TaskLoss,
     TaskModel,
     Uncertainty,
     balance_norms,
@@ -59,7 +61,7 @@ def test_learnt_variances_settle_where_all_tasks_weigh_alike():
     model.optimizer.learning_rate = 0.5
     for _ in range(100):
         model.train_on_batch(np.zeros((2, 3)), np.zeros(2, "int32"))
-    settled = ops.convert_to_numpy(model.objective.log_variances)
+    settled = ops.convert_to_numpy(model.weighting.log_variances)
     assert_allclose(settled, np.log([0.4, 6.0]), rtol=1e-3)
 
 
@@ -67,18 +69,18 @@ def test_a_task_that_is_absent_keeps_its_variance():
     model = TaskModel(make_net(), Uncertainty(2))
     model.compile("sgd", GivenLosses([0.2, 3.0], present=(1, 0)))
     model.train_on_batch(np.zeros((2, 3)), np.zeros(2, "int32"))
-    variances = ops.convert_to_numpy(model.objective.log_variances)
+    variances = ops.convert_to_numpy(model.weighting.log_variances)
     assert variances[0] != 0
     assert variances[1] == 0
 
 
 def test_a_task_that_stalls_weighs_more_in_the_next_epoch():
-    objective = DynamicWeightAverage(2, period=2)
+    weighting = DynamicWeightAverage(2, period=2)
     labels, logits = np.zeros(2, "int32"), np.zeros((2, 4), "float32")
 
     def epoch(first, second):
         return [
-            float(objective.join(GivenLosses(values), labels, logits))
+            float(weighting.join(GivenLosses(values), labels, logits))
             for values in (first, second)
         ]
 
@@ -87,7 +89,7 @@ def test_a_task_that_stalls_weighs_more_in_the_next_epoch():
     assert epoch([1, 1.5], [3, 0.5]) == [1.25, 1.75]
     # By hand: softmax of (1, 0.5) / 2, times 2.
     weights = 2 * np.exp([0.5, 0.25]) / np.exp([0.5, 0.25]).sum()
-    assert_allclose(objective.weights_of_tasks, weights, rtol=1e-6)
+    assert_allclose(weighting.weights_of_tasks, weights, rtol=1e-6)
     assert epoch([1, 0], [1, 0])[0] == pytest.approx(weights[0] / 2)
 
 
@@ -97,12 +99,12 @@ def test_recent_batches_make_a_small_task_no_noise():
     labels = rng.integers(0, 4, 64)
     logits = rng.normal(size=(64, 4)).astype("float32")
     expected = float(loss(labels, logits))
-    objective = SmoothedHarmonicMean(4, decay=0.999999)
+    weighting = SmoothedHarmonicMean(4, decay=0.999999)
     noise = [abs(float(loss(labels[i : i + 4], logits[i : i + 4])) - expected)
              for i in range(0, 64, 4)]  # fmt: skip
     for start in range(0, 64, 4):
         rows = slice(start, start + 4)
-        value = float(objective.join(loss, labels[rows], logits[rows]))
+        value = float(weighting.join(loss, labels[rows], logits[rows]))
     # All batches together are the whole.
     assert value == pytest.approx(expected, abs=1e-4)
     assert np.mean(noise) > 0.05
@@ -110,23 +112,23 @@ def test_recent_batches_make_a_small_task_no_noise():
 
 def test_without_memory_it_is_the_loss_of_the_batch():
     loss = TaskLoss("soft_harmonic_mean", [2, 2])
-    objective = SmoothedHarmonicMean(4, decay=0.0)
+    weighting = SmoothedHarmonicMean(4, decay=0.0)
     rng = np.random.default_rng(0)
     for _ in range(3):
         labels = rng.integers(0, 4, 12)
         logits = rng.normal(size=(12, 4)).astype("float32")
-        joined = objective.join(loss, labels, logits)
+        joined = weighting.join(loss, labels, logits)
         assert float(joined) == pytest.approx(float(loss(labels, logits)))
 
 
 def test_an_absent_task_keeps_its_counts():
     loss = TaskLoss("soft_harmonic_mean", [2, 2])
-    objective = SmoothedHarmonicMean(4)
+    weighting = SmoothedHarmonicMean(4)
     logits = np.zeros((4, 4), "float32")
-    objective.join(loss, np.array([0, 1, 2, 3]), logits)
-    before = ops.convert_to_numpy(objective.counts)
-    objective.join(loss, np.array([0, 1, 0, 1]), logits)
-    after = ops.convert_to_numpy(objective.counts)
+    weighting.join(loss, np.array([0, 1, 2, 3]), logits)
+    before = ops.convert_to_numpy(weighting.counts)
+    weighting.join(loss, np.array([0, 1, 0, 1]), logits)
+    after = ops.convert_to_numpy(weighting.counts)
     np.testing.assert_array_equal(before[:, 2:], after[:, 2:])
     assert (after[:, :2] > before[:, :2]).all()
 
@@ -184,6 +186,54 @@ def test_the_slower_task_gets_the_larger_gradient():
     assert_allclose(weights, [1.6, 0.4], atol=0.02)
 
 
+def make_heads_net():
+    images = keras.Input((6, 6, 1), name="images")
+    outputs = {
+        "mask": keras.layers.Conv2D(3, 1, name="mask")(images),
+        "label": keras.layers.Dense(2, name="label")(
+            keras.layers.Flatten()(images)
+        ),
+    }
+    return keras.Model(images, outputs)
+
+
+def train_heads(weighting, *, steps=1, **weights):
+    keras.utils.set_random_seed(0)
+    model = TaskModel(make_heads_net(), weighting)
+    model.compile("sgd", make_heads_loss(**weights), jit_compile=False)
+    before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    labels, _ = make_heads_batch()
+    images = np.random.default_rng(1).normal(size=(4, 6, 6, 1))
+    for _ in range(steps):
+        model.train_on_batch(images, labels)
+    after = [ops.convert_to_numpy(w) for w in model.trainable_weights]
+    pairs = zip(model.trainable_weights, before, after, strict=True)
+    return {w.path: not np.array_equal(old, new) for w, old, new in pairs}
+
+
+@pytest.mark.parametrize(
+    ("weights", "changed"),
+    [
+        ({}, {"mask", "label"}),
+        ({"label_weight": 0.0}, {"mask"}),
+        ({"mask_weight": 0.0}, {"label"}),
+    ],
+)
+def test_a_head_without_weight_is_not_trained(weights, changed):
+    found = train_heads(FixedWeights(), **weights)
+    assert {path.split("/")[0] for path, moved in found.items() if moved} == (
+        changed
+    )
+
+
+@pytest.mark.parametrize(
+    "weighting",
+    [lambda: Uncertainty(2), lambda: DynamicWeightAverage(2, period=2)],
+)
+def test_both_heads_are_weighed_as_tasks_are(weighting):
+    assert all(train_heads(weighting(), steps=5).values())
+
+
 @on_tensorflow
 def test_pcgrad_without_conflict_is_the_mean_over_tasks():
     from medzoo.training.task_gradients_tensorflow import PCGrad
@@ -222,7 +272,7 @@ def test_pcgrad_leaves_no_gradient_of_two_opposed_tasks():
 
 
 @on_tensorflow
-def test_a_frozen_trunk_has_no_gradients_to_balance():
+def test_a_frozen_backbone_has_no_gradients_to_balance():
     from medzoo.training.task_gradients_tensorflow import GradNorm
 
     net = make_net()

@@ -1,6 +1,12 @@
-"""Losses of integer labels on logits, with class imbalance."""
+"""Losses of integer labels on logits, with class imbalance.
 
-import math
+All take labels of shape `(batch,)`, where -1 marks an unlabelled image, and
+logits `(batch, num_classes)`. They return a scalar that is 0 when no image of
+the batch is labelled. `output` turns logits into probabilities: `softmax` or
+`sigmoid`. `class_weights` are finite numbers, none of them negative, of which
+only the ratios matter; equal ones if `None`.
+"""
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +14,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from medzoo.losses.base import BatchLoss, as_weights, prepare, weighted_mean
 from medzoo.messages import unknown
 
 
@@ -18,7 +25,7 @@ def soft_f1(
     output: str = "softmax",
     class_weights: Sequence[float] | None = None,
 ) -> Any:
-    """Scores a batch by one minus the macro F1 of its soft counts.
+    """Computes one minus the macro F1 of soft counts of a batch.
 
     Probabilities stand in for counts of predictions, so that F1 has a gradient:
     with one-hot labels `y` and probabilities `p`, the soft F1 of class `c` is
@@ -28,18 +35,16 @@ def soft_f1(
     Weighted by shares in train, it is the soft `f1_score(average="weighted")`.
 
     Args:
-        labels: Integers, shape `(batch,)`; -1 marks an unlabelled image.
+        labels: Integers, shape `(batch,)`.
         logits: Shape `(batch, num_classes)`.
-        output: What turns logits into probabilities: `softmax` or `sigmoid`.
-        class_weights: Weight of each class in the mean, not negative; only
-            their ratios matter. Equal weights if `None`.
+        output: `softmax` or `sigmoid`.
+        class_weights: Weight of each class in the mean.
 
     Returns:
-        A scalar in `[0, 1]`, and 0 when no image of the batch is labelled.
+        A scalar in `[0, 1]`.
 
     Raises:
-        ValueError: For an unknown output, or class weights that are negative,
-            infinite, or not one a class.
+        ValueError: For an unknown output, and class weights that do not fit.
 
     Example:
 
@@ -79,17 +84,13 @@ def cross_entropy(
     between tasks (logits of 0 cost `log 2` whatever the number of classes).
 
     Args:
-        labels: Integers, shape `(batch,)`; -1 marks an unlabelled image.
-        logits: Shape `(batch, num_classes)`.
-        output: What turns logits into probabilities: `softmax` or `sigmoid`.
-        class_weights: Weight of an image by its class, not negative; the mean
-            is a weighted one, so only their ratios matter.
+        labels: As for `soft_f1`.
+        logits: As for `soft_f1`.
+        output: As for `soft_f1`.
+        class_weights: Weight of an image by its class.
         label_smoothing: Share of each target, in `[0, 1)`, that is spread
             evenly over the classes (`softmax`) or over yes and no (`sigmoid`);
             from [Szegedy et al., 2016](https://arxiv.org/abs/1512.00567).
-
-    Returns:
-        A scalar, 0 or more, and 0 when no image of the batch is labelled.
 
     Example:
 
@@ -128,132 +129,85 @@ def cross_entropy_and_soft_f1(
     return (1 - weight) * entropy + weight * soft_f1(labels, logits, **options)
 
 
-LOSSES: dict[str, Callable[..., Any]] = {
-    "soft_f1": soft_f1,
-    "weighted_soft_f1": soft_f1,  # `build_loss` sees to it that it has weights.
-    "cross_entropy": cross_entropy,
-    "cross_entropy+soft_f1": cross_entropy_and_soft_f1,
-    "soft_harmonic_mean": soft_f1,  # Of one task; `task_losses` has several.
-}
-
-
-def build_loss(
-    name: str,
+def focal(
+    labels: Any,
+    logits: Any,
     *,
     output: str = "softmax",
-    weight: float = 0.5,
+    gamma: float = 2.0,
     class_weights: Sequence[float] | None = None,
-) -> keras.losses.Loss:
-    """Builds a scalar loss for `compile` that can be saved with its model.
+) -> Any:
+    """Averages `-(1 - p_t)^gamma log p_t` over the labelled images.
+
+    `p_t` is the probability of the label. Under `sigmoid` each class has a
+    cost of its own, as in the paper: `p_t` is `p` for the label and `1 - p` for
+    the other classes, and the costs are averaged over the classes.
 
     Args:
-        name: A name of `LOSSES`.
-        output: What turns logits into probabilities: `softmax` or `sigmoid`.
-        weight: Share of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
-        class_weights: Weight of each class, not negative; `weighted_soft_f1`
-            needs them.
-
-    Raises:
-        ValueError: For an unknown name or output, a weight outside of `[0, 1]`,
-            or class weights that are needed and missing.
+        labels: As for `soft_f1`.
+        logits: As for `soft_f1`.
+        output: As for `soft_f1`.
+        gamma: How much images that are right already count less; with 0 it is
+            the cross entropy.
+        class_weights: Weight of an image by its class.
 
     Example:
 
-    >>> loss = build_loss("soft_f1", output="sigmoid")
-    >>> float(loss([0, 1, -1], [[9.0, -9.0], [-9.0, 9.0], [0.0, 0.0]])) < 1e-3
-    True
+    >>> logits = ops.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    >>> round(float(focal([0, 0, 1], logits)), 4)
+    0.0306
+
+    Reference:
+
+    - [Lin et al., 2017](https://arxiv.org/abs/1708.02002).
     """
-    if name not in LOSSES:
-        raise ValueError(unknown("loss", name, LOSSES))
-    if name == "weighted_soft_f1" and class_weights is None:
-        raise ValueError(
-            "Loss `weighted_soft_f1` needs `class_weights`. Expected one "
-            "number a class, as its share of train. Received: None."
-        )
-    if not 0 <= weight <= 1:
-        raise ValueError(
-            f"`weight` must lie between 0 and 1. Received: weight={weight}."
-        )
-    options: dict[str, Any] = {"output": _choose(output, output, output)}
-    if class_weights is not None:
-        options["class_weights"] = [float(value) for value in class_weights]
-    if name == "cross_entropy+soft_f1":
-        options["weight"] = weight
-    return BatchLoss(name, **options)
+    one_hot, logits = prepare(labels, logits)
+    if output == "softmax":
+        log_p = ops.sum(one_hot * ops.log_softmax(logits), -1, keepdims=True)
+    else:
+        log_p = ops.log_sigmoid((2 * one_hot - 1) * logits)
+    costs = ops.mean(-((1 - ops.exp(log_p)) ** gamma) * log_p, axis=-1)
+    weights = ops.sum(one_hot * as_weights(class_weights, one_hot), axis=-1)
+    return weighted_mean(costs, weights)
 
 
-@keras.saving.register_keras_serializable(package="medzoo")
-class BatchLoss(keras.losses.Loss):
-    """A loss of the whole batch, as `build_loss` makes it.
+def logit_adjusted(
+    labels: Any,
+    logits: Any,
+    *,
+    class_counts: Sequence[int],
+    output: str = "softmax",
+    tau: float = 1.0,
+) -> Any:
+    """Averages the cross entropy of `logits + tau log prior`.
 
-    Its value is a scalar that no reduction changes; weights of images are
-    refused. To load a model saved with it, import this module before.
+    The prior is added in training only, so that the logits need not learn it:
+    their argmax aims at the balanced accuracy.
+
+    Args:
+        labels: As for `soft_f1`.
+        logits: As for `soft_f1`.
+        class_counts: Images of each class in train; their shares are the prior.
+            A class without any counts as one image.
+        output: `softmax`, as the prior is of classes that exclude each other.
+        tau: How much of it is added; with 0 it is the cross entropy.
+
+    Example:
+
+    >>> logits = ops.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    >>> round(float(logit_adjusted([0, 0, 1], logits, class_counts=[2, 1])), 4)
+    0.2491
+
+    Reference:
+
+    - [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
     """
-
-    def __init__(self, loss: str, **options: Any) -> None:
-        super().__init__(name=loss.replace("+", "_and_"))
-        self.loss = loss
-        self.options = options
-
-    def __call__(
-        self, y_true: Any, y_pred: Any, sample_weight: Any = None
-    ) -> Any:
-        if sample_weight is not None:
-            raise ValueError(
-                f"Loss `{self.loss}` scores a batch as a whole. Expected "
-                f"sample_weight=None. Received: sample_weight={sample_weight}. "
-                "Label images -1 to leave them out, or use `class_weights`."
-            )
-        return super().__call__(y_true, y_pred)
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return LOSSES[self.loss](y_true, y_pred, **self.options)
-
-    def get_config(self) -> dict[str, Any]:
-        return {"loss": self.loss, **self.options}
-
-
-def prepare(labels: Any, logits: Any) -> tuple[Any, Any]:
-    """Returns one-hot labels, zero where unlabelled, and logits."""
-    labels, logits = map(ops.convert_to_tensor, (labels, logits))
-    dtype = keras.backend.result_type(logits.dtype, "float32")
-    labels = ops.reshape(ops.cast(labels, "int32"), (-1,))
-    one_hot = ops.one_hot(labels, logits.shape[-1], dtype=dtype)
-    return one_hot, ops.cast(logits, dtype)
-
-
-def _choose(output: str, softmax: Any, sigmoid: Any) -> Any:
-    if output not in ("softmax", "sigmoid"):
-        raise ValueError(unknown("output", output, ("softmax", "sigmoid")))
-    return softmax if output == "softmax" else sigmoid
-
-
-def as_weights(weights: Sequence[float] | None, one_hot: Any) -> Any:
-    """Returns one weight a class: 1 if none are given."""
-    num_classes = one_hot.shape[-1]
-    values = [1.0] * num_classes if weights is None else weights
-    if len(values) != num_classes or not all(0 <= v < math.inf for v in values):
-        raise ValueError(
-            f"`class_weights` must be {num_classes} finite numbers, none of "
-            f"them negative. Received: class_weights={weights}."
-        )
-    return ops.convert_to_tensor(values, dtype=one_hot.dtype)
-
-
-def weighted_mean(values: Any, weights: Any) -> Any:
-    """Returns `sum(w v) / sum(w)`, and 0 where all weights are 0."""
-    return ops.divide_no_nan(ops.sum(weights * values), ops.sum(weights))
-
-
-def _softmax_costs(one_hot: Any, logits: Any, smoothing: float) -> Any:
-    targets = (1 - smoothing) * one_hot + smoothing / logits.shape[-1]
-    return -ops.sum(targets * ops.log_softmax(logits), axis=-1)
-
-
-def _sigmoid_costs(one_hot: Any, logits: Any, smoothing: float) -> Any:
-    targets = (1 - smoothing) * one_hot + smoothing / 2
-    yes, no = ops.log_sigmoid(logits), ops.log_sigmoid(-logits)
-    return -ops.mean(targets * yes + (1 - targets) * no, axis=-1)
+    counts = np.maximum(class_counts, 1)
+    prior = tau * np.log(counts / counts.sum())
+    _, logits = prepare(labels, logits)
+    return cross_entropy(
+        labels, logits + ops.cast(prior, logits.dtype), output=output
+    )
 
 
 def inverse_frequency(counts: Sequence[int]) -> list[float]:
@@ -304,97 +258,13 @@ def effective_number(
     return [float(weight * scale) for weight in weights]
 
 
-def focal(
-    labels: Any,
-    logits: Any,
-    *,
-    output: str = "softmax",
-    gamma: float = 2.0,
-    class_weights: Sequence[float] | None = None,
-) -> Any:
-    """Averages `-(1 - p_t)^gamma log p_t` over the labelled images.
-
-    `p_t` is the probability of the label. Under `sigmoid` each class is asked
-    for itself, as in the paper: `p_t` is `p` for the label and `1 - p` for the
-    other classes, and the costs are averaged over the classes.
-
-    Args:
-        labels: Integers, shape `(batch,)`; -1 marks an unlabelled image.
-        logits: Shape `(batch, num_classes)`.
-        output: What turns logits into probabilities: `softmax` or `sigmoid`.
-        gamma: How much images that are right already count less; with 0 it is
-            the cross entropy.
-        class_weights: Weight of an image by its class; the mean is a weighted
-            one.
-
-    Returns:
-        A scalar, 0 or more, and 0 when no image of the batch is labelled.
-
-    Example:
-
-    >>> logits = ops.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
-    >>> round(float(focal([0, 0, 1], logits)), 4)
-    0.0306
-
-    Reference:
-
-    - [Lin et al., 2017](https://arxiv.org/abs/1708.02002).
-    """
-    one_hot, logits = prepare(labels, logits)
-    if output == "softmax":
-        log_p = ops.sum(one_hot * ops.log_softmax(logits), -1, keepdims=True)
-    else:
-        log_p = ops.log_sigmoid((2 * one_hot - 1) * logits)
-    costs = ops.mean(-((1 - ops.exp(log_p)) ** gamma) * log_p, axis=-1)
-    weights = ops.sum(one_hot * as_weights(class_weights, one_hot), axis=-1)
-    return weighted_mean(costs, weights)
-
-
-def logit_adjusted(
-    labels: Any,
-    logits: Any,
-    *,
-    class_counts: Sequence[int],
-    output: str = "softmax",
-    tau: float = 1.0,
-) -> Any:
-    """Averages the cross entropy of `logits + tau log prior`.
-
-    What the classes' shares say is added in training alone, so that the logits
-    need not learn it: their argmax aims at the balanced accuracy.
-
-    Args:
-        labels: Integers, shape `(batch,)`; -1 marks an unlabelled image.
-        logits: Shape `(batch, num_classes)`.
-        class_counts: Images of each class in train; their shares are the prior.
-            A class without any counts as one image.
-        output: `softmax`, as the prior is of classes that exclude each other.
-        tau: How much of it is added; with 0 it is the cross entropy.
-
-    Returns:
-        A scalar, 0 or more, and 0 when no image of the batch is labelled.
-
-    Example:
-
-    >>> logits = ops.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
-    >>> round(float(logit_adjusted([0, 0, 1], logits, class_counts=[2, 1])), 4)
-    0.2491
-
-    Reference:
-
-    - [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
-    """
-    counts = np.maximum(class_counts, 1)
-    prior = tau * np.log(counts / counts.sum())
-    logits = ops.convert_to_tensor(logits)
-    logits = ops.cast(
-        logits, keras.backend.result_type(logits.dtype, "float32")
-    )
-    return cross_entropy(
-        labels, logits + ops.cast(prior, logits.dtype), output=output
-    )
-
-
+LOSSES: dict[str, Callable[..., Any]] = {
+    "soft_f1": soft_f1,
+    "weighted_soft_f1": soft_f1,  # `build_loss` requires its weights.
+    "cross_entropy": cross_entropy,
+    "cross_entropy+soft_f1": cross_entropy_and_soft_f1,
+    "soft_harmonic_mean": soft_f1,  # Of one task; `TaskLoss` has several.
+}
 CLASS_WEIGHTS = {
     "class_weights": inverse_frequency,
     "effective_number": effective_number,
@@ -403,6 +273,58 @@ VARIANTS: dict[str, Callable[..., Any]] = {
     "focal": focal,
     "logit_adjustment": logit_adjusted,
 }
+
+
+@keras.saving.register_keras_serializable("medzoo", name="BatchLoss")
+class LabelLoss(BatchLoss):
+    """A loss of the labels of a batch, as `build_loss` makes it."""
+
+    functions = LOSSES | VARIANTS
+
+
+def build_loss(
+    name: str,
+    *,
+    output: str = "softmax",
+    weight: float = 0.5,
+    class_weights: Sequence[float] | None = None,
+) -> keras.losses.Loss:
+    """Builds a scalar loss for `compile` that can be saved with its model.
+
+    Args:
+        name: A name of `LOSSES`.
+        output: What turns logits into probabilities: `softmax` or `sigmoid`.
+        weight: Share of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
+        class_weights: Weight of each class, not negative; `weighted_soft_f1`
+            needs them.
+
+    Raises:
+        ValueError: For an unknown name or output, a weight outside of `[0, 1]`,
+            or class weights that are needed and missing.
+
+    Example:
+
+    >>> loss = build_loss("soft_f1", output="sigmoid")
+    >>> float(loss([0, 1, -1], [[9.0, -9.0], [-9.0, 9.0], [0.0, 0.0]])) < 1e-3
+    True
+    """
+    if name not in LOSSES:
+        raise ValueError(unknown("loss", name, LOSSES))
+    if name == "weighted_soft_f1" and class_weights is None:
+        raise ValueError(
+            "Loss `weighted_soft_f1` needs `class_weights`. Expected one "
+            "number a class, as its share of train. Received: None."
+        )
+    if not 0 <= weight <= 1:
+        raise ValueError(
+            f"`weight` must lie between 0 and 1. Received: weight={weight}."
+        )
+    options: dict[str, Any] = {"output": _choose(output, output, output)}
+    if class_weights is not None:
+        options["class_weights"] = [float(value) for value in class_weights]
+    if name == "cross_entropy+soft_f1":
+        options["weight"] = weight
+    return LabelLoss(name, **options)
 
 
 def build_imbalance_loss(
@@ -425,45 +347,34 @@ def build_imbalance_loss(
     >>> round(float(loss([0, 1], [[0.0, 0.0], [0.0, 0.0]])), 4)
     0.6931
     """
+    options: dict[str, Any] = {"output": output}
     if name in CLASS_WEIGHTS:
-        found = CLASS_WEIGHTS[name](class_counts)
-        return BatchLoss("cross_entropy", output=output, class_weights=found)
+        options["class_weights"] = CLASS_WEIGHTS[name](class_counts)
+        return LabelLoss("cross_entropy", **options)
     if name not in VARIANTS:
-        raise ValueError(
-            unknown("imbalance", name, [*CLASS_WEIGHTS, *VARIANTS])
-        )
-    if name == "focal":
-        return ImbalanceLoss(name, output=output)
-    counts = [int(count) for count in class_counts]
-    return ImbalanceLoss(name, output=output, class_counts=counts)
-
-
-@keras.saving.register_keras_serializable(package="medzoo")
-class ImbalanceLoss(BatchLoss):
-    """A loss of the whole batch, as `build_imbalance_loss` makes it."""
-
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        return VARIANTS[self.loss](y_true, y_pred, **self.options)
+        names = [*CLASS_WEIGHTS, *VARIANTS]
+        raise ValueError(unknown("imbalance", name, names))
+    if name == "logit_adjustment":
+        options["class_counts"] = [int(count) for count in class_counts]
+    return LabelLoss(name, **options)
 
 
 @keras.saving.register_keras_serializable(package="medzoo")
 class JointLoss(keras.losses.Loss):
-    """Averages a loss over two labelings of a batch, or over several members.
+    """A loss of mixed images, or of the members of an ensemble.
 
-    Labels of shape `(batch, 3)` are those of mixed images: a first and a second
-    label, and the share `s` of the first, which is one for the whole batch. The
-    loss is then `s` times that with the first labels and `1 - s` times that
-    with the second ones (Zhang et al., 2018). Logits of shape
-    `(batch, members, num_classes)` are those of several members in training:
-    each has its own loss, and their mean is taken. Plain labels and logits have
-    the loss that they have.
+    Labels of shape `(batch, 3)` belong to mixed images: a first and a second
+    label, and the share `s` of the first, the same for all of the batch. The
+    loss is then `s` times that of the first labels plus `1 - s` times that of
+    the second ones (Zhang et al., 2018). Logits of shape
+    `(batch, members, num_classes)` belong to members in training: the mean of
+    their losses is taken. Plain labels and logits pass unchanged.
 
     Args:
         loss: A loss as `medzoo.losses.classification.build_loss` makes it.
 
     Example:
 
-    >>> from medzoo.losses.classification import build_loss
     >>> loss = JointLoss(build_loss("cross_entropy"))
     >>> logits = ops.log([[0.5, 0.5], [0.2, 0.8]])
     >>> mixed = [[0.0, 1.0, 0.3], [1.0, 1.0, 0.3]]
@@ -485,8 +396,8 @@ class JointLoss(keras.losses.Loss):
         if len(y_true.shape) < 2 or y_true.shape[1] != 3:
             return self.loss.call(y_true, y_pred)
         first, second, shares = ops.unstack(y_true, axis=-1)
-        share = ops.cast(shares[0], y_pred.dtype)
         losses = [self.loss.call(labels, y_pred) for labels in (first, second)]
+        share = ops.cast(shares[0], losses[0].dtype)
         return share * losses[0] + (1 - share) * losses[1]
 
     def get_config(self) -> dict[str, Any]:
@@ -496,3 +407,20 @@ class JointLoss(keras.losses.Loss):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "JointLoss":
         return cls(keras.saving.deserialize_keras_object(config["loss"]))
+
+
+def _choose(output: str, softmax: Any, sigmoid: Any) -> Any:
+    if output not in ("softmax", "sigmoid"):
+        raise ValueError(unknown("output", output, ("softmax", "sigmoid")))
+    return softmax if output == "softmax" else sigmoid
+
+
+def _softmax_costs(one_hot: Any, logits: Any, smoothing: float) -> Any:
+    targets = (1 - smoothing) * one_hot + smoothing / logits.shape[-1]
+    return -ops.sum(targets * ops.log_softmax(logits), axis=-1)
+
+
+def _sigmoid_costs(one_hot: Any, logits: Any, smoothing: float) -> Any:
+    targets = (1 - smoothing) * one_hot + smoothing / 2
+    yes, no = ops.log_sigmoid(logits), ops.log_sigmoid(-logits)
+    return -ops.mean(targets * yes + (1 - targets) * no, axis=-1)

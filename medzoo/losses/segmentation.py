@@ -1,9 +1,9 @@
-"""Keras losses of masks: a label and logits for each pixel of a batch.
+"""Losses of masks: a label and logits for each pixel of a batch.
 
-A pixel is what an image is to the losses of classes, which are taken where they
-do: macro F1 of pixels is Dice. Labels are integers, and -1 marks a pixel that
-changes neither the loss nor its gradient. All is computed in `float32` at
-least.
+A pixel is to them what an image is to the losses of labels: macro F1 of pixels
+is Dice. `MaskLoss` lays all pixels of a batch along one axis, so the functions
+take labels of shape `(num_pixels,)`, where -1 marks an unlabelled pixel, and
+logits `(num_pixels, num_mask_classes)`. All is computed in `float32` at least.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,33 +12,30 @@ from typing import Any
 import keras
 from keras import ops
 
-from medzoo.losses import classification as imbalance
-from medzoo.losses.classification import (
-    BatchLoss,
-    as_weights,
-    cross_entropy,
-    prepare,
-    soft_f1,
-    weighted_mean,
-)
+from medzoo.losses.base import BatchLoss, as_weights, prepare, weighted_mean
+from medzoo.losses.classification import cross_entropy, focal, soft_f1
 from medzoo.messages import unknown
 
 
-def dice(
-    masks: Any, logits: Any, *, class_weights: Sequence[float] | None = None
+def tversky(
+    labels: Any,
+    logits: Any,
+    *,
+    alpha: float = 0.3,
+    beta: float = 0.7,
+    class_weights: Sequence[float] | None = None,
 ) -> Any:
-    """Scores a batch by one minus its soft Dice.
+    """Computes one minus the soft Tversky index of a batch.
 
-    With one-hot labels `y` and probabilities `p`, that of a mask class is
-    `2 sum(y p) / (sum(y) + sum(p))` over the labelled pixels of the batch. The
-    mean goes over the mask classes present in the batch, the background among
-    them:
-    it alone says of an image without anything that nothing is to be found.
+    `TP / (TP + alpha FP + beta FN)` of each mask class, with `TP = sum(y p)`,
+    `FP = sum((1 - y) p)` and `FN = sum(y (1 - p))`, and the mean over the
+    classes present, as in `soft_f1`, which it is when both weights are a half.
 
     Args:
-        masks: Integers, shape `(batch, height, width)`; -1 marks an unlabelled
-            pixel.
-        logits: Shape `(batch, height, width, num_mask_classes)`.
+        labels: Integers, shape `(num_pixels,)`.
+        logits: Shape `(num_pixels, num_mask_classes)`.
+        alpha: Weight of false positives, 0 or more.
+        beta: Weight of false negatives, 0 or more; a higher one favours recall.
         class_weights: Weight of each mask class in the mean; equal if `None`.
 
     Returns:
@@ -46,54 +43,15 @@ def dice(
 
     Example:
 
-    >>> logits = ops.log([[[[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]]])
-    >>> round(float(dice([[[0, 0, 1]]], logits)), 4)
-    0.2468
-
-    Reference:
-
-    - [Milletari et al., 2016](https://arxiv.org/abs/1606.04797), with the sums
-      themselves and not their squares, as in [Drozdzal et al., 2016](
-      https://arxiv.org/abs/1608.04117).
-    """
-    return soft_f1(*_flatten(masks, logits), class_weights=class_weights)
-
-
-def tversky(
-    masks: Any,
-    logits: Any,
-    *,
-    alpha: float = 0.3,
-    beta: float = 0.7,
-    class_weights: Sequence[float] | None = None,
-) -> Any:
-    """Scores a batch by one minus its soft Tversky index.
-
-    `TP / (TP + alpha FP + beta FN)` of each mask class, with `TP = sum(y p)`,
-    `FP = sum((1 - y) p)` and `FN = sum(y (1 - p))`, and the mean as of `dice`,
-    which it is when both are a half. A higher `beta` asks for recall.
-
-    Args:
-        masks: As for `dice`.
-        logits: As for `dice`.
-        alpha: Weight of what is marked and should not be, 0 or more.
-        beta: Weight of what is missed, 0 or more.
-        class_weights: As for `dice`.
-
-    Returns:
-        A scalar in `[0, 1]`, and 0 when no pixel of the batch is labelled.
-
-    Example:
-
-    >>> logits = ops.log([[[[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]]])
-    >>> round(float(tversky([[[0, 0, 1]]], logits)), 4)
+    >>> logits = ops.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    >>> round(float(tversky([0, 0, 1], logits)), 4)
     0.2404
 
     Reference:
 
     - [Salehi et al., 2017](https://arxiv.org/abs/1706.05721).
     """
-    one_hot, logits = prepare(*_flatten(masks, logits))
+    one_hot, logits = prepare(labels, logits)
     probabilities = ops.softmax(logits) * ops.sum(one_hot, -1, keepdims=True)
     support = ops.sum(one_hot, axis=0)
     predicted = ops.sum(probabilities, axis=0)
@@ -105,76 +63,13 @@ def tversky(
     return weighted_mean(1 - index, weights)
 
 
-def focal(
-    masks: Any,
-    logits: Any,
-    *,
-    gamma: float = 2.0,
-    class_weights: Sequence[float] | None = None,
-) -> Any:
-    """Averages `-(1 - p_t)^gamma log p_t` over the labelled pixels.
-
-    `p_t` is the probability of the label.
-
-    Args:
-        masks: As for `dice`.
-        logits: As for `dice`.
-        gamma: How much pixels that are right already count less, 1 or more.
-        class_weights: Weight of a pixel by its mask class; the mean is a
-        weighted
-            one.
-
-    Returns:
-        A scalar, 0 or more, and 0 when no pixel of the batch is labelled.
-
-    Example:
-
-    >>> logits = ops.log([[[[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]]])
-    >>> round(float(focal([[[0, 0, 1]]], logits)), 4)
-    0.0306
-
-    Reference:
-
-    - [Lin et al., 2017](https://arxiv.org/abs/1708.02002).
-    """
-    return imbalance.focal(
-        *_flatten(masks, logits), gamma=gamma, class_weights=class_weights
-    )
-
-
-def pixel_cross_entropy(
-    masks: Any, logits: Any, *, class_weights: Sequence[float] | None = None
-) -> Any:
-    """Averages the cross entropy of the labelled pixels, in nats.
-
-    Args:
-        masks: As for `dice`.
-        logits: As for `dice`.
-        class_weights: Weight of a pixel by its mask class; the mean is a
-        weighted
-            one.
-
-    Returns:
-        A scalar, 0 or more, and 0 when no pixel of the batch is labelled.
-
-    Example:
-
-    >>> logits = ops.log([[[[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]]])
-    >>> round(float(pixel_cross_entropy([[[0, 0, 1]]], logits)), 4)
-    0.2798
-    """
-    return cross_entropy(*_flatten(masks, logits), class_weights=class_weights)
-
-
-def dice_and_cross_entropy(
-    masks: Any, logits: Any, *, class_weights: Sequence[float] | None = None
-) -> Any:
+def dice_and_cross_entropy(labels: Any, logits: Any, **options: Any) -> Any:
     """Adds both: the gradient of Dice is weak where nothing overlaps yet.
 
     Example:
 
-    >>> logits = ops.log([[[[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]]]])
-    >>> round(float(dice_and_cross_entropy([[[0, 0, 1]]], logits)), 4)
+    >>> logits = ops.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    >>> round(float(dice_and_cross_entropy([0, 0, 1], logits)), 4)
     0.5265
 
     Reference:
@@ -182,13 +77,17 @@ def dice_and_cross_entropy(
     - [Isensee et al., 2021](https://doi.org/10.1038/s41592-020-01008-z),
       nnU-Net.
     """
-    entropy = pixel_cross_entropy(masks, logits, class_weights=class_weights)
-    return dice(masks, logits, class_weights=class_weights) + entropy
+    entropy = cross_entropy(labels, logits, **options)
+    return soft_f1(labels, logits, **options) + entropy
 
 
+# Soft Dice is that of [Milletari et al., 2016](https://arxiv.org/abs/1606.04797)
+# with the sums themselves and not their squares, as in [Drozdzal et al., 2016](
+# https://arxiv.org/abs/1608.04117). The background is one of its classes: it
+# alone has a gradient in an image without foreground.
 MASK_LOSSES: dict[str, Callable[..., Any]] = {
-    "cross_entropy": pixel_cross_entropy,
-    "dice": dice,
+    "cross_entropy": cross_entropy,
+    "dice": soft_f1,
     "dice+cross_entropy": dice_and_cross_entropy,
     "focal": focal,
     "tversky": tversky,
@@ -217,6 +116,8 @@ class MaskLoss(BatchLoss):
     True
     """
 
+    functions = MASK_LOSSES
+
     def __init__(
         self,
         loss: str,
@@ -244,18 +145,11 @@ class MaskLoss(BatchLoss):
                 f"(batch, height, width, {self.num_mask_classes}). Received: "
                 f"{shapes[0]} and {shapes[1]}."
             )
-        return MASK_LOSSES[self.loss](y_true, y_pred, **self.options)
+        logits = ops.reshape(y_pred, (-1, self.num_mask_classes))
+        return super().call(ops.reshape(y_true, (-1,)), logits)
 
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_mask_classes": self.num_mask_classes,
         }
-
-
-def _flatten(masks: Any, logits: Any) -> tuple[Any, Any]:
-    """Lays all pixels of a batch along one axis."""
-    masks, logits = map(ops.convert_to_tensor, (masks, logits))
-    return ops.reshape(masks, (-1,)), ops.reshape(
-        logits, (-1, logits.shape[-1])
-    )

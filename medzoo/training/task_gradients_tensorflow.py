@@ -5,8 +5,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from medzoo.losses.classification import weighted_mean
-from medzoo.losses.weighting import balance_norms, project_conflicts
+from medzoo.losses.base import weighted_mean
+from medzoo.losses.multitask import balance_norms, project_conflicts
 
 
 class TaskGradients(keras.Model):

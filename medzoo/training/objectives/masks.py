@@ -28,7 +28,7 @@ from medzoo.training.predict import Scores, fill_up, to_probabilities
 if TYPE_CHECKING:
     import keras
 
-    from medzoo.losses.weighting import HeadsLoss
+    from medzoo.losses.multitask import HeadsLoss
 
 
 # Images of a batch in evaluation.
@@ -53,8 +53,8 @@ class MaskObjective(LabelObjective):
         return super().graph_constants(), self._mask_class_weights()
 
     def make_loss(self) -> "HeadsLoss":
+        from medzoo.losses.multitask import HeadsLoss
         from medzoo.losses.segmentation import MaskLoss
-        from medzoo.losses.weighting import HeadsLoss
 
         options = self.run.options
         mask_loss = MaskLoss(
@@ -77,7 +77,7 @@ class MaskObjective(LabelObjective):
         return inverse_frequency(count_pixels(self.data))
 
     def prepare(self, model: "keras.Model") -> "keras.Model":
-        from medzoo.losses.weighting import FixedWeights, TaskModel
+        from medzoo.losses.multitask import FixedWeights, TaskModel
 
         weighting = make_weighting(self.run, 2, len(self.data.train))
         return TaskModel(model, weighting or FixedWeights())

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import keras
 
     from medzoo.losses.multitask import TaskLoss
-    from medzoo.losses.weighting import Objective as Weighting
+    from medzoo.losses.multitask import TaskWeighting as Weighting
 
 
 class TasksObjective(LabelObjective):
@@ -62,7 +62,7 @@ class TasksObjective(LabelObjective):
         return self.data.sizes if by_size else None
 
     def prepare(self, model: "keras.Model") -> "keras.Model":
-        from medzoo.losses.weighting import SmoothedHarmonicMean, TaskModel
+        from medzoo.losses.multitask import SmoothedHarmonicMean, TaskModel
 
         name, num_tasks = weighting_of(self.run), len(self.data.heads)
         if self.run.loss == "soft_harmonic_mean":
@@ -186,7 +186,7 @@ def make_weighting(
     run: Run, num_tasks: int, num_images: int
 ) -> "Weighting | None":
     """Makes the weighting of tasks that is learnt from their losses, if any."""
-    from medzoo.losses.weighting import DynamicWeightAverage, Uncertainty
+    from medzoo.losses.multitask import DynamicWeightAverage, Uncertainty
 
     if weighting_of(run) == "uncertainty":
         return Uncertainty(num_tasks)
