@@ -1,4 +1,4 @@
-"""Pretrained trunks: what is frozen stays so, to the bit."""
+"""Pretrained backbones: what is frozen stays so, to the bit."""
 
 import functools
 import re
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medzoo.models import pretrained, transfer
-from medzoo.models.backbones import TRUNKS, find_weights
+from medzoo.models.backbones import BACKBONES, find_weights
 from medzoo.models.registry import MODELS
 from medzoo.runs.run import Run
 
@@ -32,13 +32,13 @@ def images(num_images=12, shape=SHAPE, seed=0):
 
 
 def values_of(model):
-    """Returns the values of a trunk's weights and statistics by their path."""
-    trunk = model.get_layer("trunk")
-    return {v.path: v.numpy() for v in trunk.variables}
+    """Returns weights and statistics of a backbone by their path."""
+    backbone = model.get_layer("backbone")
+    return {v.path: v.numpy() for v in backbone.variables}
 
 
 def train(model, num_steps=3):
-    """Trains at a high rate; returns which values of the trunk moved."""
+    """Trains at a high rate; returns which values of the backbone moved."""
     before = values_of(model)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(0.1), loss, jit_compile=False)
@@ -48,7 +48,7 @@ def train(model, num_steps=3):
     return {k: not np.array_equal(v, after[k]) for k, v in before.items()}
 
 
-def test_a_frozen_trunk_stays_the_same_to_the_bit():
+def test_a_frozen_backbone_stays_the_same_to_the_bit():
     model = build()
     head = [w.numpy() for w in model.trainable_weights]
     assert not any(train(model).values())
@@ -56,7 +56,7 @@ def test_a_frozen_trunk_stays_the_same_to_the_bit():
         assert not np.array_equal(before, after)
 
 
-def test_a_frozen_trunk_does_not_know_of_training():
+def test_a_frozen_backbone_does_not_know_of_training():
     model = build()
     features = keras.Model(model.input, model.get_layer("head_norm").input)
     batch = images()
@@ -65,7 +65,7 @@ def test_a_frozen_trunk_does_not_know_of_training():
     )
 
 
-def test_a_trunk_that_is_not_frozen_moves_as_a_whole():
+def test_a_backbone_that_is_not_frozen_moves_as_a_whole():
     moved = train(build(freeze="none"))
     assert all(moved.values())
 
@@ -85,19 +85,19 @@ def test_the_first_blocks_stay_and_the_others_move():
 
 
 @pytest.mark.parametrize("name", LIGHT)
-def test_every_trunk_has_blocks_to_freeze(name):
+def test_every_backbone_has_blocks_to_freeze(name):
     model = build(backbone=name, freeze="2")
-    trunk = model.get_layer("trunk")
+    backbone = model.get_layer("backbone")
     assert len(model.trainable_weights) > 2
-    assert 0 < len(trunk.non_trainable_weights) < len(trunk.weights)
-    with pytest.raises(ValueError, match="The trunk has [0-9]+ blocks"):
+    assert 0 < len(backbone.non_trainable_weights) < len(backbone.weights)
+    with pytest.raises(ValueError, match="The backbone has [0-9]+ blocks"):
         build(backbone=name, freeze="999")
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_three_taps_are_the_last_three_resolutions(name):
     model = build(backbone=name, taps="three", resize=96)
-    backbone = model.get_layer("trunk").get_layer("backbone")
+    backbone = model.get_layer("backbone").get_layer("network")
     pools = [
         layer
         for x in backbone.outputs
@@ -125,7 +125,7 @@ def test_preprocessing_is_that_of_keras():
     }
     for name, module in families.items():
         inputs = keras.Input(SHAPE)
-        scaled = pretrained.scale_pixels(inputs, TRUNKS[name].pixels)
+        scaled = pretrained.scale_pixels(inputs, BACKBONES[name].pixels)
         found = keras.Model(inputs, scaled)(batch / 127.5 - 1.0)
         expected = module.preprocess_input(batch.astype("float32"))
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
@@ -134,13 +134,13 @@ def test_preprocessing_is_that_of_keras():
 @pytest.mark.parametrize(
     ("size", "resize", "expected"), [(28, 0, 32), (40, 0, 40), (28, 96, 96)]
 )
-def test_images_are_resized_to_what_the_trunk_needs(size, resize, expected):
+def test_images_are_resized_to_what_the_backbone_needs(size, resize, expected):
     model = build((size, size, 1), resize=resize)
-    backbone = model.get_layer("trunk").get_layer("backbone")
+    backbone = model.get_layer("backbone").get_layer("network")
     assert backbone.input_shape == (None, expected, expected, 3)
 
 
-def test_a_head_is_the_same_with_its_trunk_and_without_it():
+def test_a_head_is_the_same_with_its_backbone_and_without_it():
     whole = build(head="mlp")
     head = build((32,), head="mlp")
     trained = zip(whole.trainable_weights, head.weights[-4:], strict=True)
@@ -148,8 +148,8 @@ def test_a_head_is_the_same_with_its_trunk_and_without_it():
         np.testing.assert_array_equal(weight, alone)
 
 
-def test_a_saved_trunk_is_loaded_by_its_path(tmp_path):
-    path = tmp_path / "trunk.weights.h5"
+def test_a_saved_backbone_is_loaded_by_its_path(tmp_path):
+    path = tmp_path / "backbone.weights.h5"
     application = functools.partial(
         keras.applications.MobileNet,
         include_top=False, weights=None, input_shape=(32, 32, 3), pooling="avg",
@@ -160,9 +160,9 @@ def test_a_saved_trunk_is_loaded_by_its_path(tmp_path):
     values = list(values_of(model).values())
     for value, expected in zip(values, saved.get_weights(), strict=True):
         np.testing.assert_array_equal(value, expected)
-    for trunk in ("mobilenet_050", "mobilenet_v2"):
+    for backbone in ("mobilenet_050", "mobilenet_v2"):
         with pytest.raises(ValueError, match="does not hold the weights of"):
-            build(weights=str(path), backbone=trunk)
+            build(weights=str(path), backbone=backbone)
     path.write_bytes(b"no weights at all")
     with pytest.raises(ValueError, match="does not hold the weights of"):
         build(weights=str(path))
@@ -173,7 +173,7 @@ def test_missing_weights_are_one_sentence(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError) as error:
         build(weights="imagenet")
     assert str(error.value) == (
-        "No weights for trunk `mobilenet_025`. Looked for: "
+        "No weights for backbone `mobilenet_025`. Looked for: "
         f"{tmp_path}/models/mobilenet_2_5_224_tf_no_top.h5. Download "
         "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet"
         "/mobilenet_2_5_224_tf_no_top.h5 to that place, or pass weights='none' "
@@ -194,13 +194,13 @@ def test_missing_weights_are_one_sentence(tmp_path, monkeypatch):
         ("resize", 16, "needs images of 32 pixels"),
     ],
 )
-def test_a_run_refuses_what_no_trunk_has(option, value, sentence):
+def test_a_run_refuses_what_no_backbone_has(option, value, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)):
         Run(task="breastmnist", model="transfer", options={option: value})
 
 
-def test_every_trunk_is_a_network_of_keras():
-    for entry in TRUNKS.values():
+def test_every_backbone_is_a_network_of_keras():
+    for entry in BACKBONES.values():
         assert hasattr(keras.applications, entry.application)
     assert set(MODELS["transfer"].options) >= {"backbone", "weights", "freeze"}
     assert find_weights("mobilenet", "none") is None

@@ -33,7 +33,7 @@ def make_run(options=(), **values):
 
 
 def trunk_of(model):
-    weights = model.get_layer("trunk").trainable_variables
+    weights = model.get_layer("backbone").trainable_variables
     return [weight.numpy() for weight in weights]
 
 

@@ -1,5 +1,6 @@
 """Augmentation presets, each one layer that acts in training alone."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -258,13 +259,50 @@ def _flat(shape: tuple[int, int, int]) -> tuple[int, int]:
     return height * width, channels
 
 
-def _strong(**geometry: Any) -> list[layers.Layer]:
-    warp = {"translation": 0.05, "crop": 0.6, "aspect": 4 / 3}
+# How each preset moves an image, as arguments of `RandomWarp`: an image and its
+# mask are moved by that layer, before both come to the model.
+_WARP = {
+    "flips": "horizontal",
+    "rotation": 0.05,
+    "translation": 0.1,
+    "zoom": 0.1,
+}
+_TINT = {"brightness": 0.1, "contrast": 0.2, "saturation": 0.2, "hue": 0.02}
+_CROP = {"translation": 0.05, "crop": 0.6, "aspect": 4 / 3}
+GEOMETRY: dict[str, dict[str, Any]] = {
+    "flips": {"flips": "horizontal_and_vertical"},
+    "light": {"translation": 0.08, "rotation": 0.03},
+    "warp": _WARP,
+    "colour": _WARP,
+    "strong": {**_CROP, "flips": "horizontal", "rotation": 0.05},
+    "strong_any": {
+        **_CROP,
+        "flips": "horizontal_and_vertical",
+        "rotation": 0.5,
+    },
+    "strong_fixed": {**_CROP, "rotation": 0.05},
+}
+
+
+@functools.cache
+def make_warp(preset: str) -> RandomWarp | None:
+    """Makes the layer that moves pixels for a preset; `None` if none does."""
+    return RandomWarp(**GEOMETRY[preset]) if preset in GEOMETRY else None
+
+
+def _strong(preset: str) -> list[layers.Layer]:
     return [
-        RandomWarp(**{**warp, **geometry}),
-        RandomTint(brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
+        RandomWarp(**GEOMETRY[preset]),
+        RandomTint(**_TINT),
         RandomFocus(blur=0.8, sharpness=0.8),
         RandomCutout(side=0.4),
+    ]
+
+
+def _by_keras(translation: float, rotation: float) -> list[layers.Layer]:
+    return [
+        layers.RandomTranslation(translation, translation, fill_mode="reflect"),
+        layers.RandomRotation(rotation, fill_mode="reflect"),
     ]
 
 
@@ -274,27 +312,16 @@ def _strong(**geometry: Any) -> list[layers.Layer]:
 # exchange left and right.
 AUGMENTATIONS: dict[str, Callable[[], list[layers.Layer]]] = {
     "none": list,
-    "flips": lambda: [layers.RandomFlip("horizontal_and_vertical")],
-    "light": lambda: [
-        layers.RandomTranslation(0.08, 0.08, fill_mode="reflect"),
-        layers.RandomRotation(0.03, fill_mode="reflect"),
-    ],
-    "warp": lambda: [
-        RandomWarp(
-            flips="horizontal", rotation=0.05, translation=0.1, zoom=0.1
-        ),
-    ],
+    "flips": lambda: [layers.RandomFlip(GEOMETRY["flips"]["flips"])],
+    "light": lambda: _by_keras(**GEOMETRY["light"]),
+    "warp": lambda: [RandomWarp(**GEOMETRY["warp"])],
     "colour": lambda: [
-        RandomWarp(
-            flips="horizontal", rotation=0.05, translation=0.1, zoom=0.1
-        ),
-        RandomTint(brightness=0.1, contrast=0.2, saturation=0.2, hue=0.02),
+        RandomWarp(**GEOMETRY["colour"]),
+        RandomTint(**_TINT),
     ],
-    "strong": lambda: _strong(flips="horizontal", rotation=0.05),
-    "strong_any": lambda: _strong(
-        flips="horizontal_and_vertical", rotation=0.5
-    ),
-    "strong_fixed": lambda: _strong(rotation=0.05),
+    "strong": lambda: _strong("strong"),
+    "strong_any": lambda: _strong("strong_any"),
+    "strong_fixed": lambda: _strong("strong_fixed"),
 }
 
 # What moves pixels, and has to move their mask as well where there is one.

@@ -1,4 +1,4 @@
-"""Pretrained trunks by name, and where their weights lie, without Keras."""
+"""Pretrained backbones and the files of their weights, without Keras."""
 
 import os
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ PUBLISHER = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
 @dataclass(frozen=True)
-class Trunk:
+class Backbone:
     """One network of `keras.applications`, without its classifier.
 
     Args:
@@ -32,8 +32,8 @@ class Trunk:
     minimum: int = 32
 
 
-def _mobilenet(alpha: float, file: str) -> Trunk:
-    return Trunk(
+def _mobilenet(alpha: float, file: str) -> Backbone:
+    return Backbone(
         "MobileNet",
         f"mobilenet/mobilenet_{file}_224_tf_no_top.h5",
         pixels="symmetric",
@@ -42,8 +42,8 @@ def _mobilenet(alpha: float, file: str) -> Trunk:
     )
 
 
-def _mobilenet_v3(size: str) -> Trunk:
-    return Trunk(
+def _mobilenet_v3(size: str) -> Backbone:
+    return Backbone(
         f"MobileNetV3{size.title()}",
         f"mobilenet_v3/weights_mobilenet_v3_{size}_224_1.0_float_no_top_v2.h5",
         pixels="bytes",
@@ -51,8 +51,8 @@ def _mobilenet_v3(size: str) -> Trunk:
     )
 
 
-def _convnext(size: str) -> Trunk:
-    return Trunk(
+def _convnext(size: str) -> Backbone:
+    return Backbone(
         f"ConvNeXt{size.title()}",
         f"convnext/convnext_{size}_notop.h5",
         pixels="bytes",
@@ -60,8 +60,8 @@ def _convnext(size: str) -> Trunk:
     )
 
 
-def _efficientnet_v2(size: str) -> Trunk:
-    return Trunk(
+def _efficientnet_v2(size: str) -> Backbone:
+    return Backbone(
         f"EfficientNetV2{size.upper()}",
         f"efficientnet_v2/efficientnetv2-{size}_notop.h5",
         pixels="bytes",
@@ -71,20 +71,20 @@ def _efficientnet_v2(size: str) -> Trunk:
 
 def _others(
     application: str, folder: str, *, pixels: str, block: str, minimum: int = 32
-) -> Trunk:
+) -> Backbone:
     name = application.lower()
     ending = "weights_tf_dim_ordering_tf_kernels_notop.h5"
     file = f"{folder}/{name}_{ending}"
-    return Trunk(application, file, pixels, block, minimum=minimum)
+    return Backbone(application, file, pixels, block, minimum=minimum)
 
 
 # EfficientNet's first version is not here: Keras adds a layer to it for weights
 # of ImageNet alone, so that no other weights can be put in their place.
-TRUNKS: dict[str, Trunk] = {
+BACKBONES: dict[str, Backbone] = {
     "mobilenet_025": _mobilenet(0.25, "2_5"),
     "mobilenet_050": _mobilenet(0.5, "5_0"),
     "mobilenet": _mobilenet(1.0, "1_0"),
-    "mobilenet_v2": Trunk(
+    "mobilenet_v2": Backbone(
         "MobileNetV2",
         "mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224"
         "_no_top.h5",
@@ -137,14 +137,14 @@ TRUNKS: dict[str, Trunk] = {
 }
 
 
-def find_weights(trunk: str, weights: str) -> Path | None:
-    """Returns the file of a trunk's weights, there or not; `None` for `none`.
+def find_weights(backbone: str, weights: str) -> Path | None:
+    """Returns the file of the weights of a backbone; `None` for `none`.
 
     `imagenet` is where Keras keeps its downloads: the folder `models` of
     `KERAS_HOME`, which is `~/.keras` if it is not set.
 
     Args:
-        trunk: A name of `TRUNKS`.
+        backbone: A name of `BACKBONES`.
         weights: `imagenet`, `none`, or the path of a file.
 
     Example:
@@ -157,25 +157,25 @@ def find_weights(trunk: str, weights: str) -> Path | None:
     if weights != "imagenet":
         return Path(weights).expanduser()
     home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
-    return home / "models" / Path(TRUNKS[trunk].file).name
+    return home / "models" / Path(BACKBONES[backbone].file).name
 
 
-def require_weights(trunk: str, weights: str) -> Path | None:
-    """Returns the file of a trunk's weights, and sees to it that it is there.
+def require_weights(backbone: str, weights: str) -> Path | None:
+    """Returns the file of the weights of a backbone, which must exist.
 
     Raises:
-        FileNotFoundError: If it is not.
+        FileNotFoundError: If it does not.
     """
-    path = find_weights(trunk, weights)
+    path = find_weights(backbone, weights)
     if path is None or path.is_file():
         return path
     if weights == "imagenet":
         way_out = (
-            f"Download {PUBLISHER}/{TRUNKS[trunk].file} to that place, or pass "
-            "weights='none' to start from random ones"
+            f"Download {PUBLISHER}/{BACKBONES[backbone].file} to that place, "
+            "or pass weights='none' to start from random ones"
         )
     else:
         way_out = "Expected `imagenet`, `none`, or the path of a file"
     raise FileNotFoundError(
-        f"No weights for trunk `{trunk}`. Looked for: {path}. {way_out}."
+        f"No weights for backbone `{backbone}`. Looked for: {path}. {way_out}."
     )

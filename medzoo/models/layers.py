@@ -17,12 +17,7 @@ def images_input(
     Returns:
         The input and what the stem works on.
     """
-    height, width, channels = input_shape
-    if min(height, width) < 1 or channels not in (1, 3):
-        raise ValueError(
-            "`input_shape` must be (height, width, channels) with 1 or 3 "
-            f"channels. Received: input_shape={input_shape}."
-        )
+    check_shape(input_shape)
     inputs = Input(input_shape, dtype="uint8", name="images")
     # A policy of mixed precision is for what is learnt: places of pixels need
     # more than the 8 bits of bfloat16.
@@ -32,6 +27,20 @@ def images_input(
     if augmentation != "none":
         x = Augmentation(augmentation, dtype="float32", name="augmentation")(x)
     return inputs, x
+
+
+def check_shape(input_shape: tuple[int, ...]) -> None:
+    """Checks the shape of images.
+
+    Raises:
+        ValueError: If it is not `(height, width, 1 or 3)`.
+    """
+    height, width, channels = input_shape
+    if min(height, width) < 1 or channels not in (1, 3):
+        raise ValueError(
+            "`input_shape` must be (height, width, channels) with 1 or 3 "
+            f"channels. Received: input_shape={input_shape}."
+        )
 
 
 def logits_head(

@@ -1,4 +1,4 @@
-"""Several tasks in one net: a trunk of the zoo under one head a task."""
+"""One net for several tasks: a backbone of the zoo and a head for each."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,24 +20,23 @@ def build(
     film: bool = False,
     **options: Any,
 ) -> Model:
-    """Builds a trunk under linear heads that share one axis of logits.
+    """Builds a backbone under linear heads that share one axis of logits.
 
     The heads are one matrix product, whatever the number of tasks: each owns a
-    range of the axis. With one task and without `film`, it is the trunk's
-    own
-    model, weight for weight.
+    range of the axis. With one task and without `film`, it is the model of
+    its backbone, weight for weight.
 
     Args:
         num_classes: Number of classes of each task, in the order of the axis.
         input_shape: `(height, width, channels)`; 3 channels if any task has.
-        width: The size dial of the trunk.
+        width: Width of the backbone.
         activation: Activation of the hidden layers.
         augmentation: A preset of `medzoo.models.augmentation`.
-        trunk: Name of the trunk in the zoo.
-        film: Gives the trunk the task of each image, by which `FeatureWise`
-            scales and shifts what every hidden activation through which all
-            paths go gives on.
-        **options: Options of the trunk.
+        trunk: Name of the backbone in the zoo.
+        film: Gives the backbone the task of each image, by which `FeatureWise`
+            scales and shifts the output of every hidden activation that all
+            paths go through.
+        **options: Options of the backbone.
 
     Returns:
         A model from `uint8` images to logits `(batch, sum of num_classes)`.
@@ -45,7 +44,7 @@ def build(
         of each image, shape `(batch,)`.
 
     Raises:
-        ValueError: For `film` on a trunk without such an activation.
+        ValueError: For `film` on a backbone without such an activation.
 
     Example:
 
@@ -74,7 +73,7 @@ def build(
     tasks = layers.Input((), dtype="int32", name="tasks")
     x, start = net.input, net.input
     for number, end in enumerate(joints, start=1):
-        x = Model(start, end, name=f"trunk_{number}")(x)
+        x = Model(start, end, name=f"backbone_{number}")(x)
         x = FeatureWise(len(heads), name=f"film_{number}")(x, tasks)
         start = end
     logits = Model(start, net.output, name="head")(x)
@@ -144,7 +143,7 @@ def take_head(
     x = layers.Concatenate()([images] * repeats) if repeats > 1 else images
     if _has_tasks(model):
         x = {"images": x, "tasks": ops.full_like(x[:, 0, 0, 0], task, "int32")}
-    return Model(images, _segment(model(x), classes), name="head_of_task")
+    return Model(images, _slice(model(x), classes), name="head_of_task")
 
 
 def name_heads(model: Model, classes: Mapping[str, range]) -> Model:
@@ -152,13 +151,13 @@ def name_heads(model: Model, classes: Mapping[str, range]) -> Model:
 
     Args:
         model: As `build` returns it.
-        classes: Segment of each task on the axis of logits, by its name.
+        classes: Range of each task on the axis of logits, by its name.
 
     Returns:
         A model from the inputs of `model` to a dictionary of logits.
     """
     logits = model(model.input)
-    outputs = {name: _segment(logits, part) for name, part in classes.items()}
+    outputs = {name: _slice(logits, part) for name, part in classes.items()}
     return Model(model.input, outputs, name="multi_head")
 
 
@@ -166,7 +165,7 @@ def _has_tasks(model: Model) -> bool:
     return isinstance(model.input, dict)
 
 
-def _segment(logits: KerasTensor, classes: range) -> KerasTensor:
+def _slice(logits: KerasTensor, classes: range) -> KerasTensor:
     return logits[:, classes.start : classes.stop]
 
 

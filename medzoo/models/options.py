@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from medzoo.messages import FieldError, unknown
-from medzoo.models.backbones import TRUNKS
+from medzoo.models.backbones import BACKBONES
 
 Value = str | bool | int | float
 # What a field or an option of a run changes: the data, the traced graph, only
@@ -190,7 +190,7 @@ FEATURE_OPTIONS: Options = {
     "backbone": Option(
         "mobilenet_025",
         "Network of keras.applications; none for pixels.",
-        choices=("none", *TRUNKS),
+        choices=("none", *BACKBONES),
     ),
     "weights": Option("imagenet", "Its weights: imagenet, none or a file."),
     "taps": Option("three", "Layers whose outputs are the features."),
@@ -210,7 +210,7 @@ LOGISTIC_OPTIONS: Options = {
 TRANSFER_OPTIONS: Options = {
     **FEATURE_OPTIONS,
     "backbone": Option(
-        "mobilenet_025", "Network of keras.applications.", choices=TRUNKS
+        "mobilenet_025", "Network of keras.applications.", choices=BACKBONES
     ),
     "views": _VIEWS,
     "freeze": Option(
@@ -274,7 +274,7 @@ def check_features(
     check_options(known, options)
     if options["backbone"] == "none":
         return
-    minimum = TRUNKS[options["backbone"]].minimum
+    minimum = BACKBONES[options["backbone"]].minimum
     if options["resize"] and options["resize"] < minimum:
         raise FieldError(
             f"Backbone `{options['backbone']}` needs images of {minimum} "

@@ -1,4 +1,4 @@
-"""Trunks of `keras.applications` as layers: weights, taps, frozen blocks."""
+"""Backbones of `keras.applications`: weights, taps and frozen blocks."""
 
 import re
 import warnings
@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 from keras import KerasTensor, Model, layers, ops
 
-from medzoo.models.backbones import TRUNKS, require_weights
+from medzoo.models.backbones import BACKBONES, require_weights
 
 # Mean and deviation of ImageNet's red, green and blue, 0 to 1.
 MEAN = (0.485, 0.456, 0.406)
@@ -16,7 +16,7 @@ DEVIATION = (0.229, 0.224, 0.225)
 BGR_MEAN = (103.939, 116.779, 123.68)
 
 
-def build_trunk(
+def build_backbone(
     input_shape: tuple[int, ...],
     *,
     backbone: str,
@@ -25,25 +25,19 @@ def build_trunk(
     resize: int,
     pool: str = "mean",
 ) -> Model:
-    """Builds what makes features of images whose values lie in [-1, 1].
+    """Builds a network from images in [-1, 1] to features.
 
-    Args:
-        input_shape: `(height, width, channels)`.
-        backbone: As for `transfer.build`.
-        weights: As for `transfer.build`.
-        taps: As for `transfer.build`.
-        resize: As for `transfer.build`.
-        pool: As for `transfer.build`.
+    The arguments are those of `transfer.build`.
 
     Returns:
         A model to features `(batch, num_features)`.
 
     Raises:
-        ValueError: If the trunk has no such layers, or the weights are those of
-            another architecture.
+        ValueError: If the backbone has no such layers, or the weights belong
+            to another architecture.
         FileNotFoundError: If the weights are not there.
     """
-    entry = TRUNKS[backbone]
+    entry = BACKBONES[backbone]
     height, width = (resize or max(s, entry.minimum) for s in input_shape[:2])
     network = getattr(keras.applications, entry.application)(
         include_top=False,
@@ -56,7 +50,7 @@ def build_trunk(
     if path is not None:
         _load(network, path, backbone)
     pooled = _pool(network, _find_taps(network, taps, backbone), pool)
-    features = Model(network.input, pooled, name="backbone")
+    features = Model(network.input, pooled, name="network")
     inputs = x = keras.Input(input_shape, name="pixels")
     if (height, width) != tuple(input_shape[:2]):
         x = layers.Resizing(
@@ -67,18 +61,18 @@ def build_trunk(
     x = features(scale_pixels(x, entry.pixels))
     if isinstance(x, list):
         x = layers.Concatenate(name="features")(x)
-    return Model(inputs, x, name="trunk")
+    return Model(inputs, x, name="backbone")
 
 
-def freeze_trunk(network: Model, freeze: str, block: str) -> None:
-    """Freezes what `freeze` names of a trunk made by `build_trunk`.
+def freeze_backbone(network: Model, freeze: str, block: str) -> None:
+    """Freezes what `freeze` names of a backbone made by `build_backbone`.
 
     Raises:
         ValueError: If it asks for more blocks than there are.
     """
     if freeze == "all":
         network.trainable = False
-    found = network.get_layer("backbone").layers
+    found = network.get_layer("network").layers
     if freeze == "bn":
         for layer in found:
             if isinstance(layer, layers.BatchNormalization):
@@ -89,7 +83,7 @@ def freeze_trunk(network: Model, freeze: str, block: str) -> None:
     names = list(dict.fromkeys(match[1] for match in blocks if match))
     if int(freeze) >= len(names):
         raise ValueError(
-            f"The trunk has {len(names)} blocks. Expected `freeze` of 1 to "
+            f"The backbone has {len(names)} blocks. Expected `freeze` of 1 to "
             f"{len(names) - 1}, or all. Received: freeze={freeze!r}."
         )
     for layer, match in zip(found, blocks, strict=True):
@@ -98,7 +92,7 @@ def freeze_trunk(network: Model, freeze: str, block: str) -> None:
         layer.trainable = False
 
 
-def _load(network: Model, path: Path, trunk: str) -> None:
+def _load(network: Model, path: Path, backbone: str) -> None:
     try:
         # Of some files Keras takes what fits, and only warns of the rest.
         with warnings.catch_warnings():
@@ -106,13 +100,14 @@ def _load(network: Model, path: Path, trunk: str) -> None:
             network.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
         raise ValueError(
-            f"{path} does not hold the weights of trunk `{trunk}`. Expected "
-            f"those of {TRUNKS[trunk].application} without its classifier, as "
-            f"Keras saves them. Received: {str(error).splitlines()[0]}"
+            f"{path} does not hold the weights of backbone `{backbone}`. "
+            f"Expected those of {BACKBONES[backbone].application} without its "
+            "classifier, as Keras saves them. "
+            f"Received: {str(error).splitlines()[0]}"
         ) from error
 
 
-def _find_taps(network: Model, taps: str, trunk: str) -> list[KerasTensor]:
+def _find_taps(network: Model, taps: str, backbone: str) -> list[KerasTensor]:
     """Returns what the named layers give, before it is pooled."""
     if taps in ("last", "three"):
         return _ends(network)[-3 if taps == "three" else -1 :]
@@ -120,8 +115,8 @@ def _find_taps(network: Model, taps: str, trunk: str) -> list[KerasTensor]:
     for name in taps.split(","):
         if name not in known:
             raise ValueError(
-                f"Trunk `{trunk}` has no layer `{name}`. Expected `taps` of "
-                f"last, three, or names of layers, such as {known[-3]}. "
+                f"Backbone `{backbone}` has no layer `{name}`. Expected `taps` "
+                f"of last, three, or names of layers, such as {known[-3]}. "
                 f"Received: taps={taps!r}."
             )
     return [network.get_layer(name).output for name in taps.split(",")]
@@ -132,7 +127,7 @@ def _pool(
 ) -> list[KerasTensor]:
     """Returns the averages over positions, and the deviations if asked for."""
     end = _ends(network)[-1]
-    # What the trunk itself makes of its last map may end in a normalisation.
+    # The output of the network itself may end in a normalisation.
     pooled = [network.output if x is end else _average(x) for x in maps]
     if pool == "mean_std":
         pooled += [_deviation(x) for x in maps if len(x.shape) == 4]
@@ -163,7 +158,7 @@ def _deviation(x: KerasTensor) -> KerasTensor:
 
 
 def scale_pixels(x: KerasTensor, pixels: str) -> KerasTensor:
-    """Maps values in [-1, 1] to those that a trunk was trained on."""
+    """Maps values in [-1, 1] to those that a backbone was trained on."""
     if pixels == "symmetric":
         return x
     if pixels == "normalised":

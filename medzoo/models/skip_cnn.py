@@ -69,7 +69,7 @@ def build(
     logits = []
     for member in range(1, members + 1):
         prefix = f"member{member}_" if members > 1 else ""
-        features = _build_trunk(
+        features = _build_features(
             x,
             width,
             activation=activation,
@@ -91,7 +91,7 @@ def build(
     return Model(inputs, outputs, name="skip_cnn")
 
 
-def _build_trunk(
+def _build_features(
     x: KerasTensor,
     width: int,
     *,

@@ -1,13 +1,18 @@
-"""A head on a pretrained trunk, from raw images of any size."""
+"""A head on a pretrained backbone, from raw images of any size."""
 
 import random
 
 from keras import Input, KerasTensor, Model, layers, ops
 
-from medzoo.models.backbones import TRUNKS
-from medzoo.models.layers import MeanLogits, images_input, logits_head
+from medzoo.models.backbones import BACKBONES
+from medzoo.models.layers import (
+    MeanLogits,
+    check_shape,
+    images_input,
+    logits_head,
+)
 from medzoo.models.options import FLIPS, check_transfer
-from medzoo.models.pretrained import build_trunk, freeze_trunk
+from medzoo.models.pretrained import build_backbone, freeze_backbone
 
 
 def build(
@@ -27,9 +32,9 @@ def build(
     pool: str = "mean",
     views: str = "plain",
 ) -> Model:
-    """Builds a trunk of `keras.applications` with a head for the task.
+    """Builds a backbone of `keras.applications` with a head for the task.
 
-    Images are augmented, resized (bicubic), made RGB and scaled as the trunk
+    Images are augmented, resized (bicubic), made RGB and scaled as the backbone
     knows them. What it makes of them is averaged over positions: the features.
     The head normalises them over the batch, since their scales differ by
     orders of magnitude, and ends in logits.
@@ -41,20 +46,20 @@ def build(
         width: Units of the hidden layer of the head `mlp`.
         activation: Activation of that layer.
         augmentation: A preset of `medzoo.models.augmentation`.
-        backbone: A name of `TRUNKS`.
+        backbone: A name of `BACKBONES`.
         weights: `imagenet`, `none` for random ones, or the path of a file that
-            Keras saved for this trunk without its classifier.
-        freeze: `all`: the trunk is as it was, statistics too; `none`; `bn`: all
-            but the batch norms are trained; a number: so many blocks from the
-            images on are frozen.
-        taps: `last` for the end of the trunk, `three` for the ends of its last
-            three resolutions, or names of its layers joined by commas.
+            Keras saved for this backbone without its classifier.
+        freeze: `all` freezes the backbone, statistics too; `none`; `bn` freezes
+            the batch norms only; a number freezes so many blocks from the
+            images on.
+        taps: `last` for the end of the backbone, `three` for the ends of its
+            last three resolutions, or names of layers joined by commas.
         head: `linear`, or `mlp` with one hidden layer.
         dropout: Share of the features dropped in training.
-        resize: Height and width for the trunk; 0 for those of the image, or
-            what the trunk needs at least.
+        resize: Height and width for the backbone; 0 for those of the image, or
+            what the backbone needs at least.
         pool: `mean` over positions, or `mean_std` with the deviation beside it.
-        views: `plain` for the image as it is; else the trunk sees its mirror
+        views: `plain` for the image as it is; else the backbone sees its mirror
             images as well, each an image of its own in training, and their
             logits are averaged: `mirror` for left and right, `any` for top and
             bottom too, `fixed` for none.
@@ -63,7 +68,7 @@ def build(
         A model from `uint8` images to logits `(batch, num_classes)`.
 
     Raises:
-        ValueError: For an option that the trunk does not have, or weights of
+        ValueError: For an option that the backbone does not have, or weights of
             another architecture.
         FileNotFoundError: If the weights are not there.
 
@@ -84,12 +89,13 @@ def build(
             "views": views,
         }
     )
-    # A seed gives a head the same weights with its trunk and without it.
+    # A seed gives a head the same weights with its backbone and without it.
     state = random.getstate()
     if len(input_shape) < 3:
         inputs = x = Input(input_shape, name="features")
     else:
-        network = build_trunk(
+        check_shape(input_shape)
+        network = build_backbone(
             input_shape,
             backbone=backbone,
             weights=weights,
@@ -97,10 +103,10 @@ def build(
             resize=resize,
             pool=pool,
         )
-        freeze_trunk(network, freeze, TRUNKS[backbone].block)
+        freeze_backbone(network, freeze, BACKBONES[backbone].block)
         inputs, x = images_input(input_shape, augmentation)
         training = False if freeze == "all" else None
-        x = _see(network, x, views, training=training)
+        x = _features_of_views(network, x, views, training=training)
     random.setstate(state)
     x = layers.BatchNormalization(
         momentum=0.9, center=False, scale=False, name="head_norm"
@@ -126,22 +132,15 @@ def build_features(
     pool: str = "mean",
     views: str = "plain",
 ) -> Model:
-    """Builds the part of a model that a frozen trunk makes up.
+    """Builds the frozen part of a model, without its head.
 
-    Args:
-        input_shape: `(height, width, channels)`.
-        backbone: As for `build`.
-        weights: As for `build`.
-        taps: As for `build`.
-        resize: As for `build`.
-        pool: As for `build`.
-        views: As for `build`.
+    The arguments are those of `build`.
 
     Returns:
         A model from `uint8` images to features `(batch, num_features)`, or
         `(batch, num_views, num_features)`.
     """
-    network = build_trunk(
+    network = build_backbone(
         input_shape,
         backbone=backbone,
         weights=weights,
@@ -150,11 +149,11 @@ def build_features(
         pool=pool,
     )
     inputs, x = images_input(input_shape, "none")
-    x = _see(network, x, views, training=False)
+    x = _features_of_views(network, x, views, training=False)
     return Model(inputs, x, name="features")
 
 
-def _see(
+def _features_of_views(
     network: Model, x: KerasTensor, views: str, *, training: bool | None
 ) -> KerasTensor:
     """Returns the features of an image, or of each of its views."""

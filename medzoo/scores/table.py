@@ -17,16 +17,14 @@ class Score:
     Args:
         label: As tables and sentences show it.
         needs: What it is computed from: `labels` and predicted classes, their
-            `probabilities`, `masks`, the scores of several `tasks`, or the
+            `probabilities`, `masks`, scores of several `tasks` or heads, or the
             `loss` of the run.
         higher_is_better: Whether a larger value is the better one.
         bounds: Lowest and highest value; `None` for no bound.
         summary: Position in the summary of a study, those of masks first; 0
             for a score that it leaves out.
-        study: Whether a study may compare its trials by it.
-        search: Whether a search may choose by it.
-        history: Whether the history of a run has it after each check.
-        report: Whether it is shown where there is room for a few scores only.
+        use: Where it may be chosen or is shown: `study` and `search`, which
+            compare by it, and `history`, after each check of a run.
     """
 
     label: str
@@ -34,57 +32,29 @@ class Score:
     higher_is_better: bool = True
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     summary: int = 0
-    study: bool = False
-    search: bool = False
-    history: bool = False
-    report: bool = False
+    use: frozenset[str] = frozenset()
 
+
+_HISTORY = frozenset({"history"})
+_STUDY = frozenset({"study"})
+_ALL = frozenset({"study", "search", "history"})
 
 # In the order of their columns in the table of runs.
 SCORES: dict[str, Score] = {
-    "accuracy": Score(
-        "accuracy", "labels", summary=3, history=True, report=True
-    ),
-    "macro_f1": Score(
-        "macro F1",
-        "labels",
-        summary=1,
-        study=True,
-        search=True,
-        history=True,
-        report=True,
-    ),
+    "accuracy": Score("accuracy", "labels", summary=3, use=_HISTORY),
+    "macro_f1": Score("macro F1", "labels", summary=1, use=_ALL),
     "balanced_accuracy": Score(
-        "balanced accuracy", "labels", summary=2, study=True
+        "balanced accuracy", "labels", summary=2, use=_STUDY
     ),
-    "auc": Score("AUC", "probabilities", summary=4, report=True),
+    "auc": Score("AUC", "probabilities", summary=4),
     "cross_entropy": Score(
-        "cross entropy",
-        "probabilities",
-        higher_is_better=False,
-        bounds=(0.0, None),
-        summary=6,
+        "cross entropy", "probabilities", False, (0.0, None), summary=6
     ),
     "mcc": Score("MCC", "labels", bounds=(-1.0, 1.0)),
-    "loss": Score(
-        "loss",
-        "loss",
-        higher_is_better=False,
-        bounds=(None, None),
-        summary=5,
-        history=True,
-    ),
-    "dice": Score(
-        "Dice",
-        "masks",
-        summary=1,
-        study=True,
-        search=True,
-        history=True,
-        report=True,
-    ),
-    "foreground_dice": Score("foreground Dice", "masks", summary=2, study=True),
-    "mean_iou": Score("mean IoU", "masks", summary=3, study=True, report=True),
+    "loss": Score("loss", "loss", False, (None, None), summary=5, use=_HISTORY),
+    "dice": Score("Dice", "masks", summary=1, use=_ALL),
+    "foreground_dice": Score("foreground Dice", "masks", summary=2, use=_STUDY),
+    "mean_iou": Score("mean IoU", "masks", summary=3, use=_STUDY),
     "mask_precision": Score("mask precision", "masks"),
     "mask_recall": Score("mask recall", "masks"),
     "mask_f1": Score("mask F1", "masks"),
@@ -92,9 +62,9 @@ SCORES: dict[str, Score] = {
     "pixel_accuracy": Score("pixel accuracy", "masks"),
     "dice_per_image": Score("Dice per image", "masks", summary=4),
     "mean_iou_per_image": Score("mean IoU per image", "masks", summary=5),
-    "harmonic_mean": Score("harmonic mean", "tasks", history=True),
+    "harmonic_mean": Score("harmonic mean", "tasks", use=_HISTORY),
     # The mean of Dice and macro F1, by which a run with masks is checked.
-    "joint": Score("joint", "tasks", history=True),
+    "joint": Score("joint", "tasks", use=_HISTORY),
 }
 
 
@@ -109,15 +79,15 @@ def list_scores(*needs: Needs) -> tuple[str, ...]:
     return tuple(name for name, s in SCORES.items() if s.needs in needs)
 
 
-def list_flagged(flag: str) -> tuple[str, ...]:
-    """Lists the scores of a flag of `Score`: those of masks behind the others.
+def list_used(use: str) -> tuple[str, ...]:
+    """Lists the scores of a use, in the order of the table.
 
     Example:
 
-    >>> list_flagged("search")
+    >>> list_used("search")
     ('macro_f1', 'dice')
     """
-    return tuple(name for name, s in SCORES.items() if getattr(s, flag))
+    return tuple(name for name, s in SCORES.items() if use in s.use)
 
 
 def list_summary(*needs: Needs) -> tuple[str, ...]:

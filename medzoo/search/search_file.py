@@ -15,7 +15,7 @@ from medzoo.models.options import Value
 from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
-from medzoo.scores.table import list_flagged
+from medzoo.scores.table import list_used
 from medzoo.search.space import Dimension, list_grid, probe
 from medzoo.study.document import Scope, join_tables, list_wrong_keys
 from medzoo.study.source import (
@@ -67,7 +67,7 @@ _Space = Annotated[
 if TYPE_CHECKING:
     _Score = str
 else:  # The scores of the table, as the schema of the file lists them.
-    _Score = Literal[list_flagged("search")]
+    _Score = Literal[list_used("search")]
 
 
 class SearchDocument(Scope):

@@ -24,7 +24,7 @@ from medzoo.runs.fields import list_fields
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run, model_of
 from medzoo.runs.sources import is_custom, name_task
-from medzoo.scores.table import list_flagged
+from medzoo.scores.table import list_used
 from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
 from medzoo.tasks import NAMES
 
@@ -168,7 +168,7 @@ class Tuned(BaseModel):
 if TYPE_CHECKING:
     _Score = str
 else:  # The scores of the table, as the schema of the file lists them.
-    _Score = Literal[list_flagged("study")]
+    _Score = Literal[list_used("study")]
 
 
 class Document(Scope):

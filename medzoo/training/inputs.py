@@ -1,8 +1,7 @@
 """Batches as a train step gets them: mixed, and moved with their masks."""
 
-import functools
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from medzoo.data.dataset import Split
 from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import choose_preset
-
-if TYPE_CHECKING:
-    from medzoo.models.augmentation import RandomWarp
 
 
 def make_batch(
@@ -147,13 +143,6 @@ def _draw_box(
     return np.array([starts, np.add(starts, sides)])
 
 
-# Presets of several of Keras's layers, as one map of coordinates.
-_AS_WARP: dict[str, dict[str, Any]] = {
-    "flips": {"flips": "horizontal_and_vertical"},
-    "light": {"translation": 0.08, "rotation": 0.03},
-}
-
-
 def move_batch(
     images: np.ndarray, targets: Any, *, run: Run, step: int
 ) -> tuple[np.ndarray, Any]:
@@ -171,7 +160,9 @@ def move_batch(
     """
     if not isinstance(targets, dict):
         return images, targets
-    warp = _make_warp(choose_preset(run.task, run.augmentation))
+    from medzoo.models.augmentation import make_warp
+
+    warp = make_warp(choose_preset(run.task, run.augmentation))
     if warp is None:
         return images, targets
     from keras import ops
@@ -196,14 +187,3 @@ def _move(values: np.ndarray, maps: Any, interpolation: str) -> Any:
         fill_mode="reflect",
         data_format="channels_last",
     )
-
-
-@functools.cache
-def _make_warp(preset: str) -> "RandomWarp | None":
-    """Makes the layer of a preset that moves pixels, if it has one."""
-    from medzoo.models.augmentation import AUGMENTATIONS, RandomWarp
-
-    if preset in _AS_WARP:
-        return RandomWarp(**_AS_WARP[preset])
-    layers = AUGMENTATIONS[preset]()
-    return next((x for x in layers if isinstance(x, RandomWarp)), None)

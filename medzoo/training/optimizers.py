@@ -33,7 +33,7 @@ def build_optimizer(
         options |= {"momentum": choice.momentum, "nesterov": choice.nesterov}
     optimizer_class = getattr(keras.optimizers, choice.keras_class)
     if model is not None and has_trunk_rate(run):
-        own = {id(v) for v in model.get_layer("trunk").trainable_variables}
+        own = {id(v) for v in model.get_layer("backbone").trainable_variables}
         variables = enumerate(model.trainable_variables)
         options["backbone"] = [index for index, v in variables if id(v) in own]
         optimizer_class = with_trunk_rate(optimizer_class)

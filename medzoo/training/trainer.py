@@ -12,7 +12,7 @@ import numpy as np
 
 from medzoo.data.dataset import Dataset
 from medzoo.runs.run import Run
-from medzoo.scores.table import list_flagged
+from medzoo.scores.table import list_used
 from medzoo.training.inputs import make_batch
 from medzoo.training.objectives import make_objective
 from medzoo.training.optimizers import change_rates
@@ -26,7 +26,7 @@ Entry = dict[str, float | None]
 State = dict[str, np.ndarray]
 
 # Scores in the history; those of single tasks are `macro_f1/<task>`.
-_WATCHED = list_flagged("history")
+_WATCHED = list_used("history")
 # State of a trainer besides the values of variables.
 _PROGRESS = (
     "step",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from medzoo.data.download import fetch
 from medzoo.models.backbones import (
+    BACKBONES,
     PUBLISHER,
-    TRUNKS,
     find_weights,
     require_weights,
 )
@@ -39,7 +39,7 @@ def _named(run: Run) -> tuple[str, str]:
 
 def _download(backbone: str, path: Path) -> None:
     mirror = os.environ.get("MEDZOO_MIRROR")
-    url = f"{PUBLISHER}/{TRUNKS[backbone].file}"
+    url = f"{PUBLISHER}/{BACKBONES[backbone].file}"
     if mirror:
         url = f"{mirror.rstrip('/')}/{path.name}"
     print(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
