@@ -7,7 +7,8 @@ INSTALL := -m pip install --disable-pip-version-check --no-deps
 PIP := PYTHONUNBUFFERED=1 $(BIN)/python $(INSTALL)
 # Of pip's many lines those of large packages, and the one before the long wait.
 SHOW := awk '/(Downloading|Using cached) .* MB\)/ { split($$0, size, /[()]/); \
-	print "  " ($$1 == "Using" ? $$3 : $$2) " (" size[2] ")" } \
+	split($$1 == "Using" ? $$3 : $$2, name, "-"); \
+	print "  " name[1] " " name[2] " (" size[2] ")" } \
 	/^Installing/ { print "  unpacking all packages, a minute or two" } \
 	{ fflush() }' >&2
 # The first supported interpreter on the path; override with PYTHON=...

@@ -73,9 +73,7 @@ def _list_folders() -> Iterator[tuple[str, str, str]]:
     from medzoo.tasks import SIZES, TASKS
 
     data = data_folder()
-    files = [
-        task.file_name(size) for task in TASKS.values() for size in SIZES
-    ]
+    files = [task.file_name(size) for task in TASKS.values() for size in SIZES]
     found = [name for name in files if (data / name).is_file()]
     yield (
         "official data",
