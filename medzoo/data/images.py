@@ -49,16 +49,16 @@ def read_images(
         ValueError: If an image is damaged or does not fit.
     """
     names: list[str] = []
-    found: list[np.ndarray] = []
+    images: list[np.ndarray] = []
     for name, image in _iterate(paths):
         names.append(name)
         if resize is not None:
             shape = (*image.shape[:2], input_shape[2])
             image = shrink(_fit(image, name, shape), input_shape[0], resize)
-        found.append(_fit(image, name, input_shape))
-    if not found:
+        images.append(_fit(image, name, input_shape))
+    if not images:
         raise _no_image(paths)
-    return Images(names, np.stack(found))
+    return Images(names, np.stack(images))
 
 
 def _no_image(paths: Iterable[str | Path]) -> FileNotFoundError:
@@ -77,12 +77,12 @@ def each_image(
     Paths and errors are those of `read_images`.
     """
     names = list(map(str, paths))
-    found = False
+    is_empty = True
     for name, image in _iterate(names):
-        found = True
+        is_empty = False
         height, width = image.shape[:2]
         yield name, _fit(image, name, (height, width, channels))
-    if not found:
+    if is_empty:
         raise _no_image(names)
 
 

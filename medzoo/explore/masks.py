@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Areas lie in bins of equal ratios, from a ten-thousandth of an image to all.
+# Bins of areas have equal ratios, from a ten-thousandth of an image to all.
 LOWEST, AREA_BINS = 1e-4, 24
 TICKS = ("0.01 %", "1 %", "100 %")
 TILE = 128

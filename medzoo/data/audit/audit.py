@@ -116,7 +116,7 @@ class Audit:
         if self.val_in_train:
             parts.append(f"{self.val_in_train} of {num_val} of val")
         if self.split_groups:
-            parts.append(f"{len(self.split_groups)} groups lie in two splits")
+            parts.append(f"{len(self.split_groups)} groups are in two splits")
         if not parts:
             return ""
         return f"Leaks in {self.task}: {'; '.join(parts)}."

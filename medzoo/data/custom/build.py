@@ -316,7 +316,7 @@ def _write(
 
 
 def _list_rows(images: Images, selection: _Selection) -> list[tuple[Any, ...]]:
-    """Lists what is known of each image, in the order of `COLUMNS`."""
+    """Lists the facts of each image, in the order of `COLUMNS`."""
     rows = []
     for at, item, split in zip(*selection[:3], strict=True):
         if facts := images.facts[at]:

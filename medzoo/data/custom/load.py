@@ -114,7 +114,7 @@ def _make_dataset(task: str, cache: Cache) -> Dataset:
 def describe_rows(
     data: str, size: int, options: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """Returns what is known of each image, in the order of train, val and test.
+    """Returns the facts of each image, in the order of train, val and test.
 
     Returns:
         `split`, `label`, `group`, `path`, `mode`, `width`, `height`, `sha256`;

@@ -193,7 +193,7 @@ def format_damage(error: BaseException) -> str:
     return f"cannot be read ({text})"
 
 
-# Of the pixels of train, in percent: what lies outside is cut off.
+# Percentiles of train that become black and white.
 LOW, HIGH = 0.1, 99.9
 _LEVELS = 2**16
 _CHUNK = 256
