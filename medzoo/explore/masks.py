@@ -85,13 +85,7 @@ def find_mask_warnings(summary: MaskSummary) -> list[str]:
 
 
 def count_areas(areas: np.ndarray) -> np.ndarray:
-    """Counts areas, shares of an image from 0 to 1, in bins of equal ratios.
-
-    Example:
-
-    >>> count_areas(np.array([0.00001, 0.5, 1.0]))[[0, -2, -1]].tolist()
-    [1, 1, 1]
-    """
+    """Counts areas, shares of an image from 0 to 1, in bins of equal ratios."""
     edges = np.geomspace(LOWEST, 1, AREA_BINS + 1)
     return np.histogram(areas.clip(LOWEST, 1), edges)[0]
 
