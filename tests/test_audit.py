@@ -31,6 +31,10 @@ def make(train, val, test, labels=None):
     return Dataset("x", ("a", "b"), *splits, fingerprint="own:1:2")
 
 
+def make_vectors(images):
+    return Vectors([Split(images, np.zeros(len(images), np.int32))])
+
+
 def nearly(images, seed=1):
     shaken = images + np.random.default_rng(seed).normal(0, 3, images.shape)
     return np.clip(shaken, 0, 255).astype(np.uint8)
@@ -69,7 +73,7 @@ def test_candidates_miss_no_pair_that_comparing_all_finds(size):
     strength = random.uniform(0, 12, (300, 1, 1, 1))
     noisy = noisy + random.normal(size=noisy.shape) * strength
     images = np.clip(noisy, 0, 255).astype(np.uint8)
-    vectors = Vectors([Split(images, np.zeros(300, np.int32))])
+    vectors = make_vectors(images)
     units = vectors.units(np.arange(300)).astype(np.float64)
     expected = np.argwhere(np.triu(units @ units.T >= 0.99, 1))
     assert 100 < len(expected) < 30_000
@@ -82,19 +86,15 @@ def test_brightness_makes_no_difference_and_flat_images_are_not_alike():
     images = noise(6)
     images[1] = images[0] // 2
     images[2], images[3] = 100, 101
-    near_duplicates = find_near_duplicates(
-        Vectors([Split(images, np.zeros(6, np.int32))])
-    )
-    assert near_duplicates.pairs.tolist() == [[0, 1]]
+    found = find_near_duplicates(make_vectors(images))
+    assert found.pairs.tolist() == [[0, 1]]
 
 
 def test_many_equal_images_are_one_group():
     images = np.repeat(noise(2), 200, axis=0)
-    near_duplicates = find_near_duplicates(
-        Vectors([Split(images, np.zeros(400, np.int32))])
-    )
-    assert len(near_duplicates.pairs) == 0
-    assert np.bincount(near_duplicates.group)[[0, 200]].tolist() == [200, 200]
+    found = find_near_duplicates(make_vectors(images))
+    assert len(found.pairs) == 0
+    assert np.bincount(found.group)[[0, 200]].tolist() == [200, 200]
 
 
 def test_training_goes_without_leaks_and_says_so():
@@ -122,9 +122,8 @@ def test_the_leaks_of_a_file_are_looked_for_once(tmp_path):
 def test_groups_in_two_splits_are_found_and_dropped():
     dataset = make(noise(4), noise(2, 1), noise(2, 2))
     groups = ["p", "q", "p", "r", "s", "s", "p", "t"]
-    assert find_split_groups(groups, np.array([0, 0, 0, 0, 1, 1, 2, 2])) == {
-        "p"
-    }
+    splits = np.array([0, 0, 0, 0, 1, 1, 2, 2])
+    assert find_split_groups(groups, splits) == {"p"}
     found, _ = audit(dataset, groups=groups)
     assert found.split_groups == ["p"]
     assert len(drop_leaks(dataset, groups).train) == 2
@@ -135,9 +134,8 @@ def test_a_shift_of_classes_is_told_with_its_p_value():
 
     dataset = make(noise(60), noise(40, 1), noise(40, 2))
     labels = np.array([0] * 36 + [1] * 4, np.int32)
-    dataset = dataclasses.replace(
-        dataset, test=Split(dataset.test.images, labels)
-    )
+    test = Split(dataset.test.images, labels)
+    dataset = dataclasses.replace(dataset, test=test)
     found, _ = audit(dataset)
     expected = chi2_contingency([[30, 30], [36, 4]]).pvalue
     assert found.shifts[1].p == pytest.approx(expected)

@@ -184,60 +184,29 @@ def test_all_faults_of_images_and_masks_are_told_at_once(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "sentence", "left"),
-    [
-        (
-            lambda root: (root / "masks" / "01.png").unlink(),
-            "images/01.png: no mask masks/01.*; if it is meant to",
-            11,
-        ),
-        (
-            put("masks/01.png", make_mask(1, side=9)),
-            "images/01.png: mask 01.png is 9x9 and its image 12x12",
-            11,
-        ),
-        (
-            put("masks/01.tif", make_mask(1, side=9)),
-            "mask 01.tif is 9x9 and its image 12x12",
-            11,
-        ),
-        (
-            put("masks/01.png", with_values(1, 2, 3)),
-            "mask 01.png has the values 0, 1, 2, 3, 255; say what they",
-            11,
-        ),
-        (
-            put("masks/01.png", with_palette()),
-            "mask 01.png has the values 0, 2, 3; say what they are",
-            11,
-        ),
-        (
-            lambda root: noise()(root / "masks" / "01.png"),
-            "more; say what they are: mask_values",
-            11,
-        ),
-        (
-            lambda root: noise(np.uint16, 65536)(root / "masks" / "01.png"),
-            "were masks saved as JPEG or blurred?",
-            11,
-        ),
-        (
-            lambda root: (root / "images" / "01.png").write_bytes(b""),
-            "images/01.png: no image, or a damaged one",
-            11,
-        ),
-        (
-            lambda root: (root / "images" / "note.txt").write_text("x"),
-            "images/note.txt: not an image of the kinds .png",
-            12,
-        ),
-        (
-            put("masks/lost.png", make_mask(1)),
-            "masks/lost.png: a mask without an image",
-            12,
-        ),
+    ("spoil", "sentence", "left"), [
+        (lambda root: (root / "masks" / "01.png").unlink(),
+         "images/01.png: no mask masks/01.*; if it is meant to", 11),
+        (put("masks/01.png", make_mask(1, side=9)),
+         "images/01.png: mask 01.png is 9x9 and its image 12x12", 11),
+        (put("masks/01.tif", make_mask(1, side=9)),
+         "mask 01.tif is 9x9 and its image 12x12", 11),
+        (put("masks/01.png", with_values(1, 2, 3)),
+         "mask 01.png has the values 0, 1, 2, 3, 255; say what they", 11),
+        (put("masks/01.png", with_palette()),
+         "mask 01.png has the values 0, 2, 3; say what they are", 11),
+        (lambda root: noise()(root / "masks" / "01.png"),
+         "more; say what they are: mask_values", 11),
+        (lambda root: noise(np.uint16, 65536)(root / "masks" / "01.png"),
+         "were masks saved as JPEG or blurred?", 11),
+        (lambda root: (root / "images" / "01.png").write_bytes(b""),
+         "images/01.png: no image, or a damaged one", 11),
+        (lambda root: (root / "images" / "note.txt").write_text("x"),
+         "images/note.txt: not an image of the kinds .png", 12),
+        (put("masks/lost.png", make_mask(1)),
+         "masks/lost.png: a mask without an image", 12),
     ],
-)
+)  # fmt: skip
 def test_a_mask_that_does_not_fit_is_named(tmp_path, spoil, sentence, left):
     root = make_masks(tmp_path / "cells")
     spoil(root)
@@ -260,37 +229,21 @@ FAR = put("masks/01.png", make_mask(1).astype(np.uint16) * 4)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "options", "sentence"),
-    [
+    ("spoil", "options", "sentence"), [
         (all_empty, {}, "No mask marks a pixel. Expected masks with a"),
         (TWO, {}, "Some masks mark by 1 and others by 255."),
-        (
-            TWO,
-            {"mask_values": ("0=skin", "1=mole")},
-            "02.png has 255, where mask_values are 0, 1",
-        ),
-        (
-            FAR,
-            {"mask_values": ("0=skin", "255=mole")},
-            "has 1020, where mask_values are 0, 255",
-        ),
-        (
-            rename("images", "pictures"),
-            {"mask": "masks/{nme}.png"},
-            "Unknown column `nme`.",
-        ),
-        (
-            lambda root: [p.unlink() for p in (root / "images").iterdir()],
-            {},
-            "images` has no images. Expected files that",
-        ),
-        (
-            rename("masks", "truth"),
-            {},
-            "a folder `images`, but no `masks`. Expected",
-        ),
+        (TWO, {"mask_values": ("0=skin", "1=mole")},
+         "02.png has 255, where mask_values are 0, 1"),
+        (FAR, {"mask_values": ("0=skin", "255=mole")},
+         "has 1020, where mask_values are 0, 255"),
+        (rename("images", "pictures"), {"mask": "masks/{nme}.png"},
+         "Unknown column `nme`."),
+        (lambda root: [p.unlink() for p in (root / "images").iterdir()], {},
+         "images` has no images. Expected files that"),
+        (rename("masks", "truth"), {},
+         "a folder `images`, but no `masks`. Expected"),
     ],
-)
+)  # fmt: skip
 def test_what_is_wrong_with_all_masks_is_one_sentence(
     tmp_path, spoil, options, sentence
 ):
@@ -304,48 +257,28 @@ PLAIN = ("path", "mask")
 
 
 @pytest.mark.parametrize(
-    ("rows", "options", "sentence"),
-    [
-        (
-            [("path", "label"), (IMAGE, "a")],
-            {},
-            "Unknown column `mask`. Expected one of: path, label.",
-        ),
-        (
-            [("path", "mask", "x"), (IMAGE, "", "a")],
-            {"mask_values": ("0=a", "255=b"), "mask_class": "x"},
-            "`mask_values` and `mask_class` both say what masks",
-        ),
+    ("rows", "options", "sentence"), [
+        ([("path", "label"), (IMAGE, "a")], {},
+         "Unknown column `mask`. Expected one of: path, label."),
+        ([("path", "mask", "x"), (IMAGE, "", "a")],
+         {"mask_values": ("0=a", "255=b"), "mask_class": "x"},
+         "`mask_values` and `mask_class` both say what masks"),
         ([PLAIN, (IMAGE, "")], {}, f"{IMAGE}: neither a mask nor a label"),
-        (
-            [("path", "mask", "kind"), (IMAGE, MASK, "")],
-            {"mask_class": "kind"},
-            "marks pixels, but 'kind' is empty",
-        ),
-        (
-            [PLAIN, (IMAGE, "../x.png")],
-            {},
-            f"{IMAGE}: mask: ../x.png leads out of",
-        ),
+        ([("path", "mask", "kind"), (IMAGE, MASK, "")], {"mask_class": "kind"},
+         "marks pixels, but 'kind' is empty"),
+        ([PLAIN, (IMAGE, "../x.png")], {},
+         f"{IMAGE}: mask: ../x.png leads out of"),
         ([PLAIN, (IMAGE, IMAGE)], {}, f"{IMAGE}: mask: the image itself"),
-        (
-            [PLAIN, (IMAGE, "masks/0.tif|masks/1.tif")],
-            {"mask_values": ("0=a", "1=b", "2=c")},
-            "mask 1.tif has another class than the file before it",
-        ),
-        (
-            [PLAIN, (IMAGE, MASK), (IMAGE, MASK)],
-            {},
-            f"line 3, {IMAGE}: the same path as line 2",
-        ),
+        ([PLAIN, (IMAGE, "masks/0.tif|masks/1.tif")],
+         {"mask_values": ("0=a", "1=b", "2=c")},
+         "mask 1.tif has another class than the file before it"),
+        ([PLAIN, (IMAGE, MASK), (IMAGE, MASK)], {},
+         f"line 3, {IMAGE}: the same path as line 2"),
         ([PLAIN, ("images/x.png", MASK)], {}, "images/x.png: no such file"),
-        (
-            [PLAIN, (IMAGE, "masks/x.png")],
-            {},
-            f"{IMAGE}: no mask masks/x.png; if it is meant",
-        ),
+        ([PLAIN, (IMAGE, "masks/x.png")], {},
+         f"{IMAGE}: no mask masks/x.png; if it is meant"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_table_of_masks_is_told_by_line(
     tmp_path, rows, options, sentence
 ):
@@ -364,8 +297,7 @@ TABLE = "path,label\n" + "".join(
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
+    ("text", "sentence"), [
         (TABLE + "z/9.png,z\n", "line 20, z/9.png: no such file"),
         (TABLE + "z/1.png,z\n", "line 20, z/1.png: the same path as line 15"),
         (TABLE + "../x.png,z\n", "line 20, ../x.png: ../x.png leads out of"),
@@ -380,20 +312,16 @@ TABLE = "path,label\n" + "".join(
         ("path,lable\nz/0.png,z\n", "Unknown column `label`. Expected one of"),
         ("file,label\nz/0.png,z\n", "Unknown column `path`."),
         ("path,label,split\nz/0.png,z,tset\n", "split 'tset', where train"),
-        (
-            "path,label,split\nz/0.png,z,train\nz/1.png,z,val\n"
-            "a b/0.png,a b,test\nz/2.png,z,test\n",
-            "a b/0.png: class 'a b' is in test, but not in train",
-        ),
-        (
-            "path,label,split\nz/0.png,z,train\nz/1.png,z,\n",
-            "1 of 2 images have no split.",
-        ),
+        ("path,label,split\nz/0.png,z,train\nz/1.png,z,val\n"
+         "a b/0.png,a b,test\nz/2.png,z,test\n",
+         "a b/0.png: class 'a b' is in test, but not in train"),
+        ("path,label,split\nz/0.png,z,train\nz/1.png,z,\n",
+         "1 of 2 images have no split."),
         ("path,label\nz/0.png,z\nz/1.png,z\n", "No image is left for val and"),
         ('path,label\n"z/0.png,z\n', "no CSV"),
         ("path,label\nä,b\n".encode("latin1"), "not text in UTF-8"),
     ],
-)
+)  # fmt: skip
 def test_a_bad_table_is_told_by_line(tmp_path, text, sentence):
     make_folder(tmp_path)
     content = text if isinstance(text, bytes) else text.encode()
@@ -402,8 +330,7 @@ def test_a_bad_table_is_told_by_line(tmp_path, text, sentence):
 
 
 @pytest.mark.parametrize(
-    ("data", "kind", "sentence"),
-    [
+    ("data", "kind", "sentence"), [
         ("folder:none", FileNotFoundError, "No folder `none`."),
         ("csv:none.csv", FileNotFoundError, "No file `none.csv`."),
         ("npz:none.npz", FileNotFoundError, "No file `none.npz`."),
@@ -412,7 +339,7 @@ def test_a_bad_table_is_told_by_line(tmp_path, text, sentence):
         ("folder:", ValueError, "`folder:` has no path behind it."),
         ("folder:.", ValueError, "`.` has no folders of classes."),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_address_is_told(tmp_path, monkeypatch, data, kind, sentence):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(kind, match=re.escape(sentence)):
@@ -429,32 +356,22 @@ def arrays(**changes):
 
 
 @pytest.mark.parametrize(
-    ("name", "array", "sentence"),
-    [
+    ("name", "array", "sentence"), [
         ("val_images", None, "holds no array `val_images`"),
         ("train_images", np.zeros((4, 8, 8)), "must be uint8 of shape (n, "),
         ("train_images", np.zeros((4, 8), "uint8"), "must be uint8 of sha"),
-        (
-            "train_images",
-            np.zeros((4, 8, 8, 2), "uint8"),
-            "must have 1 or 3 channels.",
-        ),
-        (
-            "train_images",
-            np.zeros((4, 9, 9), "uint8"),
-            "holds images of 9x9 pixels, which are not resized.",
-        ),
+        ("train_images", np.zeros((4, 8, 8, 2), "uint8"),
+         "must have 1 or 3 channels."),
+        ("train_images", np.zeros((4, 9, 9), "uint8"),
+         "holds images of 9x9 pixels, which are not resized."),
         ("train_labels", np.zeros(3, int), "one whole number an image"),
         ("train_labels", np.array([0.0, 1, 0, 1]), "one whole number an"),
         ("train_labels", np.array([0, -1, 0, 1]), "must hold labels from 0"),
         ("train_labels", np.array([0, 2, 0, 2]), "without [1] in train"),
-        (
-            "train_labels",
-            np.array([{}] * 4, object),
-            "pickled Python objects, which could run any code",
-        ),
+        ("train_labels", np.array([{}] * 4, object),
+         "pickled Python objects, which could run any code"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_array_is_told(tmp_path, name, array, sentence):
     np.savez(tmp_path / "x.npz", **arrays(**{name: array}))
     refused(f"npz:{tmp_path / 'x.npz'}", sentence)

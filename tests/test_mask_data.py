@@ -131,12 +131,11 @@ def test_a_missing_mask_or_label_is_minus_one(tmp_path):
 def test_masks_are_resized_with_their_image_to_the_nearest_class(tmp_path):
     for name in ("images", "masks"):
         (tmp_path / name).mkdir()
-    for index in range(9):
-        values = np.zeros((20, 40), np.uint8)
-        values[5:15, 10 + index : 30] = 200
-        for name in ("images", "masks"):
-            image = Image.fromarray(values)
-            image.save(tmp_path / name / f"{index}.png")
+        for index in range(9):
+            values = np.zeros((20, 40), np.uint8)
+            values[5:15, 10 + index : 30] = 200
+            path = tmp_path / name / f"{index}.png"
+            Image.fromarray(values).save(path)
     dataset = load_custom(f"masks:{tmp_path}", size=16)
     for image, mask in zip(*pair_up(dataset), strict=True):
         assert set(np.unique(mask)) == {0, 1}

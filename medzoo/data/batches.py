@@ -54,7 +54,7 @@ def mixed_batch_indices(
     one task these are the batches of `batch_indices`.
 
     Args:
-        sizes: Images of each task, which lie one after the other.
+        sizes: Images of each task, in the order of the tasks.
         batch_size: Images a batch; no more than there are.
         alpha: The exponent `a`: 0 draws all tasks alike, 1 as often as they
             have images.

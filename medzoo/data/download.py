@@ -60,11 +60,11 @@ def fetch(
     processes one downloads it, and the others wait.
 
     Args:
-        url: Where the file is published.
+        url: Address of the file.
         target: Path that it gets.
-        md5: Its published MD5, 32 hexadecimal digits; `None` if there is none.
+        md5: Its published MD5; `None` if there is none.
         on_progress: As for `download_task`.
-        patience: When a slow or silent server is given up.
+        patience: With a slow or silent server.
 
     Raises:
         FileNotFoundError: If the file cannot be downloaded or written.

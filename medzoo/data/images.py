@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
+from medzoo.data.custom.pixels import DAMAGE
 from medzoo.data.resizing import shrink
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 # What NumPy raises for a file that is no archive of plain arrays.
-_DAMAGE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile)
+_NO_ARCHIVE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile)
 
 
 class Images(NamedTuple):
@@ -49,24 +51,14 @@ def read_images(
         ValueError: If an image is damaged or does not fit.
     """
     names: list[str] = []
-    found: list[np.ndarray] = []
-    for name, image in _iterate(paths):
+    images: list[np.ndarray] = []
+    for name, image in _read_all(paths):
         names.append(name)
         if resize is not None:
             shape = (*image.shape[:2], input_shape[2])
             image = shrink(_fit(image, name, shape), input_shape[0], resize)
-        found.append(_fit(image, name, input_shape))
-    if not found:
-        raise _no_image(paths)
-    return Images(names, np.stack(found))
-
-
-def _no_image(paths: Iterable[str | Path]) -> FileNotFoundError:
-    return FileNotFoundError(
-        f"No image there. Expected files that end in {', '.join(ENDINGS)}, "
-        "folders of them, or npz archives. "
-        f"Received: {', '.join(map(str, paths))}."
-    )
+        images.append(_fit(image, name, input_shape))
+    return Images(names, np.stack(images))
 
 
 def each_image(
@@ -76,14 +68,22 @@ def each_image(
 
     Paths and errors are those of `read_images`.
     """
-    names = list(map(str, paths))
-    found = False
-    for name, image in _iterate(names):
-        found = True
+    for name, image in _read_all(paths):
         height, width = image.shape[:2]
         yield name, _fit(image, name, (height, width, channels))
-    if not found:
-        raise _no_image(names)
+
+
+def _read_all(paths: Iterable[str | Path]) -> Iterator[tuple[str, np.ndarray]]:
+    names = list(map(str, paths))
+    is_empty = True
+    for name, image in _iterate(names):
+        is_empty = False
+        yield name, image
+    if is_empty:
+        raise FileNotFoundError(
+            f"No image there. Expected files that end in {', '.join(ENDINGS)}, "
+            f"folders of them, or npz archives. Received: {', '.join(names)}."
+        )
 
 
 def _iterate(paths: Iterable[str | Path]) -> Iterator[tuple[str, np.ndarray]]:
@@ -100,8 +100,6 @@ def _iterate(paths: Iterable[str | Path]) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _read_file(path: Path) -> np.ndarray:
-    from PIL import Image
-
     try:
         with warnings.catch_warnings():
             # Pillow only warns of a file that unpacks to gigabytes.
@@ -111,13 +109,7 @@ def _read_file(path: Path) -> np.ndarray:
                     grey = image.mode in ("1", "LA")
                     return np.array(image.convert("L" if grey else "RGB"))
                 return np.array(image)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-        Image.DecompressionBombWarning,
-    ) as error:
+    except DAMAGE as error:
         raise ValueError(
             f"`{path}` is damaged or no image. Expected a file that ends in "
             f"{', '.join(ENDINGS)}. Received: {error}."
@@ -129,7 +121,7 @@ def _read_archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         with np.load(path, allow_pickle=False) as archive:
             keys = [key for key in archive.files if key.endswith("images")]
             arrays = {key: archive[key] for key in keys}
-    except _DAMAGE as error:
+    except _NO_ARCHIVE as error:
         raise ValueError(
             f"`{path}` is damaged, or holds pickled objects, which could run "
             f"any code and are never loaded. Received: {error}."

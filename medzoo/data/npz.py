@@ -97,7 +97,7 @@ def read_array(path: Path, name: str) -> np.ndarray:
 def map_array(path: Path, name: str) -> np.ndarray:
     """Maps a `uint8` array of the archive read-only, without reading it.
 
-    An array that is stored uncompressed is mapped where it lies in the archive.
+    An array that is stored uncompressed is mapped inside the archive.
     A compressed one is first unpacked, once, into a file of its own beside the
     archive (in the user's cache if that folder is read-only).
 
@@ -135,7 +135,7 @@ def _unpack(
 
 
 def _map(path: Path, header_offset: int) -> np.ndarray:
-    """Maps the uncompressed member whose header lies at that offset."""
+    """Maps the uncompressed member whose header is at that offset."""
     with open(path, "rb") as file:
         # 30 bytes come first, the last four of which are the lengths of the
         # name and of the extra field that follow.

@@ -1,4 +1,4 @@
-"""Official MedMNIST files: found, verified and loaded."""
+"""Official MedMNIST files, verified and loaded."""
 
 import math
 from collections.abc import Iterable

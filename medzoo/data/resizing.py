@@ -24,8 +24,8 @@ def shrink(image: np.ndarray, size: int, resize: str) -> np.ndarray:
     [[0, 0, 0, 0], [9, 9, 9, 9], [9, 9, 9, 9], [0, 0, 0, 0]]
     """
     grey = image.shape[-1] == 1
-    found = Image.fromarray(image[..., 0] if grey else image)
-    return np.asarray(resize_image(found, size, resize)).reshape(
+    picture = Image.fromarray(image[..., 0] if grey else image)
+    return np.asarray(resize_image(picture, size, resize)).reshape(
         size, size, image.shape[-1]
     )
 

@@ -1,6 +1,6 @@
 """Synthetic images with masks, so that segmentation runs without files.
 
-Zero to three shapes lie on an uneven ground: discs (mask class 1) and bars
+Zero to three shapes are on an uneven ground: discs (mask class 1) and bars
 (mask class 2), lighter or darker than it, turned by any angle, with a sharp or
 a soft edge, one over the other. A smear without an edge, and noise, make
 brightness alone say little. The label says whether there is any shape. Only
@@ -128,7 +128,7 @@ def _draw(
 def _depth(
     x: np.ndarray, y: np.ndarray, kind: np.ndarray, stream: Stream
 ) -> np.ndarray:
-    """Returns how deep each pixel lies in a shape; below 0 it lies outside."""
+    """Returns the depth of each pixel in a shape; below 0 outside of it."""
     n = len(kind)
     left, top = stream.integers(140, 884, 2, n, 1, 1)
     long = stream.integers(90, 210, n, 1, 1)

@@ -53,8 +53,8 @@ def take_stratified(split: Split, max_images: int, *, seed: int) -> Split:
 def apportion(weights: Sequence[int], total: int, *, least: int) -> list[int]:
     """Divides `total` in proportion to `weights`, in whole numbers.
 
-    The method of the largest remainder; what is due less than `least` gets
-    `least`, and the others share the rest. Integer arithmetic alone, so the
+    The method of the largest remainder; parts below `least` become `least`, and
+    the others share the rest. Integer arithmetic alone, so the
     same everywhere.
 
     Args:
@@ -70,15 +70,15 @@ def apportion(weights: Sequence[int], total: int, *, least: int) -> list[int]:
     parts = [least] * len(weights)
     rest = list(range(len(weights)))
     while rest:
-        whole = sum(weights[i] for i in rest)
+        total_weight = sum(weights[i] for i in rest)
         due = total - least * (len(weights) - len(rest))
-        enough = [i for i in rest if weights[i] * due >= least * whole]
+        enough = [i for i in rest if weights[i] * due >= least * total_weight]
         if enough == rest:
             break
         rest = enough
     for i in rest:
-        parts[i] = weights[i] * due // whole
-    rest.sort(key=lambda i: -(weights[i] * due % whole))
+        parts[i] = weights[i] * due // total_weight
+    rest.sort(key=lambda i: -(weights[i] * due % total_weight))
     for i in rest[: total - sum(parts)]:
         parts[i] += 1
     return parts
@@ -103,8 +103,8 @@ def resplit(dataset: Dataset, *, seed: int) -> Dataset:
 
     >>> images = np.zeros((10, 28, 28, 1), "uint8")
     >>> split = Split(images, np.arange(10, dtype="int32") % 2)
-    >>> whole = Dataset("toy", ("a", "b"), split, split, split, "toy")
-    >>> parts = resplit(whole, seed=3)
+    >>> data = Dataset("toy", ("a", "b"), split, split, split, "toy")
+    >>> parts = resplit(data, seed=3)
     >>> len(parts.train), len(parts.val), len(parts.test)
     (8, 8, 4)
     """

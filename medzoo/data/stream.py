@@ -1,4 +1,4 @@
-"""Random whole numbers that are the same on every platform."""
+"""Random integers that are the same on every platform."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Stream:
-    """Whole numbers from the raw stream of PCG64, seeded by a text."""
+    """Integers from the raw stream of PCG64, seeded by a text."""
 
     def __init__(self, text: str) -> None:
         digest = hashlib.sha256(text.encode()).digest()

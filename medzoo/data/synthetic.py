@@ -1,11 +1,11 @@
 """Synthetic data in the shape of each task, so that studies run without files.
 
 An image is four small patches in a fixed layout: stripes of some direction, or
-plain. Which patch lies where is the class. The layout as a whole moves, light
-and dark may change places, and each patch has its own jitter, contrast, tint
-and phase of stripes, so a pixel alone says little. Only whole numbers are used,
-drawn from the raw stream of PCG64, which NumPy guarantees: equal arguments give
-equal bytes on every platform.
+plain. Their order is the class. The layout moves, light and dark may be
+exchanged, and each patch has its own jitter, contrast, tint and phase of
+stripes, so that a pixel alone says little. Integers are used throughout, drawn
+from the raw stream of PCG64, which NumPy guarantees: equal arguments give equal
+bytes on every platform.
 """
 
 import itertools
@@ -24,7 +24,7 @@ VERSION = 2
 
 
 class _Recipe(NamedTuple):
-    """How many images of each class a task has, and how hard it is.
+    """Shares of the classes of a task, and its difficulty.
 
     Args:
         shares: Of each class in the real train split, in tenths of a percent.
@@ -89,10 +89,10 @@ def make_synthetic(task: str, size: int = 28, *, seed: int = 0) -> Dataset:
     """Makes a small data set with the make-up of a task.
 
     Args:
-        task: Name of the task; decides channels, classes, their imbalance, what
-            they look like and how hard they are to tell apart.
+        task: Name of the task; decides channels, classes, their imbalance and
+            patterns, and how hard they are to distinguish.
         size: Height and width of the images: 28, 64, 128 or 224.
-        seed: Decides the images, but not what the classes look like.
+        seed: Decides the images, but not the patterns of the classes.
 
     Returns:
         400 to 800 images of train and 150 to 300 each of val and test.
@@ -126,8 +126,8 @@ def _split_sizes(num_real: int) -> dict[str, int]:
     return {"train": train, "val": 100 + train // 8, "test": 200 + train // 8}
 
 
-class _Look(NamedTuple):
-    """What the classes of a task look like.
+class _Appearance(NamedTuple):
+    """Patterns and colours of the classes of a task.
 
     Args:
         textures: Of the four patches, shape `(num_classes, 4, 3)`.
@@ -140,7 +140,7 @@ class _Look(NamedTuple):
     palette: np.ndarray
 
 
-def _make_look(facts: Task) -> _Look:
+def _make_appearance(facts: Task) -> _Appearance:
     stream = Stream(f"look:{facts.name}:{VERSION}")
     layout = _LAYOUTS[stream.integers(0, len(_LAYOUTS) - 1)]
     kinds = range(len(_TEXTURES))
@@ -155,22 +155,24 @@ def _make_look(facts: Task) -> _Look:
     palette = np.full((4, facts.channels), 256, np.int32)
     if facts.channels == 3:
         palette = stream.integers(128, 320, 4, 3)
-    return _Look(_TEXTURES[patches], layout, palette)
+    return _Appearance(_TEXTURES[patches], layout, palette)
 
 
 def _make_split(
     facts: Task, size: int, num_images: int, stream: Stream
 ) -> Split:
-    recipe, look = _RECIPES[facts.name], _make_look(facts)
+    recipe, appearance = _RECIPES[facts.name], _make_appearance(facts)
     counts = apportion(recipe.shares, num_images, least=num_images // 25)
     labels = np.repeat(np.arange(facts.num_classes, dtype=np.int32), counts)
     labels = stream.shuffled(labels)
-    textures = look.textures[_shown(labels, facts, recipe.overlap, stream)]
+    textures = appearance.textures[
+        _shown(labels, facts, recipe.overlap, stream)
+    ]
     images = np.empty((num_images, size, size, facts.channels), np.uint8)
     step = max(1, 64 * 28**2 // size**2)  # Bounds the memory.
     for start in range(0, num_images, step):
         part = slice(start, start + step)
-        images[part] = _draw(textures[part], look, recipe, size, stream)
+        images[part] = _draw(textures[part], appearance, recipe, size, stream)
     return Split(images, labels)
 
 
@@ -192,22 +194,22 @@ def _shown(
 
 def _draw(
     textures: np.ndarray,
-    look: _Look,
+    appearance: _Appearance,
     recipe: _Recipe,
     size: int,
     stream: Stream,
 ) -> np.ndarray:
     """Draws one image for each row of `textures`, shape `(n, 4, 3)`."""
     n, reach = len(textures), recipe.shift * _PIXEL
-    places = look.layout + stream.integers(-reach, reach, n, 1, 2)
+    places = appearance.layout + stream.integers(-reach, reach, n, 1, 2)
     places = places + stream.integers(-48, 48, n, 4, 2)
     phases = stream.integers(0, 255, n, 4, 1, 1)
     contrasts = stream.integers(100, 140, n, 4, 1, 1)
     # Light and dark change places in every other image: a linear classifier
     # sees next to nothing.
     contrasts = contrasts * (2 * stream.integers(0, 1, n, 1, 1, 1) - 1)
-    tints = look.palette[stream.integers(0, 3, n, 4, 1, 1)]
-    shape = (n, size, size, look.palette.shape[1])
+    tints = appearance.palette[stream.integers(0, 3, n, 4, 1, 1)]
+    shape = (n, size, size, appearance.palette.shape[1])
     images = stream.noise(shape) * recipe.noise >> 8
     images += stream.integers(100, 150, n, 1, 1, 1)  # Brightness.
     middles = (2 * np.arange(size, dtype=np.int32) + 1) * 14 * _PIXEL // size

@@ -77,7 +77,7 @@ def _draw_samples(summary: DatasetSummary, title: str) -> "Figure":
         left + columns * _TILE + 0.2, _TOP + len(names) * _TILE + 0.1
     )
     note = "mean of train, then images of train"
-    add_titles(figure, f"{title}: what classes look like", note)
+    add_titles(figure, f"{title}: samples by class", note)
     for row, one in enumerate(summary.classes):
         for column, image in enumerate([one.mean, *one.samples]):
             axis = add_panel(

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Areas lie in bins of equal ratios, from a ten-thousandth of an image to all.
+# Bins of areas have equal ratios, from a ten-thousandth of an image to all.
 LOWEST, AREA_BINS = 1e-4, 24
 TICKS = ("0.01 %", "1 %", "100 %")
 TILE = 128
@@ -85,13 +85,7 @@ def find_mask_warnings(summary: MaskSummary) -> list[str]:
 
 
 def count_areas(areas: np.ndarray) -> np.ndarray:
-    """Counts areas, shares of an image from 0 to 1, in bins of equal ratios.
-
-    Example:
-
-    >>> count_areas(np.array([0.00001, 0.5, 1.0]))[[0, -2, -1]].tolist()
-    [1, 1, 1]
-    """
+    """Counts areas, shares of an image from 0 to 1, in bins of equal ratios."""
     edges = np.geomspace(LOWEST, 1, AREA_BINS + 1)
     return np.histogram(areas.clip(LOWEST, 1), edges)[0]
 

@@ -15,15 +15,7 @@ _GAP = 2
 
 
 def make_strip(images: Sequence[np.ndarray], most: int = MOST) -> bytes:
-    """Puts images side by side; the gaps between them are transparent.
-
-    Args:
-        images: `uint8`, each of shape `(height, width, channels)`.
-        most: Height and width at which one is shown at most.
-
-    Returns:
-        A PNG.
-    """
+    """Puts images side by side in a PNG; the gaps are transparent."""
     tiles = [to_tile(image, most) for image in images]
     width = sum(tile.width + _GAP for tile in tiles) - _GAP
     strip = Image.new("RGBA", (width, tiles[0].height))
@@ -48,16 +40,13 @@ def to_tile(image: np.ndarray, most: int = MOST) -> Image.Image:
 
 
 def outline(image: np.ndarray, mask: np.ndarray, most: int) -> np.ndarray:
-    """Draws an image with the outlines of what its mask marks.
+    """Draws an image with the outlines of its mask, `uint8`, in RGB.
 
     Args:
         image: `uint8`, shape `(height, width, channels)`.
-        mask: The mask_class of each pixel, shape `(height, width)`; 0 and less
-            have no outline.
-        most: Height and width that the result has at most.
-
-    Returns:
-        `uint8`, shape `(side, side, 3)`.
+        mask: The class of each pixel, shape `(height, width)`; 0 and less have
+            no outline.
+        most: Height and width of the result at most.
     """
     tile = to_tile(image, most)
     marked = Image.fromarray(mask.clip(0).astype(np.uint8))
@@ -79,13 +68,7 @@ def colour_of(mask_class: int) -> str:
 
 
 def to_uri(png: bytes) -> str:
-    """Writes a PNG as the address of itself.
-
-    Example:
-
-    >>> to_uri(b"abc")
-    'data:image/png;base64,YWJj'
-    """
+    """Encodes a PNG as a `data:` address."""
     return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 

@@ -28,12 +28,7 @@ class Pair(NamedTuple):
 
     Args:
         kind: `exact` or `near`.
-        split: Of the first.
-        image: Name of the first, or its number in its split.
-        label: Class of the first.
-        other_split: Of the second.
-        other_image: Name of the second.
-        other_label: Class of the second.
+        image: Name, or number in its split.
         correlation: Of their pixels.
         conflict: Whether their labels differ.
         across: Whether they are in different splits.
@@ -56,8 +51,6 @@ class ClassShift:
     """Whether two splits have other shares of classes.
 
     Args:
-        first: A split.
-        second: Another.
         p: Of Pearson's chi-square test that they are drawn alike.
         cramers_v: Strength of the difference, 0 to 1.
     """
@@ -123,7 +116,7 @@ class Audit:
         if self.val_in_train:
             parts.append(f"{self.val_in_train} of {num_val} of val")
         if self.split_groups:
-            parts.append(f"{len(self.split_groups)} groups lie in two splits")
+            parts.append(f"{len(self.split_groups)} groups are in two splits")
         if not parts:
             return ""
         return f"Leaks in {self.task}: {'; '.join(parts)}."
@@ -147,8 +140,8 @@ def audit(
         The findings, and the pairs that they count, the worst first.
     """
     splits = number_splits(dataset)
-    parts = list(dataset.splits.values())
-    near_duplicates = find_near_duplicates(Vectors(parts))
+    vectors = Vectors(list(dataset.splits.values()))
+    near_duplicates = find_near_duplicates(vectors)
     partners = count_partners(near_duplicates, splits)
     pairs = _list_pairs(dataset, near_duplicates, splits, names)
     exact = [pair for pair in pairs if pair.kind == "exact"]

@@ -1,4 +1,4 @@
-"""Near-duplicate images, found without comparing all pairs."""
+"""Search for near-duplicate images without comparing all pairs."""
 
 import hashlib
 from collections.abc import Iterator, Sequence

@@ -44,8 +44,8 @@ def format_audit(findings: Audit) -> list[str]:
         ),
         (
             num_groups,
-            f"{num_groups} groups lie in two splits: {shown}",
-            "No group lies in two splits.",
+            f"{num_groups} groups are in two splits: {shown}",
+            "No group is in two splits.",
         ),
     ):
         wrong.append(bad) if is_bad else right.append(good)

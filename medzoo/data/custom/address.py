@@ -1,4 +1,4 @@
-"""Custom data by their address: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
+"""Addresses of custom data: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,7 @@ KINDS = ("folder", "csv", "npz", "masks")
 
 
 class Address(NamedTuple):
-    """Where custom data lie.
+    """Kind and path of custom data.
 
     Args:
         kind: `folder`, `csv`, `npz` or `masks`.
@@ -24,7 +24,7 @@ class Address(NamedTuple):
 
     @property
     def task(self) -> str:
-        """The name that a task of these data has unless it is given one."""
+        """The default name of the task."""
         return self.path.resolve().stem
 
     def __str__(self) -> str:
@@ -32,7 +32,7 @@ class Address(NamedTuple):
 
 
 def is_custom(data: str) -> bool:
-    """Says whether a data source is the user's own.
+    """Returns whether a data source is custom data.
 
     Example:
 
@@ -46,7 +46,7 @@ def parse_address(data: str) -> Address:
     """Reads the address of custom data.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it has another form.
 
     Example:
 
@@ -69,7 +69,7 @@ def find_address(what: str) -> Address:
     """Reads an address, or a plain path, whose kind follows from its ending.
 
     Raises:
-        FileNotFoundError: If nothing lies at a plain path.
+        FileNotFoundError: If there is nothing at a plain path.
     """
     if is_custom(what):
         return parse_address(what)

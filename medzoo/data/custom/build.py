@@ -269,54 +269,62 @@ def _write(
 ) -> Manifest:
     """Writes arrays, rows and manifest, the manifest last."""
     rows = _list_rows(images, selection)
-    fingerprint = make_fingerprint(
-        # Groups decide what `drop_leaks` leaves out.
-        [(row[0], row[1], row[-1], *filter(None, row[2:3])) for row in rows],
-        options,
-    )
+    fingerprint = _hash_content(rows, masks, selection, options)
     counts = Counter(selection.splits)
     ranges: list[tuple[int, int]] = []
     if options.intensity != "bytes":
         train = selection.indices[: counts["train"]]
         ranges = find_ranges(images.values, train, options.intensity)
     notes = _make_notes(selection, counts, options, ranges)
+    path = array_path(folder, fingerprint)
+    used = {path, masks_path(folder, fingerprint)}
     names: tuple[str, ...] = ()
     if masks is not None:
         facts = [masks.facts[at] for at in selection.indices]
-        values = read_values(options)
-        names = name_classes(values, selection.items, facts)
-        content = [(fingerprint, repr(sorted(values.classes.items())))]
-        digests = [(one.digest if one else "-",) for one in facts]
-        named = [(item.mask_class,) for item in selection.items]
-        fingerprint = make_fingerprint([*content, *digests, *named], options)
+        names = name_classes(read_values(options), selection.items, facts)
         _write_masks(masks_path(folder, fingerprint), masks, selection, names)
         notes.append(_describe_masks(names, facts))
-    path = array_path(folder, fingerprint)
-    is_grey = options.mode == "auto" and all(
-        one and one.is_grey
-        for one in (images.facts[at] for at in selection.indices)
-    )
-    channels = _write_images(path, images, selection.indices, is_grey, ranges)
-    write_csv(folder / "images.csv", COLUMNS, rows)
     manifest = Manifest(
         stamp=stamp,
         fingerprint=fingerprint,
         classes=selection.classes or list(PRESENCE),
-        channels=channels,
+        channels=_write_images(path, images, selection, options, ranges),
         num_images={split: counts[split] for split in SPLITS},
         notes=notes,
         ranges=ranges,
         mask_classes=list(names),
     )
+    write_csv(folder / "images.csv", COLUMNS, rows)
     manifest.write(folder / "manifest.json")
-    used = {path, masks_path(folder, fingerprint)}
     for stale in set(folder.glob("own-*.npy")) - used:
         stale.unlink()
     return manifest
 
 
+def _hash_content(
+    rows: Sequence[tuple[Any, ...]],
+    masks: Masks | None,
+    selection: _Selection,
+    options: Options,
+) -> str:
+    """Makes the fingerprint of images, and of their masks if there are any."""
+    # Groups decide what `drop_leaks` leaves out.
+    images = [
+        (row[0], row[1], row[-1], *filter(None, row[2:3])) for row in rows
+    ]
+    fingerprint = make_fingerprint(images, options)
+    if masks is None:
+        return fingerprint
+    classes = sorted(read_values(options).classes.items())
+    facts = [masks.facts[at] for at in selection.indices]
+    digests = [(one.digest if one else "-",) for one in facts]
+    named = [(item.mask_class,) for item in selection.items]
+    content = [(fingerprint, repr(classes)), *digests, *named]
+    return make_fingerprint(content, options)
+
+
 def _list_rows(images: Images, selection: _Selection) -> list[tuple[Any, ...]]:
-    """Lists what is known of each image, in the order of `COLUMNS`."""
+    """Lists the facts of each image, in the order of `COLUMNS`."""
     rows = []
     for at, item, split in zip(*selection[:3], strict=True):
         if facts := images.facts[at]:
@@ -328,11 +336,14 @@ def _list_rows(images: Images, selection: _Selection) -> list[tuple[Any, ...]]:
 def _write_images(
     path: Path,
     images: Images,
-    indices: np.ndarray,
-    is_grey: bool,
+    selection: _Selection,
+    options: Options,
     ranges: list[tuple[int, int]],
 ) -> int:
     """Copies images in their order, chunk by chunk; returns the channels."""
+    indices = selection.indices
+    facts = [images.facts[at] for at in indices]
+    is_grey = options.mode == "auto" and all(f and f.is_grey for f in facts)
     depth = 1 if is_grey else images.values.shape[-1]
     # Models take grey or colour: a third channel beside two stays black.
     channels = 3 if depth == 2 else depth

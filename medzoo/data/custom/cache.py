@@ -89,7 +89,7 @@ class Cache(NamedTuple):
         return np.lib.format.open_memmap(path, mode="r")
 
     def rows(self) -> list[dict[str, str]]:
-        """Reads `images.csv`: what is known of each image, in their order."""
+        """Reads `images.csv`: the facts of each image, in their order."""
         path = self.folder / "images.csv"
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -25,33 +25,27 @@ _CHUNK = 4096
 _FEW = 500
 
 
-class Images(NamedTuple):
-    """All images of a source.
+Facts = TypeVar("Facts", ImageFacts, MaskFacts)
+
+
+class Decoded(NamedTuple, Generic[Facts]):
+    """All images of a source, or all masks.
 
     Args:
-        values: Shape `(n, size, size, channels)`, `uint16` where files have 16
-            bits, else `uint8`; rows of bad images hold anything.
-        facts: Of each; `None` for a bad one.
+        values: Of images, shape `(n, size, size, channels)`, `uint16` where
+            files have 16 bits, else `uint8`; of masks, `(n, size, size)`,
+            `int8`. Rows of bad ones hold anything.
+        facts: Of each; `None` for a bad image and an unknown mask.
         faults: Of the bad ones.
     """
 
     values: np.ndarray
-    facts: list[ImageFacts | None]
+    facts: list[Facts | None]
     faults: list[Fault]
 
 
-class Masks(NamedTuple):
-    """The masks of all images of a source.
-
-    Args:
-        values: `int8`, shape `(n, size, size)`; rows of bad ones hold anything.
-        facts: Of each; `None` where the mask is not known.
-        faults: Of the bad ones.
-    """
-
-    values: np.ndarray
-    facts: list[MaskFacts | None]
-    faults: list[Fault]
+Images = Decoded[ImageFacts]
+Masks = Decoded[MaskFacts]
 
 
 def decode_images(

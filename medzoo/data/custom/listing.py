@@ -73,7 +73,7 @@ def list_images(address: Address, options: Options) -> Listing:
         ValueError: If it is no CSV file, or lacks a column.
     """
     _require_source(address, options)
-    table, images, mask = _read(address, options)
+    table, images, mask = _read_source(address, options)
     lister = _Lister(table, images, mask, options)
     lister.add_rows()
     if mask and table.is_folder:
@@ -97,7 +97,7 @@ def _require_source(address: Address, options: Options) -> None:
         )
 
 
-def _read(
+def _read_source(
     address: Address, options: Options
 ) -> tuple[Table, Sequence[str], str]:
     """Returns a source as a table, and where it has images and masks."""
@@ -198,38 +198,45 @@ class _Lister:
         """Adds the item of each row, or its fault."""
         for place, row in self.table.rows:
             parts = tuple(text.format_map(row) for text in self.images)
-            split = row.get(self.options.split, "").strip()
-            label = row.get(self.options.label, "").strip()
-            fault = _find_fault(self.root, parts, self._seen)
-            if split and name_split(split) is None:
-                fault = fault or (
-                    f"split {split!r}, where train, val or test belong"
-                )
-            masks: list[str] = []
-            if self.mask and not fault:
-                masks, fault = self._find_masks(row, parts[0])
-                is_known = masks or self.options.no_mask == "empty" or label
-                if not (fault or is_known):
-                    fault = "neither a mask nor a label"
-            elif not self.mask and all(parts) and not label:
-                fault = "no label"
+            masks, fault = self._check(row, parts)
             if fault:
                 name = parts[0] or "no path"
                 name = name if self.table.is_folder else f"{place}, {name}"
                 self.listing.faults.append(Fault(name, fault))
                 continue
             self._seen[parts] = place
-            self.listing.items.append(
-                Item(
-                    parts[0],
-                    tuple(self.root / part for part in parts),
-                    label,
-                    name_split(split) or "",
-                    row.get(self.options.group, "").strip(),
-                    tuple(self.root / part for part in masks),
-                    row.get(self.options.mask_class, "").strip(),
-                )
+            item = Item(
+                parts[0],
+                tuple(self.root / part for part in parts),
+                self._read(row, "label"),
+                name_split(self._read(row, "split")) or "",
+                self._read(row, "group"),
+                tuple(self.root / part for part in masks),
+                self._read(row, "mask_class"),
             )
+            self.listing.items.append(item)
+
+    def _read(self, row: Row, option: str) -> str:
+        """Reads the column that an option names."""
+        return row.get(getattr(self.options, option), "").strip()
+
+    def _check(
+        self, row: Row, parts: tuple[str, ...]
+    ) -> tuple[list[str], str | None]:
+        """Finds the masks of a row, or says what is wrong with it."""
+        split, label = self._read(row, "split"), self._read(row, "label")
+        fault = _find_fault(self.root, parts, self._seen)
+        if split and name_split(split) is None:
+            fault = fault or f"split {split!r}, where train, val or test belong"
+        if not self.mask:
+            return [], "no label" if all(parts) and not label else fault
+        if fault:
+            return [], fault
+        masks, fault = self._find_masks(row, parts[0])
+        is_known = masks or self.options.no_mask == "empty" or label
+        return masks, fault or (
+            None if is_known else "neither a mask nor a label"
+        )
 
     def leave_out_masks(self) -> None:
         """Leaves out images that are masks of other ones."""

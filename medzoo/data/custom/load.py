@@ -1,4 +1,4 @@
-"""Custom data as all other data are: a `Dataset`, and the facts of its task."""
+"""Custom data as a `Dataset`, with the facts of its task."""
 
 import functools
 import os
@@ -94,29 +94,27 @@ def read_custom(
 
 def _make_dataset(task: str, cache: Cache) -> Dataset:
     about, images, labels = cache.manifest, cache.images(), cache.labels()
-    rows = [about.rows(name) for name in SPLITS]
-    facts = (about.fingerprint, tuple(about.notes))
-    classes = tuple(about.classes)
+    rows = {name: about.rows(name) for name in SPLITS}
+    facts: dict[str, Any] = {
+        "task": task,
+        "classes": tuple(about.classes),
+        "fingerprint": about.fingerprint,
+        "notes": tuple(about.notes),
+    }
     if not about.mask_classes:
-        train, val, test = (Split(images[r], labels[r]) for r in rows)
-        return Dataset(task, classes, train, val, test, *facts)
-    masks = cache.masks()
-    parts = [MaskedSplit(images[r], labels[r], masks[r]) for r in rows]
-    return MaskedDataset(
-        task,
-        classes,
-        parts[0],
-        parts[1],
-        parts[2],
-        *facts,
-        mask_classes=tuple(about.mask_classes),
-    )
+        splits = {k: Split(images[r], labels[r]) for k, r in rows.items()}
+        return Dataset(**facts | splits)
+    masks, names = cache.masks(), tuple(about.mask_classes)
+    masked = {
+        k: MaskedSplit(images[r], labels[r], masks[r]) for k, r in rows.items()
+    }
+    return MaskedDataset(**facts | masked, mask_classes=names)
 
 
 def describe_rows(
     data: str, size: int, options: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """Returns what is known of each image, in the order of train, val and test.
+    """Returns the facts of each image, in the order of train, val and test.
 
     Returns:
         `split`, `label`, `group`, `path`, `mode`, `width`, `height`, `sha256`;

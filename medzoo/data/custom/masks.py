@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from medzoo.data.custom.listing import Item
 from medzoo.data.custom.options import Options
@@ -17,6 +17,7 @@ from medzoo.data.custom.pixels import (
     BadImage,
     format_damage,
     open_image,
+    resize_image,
 )
 from medzoo.data.custom.table import Fault
 
@@ -168,15 +169,10 @@ def _join(joined: np.ndarray, part: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _resize(values: np.ndarray, size: int, resize: str) -> np.ndarray:
-    if values.shape == (size, size):
-        return values
-    box, nearest = (size, size), Image.Resampling.NEAREST
-    # One more, as a file of one byte a pixel has no -1, and 1 is padded with.
+    # One more, as a byte has no -1: 1 is the background, which is padded with.
     image = Image.fromarray((values + 1).astype(np.uint8))
-    if resize == "stretch" or image.width == image.height:
-        image = image.resize(box, nearest)
-    else:
-        image = ImageOps.pad(image, box, nearest, color=1)
+    nearest = Image.Resampling.NEAREST
+    image = resize_image(image, size, resize, nearest, padding=1)
     return np.asarray(image).astype(np.int8) - np.int8(1)
 
 
@@ -251,13 +247,7 @@ def read_values(options: Options) -> Values:
 def name_classes(
     values: Values, items: Sequence[Item], facts: Sequence[MaskFacts | None]
 ) -> tuple[str, ...]:
-    """Names the classes of pixels, the background first.
-
-    Args:
-        values: What the values of masks mean, unless a column names classes.
-        items: All images.
-        facts: Of the mask of each; `None` where it is not known.
-    """
+    """Names the mask classes: by a column of the images, or by `values`."""
     named = {
         item.mask_class
         for item, one in zip(items, facts, strict=True)
@@ -271,7 +261,7 @@ def find_marking_faults(
     facts: Sequence[MaskFacts | None],
     options: Options,
 ) -> list[Fault]:
-    """Finds what is wrong with masks together.
+    """Finds masks that contradict each other, or their column of classes.
 
     Raises:
         ValueError: If no mask marks anything, or if it is not clear by which

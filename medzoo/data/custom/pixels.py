@@ -16,19 +16,10 @@ from PIL import Image, ImageOps
 MOST_PIXELS = 100_000_000
 # What Pillow raises for damaged or malicious files.
 DAMAGE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+    OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError,
+    OverflowError, struct.error, zlib.error,
+    Image.DecompressionBombError, Image.DecompressionBombWarning,
+)  # fmt: skip
 GREY, _COLOUR = ("L", "1"), ("RGB", "P", "RGBA", "LA", "PA")
 DEEP = ("I;16", "I;16L", "I;16B")
 # How Pillow packs such pixels in a file; it keeps their upper 8 bits alone.
@@ -94,16 +85,17 @@ def read_pixels(
             )
         _check_depth(image, deep)
         if len(paths) > 1 and image.mode not in (*GREY, *DEEP):
-            raise BadImage(f"{path.name} is {image.mode}, where one grey "
-                           "channel belongs")  # fmt: skip
+            reason = (
+                f"{path.name} is {image.mode}, where one grey channel belongs"
+            )
+            raise BadImage(reason)
         planes.append(image)
     first = planes[0]
     is_grey = first.mode in (*GREY, *DEEP) and len(paths) == 1
     parts = [resize_image(plane, size, resize) for plane in planes]
-    if len(parts) == 1 and mode != "grey" and not deep:
-        parts = [part.convert("RGB") for part in parts]
-    elif mode == "grey" and not deep:
-        parts = [part.convert("L") for part in parts]
+    if not deep and (mode == "grey" or len(parts) == 1):
+        kind = "L" if mode == "grey" else "RGB"
+        parts = [part.convert(kind) for part in parts]
     values = np.dstack([_as_array(part, deep) for part in parts])
     return values, ImageFacts(
         digest.hexdigest(), first.mode, first.width, first.height, is_grey
@@ -151,7 +143,7 @@ def _open(content: bytes) -> Image.Image:
         image = image.convert("RGB" if image.mode != "LA" else "L")
     if image.mode in ("P", "PA", "RGBA"):
         image = image.convert("RGB")
-    if image.mode == "LA" or image.mode == "1":
+    if image.mode in ("LA", "1"):
         image = image.convert("L")
     return ImageOps.exif_transpose(image)
 
@@ -166,16 +158,22 @@ def _check_depth(image: Image.Image, deep: bool) -> None:
     )
 
 
-def resize_image(image: Image.Image, size: int, resize: str) -> Image.Image:
+def resize_image(
+    image: Image.Image,
+    size: int,
+    resize: str,
+    method: Image.Resampling = Image.Resampling.BICUBIC,
+    padding: int = 0,
+) -> Image.Image:
     """Makes an image square; see `read_pixels`."""
-    if image.size == (size, size):
+    box = (size, size)
+    if image.size == box:
         return image
     if image.mode in DEEP:
         image = image.convert("I").convert("F")
-    box = (size, size)
     if resize == "stretch" or image.width == image.height:
-        return image.resize(box, Image.Resampling.BICUBIC)
-    return ImageOps.pad(image, box, Image.Resampling.BICUBIC)
+        return image.resize(box, method)
+    return ImageOps.pad(image, box, method, color=padding)
 
 
 def _as_array(image: Image.Image, deep: bool) -> np.ndarray:
@@ -186,7 +184,7 @@ def _as_array(image: Image.Image, deep: bool) -> np.ndarray:
 
 
 def format_damage(error: BaseException) -> str:
-    """Words what Pillow says without the address of a buffer."""
+    """Words an error of Pillow without the address of a buffer."""
     if isinstance(error, Image.UnidentifiedImageError):
         return "no image, or a damaged one"
     if isinstance(error, FileNotFoundError):
@@ -195,7 +193,7 @@ def format_damage(error: BaseException) -> str:
     return f"cannot be read ({text})"
 
 
-# Of the pixels of train, in percent: what lies outside is cut off.
+# Percentiles of train that become black and white.
 LOW, HIGH = 0.1, 99.9
 _LEVELS = 2**16
 _CHUNK = 256

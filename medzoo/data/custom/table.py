@@ -11,14 +11,10 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
 _CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
 # Other common names of the splits.
 _SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 _NO_IMAGE = f"not an image of the kinds {', '.join(ENDINGS)}"
 
 Row = dict[str, str]
@@ -188,13 +184,10 @@ def read_image_folder(root: Path) -> Table:
     rows = [_describe(path, by_split) for path in images]
     prefix = base.relative_to(root)
     others = [(prefix / path).as_posix() for path in files]
+    columns = [name for name in rows[0] if name != "label"]
     return Table(
         root,
-        [
-            name
-            for name in _describe(Path("x"), False)
-            if name != "label" or any(row["label"] for row in rows)
-        ],
+        columns + ["label"] * any(row["label"] for row in rows),
         [(row["path"], row) for row in rows],
         [Fault(name, _NO_IMAGE) for name in others if not _is_image(name)],
     )
