@@ -14,7 +14,7 @@ from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
 from medzoo.record import Parameters, Record
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.tasks import get_task
 
 NAMES = (

@@ -7,8 +7,8 @@ from report_records import SCORES, TASKS, make_record, make_study
 from medzoo.report.ensemble import average, make_ensembles, pick_members
 from medzoo.report.results import read_results
 from medzoo.scores import probabilities as scores
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 
 CLASSES = {"breastmnist": 2, "retinamnist": 5}
 

@@ -12,9 +12,9 @@ from medzoo.report.results import gather
 from medzoo.report.study_tables import list_scores, make_runs
 from medzoo.report.write import write_report
 from medzoo.scores.masks import count, score_masks
+from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
-from medzoo.study.store import Store
 from medzoo.training.objectives.masks import pick_examples
 
 MASK_CLASSES = ["background", "benign", "malignant"]

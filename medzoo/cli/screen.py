@@ -11,8 +11,8 @@ from medzoo.conduct import Conduct, StudyResult
 from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar
 from medzoo.record import Record
+from medzoo.store import Store
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.tasks import format_tasks
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import numpy as np
 from medzoo.record import Record, predictions_of
 from medzoo.report.results import TrialResults
 from medzoo.scores.probabilities import confusion_matrix
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 
 class Confusion(NamedTuple):

@@ -10,9 +10,9 @@ from medzoo.messages import format_score
 from medzoo.models.options import Value
 from medzoo.record import Record
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.expand import Choices, Planned, expand
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.study.trials import Trial
 from medzoo.training.predict import rank_entry
 from medzoo.training.trainer import Entry, count_steps
