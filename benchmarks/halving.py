@@ -22,8 +22,8 @@ from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor, default_workers
 from medzoo.execution.runner import execute_jobs
 from medzoo.record import Record
+from medzoo.store import Store
 from medzoo.study.spec import Study, read_study
-from medzoo.study.store import Store
 from medzoo.study.tuning import (
     HALVING,
     TuningProblem,

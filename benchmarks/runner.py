@@ -22,7 +22,7 @@ from typing import NamedTuple
 import psutil
 
 from medzoo.execution.local import default_workers
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "results" / "benchmarks"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from medzoo.execution.job import Job
 from medzoo.record import Record
 from medzoo.search.candidates import Tried
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.saved import MODEL, RECORD, Saved, load_saved
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from medzoo.report.tables import to_csv
 from medzoo.report.trackers import Tracking
 from medzoo.report.write import Report, write_report
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.kept_models import find_folder, with_models
 from medzoo.study.plan import Plan, make_plan
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.study.tuning import list_units, name_runs, next_jobs
 
 if TYPE_CHECKING:

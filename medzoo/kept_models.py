@@ -11,9 +11,9 @@ from medzoo.report.figures.explained import path_explained, write_explained
 from medzoo.report.results import TrialResults, read_results
 from medzoo.report.write import replace_file
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.training.saved import MODEL, RECORD
 
 

@@ -8,8 +8,8 @@ from medzoo.report.results import gather
 from medzoo.report.study_tables import rank
 from medzoo.report.summary import summarise
 from medzoo.scores.probabilities import per_class_f1, score
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 from medzoo.study.trials import Trial
 from medzoo.tasks import get_task
 

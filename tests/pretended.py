@@ -19,7 +19,7 @@ from medzoo.record import (
     SplitPredictions,
 )
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.tasks import get_task
 
 NAMES = (

@@ -22,7 +22,7 @@ def pretended(
     """Run a study as `study run` does, with sleep in place of training."""
     from medzoo.cli.screen import run_on_screen
     from medzoo.execution.options import ExecutionOptions
-    from medzoo.study.shard import Shard
+    from medzoo.execution.shard import Shard
     from medzoo.study.spec import read_study
 
     stand_in = partial(pretend, executions=executions, seconds=seconds)

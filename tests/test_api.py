@@ -5,7 +5,7 @@ import pytest
 
 import medzoo
 from medzoo.data.sources import load as load_data
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 TINY = {
     "data": "synthetic",

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from pretended import Pretended
 
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.saved import load_saved
 
 pytestmark = pytest.mark.slow
@@ -222,7 +222,7 @@ from pretended import make_runs
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 def memory(record):
     driver = psutil.Process()

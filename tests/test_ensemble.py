@@ -10,8 +10,8 @@ from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.ensemble import average, make_ensembles, pick_members
 from medzoo.report.results import read_results
 from medzoo.scores import probabilities as scores
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 
 CLASSES = {"breastmnist": 2, "retinamnist": 5}
 

@@ -12,10 +12,10 @@ from own_masks import make_mask
 from PIL import Image
 
 from medzoo.search.search_file import read_search
+from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
 from medzoo.study.spec import read_study
-from medzoo.study.store import Store
 from medzoo.training.execute import load_data
 
 ROOT = Path(__file__).parents[1]

@@ -12,8 +12,8 @@ from medzoo.report.figures.curves import over_seeds
 from medzoo.report.figures.style import pick_trials
 from medzoo.report.grid import make_grid
 from medzoo.report.write import write_report
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 from medzoo.study.trials import Trial
 from medzoo.tasks import NAMES
 

@@ -15,8 +15,8 @@ from medzoo.report.bootstrap import (
 )
 from medzoo.report.results import gather
 from medzoo.scores.probabilities import macro_f1
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 
 
 def predict(labels, seed=0, skill=1.0, num_classes=3):

@@ -10,9 +10,9 @@ from medzoo.kept_models import explain_study, find_best
 from medzoo.report.figures.explained import read_explained
 from medzoo.report.results import read_results
 from medzoo.report.write import write_report
+from medzoo.store import Store
 from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import read_study
-from medzoo.study.store import Store
 from medzoo.training.saved import load_saved, read_record
 
 STUDY = """

@@ -14,9 +14,9 @@ from medzoo.report.results import gather
 from medzoo.report.study_tables import list_trial_scores, make_runs
 from medzoo.report.write import write_report
 from medzoo.scores.counts import count_masks, score_masks
+from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
-from medzoo.study.store import Store
 from medzoo.training.objectives.masks import pick_examples
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

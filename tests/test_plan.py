@@ -5,10 +5,10 @@ import dataclasses
 import pytest
 
 from medzoo.record import Record
+from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
 from medzoo.study.spec import read_study
-from medzoo.study.store import Store
 
 FILE = """
 question = "Which?"

@@ -12,8 +12,8 @@ from medzoo.report.statistics import Estimate
 from medzoo.report.summary import summarise
 from medzoo.report.tables import FORMATS, Table, format_table, to_latex
 from medzoo.scores.probabilities import harmonic_mean
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 from medzoo.tasks import NAMES
 
 HALF = Estimate(0.5, low=0.25, high=0.75, half_width=0.25)

@@ -9,7 +9,7 @@ from pretended import Pretended, make_runs
 from medzoo.execution.job import Job
 from medzoo.execution.ray_executor import RayExecutor
 from medzoo.execution.runner import execute_jobs
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 HAS_RAY = importlib.util.find_spec("ray") is not None
 needs_ray = pytest.mark.skipif(

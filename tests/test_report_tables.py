@@ -22,8 +22,8 @@ from medzoo.report.study_tables import (
 )
 from medzoo.report.summary import summarise
 from medzoo.report.tables import Table, format_table, to_csv
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 
 NAN = float("nan")
 

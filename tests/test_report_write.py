@@ -18,9 +18,9 @@ from report_records import (
 
 from medzoo.report.figures.explained import path_explained, write_explained
 from medzoo.report.write import write_report
+from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.kept_models import find_folder
-from medzoo.study.store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
 COLUMNS = Path(__file__).parents[1] / "results" / "README.md"
@@ -172,7 +172,7 @@ def test_reports_import_no_backend(tmp_path):
     code = (
         "import sys, medzoo.report.write, medzoo.report.figures\n"
         "from pathlib import Path\n"
-        "from medzoo.study.store import Store\n"
+        "from medzoo.store import Store\n"
         "sys.path.insert(0, sys.argv[1])\n"
         "from report_records import make_study\n"
         "out = Path(sys.argv[2])\n"

@@ -16,7 +16,7 @@ from medzoo.execution.leases import Leases
 from medzoo.execution.local import LocalExecutor, default_workers, list_gpus
 from medzoo.execution.runner import Queue, execute_jobs
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.build import graph_key
 
 
@@ -170,7 +170,7 @@ from pretended import make_runs, pretend
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 count, seconds = int(sys.argv[1]), float(sys.argv[2])
 stand_in = partial(pretend, executions="executions", seconds=seconds)

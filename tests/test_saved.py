@@ -21,7 +21,7 @@ from medzoo.data.images import read_images
 from medzoo.report.card import make_card
 from medzoo.runs.run import Run
 from medzoo.scores import probabilities as scores
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.execute import execute, load_data
 from medzoo.training.explain import occlude, pick_examples
 from medzoo.training.saved import load_saved, load_task

@@ -11,8 +11,8 @@ import pytest
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
+from medzoo.store import Store
 from medzoo.study.run_file import read_run
-from medzoo.study.store import Store
 
 STUDY = """
 question = "Does a script start itself again?"

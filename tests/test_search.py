@@ -15,7 +15,7 @@ from search_records import Executed, goal, pretend, read  # noqa: E402
 from medzoo.execution.worker import failed_record  # noqa: E402
 from medzoo.search.oracle import build_hypermodel, declare  # noqa: E402
 from medzoo.search.space import list_grid  # noqa: E402
-from medzoo.study.store import Store  # noqa: E402
+from medzoo.store import Store  # noqa: E402
 from medzoo.study.tuning import has_reached  # noqa: E402
 
 TUNERS = ("random", "hyperband", "bayesian", "grid")

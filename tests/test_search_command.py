@@ -13,8 +13,8 @@ pytest.importorskip("keras_tuner")
 
 from search_records import FILE  # noqa: E402
 
+from medzoo.store import Store  # noqa: E402
 from medzoo.study.spec import read_study  # noqa: E402
-from medzoo.study.store import Store  # noqa: E402
 
 SMALL = FILE.replace("trials = 12", "trials = 6").replace(
     "epochs = 9", "epochs = 2"

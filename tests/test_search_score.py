@@ -10,8 +10,8 @@ from search_records import Executed, pretend, read  # noqa: E402
 
 from medzoo.cli import main  # noqa: E402
 from medzoo.report.search import write_search  # noqa: E402
+from medzoo.store import Store  # noqa: E402
 from medzoo.study.spec import read_study  # noqa: E402
-from medzoo.study.store import Store  # noqa: E402
 
 TASKS = 'tasks = ["breastmnist", "retinamnist"]'
 MASKS = (

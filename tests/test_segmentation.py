@@ -15,7 +15,7 @@ from medzoo.data.sources import load
 from medzoo.report.card import make_card
 from medzoo.runs.run import Run
 from medzoo.scores.counts import score_masks
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.execute import complete, execute, load_data
 from medzoo.training.objectives import objective_class
 from medzoo.training.objectives.masks import pick_examples, score

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
+from medzoo.execution.shard import Shard, take_shard
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.audits import find_leaks, keep_audit
 from medzoo.study.expand import expand
 from medzoo.study.merge import merge_stores
-from medzoo.study.shard import Shard, take_shard
 from medzoo.study.spec import read_study
-from medzoo.study.store import Store
 
 RUN = Run(task="breastmnist")
 

@@ -7,7 +7,7 @@ from medzoo.execution.job import Job
 from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.worker import run_all, run_one
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.execute import execute
 from medzoo.training.stacked_jax import LARGEST, execute_stack, stack_key
 

@@ -18,8 +18,8 @@ from medzoo.report.results import gather
 from medzoo.report.statistics import estimate_all, harmonic_mean_by_seed
 from medzoo.report.summary import summarise, summarise_scores
 from medzoo.scores.probabilities import harmonic_mean, macro_f1
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 
 
 def make_scores(name, mean=0.6, *, shape=(3, 4), std=0.02, image_std=0.01):

@@ -15,7 +15,7 @@ import pytest
 
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 RUN = Run(task="breastmnist")
 
@@ -202,7 +202,7 @@ def test_unfinished_files_of_a_killed_writer_are_no_records(store):
 WRITER = """
 import itertools, sys
 import numpy as np
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.runs.run import Run
 

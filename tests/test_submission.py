@@ -19,8 +19,8 @@ from medzoo.report.submission import (
     write_submission,
 )
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.store import Store
 
 COUNTS = {"breastmnist": 4, "retinamnist": 3}
 LABELS = {

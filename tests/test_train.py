@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.execute import execute
 
 FILE = """

@@ -13,9 +13,9 @@ from tuned_records import carry_out, read_halving, results, work
 
 from medzoo.execution.job import Job
 from medzoo.execution.worker import run_one
+from medzoo.store import Store
 from medzoo.study.plan import make_plan
 from medzoo.study.spec import read_study
-from medzoo.study.store import Store
 from medzoo.study.tuning import choose, next_jobs, plan_runs
 from medzoo.training import execute as execution
 from medzoo.training.execute import execute, load_data

@@ -15,9 +15,9 @@ from medzoo.report.study_tables import (
     rank,
 )
 from medzoo.report.summary import summarise
+from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
-from medzoo.study.store import Store
 from medzoo.study.tuning import (
     choose,
     list_units,

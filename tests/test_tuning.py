@@ -13,8 +13,8 @@ from tuned_records import (
     work,
 )
 
+from medzoo.store import Store
 from medzoo.study.plan import make_plan
-from medzoo.study.store import Store
 from medzoo.study.tuning import (
     choose,
     make_tuning_problems,

@@ -91,7 +91,7 @@ def test_a_size_that_does_not_halve_may_be_refused():
         ({"levels": 0}, "`levels` must be at least 1 and at most 8"),
         (
             {"num_mask_classes": 1},
-            "`num_mask_classes` of `unet` must lie between 2",
+            "`num_mask_classes` must be at least 2",
         ),
     ],
 )

@@ -124,7 +124,7 @@ def compare(
     from medzoo.report.results import read_results
     from medzoo.report.summary import summarise
     from medzoo.report.tables import FORMATS
-    from medzoo.study.store import Store
+    from medzoo.store import Store
 
     study = read(name, tasks, "medmnist", seeds)
     store = Store()

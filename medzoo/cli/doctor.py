@@ -69,7 +69,7 @@ def _list_devices() -> Iterator[tuple[str, str, str]]:
 def _list_folders() -> Iterator[tuple[str, str, str]]:
     """Yields the folders of data, weights, caches and records."""
     from medzoo.data.folders import cache_folder, data_folder
-    from medzoo.study.store import Store
+    from medzoo.store import Store
     from medzoo.tasks import SIZES, TASKS
 
     data = data_folder()

@@ -116,8 +116,8 @@ def audit(
 
     from medzoo.data.audit.audit import audit as run_audit
     from medzoo.data.audit.report import format_audit, write_audit
+    from medzoo.store import Store
     from medzoo.study.audits import keep_audit
-    from medzoo.study.store import Store
 
     dataset, rows = look(what, size, data_flags(skip_bad, False))
     found, pairs = run_audit(
@@ -142,8 +142,8 @@ def explore(
 
     from medzoo.explore.page import find_warnings, format_summary, write_page
     from medzoo.explore.statistics import summarize
+    from medzoo.store import Store
     from medzoo.study.audits import find_leaks
-    from medzoo.study.store import Store
 
     dataset, rows = look(what, size, data_flags(skip_bad, False))
     found = summarize(dataset, rows)

@@ -130,7 +130,7 @@ def card(
 ) -> None:
     """Write the model card of a model from the record beside it."""
     from medzoo.report.card import write_card
-    from medzoo.study.store import Store
+    from medzoo.store import Store
     from medzoo.training.saved import read_record
 
     path, record = read_record(model)
@@ -408,7 +408,7 @@ def ensemble(
     """Score the mean of stored probabilities, without training anything."""
     from medzoo.report.ensemble import make_ensembles
     from medzoo.report.tables import FORMATS
-    from medzoo.study.store import Store
+    from medzoo.store import Store
 
     study = read(name, tasks, data, seeds)
     trials, table = make_ensembles(study, Store(), best=best, trial=trial)

@@ -12,8 +12,8 @@ from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar
 from medzoo.record import Record
 from medzoo.scores.table import format_score
+from medzoo.store import Store
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.tasks import format_tasks
 
 if TYPE_CHECKING:

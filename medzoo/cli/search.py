@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from medzoo.execution.options import ExecutionOptions
     from medzoo.search.candidates import Tried
     from medzoo.search.search_file import Search
-    from medzoo.study.store import Store
+    from medzoo.store import Store
 
 search_app = typer.Typer(
     help="Look for one good choice of values with KerasTuner.",
@@ -63,7 +63,7 @@ def run(
     from medzoo.execution.options import ExecutionOptions
     from medzoo.report.search import write_search
     from medzoo.search.search_file import read_search
-    from medzoo.study.store import Store
+    from medzoo.store import Store
 
     search = read_search(name)
     means = ExecutionOptions(

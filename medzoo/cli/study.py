@@ -81,8 +81,8 @@ def plan(
     ] = False,
 ) -> None:
     """Print what a study would run, what is done, and the time for the rest."""
+    from medzoo.store import Store
     from medzoo.study.plan import make_plan
-    from medzoo.study.store import Store
 
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
@@ -135,7 +135,7 @@ def run(
     """Run what is missing of a study, and write its tables."""
     from medzoo.cli.screen import run_on_screen
     from medzoo.execution.options import ExecutionOptions
-    from medzoo.study.shard import Shard
+    from medzoo.execution.shard import Shard
 
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
@@ -176,8 +176,8 @@ def status(
     """Print how far a study is, and who leads on val."""
     from medzoo.report.results import read_results
     from medzoo.report.standing import describe_standing
+    from medzoo.store import Store
     from medzoo.study.plan import make_plan
-    from medzoo.study.store import Store
 
     options = data_flags(skip_bad, drop_leaks)
     study, store = read(name, tasks, data, seeds, options), Store()
@@ -205,7 +205,7 @@ def report(
     from medzoo.kept_models import explain_study
     from medzoo.report.tables import FORMATS
     from medzoo.report.write import write_report
-    from medzoo.study.store import Store
+    from medzoo.store import Store
 
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
@@ -228,8 +228,8 @@ def merge(
     folders: Annotated[list[Path], typer.Argument(help="Stores to read.")],
 ) -> None:
     """Join stores of records into the one of MEDZOO_RUNS (else ./runs)."""
+    from medzoo.store import Store
     from medzoo.study.merge import merge_stores
-    from medzoo.study.store import Store
 
     store = Store()
     print(f"Merged into {store.folder}: {merge_stores(folders, store)}")

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from medzoo.record import Record
-    from medzoo.study.store import Store
+    from medzoo.store import Store
 
 
 def submit(
@@ -32,7 +32,7 @@ def submit(
         put_in_order,
         write_submission,
     )
-    from medzoo.study.store import Store
+    from medzoo.store import Store
     from medzoo.tasks import NAMES
 
     store = Store()

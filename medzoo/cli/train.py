@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from medzoo.record import Record
     from medzoo.runs.run import Run
-    from medzoo.study.store import Store
+    from medzoo.store import Store
     from medzoo.training.trainer import Entry
 
 
@@ -61,8 +61,8 @@ def train(
     from rich.console import Console
 
     from medzoo.report.card import write_card
+    from medzoo.store import Store
     from medzoo.study.run_file import read_run
-    from medzoo.study.store import Store
 
     flags = {
         "task": task,

@@ -12,7 +12,7 @@ import psutil
 from filelock import FileLock
 
 from medzoo.files import replacing
-from medzoo.study.store import writing
+from medzoo.store import writing
 
 # Seconds between two signs of life of a process that holds leases.
 HEARTBEAT = 30.0

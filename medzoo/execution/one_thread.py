@@ -4,7 +4,7 @@ from medzoo.execution.job import Job, Outcome
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.worker import run_one
 from medzoo.record import Predictions, Record
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.backend import import_keras, limit_threads
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from medzoo.execution.job import Execute
 from medzoo.execution.runner import Executor, Group
+from medzoo.execution.shard import Shard, take_shard
 from medzoo.runs.run import Run
-from medzoo.study.shard import Shard, take_shard
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import psutil
 from medzoo.execution.job import Job, Outcome
 from medzoo.execution.worker import Setup, failed_record
 from medzoo.record import Predictions
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.build import MAX_TRACED, graph_key
 
 # Last lines of its output that are kept when a process dies.

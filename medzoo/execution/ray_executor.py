@@ -11,7 +11,7 @@ from medzoo.execution.job import Execute, Job, Outcome
 from medzoo.execution.local import RUNS_A_WORKER
 from medzoo.execution.worker import failed_record, run_all
 from medzoo.record import Predictions, Record
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.backend import set_threads
 
 # How often Ray itself starts a task again whose node or process was lost.

@@ -14,7 +14,7 @@ from medzoo.execution.job import Job, Outcome
 from medzoo.execution.leases import Leases
 from medzoo.record import Record
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.build import graph_key
 
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from medzoo.execution.job import Execute, Job
 from medzoo.record import Predictions, Record
 from medzoo.runs.run import Run
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.backend import set_threads
 from medzoo.training.execute import complete, execute
 from medzoo.training.saved import save_model

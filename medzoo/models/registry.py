@@ -63,7 +63,9 @@ class Entry:
         Raises:
             FieldError: For an unknown option or a wrong value.
         """
-        check_options(self.options, options)
+        of_data = set(self.of_data)
+        own = {k: v for k, v in options.items() if k not in of_data}
+        check_options(self.options, own)
         self.check_together({**self.defaults, **options})
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from medzoo.report.results import TrialResults
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.audits import find_leaks
-from medzoo.study.store import Store
 
 
 def describe_source(run: Run) -> str:

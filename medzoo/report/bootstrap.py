@@ -19,7 +19,7 @@ from medzoo.files import replacing
 from medzoo.record import Predictions, Record
 from medzoo.report.results import TrialResults
 from medzoo.scores.counts import score_masks
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
 NUM_REPLICATES = 2_000

@@ -7,7 +7,7 @@ import numpy as np
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.results import TrialResults
 from medzoo.scores.counts import confusion_matrix
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 
 class Confusion(NamedTuple):

@@ -17,8 +17,8 @@ from medzoo.report.statistics import (
 )
 from medzoo.report.tables import Cell, Table
 from medzoo.scores import probabilities as scores
+from medzoo.store import Store
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 
 _SHOWN = ("balanced_accuracy", "accuracy", "auc", "cross_entropy")
 

@@ -35,8 +35,8 @@ from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.report.verdict import describe_verdicts, write_verdict
 from medzoo.scores.table import format_score
+from medzoo.store import Store
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.tasks import format_tasks
 
 # Facts that the page shows in places of their own.

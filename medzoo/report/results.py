@@ -7,9 +7,9 @@ import numpy as np
 
 from medzoo.record import Record
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.expand import Planned, expand
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.study.trials import Trial
 from medzoo.study.tuning import plan_runs
 

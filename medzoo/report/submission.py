@@ -17,7 +17,7 @@ from medzoo.record import Predictions, Record
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import harmonic_mean_by_seed
 from medzoo.scores.probabilities import harmonic_mean, macro_f1
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.tasks import NAMES, get_task
 
 COLUMNS = ("id", "id_image_in_task", "task_name", "label")

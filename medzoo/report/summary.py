@@ -33,7 +33,7 @@ from medzoo.report.statistics import (
     estimate_all,
     harmonic_mean_by_seed,
 )
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 
 @dataclass(frozen=True)

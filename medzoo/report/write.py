@@ -18,8 +18,8 @@ from medzoo.report.study_tables import (
 from medzoo.report.summary import summarise
 from medzoo.report.tables import Table, format_table, to_csv
 from medzoo.report.verdict import write_verdict
+from medzoo.store import Store
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 
 # Files that a report has only if there is something to show.
 _OPTIONAL = {"failed.md", *(f"{n}.{kind}" for n in NAMES for kind in KINDS)}

@@ -10,7 +10,7 @@ from medzoo.models.options import Value
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.search.search_file import Search
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.study.tuning import has_reached, score_at
 
 

@@ -19,7 +19,7 @@ from medzoo.search.candidates import Candidate, judge, make_candidate
 from medzoo.search.proposals import Values
 from medzoo.search.search_file import Search
 from medzoo.search.space import Dimension, Space, clean, list_grid
-from medzoo.study.store import Store
+from medzoo.store import Store
 from medzoo.training.backend import import_keras
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from medzoo.search.search_file import Search
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 # Keys that may change: a longer search continues a shorter one.
 _FREE = {"question", "trials", "hours", "proof_seeds", "baseline"}

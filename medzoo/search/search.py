@@ -16,7 +16,7 @@ from medzoo.search.candidates import Candidate, Tried, judge
 from medzoo.search.oracle import candidate_of, make_proposer
 from medzoo.search.proposals import Proposals
 from medzoo.search.search_file import Search
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 
 def run_search(

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medzoo.study.store import Store
+from medzoo.store import Store
 
 
 def keep_audit(store: Store, summary: Mapping[str, Any]) -> Path:

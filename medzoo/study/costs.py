@@ -16,8 +16,8 @@ from medzoo.record import Predictions, Record
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
+from medzoo.store import Store
 from medzoo.study.expand import Planned
-from medzoo.study.store import Store
 from medzoo.training.trainer import check_steps, count_steps
 
 # Records that are read for their pace.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medzoo.execution.job import Job
+from medzoo.store import Store
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.training.features import is_cacheable
 from medzoo.training.saved import MODEL
 

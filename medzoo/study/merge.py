@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medzoo.record import Record
+from medzoo.store import Store
 from medzoo.study.audits import copy_audits
-from medzoo.study.store import Store
 
 # What tells how a run went, and not what came out of it.
 _CIRCUMSTANCES = {

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from medzoo.runs.run import Run
 from medzoo.runs.sources import find_fingerprint
+from medzoo.store import Store
 from medzoo.study.audits import find_leaks
 from medzoo.study.costs import MIN_STEPS, Estimates, read_some
 from medzoo.study.expand import expand, is_shared
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.study.tuning import choose, make_tuning_problems, plan_all
 
 # Nothing of such a run is left to be trained.

@@ -10,9 +10,9 @@ from medzoo.models.options import Value
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.scores.table import format_score
+from medzoo.store import Store
 from medzoo.study.expand import Choices, Planned, expand
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.study.trials import Trial
 from medzoo.training.objectives import objective_class
 from medzoo.training.trainer import Entry, count_steps

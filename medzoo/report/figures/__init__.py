@@ -28,9 +28,9 @@ from medzoo.report.grid import make_grid
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics
 from medzoo.scores.counts import dice_of_images
+from medzoo.store import Store
 from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple, Protocol
 from medzoo.messages import unknown
 from medzoo.record import Record
 from medzoo.report.results import TrialResults
+from medzoo.store import Store
 from medzoo.study.spec import Study
-from medzoo.study.store import Store
 from medzoo.study.trials import Trial
 
 # Names of `track`, and the package that each needs.
