@@ -19,7 +19,7 @@ from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.kept_models import find_folder, with_models
-from medzoo.study.plan import Plan, make_plan
+from medzoo.study.plan import StudyPlan, make_plan
 from medzoo.study.spec import Study
 from medzoo.study.tuning import list_units, name_runs, next_jobs
 
@@ -135,7 +135,7 @@ class Conduct:
         keeps = means.keep != "none" and means.executor == "local"
         self._models = find_folder(study, store, smoke=smoke) if keeps else None
 
-    def plan(self) -> Plan:
+    def plan(self) -> StudyPlan:
         """Counts what would be run, and what is done."""
         return make_plan(self._study, self._store, smoke=self._smoke)
 

@@ -50,7 +50,7 @@ class Record(BaseModel):
             `val_dice` and `val_joint`.
         best_step: Step whose weights were evaluated.
         parameters: Total and trainable weights.
-        flops: Operations of one image, forward, those of a frozen trunk
+        flops: Operations of one image, forward, those of a frozen backbone
             included (`medzoo.models.flops`).
         width: Width that the model was built with.
         chosen: What a baseline chose on val, such as `C`.

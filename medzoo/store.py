@@ -39,12 +39,12 @@ class Store:
     A record is `<first two digits>/<run_id>.json`; the predictions of its run
     are the `.npz` beside it. Each appears under its name in one step, and after
     its content is on the disk, the predictions first: whatever ends the writer,
-    a record is there as a whole or not at all. A number that is not finite is
-    stored as null. A training that was stopped on the way lies in `.state.npz`
+    a record is complete or missing. A number that is not finite is
+    stored as null. A training that was stopped on the way is in `.state.npz`
     until its run is finished.
 
     Args:
-        folder: Where the files lie; `MEDZOO_RUNS` or `./runs` if left out.
+        folder: Folder of the files; `MEDZOO_RUNS` or `./runs` if left out.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:

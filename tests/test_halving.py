@@ -113,8 +113,8 @@ def test_stopped_and_finished_records_give_the_same_answer():
     scores = np.random.default_rng(0).random((5, 8)).tolist()
     full = [[record_of(values)] for values in scores]
     known = [[None] for _ in full]
-    while (standing := compare(known, HALVING)).winner is None:
-        for index, share in enumerate(standing.shares):
+    while (ranking := compare(known, HALVING)).winner is None:
+        for index, share in enumerate(ranking.shares):
             checks = round(share * 8)
             known[index] = [
                 record_of(
@@ -122,7 +122,7 @@ def test_stopped_and_finished_records_give_the_same_answer():
                     status="done" if checks == 8 else "pruned",
                 )
             ]
-    assert standing == compare(full, HALVING)
+    assert ranking == compare(full, HALVING)
 
 
 def test_a_share_is_reached_at_the_first_check_after_it():

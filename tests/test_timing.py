@@ -3,8 +3,8 @@
 import pytest
 
 from medzoo.runs.run import Run
-from medzoo.study.costs import MeasuredPace, format_costs, kind_of, measure
-from medzoo.study.expand import Planned
+from medzoo.study.costs import MeasuredCost, format_costs, kind_of, measure
+from medzoo.study.expand import PlannedRun
 from medzoo.study.trials import Trial
 
 SMALL = {
@@ -24,19 +24,19 @@ def test_seeds_and_learning_rates_are_of_one_kind_and_sizes_are_not():
 
 
 def test_a_run_costs_its_steps_its_checks_and_its_end():
-    pace = MeasuredPace(
+    cost = MeasuredCost(
         start=9.0, step=0.5, check=2.0, evaluate=3.0, num_images=96, megabytes=1
     )
-    assert pace.seconds(Run(**SMALL, epochs=2)) == 6 * 0.5 + 2 * 2 + 3
+    assert cost.seconds(Run(**SMALL, epochs=2)) == 6 * 0.5 + 2 * 2 + 3
 
 
 def test_the_table_adds_up_and_pays_for_each_kind_once_a_worker():
-    pace = MeasuredPace(
+    cost = MeasuredCost(
         start=10, step=1, check=1, evaluate=0, num_images=96, megabytes=2
     )
     runs = [Run(**SMALL, epochs=1, seed=seed) for seed in (0, 1)]
-    planned = [Planned(Trial("mlp", {}), run) for run in runs]
-    text = format_costs(planned, {kind_of(runs[0]): pace}, workers=2)
+    planned = [PlannedRun(Trial("mlp", {}), run) for run in runs]
+    text = format_costs(planned, {kind_of(runs[0]): cost}, workers=2)
     # Two runs of four seconds and a start in each of two workers.
     hours = (2 * 4 + 2 * 10) / 2 / 3600
     name, number, found, _ = text.splitlines()[-1].rsplit(maxsplit=3)
@@ -45,13 +45,13 @@ def test_the_table_adds_up_and_pays_for_each_kind_once_a_worker():
 
 
 def test_measuring_trains_and_gives_positive_seconds():
-    pace = measure(Run(**SMALL, epochs=1000))
-    assert pace.num_images == 96
-    assert min(pace.start, pace.step, pace.check, pace.evaluate) > 0
+    cost = measure(Run(**SMALL, epochs=1000))
+    assert cost.num_images == 96
+    assert min(cost.start, cost.step, cost.check, cost.evaluate) > 0
 
 
 def test_a_baseline_costs_its_one_fit():
     values = {**SMALL, "model": "knn", "options": {"backbone": "none"}}
-    pace = measure(Run(**values))
-    assert pace.evaluate > 0
-    assert pace.start == pace.step == pace.check == 0
+    cost = measure(Run(**values))
+    assert cost.evaluate > 0
+    assert cost.start == cost.step == cost.check == 0

@@ -8,7 +8,7 @@ import numpy as np
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.store import Store
-from medzoo.study.expand import Planned, expand
+from medzoo.study.expand import PlannedRun, expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
 from medzoo.study.tuning import plan_runs
@@ -145,10 +145,10 @@ def read_results(
 
 
 def gather(
-    planned: Iterable[Planned],
+    planned: Iterable[PlannedRun],
     records: Mapping[str, Record],
     *,
-    cells: Iterable[Planned] | None = None,
+    cells: Iterable[PlannedRun] | None = None,
     tuned: Iterable[str] = (),
     score: str = "macro_f1",
 ) -> list[TrialResults]:

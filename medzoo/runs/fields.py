@@ -146,8 +146,10 @@ class About:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        found = {**handler(schema), "description": self.description}
-        return found | ({"enum": list(self.choices)} if self.choices else {})
+        described = {**handler(schema), "description": self.description}
+        return described | (
+            {"enum": list(self.choices)} if self.choices else {}
+        )
 
     def _check(self, value: str, info: ValidationInfo) -> str:
         if value not in self.choices:
@@ -479,7 +481,7 @@ def list_tasks(task: str, data: str) -> tuple[str, ...]:
     name.
 
     Raises:
-        ValueError: For an unknown task, or one that is there twice.
+        ValueError: For an unknown task, or one that is named twice.
 
     Example:
 

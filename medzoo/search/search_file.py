@@ -71,7 +71,7 @@ else:  # The scores of the table, as the schema of the file lists them.
 
 
 class SearchDocument(Scope):
-    """All that may stand in a search file."""
+    """A search: a space of values and a budget."""
 
     question: str = Field(min_length=1)
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
@@ -111,8 +111,8 @@ class Search:
 
     Args:
         name: Name of the file without its ending.
-        path: Where it lies.
-        document: What stands in it.
+        path: The file.
+        document: Its content.
         text: All of it.
     """
 
@@ -175,18 +175,18 @@ def _read(source: Source) -> SearchDocument:
         document = SearchDocument.model_validate(source.parse())
     except ValidationError as error:
         faults = []
-        for found in error.errors():
+        for details in error.errors():
             # Below a key of the space, pydantic's places are not the file's.
-            place = found["loc"][:2]
-            if found["type"] == "extra_forbidden":
+            place = details["loc"][:2]
+            if details["type"] == "extra_forbidden":
                 fields = SearchDocument.model_fields
                 what = "a key of a search"
-                if len(found["loc"]) > 2:
+                if len(details["loc"]) > 2:
                     fields, what = Dimension.model_fields, "a key of a range"
-                key = format_key(found["loc"])
+                key = format_key(details["loc"])
                 faults.append((place, not_listed(key, what, fields)))
             else:
-                faults.append((place, describe(found, place)))
+                faults.append((place, describe(details, place)))
         raise source.fault(*faults) from None
     if faults := document.list_faults() or _run_faults(document):
         raise source.fault(*dict.fromkeys(faults))

@@ -1,4 +1,4 @@
-"""Findings of audits, kept beside the records so that reports can tell them."""
+"""Findings of audits, kept beside the records for reports."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ def keep_audit(store: Store, summary: Mapping[str, Any]) -> Path:
 
 
 def copy_audits(source: Store, into: Store) -> None:
-    """Copies the findings about data that `into` knows nothing of."""
+    """Copies the findings about data that `into` does not have."""
     for path in sorted((source.folder / "audits").glob("*.json")):
         target = into.folder / "audits" / path.name
         if not target.exists():
@@ -29,7 +29,7 @@ def copy_audits(source: Store, into: Store) -> None:
 
 
 def find_leaks(store: Store, fingerprints: Iterable[str]) -> list[str]:
-    """Lists what audits found of data, a line each that has leaks.
+    """Lists the leaks that audits found, a line for each data set.
 
     Args:
         store: Where the findings are.
@@ -37,8 +37,8 @@ def find_leaks(store: Store, fingerprints: Iterable[str]) -> list[str]:
             leaks end in `drop_leaks` and are passed over.
     """
     lines = []
-    asked = {f for f in fingerprints if not f.endswith(":drop_leaks")}
-    for path in sorted({_path(store, fingerprint) for fingerprint in asked}):
+    complete = {f for f in fingerprints if not f.endswith(":drop_leaks")}
+    for path in sorted({_path(store, fingerprint) for fingerprint in complete}):
         try:
             lines.append(str(json.loads(path.read_text())["line"]))
         except (OSError, ValueError, KeyError):

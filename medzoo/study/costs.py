@@ -17,12 +17,12 @@ from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.store import Store
-from medzoo.study.expand import Planned
+from medzoo.study.expand import PlannedRun
 from medzoo.training.trainer import check_steps, count_steps
 
-# Records that are read for their pace.
+# Records that are read to estimate costs.
 MAX_RECORDS = 300
-# A shorter run, such as one of `--smoke`, says little of a longer one's pace.
+# A shorter run, such as one of `--smoke`, says little of the cost of a longer one.
 MIN_STEPS = 10
 # Images of train of a synthetic task before one has been run: 400 to 800.
 SYNTHETIC_IMAGES = 600
@@ -33,64 +33,64 @@ _SHARED = (
     "model, width and task",
     "model",
 )
-# Records of such runs tell the time of a whole training.
+# Status of runs that were trained to the end.
 _WHOLE = ("done", "trained")
 
 
-class Pace(NamedTuple):
+class RunCost(NamedTuple):
     """How long runs take.
 
     Args:
         pixel: Seconds a step, for each pixel of its batch (of one channel).
-        rest: Seconds for all but the steps: loading, tracing, evaluation.
+        overhead: Seconds for all but the steps: loading, tracing, evaluation.
     """
 
     pixel: float
-    rest: float
+    overhead: float
 
 
 # Right to a factor of ten or so.
-ROUGH = Pace(pixel=6e-7, rest=3.0)
+ROUGH = RunCost(pixel=6e-7, overhead=3.0)
 
 
 def read_some(store: Store, first: list[str]) -> list[Record]:
-    """Reads records for their pace: of the runs in `first`, then of any."""
+    """Reads records to estimate costs: of the runs in `first`, then of any."""
     run_ids = dict.fromkeys(chain(first[:MAX_RECORDS], store.run_ids()))
     return list(store.read_many(islice(run_ids, MAX_RECORDS)).values())
 
 
 class Estimates:
-    """Expects of runs what the records of similar ones took."""
+    """Estimates of seconds by the records of similar runs."""
 
     def __init__(self, records: list[Record], *, least_steps: int) -> None:
-        paces: dict[tuple, list[Pace]] = defaultdict(list)
+        costs: dict[tuple, list[RunCost]] = defaultdict(list)
         self._num_images: dict[tuple[str, str], int] = {}
         for record in records:
             run = record.run
             if record.status not in _WHOLE or _steps_of(record) < least_steps:
                 continue
             for key in _keys(run):
-                paces[key].append(_measure(record))
+                costs[key].append(_measure(record))
             if run.max_images is None:
                 num_images = record.num_images["train"]
                 self._num_images[run.data, run.task] = num_images
-        self._paces = {
-            key: Pace(*map(median, zip(*found, strict=True)))
-            for key, found in paces.items()
+        self._costs = {
+            key: RunCost(*map(median, zip(*found, strict=True)))
+            for key, found in costs.items()
         }
 
     def of(self, run: Run) -> tuple[float, str]:
         """Returns the seconds of a run, and what says so."""
         found = (
-            (self._paces[key], f"runs of the same {shared}")
+            (self._costs[key], f"runs of the same {shared}")
             for key, shared in zip(_keys(run), _SHARED, strict=True)
-            if key in self._paces
+            if key in self._costs
         )
-        pace, source = next(found, (ROUGH, "a rough rule from the pixels"))
+        cost, source = next(found, (ROUGH, "a rough rule from the pixels"))
         num_images = self._count_images(run)
         steps = count_steps(run, num_images)
         pixels = _pixels(run, num_images)
-        return pace.rest + pace.pixel * pixels * steps, source
+        return cost.overhead + cost.pixel * pixels * steps, source
 
     def _count_images(self, run: Run) -> int:
         known = self._num_images.get((run.data, run.task))
@@ -106,7 +106,7 @@ def _keys(run: Run) -> tuple[tuple, ...]:
     """Names the groups of runs that it is like, the nearest first."""
     net = run.model, run.width, run.parameters
     options = tuple(run.options.items())
-    # A frozen trunk and a trained one differ more than two tasks do.
+    # A frozen backbone and a trained one differ more than two tasks do.
     return (*net, options, run.task), (*net, options), (*net, run.task), net[:1]
 
 
@@ -119,12 +119,12 @@ def _pixels(run: Run, num_images: int) -> int:
     return min(run.batch_size, num_images) * run.size**2
 
 
-def _measure(record: Record) -> Pace:
-    """Takes the pace of a record; `train` leaves out the slow first step."""
+def _measure(record: Record) -> RunCost:
+    """Computes the cost of a run from its record; `train` leaves out the slow first step."""
     seconds = record.seconds
     training = seconds["train"] + seconds.get("check", 0.0)
     pixels = _pixels(record.run, record.num_images["train"])
-    return Pace(
+    return RunCost(
         training / (_steps_of(record) - 1) / pixels,
         seconds["total"] - training,
     )
@@ -136,13 +136,13 @@ RECORD_MB = 0.005
 
 
 @dataclass(frozen=True)
-class MeasuredPace:
+class MeasuredCost:
     """Measured seconds of one kind of run.
 
     Args:
         start: Building and tracing, paid once a worker and kind.
         step: One step of training.
-        check: One look at val.
+        check: One check on val.
         evaluate: Scores of val and test at the end.
         num_images: Images of train.
         megabytes: Size of the stored probabilities.
@@ -162,7 +162,7 @@ class MeasuredPace:
         return steps * self.step + checks * self.check + self.evaluate
 
 
-def measure(run: Run) -> MeasuredPace:
+def measure(run: Run) -> MeasuredCost:
     """Trains a few steps of a run, in the process that calls it."""
     from medzoo.training.build import prepare_model
     from medzoo.training.execute import choose_trainer, execute, load_data
@@ -173,7 +173,7 @@ def measure(run: Run) -> MeasuredPace:
     megabytes = num_evaluated * (data.num_classes + 1) * 4 / 2**20
     if get_entry(run.model).baseline:
         seconds = execute(run, read_test=False)[0].seconds["total"]
-        return MeasuredPace(0.0, 0.0, 0.0, seconds, len(data.train), megabytes)
+        return MeasuredCost(0.0, 0.0, 0.0, seconds, len(data.train), megabytes)
     budget = {"epochs": None, "steps": STEPS, "patience": None}
     short = run.model_copy(update=budget)
     trainer = choose_trainer(data)(prepare_model(short, data), data, short)
@@ -182,7 +182,7 @@ def measure(run: Run) -> MeasuredPace:
     trainer.train()
     found = trainer.seconds
     check = (found["check"] - first["check"]) / (STEPS - 1)
-    return MeasuredPace(
+    return MeasuredCost(
         start=first["first_step"] + first["check"] - check,
         step=found["train"] / (STEPS - 1),
         check=check,
@@ -200,7 +200,7 @@ def kind_of(run: Run) -> str:
 
 def measure_kinds(
     runs: Iterable[Run], *, workers: int
-) -> dict[str, MeasuredPace]:
+) -> dict[str, MeasuredCost]:
     """Measures each kind of run once, in as many processes as a study uses.
 
     They share caches and memory as they do in the study, which a measurement
@@ -224,7 +224,7 @@ def measure_kinds(
         )
         records = store.read_many(run.run_id for run in kinds.values())
     return {
-        kind: MeasuredPace(**records[run.run_id].seconds)
+        kind: MeasuredCost(**records[run.run_id].seconds)
         for kind, run in kinds.items()
     }
 
@@ -232,7 +232,7 @@ def measure_kinds(
 def measure_all(
     jobs: Sequence[Job], store: Store
 ) -> list[tuple[Record, Predictions]]:
-    """Measures runs in a worker; the pace of each is in its `seconds`."""
+    """Measures runs in a worker; the cost of each is in its `seconds`."""
     return [
         (
             Record(
@@ -257,8 +257,8 @@ def _require_measured(record: Record) -> None:
 
 
 def format_costs(
-    planned: Iterable[Planned],
-    paces: dict[str, MeasuredPace],
+    planned: Iterable[PlannedRun],
+    costs: dict[str, MeasuredCost],
     *,
     workers: int,
 ) -> str:
@@ -270,16 +270,16 @@ def format_costs(
     started: set[str] = set()
     for trial, run in planned:
         kind = kind_of(run)
-        pace = paces[kind]
-        seconds = pace.seconds(run)
+        cost = costs[kind]
+        seconds = cost.seconds(run)
         if kind not in started:
             started.add(kind)
-            seconds += pace.start * workers
+            seconds += cost.start * workers
         for name in (trial.name, "in all"):
             row = sums[name]
             row[0] += 1
             row[1] += seconds / workers / 3600
-            row[2] += pace.megabytes + RECORD_MB
+            row[2] += cost.megabytes + RECORD_MB
     total = sums.pop("in all", [0, 0.0, 0.0])
     width = max(map(len, [*sums, "in all"]))
     lines = [f"{'trial':<{width}}  runs     hours   disk MB"]

@@ -28,7 +28,7 @@ from medzoo.scores.table import list_used
 from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
 from medzoo.tasks import NAMES
 
-# What a trial may set; options of its model stand beside these.
+# What a trial may set; options of its model go beside these.
 FIELDS = list_fields(place="trial")
 
 

@@ -19,8 +19,8 @@ SMOKE_IMAGES = 64
 Choices = Mapping[tuple[str, str], dict[str, Value]]
 
 
-class Planned(NamedTuple):
-    """A run beside the trial that asks for it."""
+class PlannedRun(NamedTuple):
+    """A run with the trial that it belongs to."""
 
     trial: Trial
     run: Run
@@ -28,7 +28,7 @@ class Planned(NamedTuple):
 
 def expand(
     study: Study, *, smoke: bool = False, choices: Choices | None = None
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedRun, ...]:
     """Lists every run of a study: seeds change last, and trials first.
 
     A trial is run once a task and seed; one of the model `multi_head` once a
@@ -56,7 +56,7 @@ def expand(
     if study.tuned is None or choices is None:
         return _expand_cells(study, smoke)
     return tuple(
-        Planned(trial, _make_run(study, trial, values, task, seed, smoke))
+        PlannedRun(trial, _make_run(study, trial, values, task, seed, smoke))
         for seed, task, trial in _list_cells(study, smoke)
         if (values := choices.get((trial.name, task))) is not None
     )
@@ -70,9 +70,9 @@ def is_shared(study: Study, trial: Trial) -> bool:
 
 # A study is expanded for its plan, its execution and its report.
 @functools.lru_cache(maxsize=4)
-def _expand_cells(study: Study, smoke: bool) -> tuple[Planned, ...]:
+def _expand_cells(study: Study, smoke: bool) -> tuple[PlannedRun, ...]:
     return tuple(
-        Planned(trial, _make_run(study, trial, {}, task, seed, smoke))
+        PlannedRun(trial, _make_run(study, trial, {}, task, seed, smoke))
         for seed, task, trial in _list_cells(study, smoke)
     )
 

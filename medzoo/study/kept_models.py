@@ -1,4 +1,4 @@
-"""Where trained models of a study lie, and which runs save theirs."""
+"""The folder of trained models of a study, and the jobs that save them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from medzoo.training.saved import MODEL
 
 
 def find_folder(study: Study, store: Store, *, smoke: bool = False) -> Path:
-    """Returns where the models of a study lie, each in a folder of its run.
+    """Returns the folder of the models of a study, with one folder a run.
 
     Studies share records, but not models: what one of them no longer needs may
     be the best of another.
@@ -22,8 +22,8 @@ def find_folder(study: Study, store: Store, *, smoke: bool = False) -> Path:
 def with_models(jobs: Sequence[Job], folder: Path) -> list[Job]:
     """Returns jobs that save their models.
 
-    But for heads on a frozen trunk, whose model is mostly the trunk: to train
-    such a head again takes less time than to save it.
+    Heads on a frozen backbone are the exception: their models are mostly the
+    backbone, and training a head again takes less time than saving it.
     """
     return [
         job

@@ -9,7 +9,7 @@ from medzoo.record import Record
 from medzoo.store import Store
 from medzoo.study.audits import copy_audits
 
-# What tells how a run went, and not what came out of it.
+# Fields about the execution of a run, not about its result.
 _CIRCUMSTANCES = {
     "seconds", "images_per_second", "peak_memory_mb", "device", "versions",
     "started", "error",

@@ -1,4 +1,4 @@
-"""What a study would run, how much is there, and how long the rest takes."""
+"""The state of a study: runs that are done, runs that are left, time left."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ _TRAINED = ("done", "diverged", "trained")
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyPlan:
     """How far a study is.
 
     Args:
-        study: What was asked.
+        study: The study.
         num_seeds: Seeds that are run; 1 in a smoke run.
         num_runs: Trials times tasks times seeds.
         done: Runs that are done.
@@ -109,13 +109,13 @@ class Plan:
         )
 
 
-def make_plan(study: Study, store: Store, *, smoke: bool = False) -> Plan:
+def make_plan(study: Study, store: Store, *, smoke: bool = False) -> StudyPlan:
     """Compares a study with the store, without running or importing a backend.
 
     Args:
-        study: What is asked.
-        store: What is there, from this study and others.
-        smoke: As for `expand`.
+        study: The study.
+        store: Records of this study and others.
+        smoke: See `expand`.
     """
     cells = expand(study, smoke=smoke)
     choices = choose(study, store, smoke=smoke)
@@ -127,16 +127,16 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> Plan:
     done = [run.run_id for run, s in status.items() if s in _TRAINED]
     records = read_some(store, done) if left else []
     estimates = Estimates(records, least_steps=2 if smoke else MIN_STEPS)
-    found = [estimates.of(run) for run in left]
-    return Plan(
+    expected = [estimates.of(run) for run in left]
+    return StudyPlan(
         study=study,
         num_seeds=len({item.run.seed for item in cells}),
         num_runs=len(cells),
         done=counts["done"],
         diverged=counts["diverged"],
         failed=counts["failed"],
-        seconds_left=sum(seconds for seconds, _ in found),
-        sources=dict(Counter(source for _, source in found)),
+        seconds_left=sum(seconds for seconds, _ in expected),
+        sources=dict(Counter(source for _, source in expected)),
         **_count_tuning(study, smoke),
         choices=len(choices),
         notes=_list_notes(store, [item.run for item in cells]),

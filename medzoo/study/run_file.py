@@ -29,18 +29,18 @@ class JsonSource(Source):
             ValueError: If it is no object, with the line and the reason.
         """
         try:
-            found = json.loads(self.text)
+            values = json.loads(self.text)
         except json.JSONDecodeError as error:
             raise ValueError(
                 f"{self}, line {error.lineno}, column {error.colno}: not valid "
                 f"JSON: {error.msg}."
             ) from None
-        if not isinstance(found, dict):
+        if not isinstance(values, dict):
             raise ValueError(
                 f"{self}: expected one object with the fields of a run. "
-                f"Received: {type(found).__name__}."
+                f"Received: {type(values).__name__}."
             )
-        return found
+        return values
 
     def line_of(self, path: KeyPath) -> int | None:
         """Finds the first line that has the key."""

@@ -23,8 +23,8 @@ class Study:
 
     Args:
         name: Name of the file without its ending.
-        path: Where it lies.
-        question: What the study wants to know.
+        path: The file.
+        question: What the study is to find out.
         tasks: Names of the tasks.
         seeds: Each trial is run once a task and seed.
         data: Data source of every run.
@@ -41,7 +41,7 @@ class Study:
             tuned values are chosen by macro F1 on val in any case.
         equal_within: Difference of scores below which two trials are equal for
             all purposes, if it was said.
-        track: Trackers that are told of its runs.
+        track: Names of trackers that log its runs.
         keep: Trained models that are kept: `none`, those of the `best` trial,
             or `all`.
     """
@@ -86,11 +86,11 @@ class Study:
         """Returns the study with other tasks, seeds or data where given.
 
         Other data bring their own tasks, if none are given, and none of the
-        options that the file has for its own; `data_options` are added. Made-up
-        shapes stand in for images with masks.
+        options that the file has for its own; `data_options` are added. Synthetic
+        shapes replace images with masks.
 
         Raises:
-            ValueError: As for the same values in the file.
+            ValueError: With the sentences for the same values in the file.
         """
         options = self.data_options if data in (None, self.data) else {}
         data = self.data if data is None else data
@@ -150,18 +150,18 @@ def read_study(name_or_path: str | Path) -> Study:
 
 def list_studies() -> list[Study | BrokenStudy]:
     """Reads the shipped studies and those of `./studies`, sorted by name."""
-    found: list[Study | BrokenStudy] = []
+    studies: list[Study | BrokenStudy] = []
     for name, path in list_files("studies").items():
         try:
-            found.append(read_study(path))
+            studies.append(read_study(path))
         except ValueError as error:
-            found.append(BrokenStudy(name, path, str(error)))
-    return found
+            studies.append(BrokenStudy(name, path, str(error)))
+    return studies
 
 
 def _make_study(source: Source) -> Study:
     document = Document.read(source)
-    found = make_trials(source, document)
+    made = make_trials(source, document)
     return Study(
         name=source.path.stem,
         path=source.path,
@@ -169,10 +169,10 @@ def _make_study(source: Source) -> Study:
         tasks=tuple(document.tasks),
         seeds=tuple(document.seeds),
         data=document.data,
-        baseline=found.baseline,
-        trials=found.trials,
-        axis_names=found.axis_names,
-        fixed=found.fixed,
+        baseline=made.baseline,
+        trials=made.trials,
+        axis_names=made.axis_names,
+        fixed=made.fixed,
         text=source.text,
         tuned=document.tuned,
         track=tuple(document.track),

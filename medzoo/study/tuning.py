@@ -11,7 +11,7 @@ from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.scores.table import format_score
 from medzoo.store import Store
-from medzoo.study.expand import Choices, Planned, expand
+from medzoo.study.expand import Choices, PlannedRun, expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
 from medzoo.training.objectives import objective_class
@@ -47,8 +47,8 @@ def make_tuning_problems(
     """Lists what is to be chosen; nothing if the study tunes nothing.
 
     Args:
-        study: What is asked.
-        smoke: As for `expand`; it takes the first tuning seed alone.
+        study: The study.
+        smoke: See `expand`; a smoke run takes the first tuning seed alone.
     """
     if study.tuned is None:
         return []
@@ -69,20 +69,20 @@ def make_tuning_problems(
 
 def plan_all(
     study: Study, *, smoke: bool = False, choices: Choices | None = None
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedRun, ...]:
     """Lists all that a study trains, at most: candidates and final runs.
 
-    Where nothing is chosen yet, the first candidate stands for the winner.
+    Where nothing is chosen yet, the first candidate takes the place of the winner.
 
     Args:
-        study: What is asked.
-        smoke: As for `expand`.
+        study: The study.
+        smoke: See `expand`.
         choices: What is chosen already, so that no candidates are needed.
     """
     problems = make_tuning_problems(study, smoke=smoke)
     chosen = {problem.key: problem.values[0] for problem in problems}
     candidates = [
-        Planned(problem.trial, run)
+        PlannedRun(problem.trial, run)
         for problem in problems
         if problem.key not in (choices or {})
         for runs in problem.runs
@@ -112,11 +112,11 @@ def name_runs(study: Study, *, smoke: bool = False) -> dict[Run, str]:
         return {item.run: item.trial.name for item in planned}
     names: dict[Run, str] = {}
     for values in study.tuned.candidates():
-        told = ", ".join(f"{key}={value}" for key, value in values.items())
+        chosen = ", ".join(f"{key}={value}" for key, value in values.items())
         for seeds in (study.seeds, study.tune_seeds):
             found = _expand_all(study, values, seeds, smoke)
             for (trial, _), runs in found.items():
-                names |= dict.fromkeys(runs, f"{trial}, {told}")
+                names |= dict.fromkeys(runs, f"{trial}, {chosen}")
     return names
 
 
@@ -141,8 +141,8 @@ HALVING = (0.25, 0.5)
 _WORST = (-math.inf, -math.inf)
 
 
-class Standing(NamedTuple):
-    """How a comparison of candidates stands.
+class Ranking(NamedTuple):
+    """Result of a comparison of candidates, as far as it is known.
 
     Args:
         winner: Position of the best candidate; `None` as long as some have to
@@ -158,7 +158,7 @@ class Standing(NamedTuple):
 def compare(
     candidates: Sequence[Sequence[Record | None]],
     rungs: Sequence[float] = (),
-) -> Standing:
+) -> Ranking:
     """Finds the candidate with the best mean macro F1 on val over its seeds.
 
     At equal macro F1 the lower mean loss on val wins, then the first. Weights
@@ -180,12 +180,12 @@ def compare(
             shares[index] = share
         records = [record for index in alive for record in candidates[index]]
         if not all(has_reached(record, share) for record in records):
-            return Standing(None, shares)
+            return Ranking(None, shares)
         kept = math.ceil(len(alive) / 2) if share < 1 else 1
         ranks = {i: _rank(candidates[i], share) for i in alive}
         alive.sort(key=lambda index: ranks[index], reverse=True)
         alive = sorted(alive[:kept])
-    return Standing(alive[0], shares)
+    return Ranking(alive[0], shares)
 
 
 def has_reached(record: Record | None, share: float) -> bool:
@@ -223,7 +223,7 @@ def score_at(record: Record | None, share: float, name: str) -> float:
     """Returns a score on val of the weights to evaluate.
 
     Args:
-        record: A run; the score is minus infinity as for `best_at`.
+        record: A run; the score is minus infinity if it failed, diverged or is missing.
         share: Of its budget.
         name: `macro_f1`, which is the harmonic mean for a net of several tasks,
             or `dice`.
@@ -270,9 +270,9 @@ def choose(study: Study, store: Store, *, smoke: bool = False) -> Choices:
     """Reads from the records what was chosen.
 
     Args:
-        study: What is asked.
+        study: The study.
         store: Where the records of the candidates are.
-        smoke: As for `expand`.
+        smoke: See `expand`.
 
     Returns:
         The tuned values by trial and task, such as
@@ -285,7 +285,7 @@ def choose(study: Study, store: Store, *, smoke: bool = False) -> Choices:
 
 def plan_runs(
     study: Study, store: Store, *, smoke: bool = False
-) -> tuple[Planned, ...]:
+) -> tuple[PlannedRun, ...]:
     """Lists the runs of a study so far as their tuned values are chosen.
 
     Without `[tuned]` it is `expand`. Candidates that do not win are no part of
@@ -312,13 +312,13 @@ def next_jobs(
     its jobs, until nothing is left.
 
     Args:
-        study: What is asked.
-        store: What is there, from this study and others.
-        smoke: As for `expand`.
+        study: The study.
+        store: Records of this study and others.
+        smoke: See `expand`.
         units: Those of `list_units` that are ours; all if `None`.
         tried: Jobs that were executed just now. They are not listed again, and
-            those that failed stand back behind the others; without, what failed
-            is tried again.
+            those that failed rank behind the others; without, what failed is
+            tried again.
     """
     problems = make_tuning_problems(study, smoke=smoke)
     if units is not None:
@@ -351,7 +351,7 @@ def _read(problems: list[TuningProblem], store: Store) -> dict[str, Record]:
 
 def _compare(
     study: Study, problems: list[TuningProblem], records: Mapping[str, Record]
-) -> list[tuple[TuningProblem, Standing]]:
+) -> list[tuple[TuningProblem, Ranking]]:
     halve = study.tuned is not None and study.tuned.prune == "halving"
     return [
         (
@@ -365,23 +365,23 @@ def _compare(
     ]
 
 
-def _decided(found: list[tuple[TuningProblem, Standing]]) -> Choices:
+def _decided(found: list[tuple[TuningProblem, Ranking]]) -> Choices:
     return {
-        problem.key: problem.values[standing.winner]
-        for problem, standing in found
-        if standing.winner is not None
+        problem.key: problem.values[ranking.winner]
+        for problem, ranking in found
+        if ranking.winner is not None
     }
 
 
 def _candidate_jobs(
-    found: list[tuple[TuningProblem, Standing]], records: Mapping[str, Record]
+    found: list[tuple[TuningProblem, Ranking]], records: Mapping[str, Record]
 ) -> list[Job]:
     """Lists what is missing for the next cuts, one seed after the other."""
     wanted = [
         (seed, run, share)
-        for problem, standing in found
-        if standing.winner is None
-        for runs, share in zip(problem.runs, standing.shares, strict=True)
+        for problem, ranking in found
+        if ranking.winner is None
+        for runs, share in zip(problem.runs, ranking.shares, strict=True)
         for seed, run in enumerate(runs)
         if not has_reached(records.get(run.run_id), share)
     ]
