@@ -22,7 +22,7 @@ from medzoo.training.trainer import check_steps, count_steps
 
 # Records that are read to estimate costs.
 MAX_RECORDS = 300
-# A shorter run, such as one of `--smoke`, says little of the cost of a longer one.
+# A shorter run, such as one of `--smoke`, says little of a longer one.
 MIN_STEPS = 10
 # Images of train of a synthetic task before one has been run: 400 to 800.
 SYNTHETIC_IMAGES = 600
@@ -120,7 +120,7 @@ def _pixels(run: Run, num_images: int) -> int:
 
 
 def _measure(record: Record) -> RunCost:
-    """Computes the cost of a run from its record; `train` leaves out the slow first step."""
+    """Computes the cost of a recorded run, without its slow first step."""
     seconds = record.seconds
     training = seconds["train"] + seconds.get("check", 0.0)
     pixels = _pixels(record.run, record.num_images["train"])

@@ -86,8 +86,8 @@ class Study:
         """Returns the study with other tasks, seeds or data where given.
 
         Other data bring their own tasks, if none are given, and none of the
-        options that the file has for its own; `data_options` are added. Synthetic
-        shapes replace images with masks.
+        options that the file has for its own; `data_options` are added.
+        Synthetic shapes replace images with masks.
 
         Raises:
             ValueError: With the sentences for the same values in the file.

@@ -72,7 +72,7 @@ def plan_all(
 ) -> tuple[PlannedRun, ...]:
     """Lists all that a study trains, at most: candidates and final runs.
 
-    Where nothing is chosen yet, the first candidate takes the place of the winner.
+    Where nothing is chosen yet, the first candidate replaces the winner.
 
     Args:
         study: The study.
@@ -223,7 +223,8 @@ def score_at(record: Record | None, share: float, name: str) -> float:
     """Returns a score on val of the weights to evaluate.
 
     Args:
-        record: A run; the score is minus infinity if it failed, diverged or is missing.
+        record: A run; the score is minus infinity if it failed, diverged or is
+            missing.
         share: Of its budget.
         name: `macro_f1`, which is the harmonic mean for a net of several tasks,
             or `dice`.
