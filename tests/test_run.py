@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from medzoo.runs.fields import OPTIMIZERS
+from medzoo.models.registry import MODELS
+from medzoo.runs.fields import FIELDS, OPTIMIZERS
 from medzoo.runs.run import Run
 
 
@@ -85,3 +86,50 @@ def test_a_wrong_field_says_what_was_expected(fields, sentence):
     with pytest.raises(ValidationError) as error:
         Run(**{"task": "breastmnist", **fields})
     assert sentence in str(error.value)
+
+
+def test_every_field_is_described_in_the_schema():
+    schema = Run.model_json_schema()["properties"]
+    assert set(schema) == set(FIELDS)
+    assert all(field["description"] for field in schema.values())
+    assert schema["optimizer"]["enum"] == list(OPTIMIZERS)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_no_option_has_the_name_of_a_field(model):
+    assert not set(MODELS[model].options) & set(FIELDS)
+
+
+@pytest.mark.parametrize("model", [m for m in MODELS if m != "unet"])
+def test_the_options_of_a_model_stand_beside_fields(model):
+    options = MODELS[model].defaults
+    beside = Run(task="breastmnist", model=model, **options)
+    inside = Run(task="breastmnist", model=model, options=options)
+    assert beside == inside == Run(task="breastmnist", model=model)
+
+
+@pytest.mark.parametrize(
+    ("values", "fields"),
+    [
+        ({"epochs": 3, "steps": 3}, ("epochs", "steps")),
+        ({"imbalance": "focal"}, ("loss", "imbalance")),
+        ({"dropout": 1.5}, ("dropout",)),
+        ({"options": {"dropuot": 1}}, ("dropuot",)),
+        ({"model": "knn", "mix": "mixup"}, ("mix", "model")),
+        ({"task": "bloodmnist+breastmnist"}, ("task", "model")),
+    ],
+)
+def test_an_error_names_the_fields_that_it_is_about(values, fields):
+    with pytest.raises(ValidationError) as error:
+        Run(**{"task": "breastmnist", **values})
+    (details,) = error.value.errors()
+    assert details["ctx"]["error"].fields == fields
+
+
+def test_the_graph_is_decided_by_what_the_table_says():
+    run = Run(task="breastmnist", model="multi_head", alpha=0.25)
+    same = Run(task="bloodmnist", model="multi_head", alpha=1.0, seed=3)
+    assert run.graph() == same.graph()
+    for change in ({"ema": 0.9}, {"film": True}, {"weight_decay": 0.1}):
+        other = Run(task="breastmnist", model="multi_head", **change)
+        assert other.graph() != run.graph()
