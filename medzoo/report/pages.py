@@ -191,6 +191,7 @@ def _settings(
     What is held still and off is not worth a word.
     """
     flat = [run.flatten() for run in runs]
+    models = {run.model: run for run in runs}.values()
     own_lines = {
         "size",
         *list_fields(place="study"),
@@ -202,7 +203,7 @@ def _settings(
         values = _unique(str(values.get(key)) for values in flat)
         if len(values) > 1:
             varying.append(key)
-        elif values and not all(run.is_quiet(key) for run in runs):
+        elif values and not all(run.is_quiet(key) for run in models):
             fixed[key] = values[0]
     return fixed, varying
 
