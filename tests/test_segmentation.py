@@ -249,7 +249,7 @@ def test_without_labels_masks_are_scored_alone():
         ({"flip_test": True}, "`unet` has no `flip_test`"),
         ({"ema": 0.9}, "`unet` has no `ema`"),
         ({"options": {"mask_loss": "dise"}}, "Did you mean `dice`?"),
-        ({"options": {"mask_weight": -1.0}}, "must be 0 or more"),
+        ({"options": {"mask_weight": -1.0}}, "must be at least 0"),
         (
             {"options": {"mask_weight": 0.0, "label_weight": 0.0}},
             "`mask_weight` or `label_weight` must be above 0",
