@@ -5,7 +5,6 @@ of `PAGES` writes its text. Run as a script with the name of a file, it writes
 the JSON schema of study files there, for editors.
 """
 
-import inspect
 import json
 import re
 import sys
@@ -16,25 +15,6 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 SCHEMA = "study.schema.json"
-# Fields of a run that a study file has above its tables, or not at all.
-_ELSEWHERE = {"task", "data", "data_options", "fingerprint", "seed", "options"}
-# What each key of a study file means; a test compares them with the schema.
-KEYS = {
-    "question": "what the study wants to know, in one sentence",
-    "tasks": 'names of tasks, or `"all"`',
-    "seeds": "each trial is run once for every task and seed",
-    "data": "`medmnist`, `synthetic`, or custom data: `folder:PATH`, "
-    "`csv:FILE`, `npz:FILE`, `masks:PATH`; or the table `[data]`",
-    "score": "score on test by which trials are compared",
-    "baseline": "the values of the trial that others are compared with",
-    "axes": "lists of values; trials are their product. Several `[[axes]]` "
-    "give several grids",
-    "fixed": "fields of a run, and options of its model, for all trials",
-    "trials": "trials that are written out, each a table `[[trials]]`",
-    "tuned": "lists of values that are chosen on val for every trial and task",
-    "track": "trackers: `tensorboard`, `mlflow`, `wandb`",
-    "keep": "trained models to keep: of the `best` trial, `all` or `none`",
-}
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -112,26 +92,12 @@ def _describe(param: Any) -> str:
 
 def write_study_keys() -> str:
     """Writes the keys of a study file, from its schema."""
-    properties = make_schema()["properties"]
-    rows = [
-        (f"`{key}`", KEYS[key], _format_default(properties[key]))
-        for key in KEYS
-    ]
-    return _table(("key", "meaning", "default"), rows)
+    return _write_schemas("key", make_schema()["properties"])
 
 
 def write_fields() -> str:
     """Writes the fields of a run, from the class `Run`."""
-    rows = [
-        (
-            f"`{name}`",
-            schema["description"],
-            ", ".join(f"`{choice}`" for choice in schema.get("enum", ())),
-            _format_default(schema),
-        )
-        for name, schema in read_fields().items()
-    ]
-    return _table(("field", "meaning", "choices", "default"), rows)
+    return _write_schemas("field", read_fields())
 
 
 def write_models() -> str:
@@ -140,19 +106,10 @@ def write_models() -> str:
 
     parts = []
     for name, model in MODELS.items():
-        rows = [
-            (
-                f"`{option}`",
-                schema.get("description", ""),
-                f"`{json.dumps(schema['default'])}`",
-            )
-            for option, schema in read_options(model.options).items()
-        ]
         width = f" Default width {model.width}." if model.width else ""
-        table = _table(("option", "meaning", "default"), rows) if rows else ""
         parts.append(
             f"### {name}\n\n{model.about[0].upper()}{model.about[1:]}.{width}"
-            f"\n\n{table}"
+            f"\n\n{_write_schemas('option', read_options(model.options))}"
         )
     return "\n\n".join(parts)
 
@@ -184,8 +141,6 @@ def make_schema() -> dict[str, Any]:
     schema = Document.model_json_schema()
     properties = schema["properties"]
     del properties["data_options"]
-    for key, meaning in KEYS.items():
-        properties[key]["description"] = meaning
     values = _make_value_schemas()
     table = {"type": "object", "properties": values}
     lists = {
@@ -193,17 +148,17 @@ def make_schema() -> dict[str, Any]:
         for name, value in values.items()
     }
     grid = {"type": "object", "properties": lists}
-    properties["tasks"] = {
-        "anyOf": [{"const": "all"}, properties["tasks"]],
+    changes = {
+        "tasks": {"anyOf": [{"const": "all"}, properties["tasks"]]},
+        "data": {"anyOf": [properties["data"], {"type": "object"}]},
+        "fixed": table,
+        "baseline": table,
+        "trials": {"type": "array", "items": table},
+        "axes": {"anyOf": [grid, {"type": "array", "items": grid}]},
     }
-    properties["data"] = {
-        "anyOf": [properties["data"], {"type": "object"}],
-        "default": "medmnist",
-    }
-    properties["fixed"] = table
-    properties["baseline"] = table
-    properties["trials"] = {"type": "array", "items": table}
-    properties["axes"] = {"anyOf": [grid, {"type": "array", "items": grid}]}
+    for key, change in changes.items():
+        about = properties[key]["description"]
+        properties[key] = {**change, "description": about}
     schema["$defs"]["Tuned"]["properties"] |= lists
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -230,58 +185,40 @@ def _make_value_schemas() -> dict[str, Any]:
 
 
 def read_fields() -> dict[str, dict[str, Any]]:
-    """Returns the schema of each field that a table of a study may hold.
-
-    Choices and meanings that the schema of `Run` does not have come from the
-    table of choices and from its docstring.
-    """
-    from medzoo.runs import fields
+    """Returns the schema of each field that a table of a study may hold."""
+    from medzoo.runs.fields import list_fields
     from medzoo.runs.run import Run
 
-    tables = getattr(fields, "TABLES", {})
-    meanings = read_arguments(inspect.getdoc(Run) or "")
-    found = {}
-    for name, schema in Run.model_json_schema()["properties"].items():
-        if name in _ELSEWHERE:
-            continue
-        about = {"description": meanings.get(name, "")}
-        if name in tables:
-            about["enum"] = [*tables[name]]
-        found[name] = {**about, **schema}
-        found[name].pop("title", None)
-    return found
+    properties = Run.model_json_schema()["properties"]
+    return {name: properties[name] for name in list_fields(place="trial")}
 
 
 def read_options(options: Any) -> dict[str, dict[str, Any]]:
     """Returns the schema of each option of a model."""
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    found: dict[str, dict[str, Any]] = {}
-    for name, option in options.items():
-        default = getattr(option, "default", option)
-        found[name] = {"type": kinds[type(default)], "default": default}
-        if meaning := getattr(option, "description", ""):
-            found[name]["description"] = meaning
-        if choices := getattr(option, "choices", ()):
-            found[name]["enum"] = [*choices]
-    return found
+    return {
+        name: {
+            "type": kinds[type(option.default)],
+            "default": option.default,
+            "description": option.description,
+            **({"enum": [*option.choices]} if option.choices else {}),
+        }
+        for name, option in options.items()
+    }
 
 
-def read_arguments(docstring: str) -> dict[str, str]:
-    """Reads the section `Args` of a docstring.
-
-    Example:
-
-    >>> read_arguments("Adds.\\n\\nArgs:\\n    a: One\\n        number.\\n")
-    {'a': 'One number.'}
-    """
-    section = docstring.partition("Args:\n")[2].split("\n\n")[0]
-    found: dict[str, str] = {}
-    for line in section.splitlines():
-        if match := re.match(r" {4}(\w+): (.*)", line):
-            found[match[1]] = match[2]
-        elif found:
-            found[[*found][-1]] += f" {line.strip()}"
-    return found
+def _write_schemas(what: str, schemas: dict[str, dict[str, Any]]) -> str:
+    """Writes a row for each schema: meaning, choices and default."""
+    rows = [
+        (
+            f"`{name}`",
+            schema["description"],
+            ", ".join(f"`{choice}`" for choice in schema.get("enum", ())),
+            _format_default(schema),
+        )
+        for name, schema in schemas.items()
+    ]
+    return _table((what, "meaning", "choices", "default"), rows)
 
 
 def _format_default(schema: dict[str, Any]) -> str:

@@ -222,7 +222,6 @@ def run_command(words):
 
 def test_made_pages_know_every_key_and_field():
     reference = read_reference()
-    assert {*reference.KEYS} == {*Document.model_fields} - {"data_options"}
     for name in reference.PAGES:
         assert reference.PAGES[name]().count("\n") > 10
     used = [n for path in PAGES for n in GENERATED.findall(path.read_text())]
