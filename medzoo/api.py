@@ -168,13 +168,8 @@ def _holds(folder: Path | None, record: Record) -> bool:
 
 def _format_failure(name: str, result: "StudyResult") -> str:
     """Words that no run of a study succeeded, with the error of one."""
-    failed = [
-        record
-        for trial in result.report.results
-        for record in trial.records.values()
-        if record.error is not None
-    ]
-    error = failed[0].error if failed else None
+    records = result.report.evidence.records
+    error = next((r.error for r in records if r.error is not None), None)
     reason = (
         f"The first error is {error['type']}: {error['message']}"
         if error
@@ -182,5 +177,5 @@ def _format_failure(name: str, result: "StudyResult") -> str:
     )
     return (
         f"No run of study `{name}` succeeded; {result.runs_failed} failed. "
-        f"{reason} See {result.paths[0].with_name('failed.md')}."
+        f"{reason} See `medzoo study status {name}`."
     )

@@ -1,7 +1,6 @@
 """A study from its file to its report: plan, execution, tables, kept models."""
 
 import html
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from medzoo.execution.job import Job
 from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.runner import Executor, execute_jobs
-from medzoo.kept_models import keep_models
 from medzoo.record import Record
-from medzoo.report.tables import to_csv
+from medzoo.report.kept_models import keep_models
+from medzoo.report.study_tables import make_short_summary
+from medzoo.report.tables import make_frame, to_html
 from medzoo.report.trackers import Tracking
 from medzoo.report.write import Report, write_report
 from medzoo.runs.run import Run
@@ -48,35 +48,33 @@ class StudyResult:
     @property
     def table(self) -> "pd.DataFrame":
         """The table `summary`: a row a trial, the best first."""
-        import pandas as pd
-
-        return pd.read_csv(io.StringIO(to_csv(self.report.summary)))
+        return make_frame(self.report.summary).infer_objects()
 
     @property
     def verdict(self) -> str:
         """What may be concluded, in one to three sentences."""
-        return self.report.verdict
+        return self.report.evidence.verdict
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files of the report."""
+        """The files of the report; none if nothing was written."""
         return self.report.paths
 
     @property
     def runs_done(self) -> int:
         """Runs with scores."""
-        return self.report.runs_done
+        return self.report.evidence.num_done
 
     @property
     def runs_failed(self) -> int:
         """Runs that failed or diverged."""
-        return self.report.runs_failed
+        return self.report.evidence.num_failed
 
     def __repr__(self) -> str:
         return f"{self.report.markdown}\n\n{self.verdict}"
 
     def _repr_html_(self) -> str:
-        table = self.table.to_html(index=False, na_rep="", border=0)
+        table = to_html(make_short_summary(self.report.evidence))
         return f"{table}<p>{html.escape(self.verdict)}</p>"
 
 
@@ -166,25 +164,34 @@ class Conduct:
             return "failed"
         return "complete"
 
-    def conclude(self, out: Path, *, command: str) -> StudyResult:
+    def conclude(
+        self, out: Path, *, command: str, force: bool = False
+    ) -> StudyResult:
         """Writes the report, tells the trackers, and sorts the kept models.
 
         Args:
             out: Folder of all reports.
             command: The command that runs the study, as the pages show it.
+            force: Whether the report replaces one with more results.
         """
         report = write_report(
-            self._study, self._store, out, command=command, smoke=self._smoke
+            self._study,
+            self._store,
+            out,
+            command=command,
+            smoke=self._smoke,
+            force=force,
         )
-        self._tracking.finish(report.results, report.paths)
+        results = report.evidence.results
+        self._tracking.finish(results, report.paths)
         kept = ""
         if self._models:
             kept = keep_models(
-                report.results,
+                results,
                 self._store,
                 self._models,
                 keep=self._means.keep,
-                asked=self._names,
+                runs=self._names,
             )
         return StudyResult(report, self._count_failed_candidates(), kept)
 

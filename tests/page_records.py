@@ -4,9 +4,8 @@ import numpy as np
 from report_records import make_record, make_study
 
 from medzoo.record import Predictions, SplitPredictions
+from medzoo.report.evidence import Evidence
 from medzoo.report.results import gather
-from medzoo.report.study_tables import rank
-from medzoo.report.summary import summarise
 from medzoo.scores.probabilities import per_class_f1, score
 from medzoo.store import Store
 from medzoo.study.expand import expand
@@ -50,16 +49,15 @@ def make_drawn(study, *, num_images=40, num_checks=6):
     return records, predictions
 
 
-def report_on(study, folder, records=None, predictions=None):
-    """Returns ranked results, a store of predictions, and statistics."""
+def report_on(study, folder, records=None, predictions=None, **options):
+    """Returns the evidence of a study: trials, predictions and statistics."""
     if records is None:
         records, predictions = make_drawn(study)
     store = Store(folder)
     for run_id, arrays in (predictions or {}).items():
         store.write(records[run_id], arrays)
-    results = rank(gather(expand(study), records))
-    baseline = study.baseline.name if study.baseline else None
-    return results, store, summarise(results, store, baseline)
+    results = gather(expand(study), records)
+    return Evidence.of(study, store, results, **options)
 
 
 def _draw(random, num_classes, num_images, index):

@@ -145,12 +145,12 @@ def test_a_failing_run_is_an_empty_cell_and_exit_code_1(place):
     (place / "bad.toml").write_text(text)
     done = medzoo(place, "study", "run", "bad.toml", "--seeds", "0")
     assert done.returncode == 1, done.stderr
-    summary = pd.read_csv(place / "results/bad/summary.csv")
+    summary = pd.read_csv(place / "results/bad@seeds-0/summary.csv")
     bad = summary[summary["runs_failed"] == 2]
     assert len(bad) == 1
     assert bad["macro_f1"].isna().all()
     assert bad["harmonic_mean"].isna().all()
-    assert (place / "results/bad/failed.md").exists()
+    assert (place / "results/bad@seeds-0/failed.md").exists()
 
 
 WRONG = {

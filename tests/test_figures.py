@@ -1,16 +1,18 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from page_records import make_drawn, make_widths, report_on
 from report_records import make_record, make_records, make_study
 from sklearn import metrics
 
-from medzoo.report.confusion import count_confusions
 from medzoo.report.figures import make_figures
-from medzoo.report.figures.bars import costs_of, describe_bars, make_bars
+from medzoo.report.figures.bars import describe_bars, make_bars
+from medzoo.report.figures.classes import count_confusions
 from medzoo.report.figures.costs import find_pareto_front
 from medzoo.report.figures.curves import over_seeds
+from medzoo.report.figures.heat_map import make_grid
 from medzoo.report.figures.style import pick_trials
-from medzoo.report.grid import make_grid
 from medzoo.report.write import write_report
 from medzoo.store import Store
 from medzoo.study.expand import expand
@@ -20,9 +22,8 @@ from medzoo.tasks import NAMES
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """A study of three trials on two tasks: study, results and so on."""
-    study = make_widths(3)
-    return study, *report_on(study, tmp_path_factory.mktemp("runs"))
+    """The evidence of a study of three trials on two tasks."""
+    return report_on(make_widths(3), tmp_path_factory.mktemp("runs"))
 
 
 def names_of(figures):
@@ -39,7 +40,7 @@ def make_grid_study(values):
 
 
 def test_only_figures_that_make_sense_are_drawn(drawn, tmp_path):
-    figures = make_figures(*drawn, tmp_path)
+    figures = make_figures(drawn, tmp_path)
     assert names_of(figures) == {
         "macro_f1_by_task.png",
         "costs.png",
@@ -54,26 +55,26 @@ def test_only_figures_that_make_sense_are_drawn(drawn, tmp_path):
 def test_a_study_without_records_has_one_figure(tmp_path):
     study = make_study()
     found = report_on(study, tmp_path, {}, {})
-    figures = make_figures(study, *found, tmp_path)
+    figures = make_figures(found, tmp_path)
     assert names_of(figures) == {"macro_f1_by_task.png"}
 
 
 def test_many_tasks_have_a_critical_difference(tmp_path):
     study = make_widths(3, tasks=NAMES[:5], seeds=(0,))
-    figures = make_figures(study, *report_on(study, tmp_path), tmp_path)
+    figures = make_figures(report_on(study, tmp_path), tmp_path)
     assert "critical_difference.svg" in figures
     assert b"critical difference" in figures["critical_difference.svg"]
 
 
 def test_figures_repeat_byte_for_byte(drawn, tmp_path):
-    first = make_figures(*drawn, tmp_path)
-    assert first == make_figures(*drawn, tmp_path)
+    first = make_figures(drawn, tmp_path)
+    assert first == make_figures(drawn, tmp_path)
 
 
 def test_what_has_not_changed_is_not_drawn_again(drawn, tmp_path):
-    for name, content in make_figures(*drawn, tmp_path).items():
+    for name, content in make_figures(drawn, tmp_path).items():
         (tmp_path / name).write_bytes(content + b"as it was")
-    kept = make_figures(*drawn, tmp_path)
+    kept = make_figures(drawn, tmp_path)
     assert all(content.endswith(b"as it was") for content in kept.values())
 
 
@@ -81,12 +82,12 @@ def test_another_record_draws_figures_again(tmp_path):
     study = make_widths(2, tasks=NAMES[:1])
     records, predictions = make_drawn(study)
     found = report_on(study, tmp_path / "a", records, predictions)
-    for name, content in make_figures(study, *found, tmp_path).items():
+    for name, content in make_figures(found, tmp_path).items():
         (tmp_path / name).write_bytes(content + b"as it was")
     run_id, record = next(iter(records.items()))
     records[run_id] = record.model_copy(update={"seconds": {"train": 99.0}})
     found = report_on(study, tmp_path / "b", records, predictions)
-    new = make_figures(study, *found, tmp_path)
+    new = make_figures(found, tmp_path)
     assert not any(content.endswith(b"as it was") for content in new.values())
 
 
@@ -99,15 +100,17 @@ def test_figures_that_no_longer_make_sense_are_removed(tmp_path):
     write_report(study, store, tmp_path, command="x")
     costs = tmp_path / study.name / "costs.png"
     assert costs.exists()
-    write_report(study, Store(tmp_path / "none"), tmp_path, command="x")
+    for run_id, record in records.items():
+        same = {"parameters": None, "seconds": {}}
+        store.write(record.model_copy(update=same), predictions[run_id])
+    write_report(study, store, tmp_path, command="x")
     assert not costs.exists()
 
 
 def test_heat_map_needs_a_grid_of_two_axes(drawn):
-    study, results, _, statistics = drawn
-    assert make_grid(study, results, statistics) is None
+    assert make_grid(drawn) is None
     line = make_grid_study([("relu", "softmax"), ("elu", "softmax")])
-    assert make_grid(line, results, statistics) is None
+    assert make_grid(dataclasses.replace(drawn, study=line)) is None
 
 
 def test_heat_map_leaves_what_is_missing_empty(tmp_path):
@@ -120,14 +123,14 @@ def test_heat_map_leaves_what_is_missing_empty(tmp_path):
         "elu, softmax": [[0.75, None], [0.75, 0.75]],
     }
     records = make_records(study, scores)
-    results, store, statistics = report_on(study, tmp_path, records)
-    grid = make_grid(study, results, statistics)
+    found = report_on(study, tmp_path, records)
+    grid = make_grid(found)
     assert (grid.rows, grid.columns) == (
         ["relu", "elu"],
         ["softmax", "sigmoid"],
     )
     np.testing.assert_allclose(grid.values, [[0.5, 0.25], [np.nan, np.nan]])
-    figures = make_figures(study, results, store, statistics, tmp_path)
+    figures = make_figures(found, tmp_path)
     assert b"0.250" in figures["heat_map.svg"]
 
 
@@ -168,18 +171,17 @@ def record_with_history(points):
 
 def test_baseline_is_always_among_the_picked(tmp_path):
     study = make_widths(9, tasks=NAMES[:1], seeds=(0,))
-    results, *_ = report_on(study, tmp_path, {}, {})
-    worst = results[-1].trial
+    worst = report_on(study, tmp_path, {}, {}).results[-1].trial
     study = make_widths(9, tasks=NAMES[:1], seeds=(0,), baseline=worst)
-    shown = [trial.trial for trial in pick_trials(study, results, 6)]
-    assert shown == [*[trial.trial for trial in results[:5]], worst]
+    found = report_on(study, tmp_path, {}, {})
+    shown = [trial.trial for trial in pick_trials(found, 6)]
+    assert shown == [*[trial.trial for trial in found.results[:5]], worst]
 
 
 def test_confusions_are_those_of_scikit_learn(drawn):
-    _, results, store, _ = drawn
-    for found in count_confusions(results[0], store):
-        runs = [r for r in results[0].done if r.run.task == found.task]
-        kept = [store.read_predictions(record.run_id) for record in runs]
+    for found in count_confusions(drawn.best, drawn.store):
+        runs = [r for r in drawn.best.done if r.run.task == found.task]
+        kept = [drawn.store.read_predictions(record.run_id) for record in runs]
         expected = sum(
             metrics.confusion_matrix(p.test.labels, p.test.predicted_labels)
             for p in kept
@@ -188,27 +190,26 @@ def test_confusions_are_those_of_scikit_learn(drawn):
         assert found.f1.shape == (len(runs), len(found.classes))
 
 
-def test_bars_are_intervals_where_predictions_are_kept(drawn, tmp_path):
-    _, results, _, statistics = drawn
-    assert describe_bars(statistics).startswith("95 % interval over seeds")
-    bar = make_bars(results[0], statistics)["harmonic mean"]
+def test_bars_are_intervals_where_predictions_are_kept(drawn):
+    words = describe_bars(drawn.statistics)
+    assert words.startswith("95 % interval over seeds")
+    bar = make_bars(drawn.best, drawn.statistics)["harmonic mean"]
     assert bar.low < bar.mean < bar.high
 
 
 def test_bars_are_deviations_where_they_are_not(tmp_path):
     study = make_study()
     records = make_records(study)
-    results, _, statistics = report_on(study, tmp_path, records)
-    adam = next(t for t in results if t.trial.name == "adam")
-    bar = make_bars(adam, statistics)["breastmnist"]
+    found = report_on(study, tmp_path, records)
+    adam = next(t for t in found.results if t.trial.name == "adam")
+    bar = make_bars(adam, found.statistics)["breastmnist"]
     deviation = np.std([0.75, 0.5], ddof=1)
     assert (bar.low, bar.mean) == pytest.approx((0.625 - deviation, 0.625))
-    assert "standard deviation" in describe_bars(statistics)
+    assert "standard deviation" in describe_bars(found.statistics)
 
 
 def test_costs_are_means_over_finished_runs(drawn):
-    _, results, _, _ = drawn
-    seconds = [record.seconds["train"] for record in results[0].done]
-    found = costs_of(results[0])
+    seconds = [record.seconds["train"] for record in drawn.best.done]
+    found = drawn.best.costs
     assert found["train_seconds"] == pytest.approx(np.mean(seconds))
     assert found["parameters"] == 1234567

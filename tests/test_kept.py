@@ -6,8 +6,8 @@ import pytest
 from medzoo.cli.screen import run_on_screen
 from medzoo.data.sources import load
 from medzoo.execution.options import ExecutionOptions
-from medzoo.kept_models import explain_study, find_best
 from medzoo.report.figures.explained import read_explained
+from medzoo.report.kept_models import explain_study, find_best
 from medzoo.report.results import read_results
 from medzoo.report.write import write_report
 from medzoo.store import Store

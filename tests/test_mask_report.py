@@ -83,7 +83,7 @@ def test_dice_and_iou_stand_beside_macro_f1(reported):
     assert "loss" not in columns
     assert table["mask_loss"].tolist() == ["dice", "focal"]
     assert (table["dice_low"] < table["dice"]).all()
-    assert "Dice" in report.verdict
+    assert "Dice" in report.evidence.verdict
 
 
 def test_a_row_a_run_has_all_scores_of_masks(reported):

@@ -6,10 +6,10 @@ import subprocess
 import pytest
 from report_records import SCORES, TASKS, make_records, make_study
 
+from medzoo.report.evidence import Evidence
 from medzoo.report.published import read_published, set_beside
 from medzoo.report.results import gather
 from medzoo.report.statistics import Estimate
-from medzoo.report.summary import summarise
 from medzoo.report.tables import FORMATS, Table, format_table, to_latex
 from medzoo.scores.probabilities import harmonic_mean
 from medzoo.store import Store
@@ -25,7 +25,7 @@ AWKWARD = Table(
 
 def compare(study, folder, scores=SCORES):
     results = gather(expand(study), make_records(study, scores))
-    return set_beside(results, study, summarise(results, Store(folder)))
+    return set_beside(Evidence.of(study, Store(folder), results))
 
 
 def rows_of(table, score):

@@ -7,21 +7,22 @@ import pytest
 from report_records import find_run, make_record, make_records, make_study
 
 from medzoo.report.ensemble import pick_members
-from medzoo.report.results import gather
-from medzoo.report.standing import describe_standing
+from medzoo.report.evidence import Evidence
+from medzoo.report.results import gather, rank
 from medzoo.report.statistics import (
     harmonic_mean_over_tasks,
     mean_over_tasks,
     over_seeds,
 )
 from medzoo.report.study_tables import (
+    describe_leaders,
     make_per_task,
     make_runs,
+    make_short_summary,
     make_summary,
-    rank,
+    make_trials,
 )
-from medzoo.report.summary import summarise
-from medzoo.report.tables import Table, format_table, to_csv
+from medzoo.report.tables import Table, format_cell, format_table, to_csv
 from medzoo.store import Store
 from medzoo.study.expand import expand
 
@@ -36,21 +37,19 @@ def rows_of(table):
     return list(csv.DictReader(io.StringIO(to_csv(table))))
 
 
-def table_of(make, study, records):
-    """Makes a table without predictions, so without intervals over images."""
-    results = results_of(study, records)
-    baseline = study.baseline.name if study.baseline else None
+def evidence_of(study, records, **options):
+    """Has no predictions, so there are no intervals over images."""
+    results = gather(expand(study), records, score=study.score)
     with tempfile.TemporaryDirectory() as folder:
-        statistics = summarise(results, Store(folder), baseline)
-    return rows_of(make(results, study.axis_names, statistics))
+        return Evidence.of(study, Store(folder), results, **options)
 
 
 def summary_of(study, records):
-    return table_of(make_summary, study, records)
+    return rows_of(make_summary(evidence_of(study, records)))
 
 
 def per_task_of(study, records):
-    return table_of(make_per_task, study, records)
+    return rows_of(make_per_task(evidence_of(study, records)))
 
 
 def test_matrix_has_a_row_a_seed_and_a_column_a_task():
@@ -183,18 +182,18 @@ def test_a_bar_or_a_line_break_in_a_name_does_not_break_a_row():
     ]
 
 
-def test_the_standing_compares_what_all_begun_trials_have_done():
+def test_leaders_are_compared_on_what_all_begun_trials_have_done():
     study = make_study()
     scores = {
         "adam": [[0.2, 0.4], [0.9, None]],
         "sgd": [[0.3, 0.6], [None, None]],
         "lion": [[None, None], [None, None]],
     }
-    text = describe_standing(results_of(study, make_records(study, scores)))
+    text = describe_leaders(results_of(study, make_records(study, scores)))
     assert text.startswith("Harmonic mean of macro F1 on val so far")
     assert "all 2 begun trials are done (2 of 4 tasks and seeds)" in text
     assert text.splitlines()[1:] == ["  1. sgd   0.400", "  2. adam  0.267"]
-    assert describe_standing(results_of(study, {})) == ""
+    assert describe_leaders(results_of(study, {})) == ""
 
 
 def test_the_standing_and_ensembles_name_the_leader_of_the_report():
@@ -203,7 +202,7 @@ def test_the_standing_and_ensembles_name_the_leader_of_the_report():
     scores = {"adam": [[0.95, 0.3]] * 2, "sgd": [[0.7, 0.45]] * 2}
     results = results_of(study, make_records(study, scores))
     assert [trial.trial.name for trial in results] == ["sgd", "adam"]
-    assert describe_standing(results).splitlines()[1].startswith("  1. sgd")
+    assert describe_leaders(results).splitlines()[1].startswith("  1. sgd")
     assert pick_members(results)[0].trial.name == "sgd"
 
 
@@ -215,7 +214,7 @@ def test_the_standing_during_a_study_is_by_val():
     for record in records.values():
         own = 0.9 if record.run.optimizer == "sgd" else 0.1
         record.scores["val"] = record.scores["val"] | {"macro_f1": own}
-    text = describe_standing(results_of(study, records))
+    text = describe_leaders(results_of(study, records))
     assert text.splitlines()[1].startswith("  1. sgd")
 
 
@@ -260,12 +259,10 @@ def test_a_study_may_be_judged_by_balanced_accuracy():
     for trial, run in expand(study):
         scores = records[run.run_id].scores["test"]
         scores["balanced_accuracy"] = 0.9 if trial.name == "sgd" else 0.4
-    results = rank(gather(expand(study), records, score=study.score))
-    with tempfile.TemporaryDirectory() as folder:
-        statistics = summarise(results, Store(folder), "adam")
-    assert [trial.trial.name for trial in results][0] == "sgd"
-    assert statistics.best == "sgd"
-    (first, *_) = rows_of(make_summary(results, ("optimizer",), statistics))
+    found = evidence_of(study, records)
+    assert found.best.trial.name == "sgd"
+    assert found.statistics.best == "sgd"
+    (first, *_) = rows_of(make_summary(found))
     columns = list(first)
     assert columns.index("balanced_accuracy") < columns.index("difference")
     assert columns.index("macro_f1") > columns.index("difference")
@@ -278,3 +275,53 @@ def test_an_axis_may_be_called_as_a_cost():
     text = format_table(Table(("parameters", "parameters_in_all"), cells))
     assert "| 300000 " in text
     assert "1,234,567 |" in text
+
+
+def test_short_summary_has_nine_columns_at_most_and_names_its_baseline():
+    study = make_study(score="balanced_accuracy")
+    table = make_short_summary(evidence_of(study, make_records(study)))
+    assert table.columns == (
+        *("trial", "harmonic mean", "difference to adam", "p"),
+        *("balanced accuracy", "macro F1", "parameters", "train time (s)"),
+        "runs",
+    )
+    rows = {row[0]: row for row in table.rows}
+    assert rows["adam"][2:4] == [None, None]
+    assert rows["lion"][2].other == "adam"
+    assert rows["lion"][-1] == "4 of 4"
+    alone = make_study(tasks=("breastmnist",), baseline=None)
+    records = {run.run_id: make_record(run, 0.5) for _, run in expand(alone)}
+    found = make_short_summary(evidence_of(alone, records))
+    assert found.columns[:3] == ("trial", "macro F1", "parameters")
+
+
+def test_values_of_named_trials_have_a_table_of_their_own():
+    study = make_study(["adam"])
+    assert make_trials(evidence_of(study, {})) is None
+    (trial,) = study.trials
+    trials = (type(trial)("the usual", trial.values),)
+    named = make_study(["adam"], trials=trials, baseline=None)
+    found = evidence_of(named, {})
+    assert make_trials(found) == Table(
+        ("trial", "optimizer"), [["the usual", "adam"]]
+    )
+    assert make_short_summary(found).rows[0][0] == "the usual"
+
+
+def test_a_smoke_run_calls_nothing_best():
+    study = make_study()
+    records = make_records(study)
+    real = [row["verdict"] for row in summary_of(study, records)]
+    assert real[1] == "baseline"
+    found = evidence_of(study, records, smoke=True)
+    smoke = rows_of(make_summary(found))
+    assert {row["verdict"] for row in smoke} == {""}
+    assert "best" not in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(0.0004, "< 0.001"), (0.031, "0.031"), (1.0, "1.000")]
+)
+def test_p_values_never_round_to_zero(p, text):
+    for name in ("p", "p_holm"):
+        assert format_cell(name, p) == text

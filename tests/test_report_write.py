@@ -3,10 +3,14 @@ import csv
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from report_records import (
     SCORES,
     TASKS,
@@ -65,7 +69,8 @@ def test_page_of_a_broken_study_is_the_golden_one(tmp_path):
         golden = (GOLDEN / f"broken_{name}.md").read_text()
         page = (folder / f"{name}.md").read_text()
         assert page.replace(run.run_id, "RUN_ID") == golden
-    counts = (found.runs_done, found.runs_failed, found.runs_missing)
+    made = found.evidence
+    counts = (made.num_done, made.num_failed, made.num_missing)
     assert counts == (10, 1, 1)
 
 
@@ -90,7 +95,7 @@ def test_report_names_what_it_wrote_and_shows_the_summary(tmp_path):
     assert all(path.is_file() for path in found.paths)
     page = (tmp_path / "results" / "toy" / "summary.md").read_text()
     assert found.markdown in page
-    assert found.markdown.startswith("| optimizer |")
+    assert found.markdown.startswith("| trial |")
 
 
 def test_list_of_failures_goes_when_the_failures_do(tmp_path):
@@ -105,11 +110,19 @@ def test_list_of_failures_goes_when_the_failures_do(tmp_path):
     assert not page.exists()
 
 
+def make_smoke_records(study):
+    """Makes the records of two-step runs."""
+    runs = [run for _, run in expand(study, smoke=True)]
+    return {run.run_id: make_record(run, 0.5) for run in runs}
+
+
 def test_smoke_runs_are_reported_apart_and_said_to_be_so(tmp_path):
-    report(make_study(), {}, tmp_path, smoke=True)
-    page = (tmp_path / "results" / "toy_smoke" / "summary.md").read_text()
+    study = make_study()
+    report(study, make_smoke_records(study), tmp_path, smoke=True)
+    page = (tmp_path / "results" / "toy@smoke" / "summary.md").read_text()
     assert page.startswith("**Smoke run")
     assert "steps 2" in page
+    assert "best" not in page.replace("keep best", "").replace("best macro", "")
 
 
 @pytest.mark.parametrize("smoke", [False, True])
@@ -121,19 +134,151 @@ def test_explained_images_are_those_of_the_runs_reported(smoke, tmp_path):
     images, maps = np.zeros((1, 8, 8, 1), "uint8"), np.eye(8)[None]
     path = path_explained(folder, run.task)
     write_explained(path, images=images, maps=maps, captions=["an image"])
+    records = make_records(study) | make_smoke_records(study)
     for asked in (False, True):
-        report(study, {}, tmp_path, smoke=asked)
+        report(study, records, tmp_path, smoke=asked)
     (picture,) = (tmp_path / "results").glob("*/explained.png")
-    assert picture.parent.name == ("toy_smoke" if smoke else "toy")
+    assert picture.parent.name == ("toy@smoke" if smoke else "toy")
     page = picture.with_name("report.html").read_text()
     assert base64.b64encode(picture.read_bytes()).decode() in page
 
 
-def test_a_study_without_records_has_a_report(tmp_path):
+def test_without_a_record_nothing_is_written(tmp_path):
     found = report(make_study(baseline=None), {}, tmp_path)
-    page = (tmp_path / "results" / "toy" / "summary.md").read_text()
-    assert (found.runs_done, found.runs_missing) == (0, 12)
-    assert "- Date: no records yet" in page
+    assert found.unwritten.startswith("No records of `toy` in ")
+    assert found.unwritten.endswith("Run `medzoo study run toy.toml` first.")
+    assert found.paths == ()
+    assert not (tmp_path / "results").exists()
+
+
+def test_only_force_replaces_a_report_of_more_runs_or_other_data(tmp_path):
+    study, store = make_study(), Store(tmp_path / "few")
+    report(study, make_records(study), tmp_path)
+    folder = tmp_path / "results" / "toy"
+    before = bytes_of(folder)
+    run = find_run(study, "adam")
+    store.write(make_record(run, 0.5))
+    found = write_report(study, store, tmp_path / "results", command="x")
+    assert "12 finished runs, and there are 1 now" in found.unwritten
+    assert bytes_of(folder) == before
+    moved = make_study(data="synthetic")
+    records = make_records(moved)
+    assert "other data" in report(moved, records, tmp_path).unwritten
+    assert bytes_of(folder) == before
+    write_report(study, store, tmp_path / "results", command="x", force=True)
+    assert bytes_of(folder) != before
+
+
+def test_runs_that_the_study_no_longer_has_do_not_keep_a_report(tmp_path):
+    study = make_study(["adam", "sgd"])
+    report(study, make_records(study), tmp_path)
+    changed = make_study(["adam", "lion"])
+    assert not report(changed, make_records(changed), tmp_path).unwritten
+
+
+def test_a_report_is_not_replaced_by_as_many_other_runs(tmp_path):
+    study = make_study(["adam", "sgd"])
+    records = list(make_records(study).values())
+    halves = records[:4], records[4:]
+    for folder, half in zip("ab", halves, strict=True):
+        store = Store(tmp_path / folder)
+        for record in half:
+            store.write(record)
+        found = write_report(study, store, tmp_path / "out", command="x")
+    assert "4 runs that" in found.unwritten
+
+
+@pytest.mark.parametrize(
+    ("changes", "smoke", "name"),
+    [
+        ({}, False, "toy"),
+        ({"tasks": TASKS, "seeds": [1, 0]}, False, "toy"),
+        ({}, True, "toy@smoke"),
+        ({"data": "synthetic"}, False, "toy@synthetic"),
+        ({"tasks": TASKS[:1]}, False, "toy@breastmnist"),
+        (
+            {"data": "synthetic", "tasks": ["bloodmnist"], "seeds": [0, 2]},
+            True,
+            "toy@synthetic+bloodmnist+seeds-0-2+smoke",
+        ),
+        (
+            {"data_options": {"drop_leaks": True}},
+            False,
+            "toy@drop_leaks",
+        ),
+    ],
+)
+def test_folder_is_named_by_what_flags_have_changed(changes, smoke, name):
+    assert make_study().override(**changes).folder_name(smoke=smoke) == name
+
+
+def test_a_page_says_what_flags_have_changed(tmp_path):
+    study = make_study().override(tasks=TASKS[:1])
+    records = {r.run_id: make_record(r, 0.5) for _, r in expand(study)}
+    report(study, records, tmp_path)
+    folder = tmp_path / "results" / "toy@breastmnist"
+    for page in ("summary.md", "report.html"):
+        text = (folder / page).read_text()
+        assert "Changed by flags: tasks breastmnist." in text
+
+
+class Ways(RuleBasedStateMachine):
+    """Whatever is run, reported or interrupted, no page loses a run."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = tempfile.TemporaryDirectory()
+        self.folder = Path(self.place.name)
+        self.file = make_study(["adam", "sgd"])
+        self.seen = {}
+
+    def teardown(self):
+        self.place.cleanup()
+
+    def run_some(self, study, store, smoke, count):
+        """Runs so many of the runs that have no record yet, and reports."""
+        store = Store(self.folder / store)
+        missing = [
+            run
+            for _, run in expand(study, smoke=smoke)
+            if store.read(run.run_id) is None
+        ]
+        for run in missing[:count]:
+            store.write(make_record(run, 0.5))
+        write_report(
+            study, store, self.folder / "out", command="x", smoke=smoke
+        )
+
+    @rule(
+        store=st.sampled_from(["here", "there"]),
+        count=st.integers(0, 8),
+        smoke=st.booleans(),
+        tasks=st.sampled_from([None, TASKS[:1], TASKS[1:]]),
+        seeds=st.sampled_from([None, (0,), (0, 1, 2)]),
+        data=st.sampled_from([None, "synthetic"]),
+    )
+    def run(self, store, count, smoke, tasks, seeds, data):
+        study = self.file.override(tasks=tasks, seeds=seeds, data=data)
+        self.run_some(study, store, smoke, count)
+
+    @invariant()
+    def no_run_is_lost(self):
+        for path in self.folder.glob("out/*/runs.csv"):
+            with path.open() as file:
+                rows = list(csv.DictReader(file))
+            done = {r["run_id"] for r in rows if r["status"] == "done"}
+            assert self.seen.get(path, set()) <= done
+            self.seen[path] = done
+            # What the study says of itself is in its own folder alone.
+            if path.parent.name == "toy":
+                assert {r["data"] for r in rows} == {"medmnist"}
+                assert len(rows) == 8
+
+
+TestWays = Ways.TestCase
+TestWays.settings = settings(
+    max_examples=6, stateful_step_count=5, deadline=None
+)
 
 
 def test_figure_takes_names_that_look_like_formulas(tmp_path):
@@ -143,7 +288,9 @@ def test_figure_takes_names_that_look_like_formulas(tmp_path):
         for trial in study.trials
     )
     study = make_study(trials=trials, baseline=None)
-    report(study, {}, tmp_path)
+    runs = [run for _, run in expand(study)]
+    records = {run.run_id: make_record(run, 0.5) for run in runs}
+    report(study, records, tmp_path)
     image = (tmp_path / "results" / "toy" / FIGURES[1]).read_text()
     assert "$x_{adam$ &amp; &lt;b&gt;" in image
 
@@ -174,10 +321,12 @@ def test_reports_import_no_backend(tmp_path):
         "from pathlib import Path\n"
         "from medzoo.store import Store\n"
         "sys.path.insert(0, sys.argv[1])\n"
-        "from report_records import make_study\n"
-        "out = Path(sys.argv[2])\n"
-        "medzoo.report.write.write_report(\n"
-        "    make_study(), Store(out / 'runs'), out, command='x')\n"
+        "from report_records import make_records, make_study\n"
+        "out, study = Path(sys.argv[2]), make_study()\n"
+        "store = Store(out / 'runs')\n"
+        "for record in make_records(study).values():\n"
+        "    store.write(record)\n"
+        "medzoo.report.write.write_report(study, store, out, command='x')\n"
         "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'matplotlib.pyplot'}\n"
         "print(*heavy & set(sys.modules))\n"
     )

@@ -21,7 +21,6 @@ FLOORS = (
     ("api", "cli"),
     ("progress",),
     ("conduct",),
-    ("kept_models",),
     ("explore",),
     ("report",),
     ("search",),
@@ -145,10 +144,11 @@ def test_light_commands_import_no_backend(command, tmp_path, monkeypatch):
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
         text=True,
-        check=True,
         cwd=ROOT,
     )
-    assert done.stderr.splitlines()[-1] == "[]"
+    # 3: there is nothing to report.
+    assert done.returncode == (3 if "report" in command else 0), done.stderr
+    assert "[]" in done.stderr.splitlines()
 
 
 def test_facts_of_the_tasks_need_no_torch():

@@ -6,15 +6,13 @@ import re
 import pytest
 from tuned_records import CHOICES, FILE, carry_out, read
 
+from medzoo.report.evidence import Evidence
 from medzoo.report.pages import describe_gaps, list_facts
-from medzoo.report.results import read_results
 from medzoo.report.study_tables import (
     make_per_task,
     make_runs,
     make_summary,
-    rank,
 )
-from medzoo.report.summary import summarise
 from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
@@ -161,41 +159,31 @@ def test_units_are_the_trials_tasks_of_a_tuned_study(tmp_path, store):
     assert len(ours) == 3
 
 
-def summary_of(study, store):
-    found = rank(read_results(study, store))
-    return make_summary(found, study.axis_names, summarise(found, store))
-
-
-def per_task_of(study, store):
-    found = rank(read_results(study, store))
-    return make_per_task(found, study.axis_names, summarise(found, store))
-
-
 def test_tables_tell_what_was_chosen_and_have_empty_cells_before(
     tmp_path, store
 ):
     study = read(tmp_path)
-    empty = read_results(study, store)
-    summary = summary_of(study, store)
+    empty = Evidence.read(study, store)
+    summary = make_summary(empty)
     assert summary.columns[:2] == ("optimizer", "learning_rate")
     assert [row[1] for row in summary.rows] == [None, None]
-    assert make_runs(empty).rows == []
+    assert make_runs(empty.results).rows == []
     assert "0 of 12 runs are done, 12 missing." in describe_gaps(empty)
 
     carry_out(study.override(tasks=["breastmnist"]), store)
-    half = read_results(study, store)
+    half = Evidence.read(study, store)
     assert "6 of 12 runs are done, 6 missing." in describe_gaps(half)
     carry_out(study, store)
-    found = read_results(study, store)
+    found = Evidence.read(study, store)
     assert describe_gaps(found) == "All 12 runs are done."
     assert choose(study, store) == CHOICES
-    for table in (summary_of(study, store), per_task_of(study, store)):
+    for table in (make_summary(found), make_per_task(found)):
         told = {row[0]: row[1] for row in table.rows}
         assert told == {
             "sgd": "breastmnist 0.3, retinamnist 0.3",
             "adam": "breastmnist 0.001, retinamnist 0.001",
         }
-    facts = list_facts(study, found, "make")
+    facts = list_facts(found)
     assert facts["Tuned on val"] == (
         "learning_rate of 0.3, 0.001, 1e-06, for each trial and task, by mean "
         "macro F1 on val over seeds 0"
@@ -208,5 +196,5 @@ def test_tables_tell_what_was_chosen_and_have_empty_cells_before(
 def test_pages_say_how_many_images_a_task_was_cut_to(tmp_path, store):
     study = read(tmp_path, "steps = 8", "steps = 8\nmax_images = 64")
     plain = dataclasses.replace(study, tuned=None)
-    facts = list_facts(plain, read_results(plain, store), "make")
+    facts = list_facts(Evidence.read(plain, store))
     assert "max_images 64" in facts["Fixed"]

@@ -120,16 +120,13 @@ def compare(
     format: Format = "md",
 ) -> None:
     """Set the best trial of a study beside published figures, by task."""
+    from medzoo.report.evidence import Evidence
     from medzoo.report.published import set_beside
-    from medzoo.report.results import read_results
-    from medzoo.report.summary import summarise
     from medzoo.report.tables import FORMATS
     from medzoo.store import Store
 
     study = read(name, tasks, "medmnist", seeds)
-    store = Store()
-    results = read_results(study, store)
-    table = set_beside(results, study, summarise(results, store))
+    table = set_beside(Evidence.read(study, Store()))
     print(FORMATS[format](table))
 
 

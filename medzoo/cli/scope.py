@@ -40,6 +40,15 @@ Format = Annotated[
     Literal["csv", "md", "latex", "html"],
     typer.Option(help="Format of the table that is printed."),
 ]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", help="Replace a report that has more results than this one."
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="List the files written.")
+]
 Out = Annotated[Path, typer.Option(help="Folder for tables and figures.")]
 
 Workers = Annotated[

@@ -3,14 +3,21 @@
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import rich.box
+import rich.markup
+import rich.table
 from rich.console import Console
 
 from medzoo.conduct import Conduct, StudyResult
 from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar
 from medzoo.record import Record
+from medzoo.report.evidence import Evidence
+from medzoo.report.study_tables import judge_trials, make_short_summary
+from medzoo.report.tables import format_cell
+from medzoo.report.write import Report
 from medzoo.scores.table import format_score
 from medzoo.store import Store
 from medzoo.study.spec import Study
@@ -18,6 +25,9 @@ from medzoo.tasks import format_tasks
 
 if TYPE_CHECKING:
     from medzoo.training.predict import Scores
+
+# Columns of a log, which nobody wants to be wrapped.
+_PIPED = 200
 
 
 def run_on_screen(
@@ -28,8 +38,20 @@ def run_on_screen(
     smoke: bool = False,
     means: ExecutionOptions,
     track: Iterable[str] = (),
+    force: bool = False,
+    verbose: bool = False,
 ) -> int:
     """Runs what is missing, then writes and prints the tables.
+
+    Args:
+        study: The study.
+        out: Folder of all reports.
+        command: The command that runs it, as the pages show it.
+        smoke: Whether each run has two steps only.
+        means: How it is executed.
+        track: Names of trackers.
+        force: Whether the report replaces one with more results.
+        verbose: Whether to list the files that are written.
 
     Returns:
         The exit code: 0 all done, 1 some runs failed, 130 interrupted.
@@ -48,9 +70,9 @@ def run_on_screen(
             interrupted = True
     except KeyboardInterrupt:
         interrupted = True
-    result = conduct.conclude(out, command=command)
+    result = conduct.conclude(out, command=command, force=force)
     console.print(result.kept, soft_wrap=True, end="\n" * bool(result.kept))
-    return _close(result, console, interrupted)
+    return _close(result, console, interrupted, verbose)
 
 
 class _Screen(ProgressBar):
@@ -107,27 +129,86 @@ def format_val(found: "Scores") -> str:
     return f"val {', '.join(parts)}"
 
 
-def _close(result: StudyResult, console: Console, interrupted: bool) -> int:
+def show_report(report: Report, *, verbose: bool = False) -> None:
+    """Prints the verdict, the table of trials, and where the page is.
+
+    Args:
+        report: The report of a study.
+        verbose: Whether to list all files.
+    """
+    evidence = report.evidence
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PIPED)
+    for text in (evidence.verdict, *evidence.warnings, evidence.notes):
+        if text:
+            console.print(text, markup=False)
+            console.print()
+    console.print(make_screen_table(evidence))
+    for path in report.paths if verbose else ():
+        console.print(f"Wrote {path}", markup=False, soft_wrap=True)
+
+
+def show_page(report: Report) -> None:
+    """Prints the address of the page as the last line."""
+    if report.page is not None:
+        print(f"Open {report.page.absolute().as_uri()}")
+
+
+def make_screen_table(evidence: Evidence) -> rich.table.Table:
+    """Makes the table of trials that fits into 80 columns."""
+    short = make_short_summary(evidence)
+    compared = evidence.statistics.baseline is not None
+    places = judge_trials(evidence)
+    judged = any(places.values())
+    table = rich.table.Table(box=rich.box.SIMPLE, padding=(0, 1))
+    numbers: dict[str, Any] = {"justify": "right", "no_wrap": True}
+    table.add_column("rank", **numbers)
+    table.add_column("trial", overflow="fold")
+    table.add_column(f"{short.columns[1]}\n(95 %)", **numbers)
+    if compared:
+        name = f"difference\nto {evidence.statistics.baseline} (95 %)"
+        table.add_column(name, **numbers)
+    if judged:
+        table.add_column("verdict", no_wrap=True)
+    for number, row in enumerate(short.rows, start=1):
+        cells = [
+            format_cell(column, cell)
+            for column, cell in zip(short.columns, row, strict=True)
+        ]
+        shown = [str(number), *cells[: 2 + compared]]
+        if judged:
+            shown.append(places[cells[0]] or "")
+        table.add_row(*map(rich.markup.escape, shown))
+    return table
+
+
+def _close(
+    result: StudyResult, console: Console, interrupted: bool, verbose: bool
+) -> int:
+    """Prints the report and what is left to do; returns the exit code."""
     report, candidates_failed = result.report, result.candidates_failed
-    notes = "".join(f"{note}\n\n" for note in report.notes)
-    print(f"{notes}{report.markdown}\n\n{report.verdict}\n")
-    sys.stdout.flush()
-    for path in report.paths:
-        console.print(f"Wrote {path}", soft_wrap=True)
-    if interrupted:
+    if report.evidence.records:
+        show_report(report, verbose=verbose)
+        sys.stdout.flush()
+        if report.unwritten:
+            console.print(report.unwritten, markup=False, soft_wrap=True)
+    again = "Run the same command again to "
+    if result.runs_failed:
         console.print(
-            f"Interrupted; {report.runs_done} runs are kept. "
-            "Run the same command again to go on."
-        )
-        return 130
-    if report.runs_failed:
-        console.print(
-            f"{report.runs_failed} runs failed; their errors are in failed.md. "
-            "Run the same command again to retry them."
+            f"{result.runs_failed} runs failed; their errors are in "
+            f"failed.md. {again}retry them."
         )
     if candidates_failed:
         console.print(
             f"{candidates_failed} candidate runs failed and were not chosen. "
-            "Run the same command again to retry them."
+            f"{again}retry them."
         )
-    return 1 if report.runs_failed or candidates_failed else 0
+    if interrupted:
+        console.print(
+            f"Interrupted; {result.runs_done} runs are kept. {again}go on."
+        )
+    show_page(report)
+    if interrupted:
+        return 130
+    return 1 if result.runs_failed or candidates_failed else 0

@@ -11,7 +11,7 @@ from medzoo.cli.scope import (
     Data,
     DropLeaks,
     ExecutorName,
-    Format,
+    Force,
     MaxHours,
     Name,
     Out,
@@ -21,6 +21,7 @@ from medzoo.cli.scope import (
     SkipBad,
     Smoke,
     Tasks,
+    Verbose,
     Workers,
     data_flags,
     format_command,
@@ -131,6 +132,8 @@ def run(
         Literal["none", "best", "all"] | None,
         typer.Option(help="Trained models to keep, of the best trial or all."),
     ] = None,
+    force: Force = False,
+    verbose: Verbose = False,
 ) -> None:
     """Run what is missing of a study, and write its tables."""
     from medzoo.cli.screen import run_on_screen
@@ -159,6 +162,8 @@ def run(
         means=means,
         track=study.track if track is None else track.split(","),
         command=format_command(name, tasks, data, seeds, smoke, options),
+        force=force,
+        verbose=verbose,
     )
     raise typer.Exit(code)
 
@@ -175,14 +180,14 @@ def status(
 ) -> None:
     """Print how far a study is, and who leads on val."""
     from medzoo.report.results import read_results
-    from medzoo.report.standing import describe_standing
+    from medzoo.report.study_tables import describe_leaders
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
     options = data_flags(skip_bad, drop_leaks)
     study, store = read(name, tasks, data, seeds, options), Store()
     print(make_plan(study, store, smoke=smoke).status())
-    print(describe_standing(read_results(study, store, smoke=smoke)))
+    print(describe_leaders(read_results(study, store, smoke=smoke)))
 
 
 @study_app.command()
@@ -195,14 +200,21 @@ def report(
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
     out: Out = Path("results"),
-    format: Format = "md",
+    format: Annotated[
+        Literal["csv", "md", "latex", "html"] | None,
+        typer.Option(help="Print the table in this format, and nothing else."),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Show what the kept models look at."),
     ] = False,
+    force: Force = False,
+    verbose: Verbose = False,
 ) -> None:
     """Rebuild the tables and figures of a study from its records alone."""
-    from medzoo.kept_models import explain_study
+    from medzoo.cli.screen import show_page, show_report
+    from medzoo.report.kept_models import explain_study
+    from medzoo.report.study_tables import make_short_summary
     from medzoo.report.tables import FORMATS
     from medzoo.report.write import write_report
     from medzoo.store import Store
@@ -211,16 +223,23 @@ def report(
     study = read(name, tasks, data, seeds, options)
     if explain:
         explain_study(study, Store(), smoke=smoke)
-    found = write_report(
+    written = write_report(
         study,
         Store(),
         out,
         command=format_command(name, tasks, data, seeds, smoke, options),
         smoke=smoke,
+        force=force,
     )
-    print(FORMATS[format](found.summary))
-    for path in found.paths:
-        print(f"Wrote {path}", file=sys.stderr)
+    if format is not None:
+        short = make_short_summary(written.evidence)
+        print(FORMATS[format](written.summary if format == "csv" else short))
+    elif written.evidence.records:
+        show_report(written, verbose=verbose)
+        show_page(written)
+    if written.unwritten:
+        print(written.unwritten, file=sys.stderr)
+        raise typer.Exit(3)
 
 
 @study_app.command()

@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.record import Predictions, Record, SplitPredictions
-from medzoo.report.about_data import describe_options
 from medzoo.report.bootstrap import (
     NUM_REPLICATES,
     bootstrap_masks,
     bootstrap_score,
 )
+from medzoo.report.pages import describe_options, list_settings
 from medzoo.report.statistics import Spread
 from medzoo.report.tables import Cell, Table, format_list, format_table
 from medzoo.report.write import replace_file
-from medzoo.runs.fields import list_fields
 from medzoo.scores.counts import confusion_matrix
 from medzoo.tasks import NAMES, get_task, word_meanings
 
@@ -119,7 +118,7 @@ def _scores(record: Record) -> Table:
 
 
 def _mask_classes(record: Record) -> list[str]:
-    """Tells the Dice of each class of pixels, if there are any."""
+    """Lists the Dice of each mask class, if there are any."""
     if not record.mask_classes:
         return []
     dice = record.per_mask_class_dice
@@ -127,10 +126,10 @@ def _mask_classes(record: Record) -> list[str]:
         [name, *(_round(values[at]) for values in dice.values())]
         for at, name in enumerate(record.mask_classes)
     ]
-    table = Table(("class of pixels", *(f"{s}_dice" for s in dice)), rows)
+    table = Table(("mask class", *(f"{s}_dice" for s in dice)), rows)
     note = (
         "Dice is pooled over the pixels of a split; above it is the mean over "
-        f"all classes of pixels but {record.mask_classes[0]}."
+        f"all mask classes but {record.mask_classes[0]}."
     )
     return ["## Masks", format_table(table), note]
 
@@ -149,10 +148,10 @@ def _format_interval(test: SplitPredictions | None) -> str:
     if not draws:
         return ""
     ends = {k: np.nanquantile(v, [0.025, 0.975]) for k, v in draws.items()}
-    told = (f"{k} {low:.3f} to {high:.3f}" for k, (low, high) in ends.items())
+    words = (f"{k} {low:.3f} to {high:.3f}" for k, (low, high) in ends.items())
     return (
         "95 % intervals on test, over other test images (bootstrap, "
-        f"{NUM_REPLICATES:,} draws): {', '.join(told)}. Other seeds would "
+        f"{NUM_REPLICATES:,} draws): {', '.join(words)}. Other seeds would "
         "widen them."
     )
 
@@ -192,18 +191,13 @@ def _confusion(record: Record, test: SplitPredictions | None) -> list[str]:
 
 
 def _recipe(record: Record) -> dict[str, str]:
-    fields = {
-        key: str(value)
-        for key, value in record.run.flatten().items()
-        if (key == "seed" or key not in list_fields(place="study"))
-        and key not in list_fields(place="none")
-        and value not in (None, "")
-    }
+    settings = list_settings(record.run) | {"seed": str(record.run.seed)}
     count = record.parameters
     if count is not None:
         # A backbone has weights of this name; these are those of the model.
-        fields["weights"] = f"{count.total:,}, {count.trainable:,} trainable"
-    return fields
+        text = f"{count.total:,}, {count.trainable:,} trainable"
+        settings["weights"] = text
+    return settings
 
 
 def _format_limits(record: Record) -> str:

@@ -24,7 +24,7 @@ _SHOWN = ("balanced_accuracy", "accuracy", "auc", "cross_entropy")
 
 
 class Ensemble(NamedTuple):
-    """What some runs say together about the images of one task.
+    """Averaged probabilities of some runs on the images of one task.
 
     Args:
         task: Name of the task.
@@ -44,7 +44,7 @@ def pick_members(
 ) -> list[TrialResults]:
     """Picks trials whose runs are averaged: the best on val, or one by name.
 
-    Test has no say in it: an ensemble that was picked by its scores on test
+    Test scores are not used: an ensemble that was picked by its scores on test
     would have seen them.
 
     Args:
@@ -62,11 +62,11 @@ def pick_members(
             names = [r.trial.name for r in results]
             raise ValueError(unknown("trial", trial, names))
         return found
-    ranked = sorted(results, key=_worth, reverse=True)
-    ranked = [r for r in ranked if _worth(r) > -math.inf]
+    ranked = sorted(results, key=_val_score, reverse=True)
+    ranked = [r for r in ranked if _val_score(r) > -math.inf]
     if len(ranked) < max(best, 1):
         raise ValueError(
-            f"`best` must lie between 1 and {len(ranked)}, the number of "
+            f"`best` must be between 1 and {len(ranked)}, the number of "
             f"trials with a score on every task. Received: best={best}."
         )
     return ranked[:best]
@@ -158,7 +158,7 @@ def _cell(value: float | None) -> Cell:
     return None if value is None else Spread(value, 0.0)
 
 
-def _worth(trial: TrialResults) -> float:
+def _val_score(trial: TrialResults) -> float:
     """Returns the harmonic mean of macro F1 on val, as a report has it.
 
     It is the mean of the seeds that have every task.

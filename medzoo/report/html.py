@@ -5,7 +5,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -15,29 +15,31 @@ import numpy as np
 from markupsafe import Markup
 
 from medzoo.record import Record
-from medzoo.report.about_data import format_notes, list_notes, list_warnings
 from medzoo.report.comparisons import Difference
-from medzoo.report.confusion import count_confusions
-from medzoo.report.figures.bars import Bar, costs_of, describe_bars, make_bars
-from medzoo.report.grid import make_grid
+from medzoo.report.evidence import Evidence
+from medzoo.report.figures.bars import Bar, describe_bars, make_bars
+from medzoo.report.figures.classes import count_confusions
+from medzoo.report.figures.costs import COSTS
+from medzoo.report.figures.heat_map import make_grid
 from medzoo.report.pages import (
     INTERVALS,
-    SMOKE,
-    SYNTHETIC,
+    describe_cell,
     describe_failure,
     describe_gaps,
     list_facts,
 )
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, Spread
-from medzoo.report.study_tables import make_runs
+from medzoo.report.study_tables import (
+    judge_trials,
+    make_runs,
+    make_short_summary,
+    make_trials,
+)
 from medzoo.report.summary import StudyStatistics
-from medzoo.report.tables import Cell, Table
-from medzoo.report.verdict import describe_verdicts, write_verdict
+from medzoo.report.tables import Cell, Table, to_html
+from medzoo.report.verdict import describe_verdicts
 from medzoo.scores.table import format_score
-from medzoo.store import Store
-from medzoo.study.spec import Study
-from medzoo.tasks import format_tasks
 
 # Facts that the page shows in places of their own.
 _ELSEWHERE = ("Question", "Command")
@@ -50,15 +52,7 @@ _PAGES = jinja2.Environment(
 
 
 def make_html(
-    study: Study,
-    results: Sequence[TrialResults],
-    store: Store,
-    statistics: StudyStatistics,
-    *,
-    summary: Table,
-    command: str,
-    smoke: bool = False,
-    figures: Mapping[str, bytes] = MappingProxyType({}),
+    evidence: Evidence, figures: Mapping[str, bytes] = MappingProxyType({})
 ) -> str:
     """Makes the page of a study.
 
@@ -66,42 +60,36 @@ def make_html(
     part of its code: templates escape it, scripts only set texts.
 
     Args:
-        study: What was asked.
-        results: The trials, the best first.
-        store: Where the predictions are.
-        statistics: Of the trials.
-        summary: The table of trials.
-        command: The command that runs the study.
-        smoke: Whether the runs are those of a smoke run.
+        evidence: The trials and their statistics.
         figures: Files by name; of these, the pictures of masks and of
             explained images are shown.
     """
-    facts = list_facts(study, results, command)
-    warnings = [SYNTHETIC] * (study.data == "synthetic") + [SMOKE] * smoke
-    warnings += list_warnings(results, store)
+    study, statistics = evidence.study, evidence.statistics
+    facts = list_facts(evidence)
+    details = make_trials(evidence)
     return render(
         "page.html",
-        title=study.name,
+        title=evidence.title,
         study=study,
-        entry=dump(_make_entry(study, results, statistics, facts["Date"])),
-        warnings=[warning.strip("*") for warning in warnings],
-        verdict=write_verdict(statistics),
-        notes=" ".join(format_notes(list_notes(results))),
-        gaps=_plain_words(describe_gaps(results)),
+        entry=dump(_make_entry(evidence, facts["Date"])),
+        warnings=evidence.warnings,
+        verdict=evidence.verdict,
+        notes=evidence.notes,
+        gaps=describe_gaps(evidence).replace("[failed.md](failed.md)", "below"),
         legend=f"{describe_verdicts(statistics)} {INTERVALS}",
+        details=Markup(to_html(details) if details else ""),  # noqa: S704
         bar=describe_bars(statistics),
-        score=next(iter(make_bars(results[0], statistics))),
+        score=next(iter(make_bars(evidence.best, statistics))),
         score_name=format_score(study.score),
         axes=[*study.axis_names, "", ""],
-        best=results[0].trial.name,
+        best=evidence.best.trial.name,
+        first="the first trial" if evidence.smoke else "the best trial",
         masks=_embed(figures, "masks_of_best"),
         explained=_embed(figures, "explained"),
-        command=command,
+        command=evidence.command,
         facts={k: v for k, v in facts.items() if k not in _ELSEWHERE},
-        fingerprints=_list_fingerprints(results),
-        data=Markup(
-            dump(make_data(study, results, summary, store, statistics))
-        ),  # noqa: S704
+        fingerprints=sorted({p for r in evidence.records for p in _pair_up(r)}),
+        data=Markup(dump(make_data(evidence))),  # noqa: S704
     )
 
 
@@ -111,7 +99,7 @@ def render(name: str, **values: Any) -> str:
 
 
 def dump(value: Any) -> str:
-    r"""Writes JSON that may stand inside a script: no `<` can end it.
+    r"""Writes JSON for the inside of a script: no `<` can end it.
 
     Example:
 
@@ -124,47 +112,31 @@ def dump(value: Any) -> str:
     return text
 
 
-def _make_entry(
-    study: Study,
-    results: Sequence[TrialResults],
-    statistics: StudyStatistics,
-    days: str,
-) -> dict[str, Any]:
+def _make_entry(evidence: Evidence, days: str) -> dict[str, Any]:
     """Makes what the list of all studies says of this one."""
-    warning = "Synthetic data. " * (study.data == "synthetic")
+    runs = {r for trial in evidence.results for r in trial.runs.values()}
+    warning = "Synthetic data. " * (evidence.study.data == "synthetic")
     return {
-        "name": study.name,
-        "question": " ".join(study.question.split()),
-        "verdict": warning + write_verdict(statistics),
-        "done": sum(len(trial.done) for trial in results),
-        "asked": sum(len(set(trial.runs.values())) for trial in results),
+        "name": evidence.title,
+        "question": " ".join(evidence.study.question.split()),
+        "verdict": warning + evidence.verdict,
+        "done": evidence.num_done,
+        "asked": len(runs),
         "days": days.removeprefix("records of "),
     }
-
-
-def _list_fingerprints(
-    results: Sequence[TrialResults],
-) -> list[tuple[str, str]]:
-    """Lists each task with each fingerprint of its data, once."""
-    records = [r for trial in results for r in trial.records.values()]
-    pairs = {pair for record in records for pair in _pair_up(record)}
-    return sorted(pair for pair in pairs if pair[1])
 
 
 def _pair_up(record: Record) -> Iterable[tuple[str, str]]:
     """Pairs the tasks of a run with the fingerprints of their data."""
     tasks, found = record.run.tasks, record.data_fingerprint
     several = len(tasks) > 1
-    return zip(tasks, found.split("+") if several else [found], strict=False)
+    parts = found.split("+") if several else [found]
+    return [pair for pair in zip(tasks, parts, strict=False) if pair[1]]
 
 
 def _embed(figures: Mapping[str, bytes], name: str) -> str:
     """Writes a picture as text; nothing if there is none."""
     return base64.b64encode(figures.get(f"{name}.png", b"")).decode()
-
-
-def _plain_words(text: str) -> str:
-    return text.replace("[failed.md](failed.md)", "below")
 
 
 # Columns of the table of runs on the page; `runs.csv` has all.
@@ -191,34 +163,24 @@ CURVES = ("epoch", "val_macro_f1", "val_loss", "loss")
 _MOST_POINTS = 100
 
 
-def make_data(
-    study: Study,
-    results: Sequence[TrialResults],
-    summary: Table,
-    store: Store,
-    statistics: StudyStatistics,
-) -> dict[str, Any]:
+def make_data(evidence: Evidence) -> dict[str, Any]:
     """Makes all that the scripts of the page show.
-
-    Args:
-        study: What was asked.
-        results: The trials, the best first.
-        summary: The table of trials.
-        store: Where the predictions are.
-        statistics: Estimates of the trials.
 
     Returns:
         Plain values for JSON; what is unknown is `None`.
     """
+    results = evidence.results
     runs = make_runs(results)
     at = [runs.columns.index(name) for name in RUN_COLUMNS]
     shown = [[row[index] for index in at] for row in runs.rows]
+    places = judge_trials(evidence)
     return {
         "tasks": results[0].tasks,
-        "score": format_score(study.score),
-        "summary": _plain_table(summary),
+        "score": format_score(evidence.study.score),
+        "summary": _plain_table(_insert_places(evidence, places)),
+        "marked": any(places.values()),
         "runs": _plain_table(Table(RUN_COLUMNS, shown)),
-        "trials": [_make_trial(study, trial, statistics) for trial in results],
+        "trials": [_make_trial(evidence, trial) for trial in results],
         "histories": {
             _key(record, task): _make_history(record)
             for trial in results
@@ -237,11 +199,22 @@ def make_data(
                 "counts": found.counts.tolist(),
                 "f1": [plain(value) for value in found.f1.mean(axis=0)],
             }
-            for found in count_confusions(results[0], store)
+            for found in count_confusions(results[0], evidence.store)
         ],
-        "ranks": _make_ranks(statistics),
-        "heat_map": _make_heat_map(study, results, statistics),
+        "ranks": _make_ranks(evidence.statistics),
+        "heat_map": _make_heat_map(evidence),
     }
+
+
+def _insert_places(
+    evidence: Evidence, places: Mapping[str, str | None]
+) -> Table:
+    """Puts the place of each trial behind its name."""
+    table = make_short_summary(evidence)
+    if not any(places.values()):
+        return table
+    rows = [[row[0], places[str(row[0])], *row[1:]] for row in table.rows]
+    return Table((table.columns[0], "verdict", *table.columns[1:]), rows)
 
 
 def plain(value: Cell) -> Any:
@@ -249,14 +222,14 @@ def plain(value: Cell) -> Any:
 
     Returns:
         `[value, half of its interval]` for an estimate, with the ends of an
-        interval that does not lie around it; `[value, lower end, upper end]`
-        for a difference.
+        interval that is not around it; `[value, lower end, upper end]` for a
+        difference.
     """
     if isinstance(value, Spread):
         return plain(value.mean)
     if isinstance(value, Estimate):
-        found = [value.mean, value.half_width, *(value.ends or ())]
-        return [plain(x) for x in found]
+        parts = [value.mean, value.half_width, *(value.ends or ())]
+        return [plain(x) for x in parts]
     if isinstance(value, Difference):
         return [plain(x) for x in (value.estimate, value.low, value.high)]
     if isinstance(value, float):
@@ -264,12 +237,8 @@ def plain(value: Cell) -> Any:
     return value
 
 
-def _make_heat_map(
-    study: Study,
-    results: Sequence[TrialResults],
-    statistics: StudyStatistics,
-) -> dict[str, Any] | None:
-    grid = make_grid(study, results, statistics)
+def _make_heat_map(evidence: Evidence) -> dict[str, Any] | None:
+    grid = make_grid(evidence)
     if grid is None:
         return None
     values = [[plain(value) for value in row] for row in grid.values.tolist()]
@@ -294,20 +263,18 @@ def _plain_table(table: Table) -> dict[str, Any]:
     return {"columns": table.columns, "rows": rows}
 
 
-def _make_trial(
-    study: Study, trial: TrialResults, statistics: StudyStatistics
-) -> dict[str, Any]:
+def _make_trial(evidence: Evidence, trial: TrialResults) -> dict[str, Any]:
     runs: dict[str, list[str]] = {task: [] for task in trial.tasks}
     for (_, task), record in sorted(trial.records.items()):
         if record.history:
             runs[task].append(_key(record, task))
-    bars = make_bars(trial, statistics)
+    bars = make_bars(trial, evidence.statistics)
     return {
         "name": trial.trial.name,
-        "baseline": trial.trial == study.baseline,
+        "baseline": trial.trial == evidence.study.baseline,
         "scores": {key: _plain_bar(bar) for key, bar in bars.items()},
         "runs": runs,
-        **{key: plain(cost) for key, cost in costs_of(trial).items()},
+        **{key: plain(trial.costs[key]) for key in COSTS},
     }
 
 
@@ -333,19 +300,16 @@ def _make_history(record: Record) -> dict[str, list[Any]]:
 
 
 def _make_failure(trial: TrialResults, record: Record) -> dict[str, str]:
-    run = record.run
     return {
         "run_id": record.run_id,
-        "where": (
-            f"{trial.trial.name}, {format_tasks(run.task)}, seed {run.seed}"
-        ),
+        "where": f"{trial.trial.name}, {describe_cell(record.run)}",
         "message": describe_failure(record),
         "traceback": str((record.error or {}).get("traceback") or ""),
     }
 
 
 _ENTRY = re.compile(r'<meta name="medzoo" content="([^"]*)">')
-# The entry of a page stands in its head.
+# The entry of a page is in its head.
 _HEAD = 20_000
 
 

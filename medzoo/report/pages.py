@@ -1,28 +1,20 @@
-"""The pages of a report: what was asked, the table, what is missing."""
+"""Facts and notes on the pages of a study, and its Markdown page."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from medzoo.models.registry import get_entry
 from medzoo.record import Record
-from medzoo.report.about_data import describe_source, format_notes, list_notes
-from medzoo.report.results import TrialResults
+from medzoo.report.evidence import Evidence
 from medzoo.report.study_tables import PACKAGES
 from medzoo.report.tables import Table, format_list, format_table
-from medzoo.runs.fields import list_fields
+from medzoo.runs.fields import FIELDS, list_fields
 from medzoo.runs.run import Run
 from medzoo.scores.table import format_score
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
 from medzoo.tasks import format_tasks
 
-SYNTHETIC = (
-    "**Synthetic data: drawn by a program to try things out, not medical "
-    "images. The scores say nothing about medical tasks.**"
-)
-SMOKE = (
-    "**Smoke run: a tiny budget to see that everything works. "
-    "The scores mean nothing.**"
-)
 INTERVALS = (
     "± is half the width of a 95 % interval over seeds and test images (over "
     "test images alone if there is one seed); that of the highest of more than "
@@ -31,73 +23,83 @@ INTERVALS = (
 
 
 def make_page(
-    name: str,
-    table: Table,
-    *,
-    study: Study,
-    results: Sequence[TrialResults],
-    verdict: str,
-    command: str,
-    smoke: bool,
-    warnings: Sequence[str] = (),
+    evidence: Evidence, name: str, table: Table, details: Table | None = None
 ) -> str:
     """Writes the page of a table in Markdown.
 
     Args:
+        evidence: The source of everything that is stated.
         name: `summary` or `per_task`.
         table: The table.
-        study: What was asked.
-        results: What came of it; the sources of everything that is stated.
-        verdict: What may be concluded, from the numbers and tests alone.
-        command: The command that runs the study.
-        smoke: Whether the runs are those of a smoke run.
-        warnings: What an audit found.
+        details: A second table, of what the trials are made of.
     """
+    masked = any(trial.has_masks for trial in evidence.results)
+    picture = "![Truth, prediction and error of masks](masks_of_best.png)"
     parts = [
-        *[SYNTHETIC] * (study.data == "synthetic"),
-        *[SMOKE] * smoke,
-        *(f"**{warning}**" for warning in warnings),
-        f"# {study.name}: {name.replace('_', ' ')}",
-        textwrap.fill(verdict, width=80, break_on_hyphens=False),
-        format_list(list_facts(study, results, command)),
-        *format_notes(list_notes(results)),
+        *(f"**{warning}**" for warning in evidence.warnings),
+        f"# {evidence.title}: {name.replace('_', ' ')}",
+        textwrap.fill(evidence.verdict, width=80, break_on_hyphens=False),
+        format_list(list_facts(evidence)),
+        evidence.notes,
         format_table(table),
-        *_show_masks(name, results),
-        describe_gaps(results),
-        f"{_legend(name, study.score)} {INTERVALS} "
+        "The trials are made of:" if details else "",
+        format_table(details) if details else "",
+        picture if masked and name == "summary" else "",
+        describe_gaps(evidence),
+        f"{_legend(evidence, name)} {INTERVALS} "
         "Every column is explained in [results/README.md](../README.md).",
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
-def _show_masks(name: str, results: Iterable[TrialResults]) -> list[str]:
-    """Shows the figure of masks below the table of trials, if there are any."""
-    masked = any(trial.has_masks for trial in results)
-    picture = "![Truth, prediction and error of masks](masks_of_best.png)"
-    return [picture] * (masked and name == "summary")
-
-
-def _legend(name: str, score: str) -> str:
-    told = format_score(score)
+def _legend(evidence: Evidence, name: str) -> str:
+    score = format_score(evidence.study.score)
     if name == "per_task":
-        return f"{told[0].upper()}{told[1:]} on the test split."
-    return (
-        "Scores are of the test split, averaged over the tasks; "
-        f"`harmonic_mean` is of their {told}."
+        return f"{score[0].upper()}{score[1:]} on the test split."
+    if len(evidence.results[0].tasks) == 1:
+        means = "Scores are of the test split."
+    else:
+        means = (
+            "Scores are of the test split, averaged over the tasks; the "
+            f"harmonic mean is of their {score}."
+        )
+    return f"{means} `summary.csv` has more columns."
+
+
+def describe_source(run: Run) -> str:
+    """Words where images are from, how large they are, and how they are read.
+
+    Example:
+
+    >>> options = {"label": "", "no_mask": "empty"}
+    >>> run = Run(task="x", data="masks:x", data_options=options)
+    >>> describe_source(run)
+    'masks:x, 28 px, no label, no_mask empty'
+    """
+    options = [describe_options(run)] * bool(run.data_options)
+    return ", ".join([run.data, f"{run.size} px", *options])
+
+
+def describe_options(run: Run) -> str:
+    """Words how images are read; a column that is left out is `no label`."""
+    return ", ".join(
+        f"{key} {' + '.join(value) if isinstance(value, tuple) else value}"
+        if value != ""
+        else f"no {key}"
+        for key, value in run.data_options.items()
     )
 
 
-def list_facts(
-    study: Study, results: Sequence[TrialResults], command: str
-) -> dict[str, str]:
+def list_facts(evidence: Evidence) -> dict[str, str]:
     """Lists what a reader must know beside the numbers, each with its name."""
+    study, results = evidence.study, evidence.results
+    records = evidence.records
     runs = [run for trial in results for run in trial.runs.values()]
-    records = [r for trial in results for r in trial.records.values()]
     tuned = study.tuned.values if study.tuned else {}
     fixed, varying = _settings(runs, [*study.axis_names, *tuned])
     facts = {
         "Question": " ".join(study.question.split()),
-        "Command": f"`{command}`",
+        "Command": f"`{evidence.command}`",
         "Data": ", ".join(_unique(describe_source(r) for r in runs)),
         "Date": _date(records),
         "Versions": _versions(records),
@@ -128,28 +130,18 @@ def _describe_tuning(study: Study, tuned: Tuned) -> str:
     )
 
 
-def describe_gaps(results: Iterable[TrialResults]) -> str:
-    """Says in a sentence or three how many runs are done, failed, missing.
-
-    Example:
-
-    >>> describe_gaps([])
-    'All 0 runs are done.'
-    """
-    results = list(results)
-    asked = sum(trial.num_asked for trial in results)
-    done = sum(len(trial.done) for trial in results)
-    failed = sum(len(trial.failed) for trial in results)
-    missing = asked - done - failed
-    if done == asked:
-        return f"All {asked} runs are done."
-    parts = [f"{done} of {asked} runs are done"]
-    if failed:
+def describe_gaps(evidence: Evidence) -> str:
+    """Words how many runs are done, failed and missing."""
+    if evidence.num_done == evidence.num_runs:
+        return f"All {evidence.num_runs} runs are done."
+    parts = [f"{evidence.num_done} of {evidence.num_runs} runs are done"]
+    if evidence.num_failed:
         parts.append(
-            f"{failed} failed or diverged (see [failed.md](failed.md))"
+            f"{evidence.num_failed} failed or diverged (see "
+            "[failed.md](failed.md))"
         )
-    if missing:
-        parts.append(f"{missing} missing")
+    if evidence.num_missing:
+        parts.append(f"{evidence.num_missing} missing")
     return (
         f"{', '.join(parts)}. A run that is not done leaves its cells empty: "
         "its seed is left out of means over tasks, and its trial has no "
@@ -157,15 +149,13 @@ def describe_gaps(results: Iterable[TrialResults]) -> str:
     )
 
 
-def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
+def list_failures(evidence: Evidence) -> str:
     """Writes the page of the runs that failed or diverged."""
-    parts = [f"# {study.name}: runs that failed or diverged"]
-    for trial in results:
+    parts = [f"# {evidence.title}: runs that failed or diverged"]
+    for trial in evidence.results:
         for record in trial.failed:
-            run = record.run
             parts += [
-                f"## {trial.trial.name}, {format_tasks(run.task)}, "
-                f"seed {run.seed}",
+                f"## {trial.trial.name}, {describe_cell(record.run)}",
                 f"`{record.run_id}` {record.status}. "
                 f"{describe_failure(record)}",
             ]
@@ -175,36 +165,68 @@ def list_failures(study: Study, results: Iterable[TrialResults]) -> str:
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 
+def describe_cell(run: Run) -> str:
+    """Words the task and seed of a run."""
+    return f"{format_tasks(run.task)}, seed {run.seed}"
+
+
 def describe_failure(record: Record) -> str:
-    """Says in a line why a run failed or diverged."""
+    """Words why a run failed or diverged, in one line."""
     if record.error is None:
         return "The loss became NaN or infinite."
     sentence = " ".join(str(record.error.get("message", "")).split())
     return f"{record.error.get('type', 'Error')}: {sentence}"
 
 
+# All that a classifier of scikit-learn has of the fields of a run.
+_OF_BASELINES = ("model", "max_images", "resplit", "imbalance", "adjust")
+
+
+def list_settings(
+    run: Run, quiet: dict[tuple[str, ...], bool] | None = None
+) -> dict[str, str]:
+    """Lists the fields and options that acted on the outcome of a run.
+
+    What is off is left out, and so is what its model or loss has no use for.
+
+    Args:
+        run: The run.
+        quiet: Answers on settings of earlier runs, as a study has thousands of
+            runs with a few settings.
+    """
+    quiet = {} if quiet is None else quiet
+
+    def is_quiet(key: str, value: str) -> bool:
+        setting = (run.model, *run.options, key, value)
+        if setting not in quiet:
+            quiet[setting] = run.is_quiet(key)
+        return quiet[setting]
+
+    about = (*list_fields(place="study"), *list_fields(place="none"), "size")
+    unused = {*about, *["loss_weight"] * (run.loss != "cross_entropy+soft_f1")}
+    if get_entry(run.model).baseline:
+        unused |= FIELDS.keys() - set(_OF_BASELINES)
+    return {
+        key: str(value)
+        for key, value in run.flatten().items()
+        if key not in unused and not is_quiet(key, str(value))
+    }
+
+
 def _settings(
     runs: Sequence[Run], axis_names: Sequence[str]
 ) -> tuple[dict[str, str], list[str]]:
-    """Parts fields and options that are no axes: held still, or following.
-
-    What is held still and off is not worth a word.
-    """
-    flat = [run.flatten() for run in runs]
-    models = {run.model: run for run in runs}.values()
-    own_lines = {
-        "size",
-        *list_fields(place="study"),
-        *list_fields(place="none"),
-    }
-    keys = dict.fromkeys(key for values in flat for key in values)
+    """Parts settings that are no axes: the same in all runs, or following."""
+    quiet: dict[tuple[str, ...], bool] = {}
+    settings = [list_settings(run, quiet) for run in runs]
+    keys = dict.fromkeys(key for values in settings for key in values)
     fixed, varying = {}, []
-    for key in (k for k in keys if k not in {*own_lines, *axis_names}):
-        values = _unique(str(values.get(key)) for values in flat)
-        if len(values) > 1:
+    for key in (key for key in keys if key not in axis_names):
+        texts = _unique(values.get(key, "None") for values in settings)
+        if len(texts) > 1:
             varying.append(key)
-        elif values and not all(run.is_quiet(key) for run in models):
-            fixed[key] = values[0]
+        else:
+            fixed[key] = texts[0]
     return fixed, varying
 
 

@@ -1,23 +1,20 @@
-"""What others published, set beside the best trial of a study."""
+"""Published figures beside the best trial of a study."""
 
 import csv
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from medzoo.report.results import TrialResults
+from medzoo.report.evidence import Evidence
 from medzoo.report.statistics import Spread, over_seeds
-from medzoo.report.study_tables import rank
-from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.scores.probabilities import harmonic_mean
-from medzoo.study.spec import Study
 from medzoo.tasks import NAMES
 
 SCORES = ("macro_f1", "auc", "accuracy")
-ALL = "all"  # Stands where a figure is of all 11 tasks together.
+ALL = "all"  # The task of a figure of all 11 tasks together.
 
 
 class Published(NamedTuple):
@@ -56,20 +53,11 @@ def read_published() -> tuple[Published, ...]:
         )
 
 
-def set_beside(
-    results: Iterable[TrialResults],
-    study: Study,
-    statistics: StudyStatistics,
-) -> Table:
+def set_beside(evidence: Evidence) -> Table:
     """Sets the best trial of a study beside published figures, task by task.
 
     The best trial was chosen among its siblings on the very test split, as a
     leaderboard does, so its row is a little too good.
-
-    Args:
-        results: The trials in any order; at least one.
-        study: Gives the name and the number of trials.
-        statistics: Of the trials.
 
     Returns:
         For each score a row for the study and one for each system that has a
@@ -77,13 +65,13 @@ def set_beside(
         that of the macro F1 of these tasks: as published where they are all
         11, else taken from the row, and empty where the row has gaps.
     """
-    best = rank(results)[0]
+    best = evidence.best
     rows: list[list[Cell]] = []
     for score in SCORES:
-        found = _find(score, best.tasks)
-        if found:
-            rows.append(_make_our_row(score, best, study, statistics))
-            rows += (_make_row(score, row, best.tasks) for row in found)
+        systems = _find(score, best.tasks)
+        if systems:
+            rows.append(_make_our_row(score, evidence))
+            rows += (_make_row(score, row, best.tasks) for row in systems)
     columns = ("score", "system", *best.tasks, "harmonic_mean", "source")
     return Table(columns, rows)
 
@@ -94,21 +82,17 @@ def _find(score: str, tasks: Sequence[str]) -> list[dict[str, Published]]:
     for figure in read_published():
         if figure.score == score and figure.task in tasks:
             systems.setdefault(figure.system, {})[figure.task] = figure
-        whole = figure.score == "harmonic_mean" and score == "macro_f1"
-        if whole and set(tasks) == set(NAMES):
+        overall = figure.score == "harmonic_mean" and score == "macro_f1"
+        if overall and set(tasks) == set(NAMES):
             systems.setdefault(figure.system, {})[ALL] = figure
     return list(systems.values())
 
 
-def _make_our_row(
-    score: str,
-    best: TrialResults,
-    study: Study,
-    statistics: StudyStatistics,
-) -> list[Cell]:
+def _make_our_row(score: str, evidence: Evidence) -> list[Cell]:
+    best, study = evidence.best, evidence.study
     cells: list[Cell] = [*map(over_seeds, best.matrix(score).T), None]
     if score == "macro_f1":
-        found = statistics.trials[best.trial.name]
+        found = evidence.statistics.trials[best.trial.name]
         cells = [*(found.by_task[t] for t in best.tasks), found.harmonic_mean]
     return [
         score,

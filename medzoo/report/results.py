@@ -1,11 +1,14 @@
 """Records of a study on the grid of its trials, seeds and tasks."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from medzoo.record import Record
+from medzoo.report.statistics import harmonic_mean_over_tasks, mean_over_tasks
 from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.study.expand import PlannedRun, expand
@@ -26,9 +29,9 @@ class TrialResults:
         records: By seed and task, of the runs that have one.
         tuned: Fields and options that were chosen on val for each task.
         shared: Whether one run fills the cells of all tasks. Its record then
-            stands in each of them as that of the task.
-        in_all: Whether its costs are told for all of its nets together, as in a
-            study in which one net of all tasks stands beside separate ones.
+            is in each of them as that of the task.
+        in_all: Whether its costs are sums over all of its nets, as in a study
+            that compares one net of all tasks with separate ones.
         score: Name of the score that the trial is judged by.
     """
 
@@ -85,13 +88,35 @@ class TrialResults:
 
     @property
     def has_masks(self) -> bool:
-        """Says whether a run that is done makes masks."""
+        """Whether a finished run predicts masks."""
         return any(record.mask_classes for record in self.done)
 
     @property
-    def nets_told(self) -> int:
-        """Number of nets that its costs are told for."""
-        return self.num_nets if self.in_all else 1
+    def costs(self) -> dict[str, float]:
+        """Averages the costs of the runs that are done.
+
+        Parameters and seconds of training are those of all nets of a seed if
+        `in_all`. A cost that no run has is NaN.
+        """
+        done = self.done
+        values: dict[str, list[Any]] = {
+            "parameters": [r.parameters.total for r in done if r.parameters],
+            "mflops": [r.flops / 1e6 for r in done if r.flops is not None],
+            "train_seconds": [
+                r.seconds["train"] for r in done if "train" in r.seconds
+            ],
+            "images_per_second": [
+                r.images_per_second for r in done if r.images_per_second
+            ],
+        }
+        nets = self.num_nets if self.in_all else 1
+        summed = {"parameters": nets, "train_seconds": nets}
+        return {
+            name: sum(found) / len(found) * summed.get(name, 1)
+            if found
+            else math.nan
+            for name, found in values.items()
+        }
 
     def of_task(self, task: str) -> list[Record]:
         """Returns the records of one task, one a seed."""
@@ -129,7 +154,7 @@ def read_results(
     """Reads the records of a study, in the order of its trials.
 
     Args:
-        study: What was asked.
+        study: The question and its trials.
         store: Where the records are.
         smoke: Whether to read those of a smoke run.
     """
@@ -152,7 +177,7 @@ def gather(
     tuned: Iterable[str] = (),
     score: str = "macro_f1",
 ) -> list[TrialResults]:
-    """Sorts records into the trials that asked for their runs.
+    """Sorts records into the trials that they belong to.
 
     Args:
         planned: Every run of a study beside its trial.
@@ -189,3 +214,25 @@ def gather(
                 record = records[run.run_id].of_task(task)
                 found.records[run.seed, task] = record
     return list(trials.values())
+
+
+def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
+    """Puts the best trial first: by harmonic mean, then by mean.
+
+    Trials of which a run diverged come after those that have all their runs,
+    the fewer seeds diverged the earlier; those with missing or failed runs
+    after them. Equal ones keep the order of the study.
+    """
+    return sorted(results, key=_badness)
+
+
+def _badness(trial: TrialResults) -> list[float]:
+    scores = trial.matrix(trial.score)
+    harmonic_mean = harmonic_mean_over_tasks(scores).mean
+    mean = mean_over_tasks(scores).mean
+    worst = math.inf if math.isnan(mean) else -mean
+    if not math.isnan(harmonic_mean):
+        return [0, -harmonic_mean, worst]
+    lost = trial.diverged
+    settled = lost and len(trial.done) + len(trial.failed) == trial.num_asked
+    return [1, lost, worst] if settled else [2, 0, worst]

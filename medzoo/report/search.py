@@ -1,22 +1,36 @@
-"""Writes what a search has found: tables, figures, and a study to prove it."""
+"""The report of a search: tables, figures, and a study to prove its best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from medzoo.report.figures.search import draw_best_so_far, draw_parallel
-from medzoo.report.figures.style import render
-from medzoo.report.search_tables import (
-    make_candidates,
-    make_importance,
-    rank_tried,
+import numpy as np
+
+from medzoo.report.figures.style import (
+    COLOURS,
+    GRID,
+    MEAN,
+    NOTE,
+    SEED,
+    add_panel,
+    add_titles,
+    make_figure,
+    plain,
+    render,
+    shorten,
 )
-from medzoo.report.tables import Table, format_list, format_table, to_csv
+from medzoo.report.tables import Cell, Table, format_list, format_table, to_csv
 from medzoo.report.write import replace_file
 from medzoo.scores.table import format_score
 from medzoo.search.candidates import Tried
 from medzoo.search.proof import write_proof
 from medzoo.search.search_file import Search
+from medzoo.search.space import Dimension, is_active
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Rows of the table on the page; the CSV has all.
 _SHOWN = 10
@@ -24,7 +38,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class SearchReport:
-    """What was written.
+    """The report of a search, and where it was written.
 
     Args:
         paths: The files.
@@ -45,7 +59,7 @@ def write_search(
     """Writes the report of a search into `out/searches/<search.name>/`.
 
     Args:
-        search: What was looked for.
+        search: The search.
         tried: Its candidates, in any order.
         out: Folder of all reports.
         command: The command that runs the search, as the page shows it.
@@ -105,9 +119,9 @@ def _make_page(
         f"## Best values: candidate {best.number}, val "
         f"{format_score(about.score)} {best.score:.3f}",
         format_list(values),
-        "The best of many is in part the luckiest. What it is worth says the "
-        f"study `{search.name}_proof.toml`, which trains it and a baseline "
-        "with new seeds, and reads test.",
+        "The best of many is in part the luckiest. How good it is, the "
+        f"study `{search.name}_proof.toml`, decides: it trains it and a "
+        "baseline with new seeds, and reads test.",
         f"## The best {min(_SHOWN, len(tried))} of {len(tried)} candidates",
         format_table(Table(table.columns, table.rows[:_SHOWN])),
         "![](best_so_far.svg)\n\n![](parallel_coordinates.svg)",
@@ -131,3 +145,215 @@ def _format_importance(search: Search, tried: Sequence[Tried]) -> str:
         "each key; its R squared on candidates that a tree has not seen is "
         f"{predicted:.2f}.{trust}"
     )
+
+
+# Below this many candidates a forest has nothing to learn from.
+FEWEST = 10
+_TREES = 300
+
+
+def rank_tried(tried: Sequence[Tried]) -> list[Tried]:
+    """Sorts candidates, the best first, those without a score last.
+
+    Those that were trained for less of their budget come behind: by Hyperband
+    they were dropped, and the score of one is of fewer checks on val.
+    """
+    return sorted(
+        tried,
+        key=lambda each: (
+            each.score is None,
+            -each.share,
+            -(each.score or 0.0),
+            each.number,
+        ),
+    )
+
+
+def make_candidates(search: Search, tried: Sequence[Tried]) -> Table:
+    """Makes the table with a row a candidate, the best first."""
+    space = search.document.space
+    pruned = any(each.share < 1 for each in tried)
+    failed = any(each.error for each in tried)
+    columns = (
+        "candidate",
+        *space,
+        *(("share",) if pruned else ()),
+        search.objective,
+        "seconds",
+        *(("error",) if failed else ()),
+    )
+    rows: list[list[Cell]] = [
+        [
+            each.number,
+            *(each.values.get(name) for name in space),
+            *((round(each.share, 3),) if pruned else ()),
+            None if each.score is None else round(each.score, 4),
+            round(each.seconds, 1),
+            *((each.error or None,) if failed else ()),
+        ]
+        for each in rank_tried(tried)
+    ]
+    return Table(columns, rows)
+
+
+def make_importance(
+    search: Search, tried: Sequence[Tried]
+) -> tuple[Table, float] | None:
+    """Importance of each key of the space, by a random forest.
+
+    A random forest ([Breiman, 2001](https://doi.org/10.1023/A:1010933404324))
+    learns the score from the values; a key's importance is its share of what
+    the splits explain, 0 to 1. It holds for these
+    candidates, and nothing where the forest does not predict candidates that a
+    tree has not seen: that is what the second number is for.
+
+    Returns:
+        The table, and the coefficient of determination (R squared) on
+        candidates left out of a tree: 1 if they are predicted perfectly, 0 or
+        less if not at all. `None` for fewer than 10 scored candidates.
+    """
+    scored = [each for each in tried if each.score is not None]
+    trained = [each for each in scored if each.share == 1]
+    if len(trained) < FEWEST:
+        return None
+    from sklearn.ensemble import RandomForestRegressor
+
+    space = search.document.space
+    features = np.array([encode(space, each) for each in trained])
+    scores = np.array([each.score for each in trained])
+    forest = RandomForestRegressor(_TREES, oob_score=True, random_state=0)
+    forest.fit(features, scores)
+    found = sorted(
+        zip(space, forest.feature_importances_, strict=True),
+        key=lambda item: -item[1],
+    )
+    rows: list[list[Cell]] = [[k, round(float(v), 3)] for k, v in found]
+    return Table(("key", "importance"), rows), float(forest.oob_score_)
+
+
+def encode(space: dict[str, Dimension], tried: Tried) -> list[float]:
+    """Places the values of a candidate between 0 and 1, in the order of keys.
+
+    A key that does not count is at -0.15, below all of its values.
+    """
+    return [
+        place(dimension, tried.values[name])
+        if name in tried.values and is_active(dimension, tried.values)
+        else -0.15
+        for name, dimension in space.items()
+    ]
+
+
+def place(dimension: Dimension, value: Cell) -> float:
+    """Places one value between 0 and 1, on the scale of its key."""
+    if dimension.values is not None:
+        most = max(1, len(dimension.values) - 1)
+        return dimension.values.index(value) / most  # type: ignore[arg-type]
+    ends = np.array([dimension.low, dimension.high, value], dtype="float64")
+    low, high, here = np.log(ends) if dimension.log else ends
+    return float((here - low) / (high - low))
+
+
+# Candidates whose lines stand out.
+_FRONT = 3
+
+
+def draw_best_so_far(search: Search, tried: Sequence[Tried]) -> "Figure":
+    """Draws each candidate's score, and the best one up to there."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = make_figure(6.4, 3.6)
+    add_titles(
+        figure,
+        f"{search.name}: the best candidate so far",
+        f"{format_score(search.document.score)} on val; a dot is a candidate"
+        f"{_harmonic(search)}, the line is the best up to there",
+    )
+    axis = add_panel(figure, 0.65, 0.75, 5.5, 2.3)
+    scored = [(t.number, t.score) for t in tried if t.score is not None]
+    numbers, scores = zip(*scored, strict=True)
+    best = np.maximum.accumulate(scores)
+    axis.grid(axis="y", color=GRID)
+    axis.scatter(numbers, scores, s=16, color=SEED, zorder=3)
+    axis.step(numbers, best, where="post", color=MEAN, lw=1.8, zorder=4)
+    for each in tried:
+        if each.score is None:
+            axis.axvline(each.number, color=COLOURS[1], lw=0.8, ls=":")
+    axis.set_xlim(0.5, max(t.number for t in tried) + 0.5)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("candidate", size=9, color=NOTE)
+    return figure
+
+
+def draw_parallel(search: Search, tried: Sequence[Tried]) -> "Figure":
+    """Draws each candidate as a line through its value of every key."""
+    space = search.document.space
+    goal = format_score(search.document.score)
+    width = 1.15 * (len(space) + 1) + 0.9
+    figure = make_figure(max(6.4, width), 3.9)
+    add_titles(
+        figure,
+        f"{search.name}: all candidates",
+        f"a line is a candidate, the best {_FRONT} in blue; the last axis is "
+        f"{goal} on val; below an axis: does not count",
+    )
+    axis = add_panel(figure, 0.5, 1.0, max(6.4, width) - 1.2, 2.75)
+    ranked = [each for each in rank_tried(tried) if each.score is not None]
+    scores = np.array([each.score for each in ranked], dtype="float64")
+    low, high = scores.min(), scores.max()
+    ends = (scores - low) / (high - low) if high > low else scores * 0 + 0.5
+    positions = np.arange(len(space) + 1)
+    for index in reversed(range(len(ranked))):
+        front = index < _FRONT
+        axis.plot(
+            positions,
+            [*encode(space, ranked[index]), ends[index]],
+            color=MEAN if front else SEED,
+            alpha=0.95 if front else 0.35,
+            lw=1.8 if front else 0.9,
+            zorder=3 if front else 2,
+        )
+    for position, (name, dimension) in enumerate(space.items()):
+        _label(axis, position, name, _marks(dimension))
+    found = [(f"{low:.3f}", 0.0), (f"{high:.3f}", 1.0)]
+    _label(axis, len(space), f"val {goal}", found)
+    axis.set_xlim(-0.2, len(space) + 0.6)
+    axis.set_ylim(-0.25, 1.08)
+    axis.set_axis_off()
+    return figure
+
+
+def _marks(dimension: Dimension) -> list[tuple[str, float]]:
+    """Lists what to write beside an axis, and where."""
+    return [
+        (f"{value:g}" if isinstance(value, float) else str(value), where)
+        for value in dimension.probes()
+        for where in [place(dimension, value)]
+    ]
+
+
+def _label(
+    axis: "Axes", position: int, name: str, marks: list[tuple[str, float]]
+) -> None:
+    axis.axvline(position, 0.25 / 1.33, 1.25 / 1.33, color=NOTE, lw=0.8)
+    axis.text(position, 1.06, plain(name), size=8.5, ha="center", va="bottom")
+    box = {"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.8}
+    for text, where in marks:
+        axis.text(
+            position + 0.04,
+            where,
+            shorten(text, 14),
+            size=7,
+            va="center",
+            color=NOTE,
+            bbox=box,
+            zorder=5,
+        )
+
+
+def _harmonic(search: Search) -> str:
+    """Words what the score is a mean of, if it is one."""
+    tasks, seeds = len(search.document.tasks), len(search.document.seeds)
+    parts = [f"mean of {seeds} seeds"] if seeds > 1 else []
+    parts += [f"harmonic mean of {tasks} tasks"] if tasks > 1 else []
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,17 +1,20 @@
-"""Tables of a study: a row a run, and a row a trial."""
+"""Tables of a study: a row a run, or a row a trial."""
 
 import json
 import math
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from medzoo.record import Record
+from medzoo.report.evidence import Evidence
 from medzoo.report.results import TrialResults
-from medzoo.report.statistics import harmonic_mean_over_tasks, mean_over_tasks
-from medzoo.report.summary import StudyStatistics, TrialStatistics
+from medzoo.report.statistics import harmonic_mean_by_seed, mean_over_tasks
+from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
-from medzoo.scores.table import list_scores, list_summary
+from medzoo.scores.table import format_score, list_scores, list_summary
 from medzoo.tasks import NAMES
 
 SPLITS = ("train", "val", "test")
@@ -34,7 +37,7 @@ def make_runs(results: Iterable[TrialResults]) -> Table:
     """Makes one row a run, in the order of `results`, with full precision.
 
     A run of several tasks has a row a task, each with the scores of that task
-    and the costs of the whole run. A run without a record has the status
+    and the costs of all of the run. A run without a record has the status
     `missing` and no results.
     """
     results = list(results)
@@ -60,19 +63,19 @@ def _make_row(
         "trial": trial,
         "run_id": run.run_id,
         "status": "missing" if record is None else record.status,
-        **_asked(run),
+        **_fields(run),
         **_scores(record or empty, masked),
         **_rest(record or empty),
     }
 
 
-def _asked(run: Run) -> dict[str, Cell]:
-    """Lists what was asked; `parameters` is the name of what was built."""
+def _fields(run: Run) -> dict[str, Cell]:
+    """Lists the fields of a run; `parameters` is the name of what was built."""
     fields = {
         "parameters_asked" if name == "parameters" else name: value
         for name, value in run.model_dump(mode="json").items()
     }
-    del fields["fingerprint"]  # That of the record is told in any case.
+    del fields["fingerprint"]  # The record has one in any case.
     for name in ("options", "data_options"):
         fields[name] = json.dumps(fields[name])
     return fields
@@ -125,65 +128,121 @@ TRIAL_SCORES = list_summary("labels", "probabilities", "loss")
 TRIAL_MASK_SCORES = list_summary("masks")
 # `mflops`: millions of operations of one image, forward.
 COSTS = ("parameters", "mflops", "train_seconds", "images_per_second")
+# Costs that are sums over all nets where a study has nets of several tasks.
+_SUMMED = ("parameters", "train_seconds")
 
 
-def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
-    """Puts the best trial first: by harmonic mean, then by mean.
+def judge_trials(evidence: Evidence) -> dict[str, str | None]:
+    """Words the verdict on each trial, against the baseline or the highest.
 
-    Trials of which a run diverged come after those that have all their runs,
-    the fewer seeds diverged the earlier; those with missing or failed runs
-    after them. Equal ones keep the order of the study.
+    Trials of a smoke run have none.
     """
-    return sorted(results, key=_badness)
+    statistics = evidence.statistics
+    if evidence.smoke:
+        return dict.fromkeys(statistics.trials)
+    return {name: _judge(statistics, name) for name in statistics.trials}
 
 
-def _badness(trial: TrialResults) -> list[float]:
-    scores = trial.matrix(trial.score)
-    harmonic_mean = harmonic_mean_over_tasks(scores).mean
-    mean = mean_over_tasks(scores).mean
-    worst = math.inf if math.isnan(mean) else -mean
-    if not math.isnan(harmonic_mean):
-        return [0, -harmonic_mean, worst]
-    lost = trial.diverged
-    settled = lost and len(trial.done) + len(trial.failed) == trial.num_asked
-    return [1, lost, worst] if settled else [2, 0, worst]
+def _judge(statistics: StudyStatistics, name: str) -> str | None:
+    trial = statistics.trials[name]
+    if trial.diverged:
+        return f"diverged {trial.diverged} of {statistics.num_seeds}"
+    if name == statistics.reference:
+        return "baseline" if name == statistics.baseline else "highest"
+    difference = statistics.to_reference(name)
+    return None if difference is None else difference.verdict
 
 
-def make_summary(
-    results: Sequence[TrialResults],
-    axis_names: Sequence[str],
-    statistics: StudyStatistics,
-) -> Table:
-    """Makes the table of scores on test, averaged over tasks, and of costs.
-
-    Args:
-        results: The trials in the order of the rows.
-        axis_names: Axes whose values say which trial a row is.
-        statistics: Of the trials.
-    """
+def make_summary(evidence: Evidence) -> Table:
+    """Makes the full table of trials: scores on test over tasks, and costs."""
+    results, statistics = evidence.results, evidence.statistics
+    places = judge_trials(evidence)
     compared = statistics.baseline is not None
     names = list_trial_scores(results)
     rest = tuple(score for score in names if score != statistics.score)
     costs = _name_costs(results)
     rows: list[list[Cell]] = [
         [
-            *_place(statistics, trial.trial.name),
-            *_compare(statistics.trials[trial.trial.name]) * compared,
+            places[trial.trial.name],
+            *(found.harmonic_mean, found.mean),
+            *(
+                found.difference,
+                found.difference and found.difference.p_corrected,
+            )
+            * compared,
             *(mean_over_tasks(trial.matrix(score)) for score in rest),
-            *_costs(trial, costs),
+            *costs[trial.trial.name].values(),
             len(trial.done),
             len(trial.failed),
         ]
         for trial in results
+        for found in [statistics.trials[trial.trial.name]]
     ]
     columns = (
         *("verdict", "harmonic_mean", statistics.score),
         *("difference", "p_holm") * compared,
         *rest,
-        *costs,
+        *costs[results[0].trial.name],
         *("runs_done", "runs_failed"),
     )
-    return _lead(Table(columns, rows), results, axis_names)
+    return _lead(Table(columns, rows), evidence)
+
+
+def make_short_summary(evidence: Evidence) -> Table:
+    """Makes the table of trials that fits on a page: nine columns at most."""
+    results, statistics = evidence.results, evidence.statistics
+    score, several = statistics.score, len(results[0].tasks) > 1
+    shown = dict.fromkeys([*[score] * several, "macro_f1"])
+    shown.pop(score if not several else "", None)
+    together = " (all nets)" * results[0].in_all
+    rows: list[list[Cell]] = []
+    for trial in results:
+        found = statistics.trials[trial.trial.name]
+        difference = found.difference
+        compared = difference, difference and difference.p_corrected
+        costs = trial.costs
+        rows.append(
+            [
+                trial.trial.name,
+                found.harmonic_mean if several else found.mean,
+                *compared * (statistics.baseline is not None),
+                *(
+                    found.mean
+                    if name == score
+                    else mean_over_tasks(trial.matrix(name))
+                    for name in shown
+                ),
+                _round(costs["parameters"], 0),
+                _round(costs["train_seconds"], 3),
+                f"{len(trial.done)} of {trial.num_asked}",
+            ]
+        )
+    columns = (
+        "trial",
+        "harmonic mean" if several else format_score(score),
+        *(f"difference to {statistics.baseline}", "p")
+        * (statistics.baseline is not None),
+        *map(format_score, shown),
+        *(f"parameters{together}", f"train time (s){together}", "runs"),
+    )
+    return Table(columns, rows)
+
+
+def make_trials(evidence: Evidence) -> Table | None:
+    """Makes the table of what trials are made of, if their names leave it open.
+
+    Its columns are axes, and the values that were chosen on val.
+    """
+    table = _lead(Table((), [[] for _ in evidence.results]), evidence)
+    names = [trial.trial.name for trial in evidence.results]
+    if table.columns[0] != "trial" and not evidence.results[0].tuned:
+        return None
+    if table.columns[0] != "trial":
+        table = Table(
+            ("trial", *table.columns),
+            [[n, *row] for n, row in zip(names, table.rows, strict=True)],
+        )
+    return table if len(table.columns) > 1 else None
 
 
 def list_trial_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
@@ -198,89 +257,49 @@ def list_trial_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
     )
 
 
-def _place(statistics: StudyStatistics, name: str) -> list[Cell]:
-    """Says what is concluded of a trial, and its two first scores."""
-    trial = statistics.trials[name]
-    return [_judge(statistics, name), trial.harmonic_mean, trial.mean]
-
-
-def _judge(statistics: StudyStatistics, name: str) -> str | None:
-    """Words the verdict against the baseline, or else the highest trial."""
-    trial = statistics.trials[name]
-    if trial.diverged:
-        return f"diverged {trial.diverged} of {statistics.num_seeds}"
-    if name == statistics.reference:
-        return "baseline" if name == statistics.baseline else "highest"
-    found = statistics.to_reference(name)
-    return None if found is None else found.verdict
-
-
-def _compare(trial: TrialStatistics) -> list[Cell]:
-    """Returns the difference to the baseline and its corrected p-value."""
-    found = trial.difference
-    return [found, None if found is None else found.p_corrected]
-
-
-def make_per_task(
-    results: Sequence[TrialResults],
-    axis_names: Sequence[str],
-    statistics: StudyStatistics,
-) -> Table:
-    """Makes the table of macro F1 on test by task.
-
-    Args:
-        results: The trials in the order of the rows.
-        axis_names: Axes whose values say which trial a row is.
-        statistics: Of the trials.
-    """
+def make_per_task(evidence: Evidence) -> Table:
+    """Makes the table of the score on test by task."""
     rows: list[list[Cell]] = []
-    for trial in results:
-        found = statistics.trials[trial.trial.name]
+    for trial in evidence.results:
+        found = evidence.statistics.trials[trial.trial.name]
         by_task = [found.by_task[task] for task in trial.tasks]
         rows.append([len(trial.done), *by_task, found.harmonic_mean])
-    columns = ("runs_done", *results[0].tasks, "harmonic_mean")
-    return _lead(Table(columns, rows), results, axis_names)
+    tasks = evidence.results[0].tasks
+    return _lead(Table(("runs_done", *tasks, "harmonic_mean"), rows), evidence)
 
 
-def _name_costs(results: Sequence[TrialResults]) -> tuple[str, ...]:
-    """Names the costs, beside a net of several tasks those of all nets."""
-    if not any(trial.in_all for trial in results):
-        return COSTS
-    summed = ("parameters", "train_seconds")
-    return "nets", *(f"{n}_in_all" if n in summed else n for n in COSTS)
+def _name_costs(
+    results: Sequence[TrialResults],
+) -> dict[str, dict[str, Cell]]:
+    """Lists the costs of each trial by the names of their columns."""
+    digits = {"parameters": 0, "images_per_second": 1}
+    costs: dict[str, dict[str, Cell]] = {}
+    for trial in results:
+        nets: dict[str, Cell] = {"nets": trial.num_nets}
+        costs[trial.trial.name] = (nets if trial.in_all else {}) | {
+            f"{name}_in_all" if trial.in_all and name in _SUMMED else name: (
+                _round(trial.costs[name], digits.get(name, 3))
+            )
+            for name in COSTS
+        }
+    return costs
 
 
-def _costs(trial: TrialResults, names: Sequence[str]) -> list[Cell]:
-    """Averages parameters, operations, seconds and speed over done runs."""
-    done, nets = trial.done, trial.nets_told
-    flops = [record.flops for record in done if record.flops is not None]
-    totals = [r.parameters.total for r in done if r.parameters is not None]
-    seconds = [r.seconds["train"] for r in done if "train" in r.seconds]
-    speeds = [r.images_per_second for r in done if r.images_per_second]
-    count = round(nets * sum(totals) / len(totals)) if totals else None
-    time = round(nets * sum(seconds) / len(seconds), 3) if seconds else None
-    found = {
-        "nets": trial.num_nets,
-        **dict.fromkeys(("parameters", "parameters_in_all"), count),
-        "mflops": round(sum(flops) / len(flops) / 1e6, 3) if flops else None,
-        **dict.fromkeys(("train_seconds", "train_seconds_in_all"), time),
-        "images_per_second": (
-            round(sum(speeds) / len(speeds), 1) if speeds else None
-        ),
-    }
-    return [found[name] for name in names]
+def _round(value: float, digits: int) -> Cell:
+    if math.isnan(value):
+        return None
+    return round(value, digits) if digits else round(value)
 
 
-def _lead(
-    table: Table, results: Sequence[TrialResults], axis_names: Sequence[str]
-) -> Table:
-    """Puts the values of the axes before each row, so far as they tell it.
+def _lead(table: Table, evidence: Evidence) -> Table:
+    """Puts the values of the axes before each row.
 
     An axis with the name of a column is called `axis_loss` beside `loss`. The
     trial's name comes first if it says more than the values do; the values that
     were chosen for each task come last.
     """
-    tuned = results[0].tuned if results else ()
+    results, axis_names = evidence.results, evidence.study.axis_names
+    tuned = results[0].tuned
     trials = [trial.trial for trial in results]
     named = not axis_names or any(
         str(value) not in trial.name
@@ -304,13 +323,64 @@ def _lead(
 
 
 def _choices(trial: TrialResults, key: str) -> str | None:
-    """Tells the chosen value of each task."""
-    found = {}
+    """Lists the chosen value of each task."""
+    chosen = {}
     for (_, task), run in trial.runs.items():
-        found[task] = run.options.get(key, getattr(run, key, None))
-    told = ", ".join(f"{task} {value}" for task, value in found.items())
-    return told or None
+        chosen[task] = run.options.get(key, getattr(run, key, None))
+    words = (f"{task} {value}" for task, value in chosen.items())
+    return ", ".join(words) or None
 
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
+
+
+def describe_leaders(results: Sequence[TrialResults]) -> str:
+    """Ranks the trials on the tasks and seeds that all begun ones have done.
+
+    Val decides the order, since test belongs to the finished study.
+
+    Args:
+        results: The trials of a study.
+
+    Returns:
+        A line and the leading trials below it, or nothing where no task and
+        seed is done by two trials or more.
+    """
+    begun = [trial for trial in results if trial.done]
+    if len(begun) < 2:
+        return ""
+    scores = np.stack([trial.matrix(trial.score, "val") for trial in begun])
+    shared = ~np.isnan(scores).any(axis=0)
+    if not shared.any():
+        return ""
+    means = _average(scores, shared)
+    order = np.argsort(-means, kind="stable")[:10]
+    width = max(len(begun[index].trial.name) for index in order)
+    score = format_score(begun[0].score)
+    score = f"{score[0].upper()}{score[1:]}"
+    if len(begun[0].tasks) > 1:
+        score = f"Harmonic mean of {format_score(begun[0].score)}"
+    lines = [
+        f"{score} on val so far, where all {len(begun)} "
+        f"begun trials are done ({shared.sum()} of {shared.size} tasks and "
+        "seeds):"
+    ]
+    lines += [
+        f"{place:>3}. {begun[index].trial.name:<{width}}  {means[index]:.3f}"
+        for place, index in enumerate(order, start=1)
+    ]
+    return "\n".join(lines)
+
+
+def _average(scores: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Averages as the report does: harmonically over tasks, then over seeds.
+
+    Of a seed the tasks count that all trials share.
+    """
+    by_seed = [
+        harmonic_mean_by_seed(scores[:, seed, tasks])
+        for seed, tasks in enumerate(shared)
+        if tasks.any()
+    ]
+    return np.mean(by_seed, axis=0)

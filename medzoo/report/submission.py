@@ -42,7 +42,7 @@ class Choice(NamedTuple):
 def choose_on_val(results: Iterable[TrialResults]) -> Choice:
     """Picks the trial, then its seed, of the best harmonic mean on val.
 
-    Trials are compared by their mean over seeds; test is not looked at.
+    Trials are compared by their mean over seeds; test scores are not used.
 
     Raises:
         ValueError: If no trial has all of its runs done.
@@ -75,8 +75,8 @@ def collect_labels(records: Iterable[Record], store: Store) -> Labels:
         store: Holds their predictions.
 
     Raises:
-        ValueError: For a task that stands twice, a run without predictions, or
-            a number of images that is not that of the task's file.
+        ValueError: For a task that is there twice, a run without predictions,
+            or a number of images that is not that of the task's file.
     """
     found: Labels = {}
     for record in records:
@@ -161,7 +161,7 @@ def read_submission(path: Path, count_images: Callable[[str], int]) -> Labels:
     """Reads and checks such a file, whoever wrote it.
 
     Args:
-        path: The file; tasks and images may stand in any order.
+        path: The file; tasks and images in any order.
         count_images: Returns the number of test images of a task.
 
     Raises:
@@ -243,7 +243,7 @@ def _take_row(
     image = _read_integer("id_image_in_task", row[1], range(len(labels)))
     if labels[image] >= 0:
         raise ValueError(
-            f"column `id_image_in_task`: image {image} of `{task}` stands "
+            f"column `id_image_in_task`: image {image} of `{task}` is there "
             "twice. Expected each image once."
         )
     classes = range(get_task(task).num_classes)

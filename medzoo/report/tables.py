@@ -1,16 +1,17 @@
 """Tables of plain values, as CSV, Markdown, LaTeX and HTML."""
 
-import csv
-import html
-import io
 import math
 import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from medzoo.report.comparisons import Difference
 from medzoo.report.statistics import Estimate, Spread
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = str | bool | int | float | Spread | Estimate | Difference | None
 # What a cell of several numbers adds to its column's name in CSV.
@@ -35,60 +36,48 @@ class Table:
 
 
 def is_empty(cell: Cell) -> bool:
-    """Says whether a cell holds nothing; a 0 is not nothing."""
+    """Whether a cell is empty; a 0 is not."""
     value = cell.mean if isinstance(cell, Spread) else cell
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def csv_columns(table: Table) -> list[str]:
-    """Names the columns of the CSV, several for a cell of several numbers.
+def make_frame(table: Table) -> "pd.DataFrame":
+    """Lays a table out in plain values, several columns for some cells.
 
     Example:
 
-    >>> csv_columns(Table(("model", "auc"), [["mlp", Spread(0.5, 0.1)]]))
-    ['model', 'auc', 'auc_std']
+    >>> make_frame(Table(("model", "auc"), [["mlp", Spread(0.5, 0.1)]]))
+      model  auc auc_std
+    0   mlp  0.5     0.1
     """
-    names = []
+    import pandas as pd
+
+    columns: dict[str, list[Any]] = {}
     for index, name in enumerate(table.columns):
-        endings = _endings([row[index] for row in table.rows])
-        names += [name, *(f"{name}{ending}" for ending in endings)]
-    return names
+        cells = [row[index] for row in table.rows]
+        columns[name] = [_first_value(cell) for cell in cells]
+        endings = (_ENDINGS.get(type(cell), ()) for cell in cells)
+        for ending in max(endings, key=len, default=()):
+            rest = [getattr(cell, ending[1:], None) for cell in cells]
+            columns[f"{name}{ending}"] = [_round(value) for value in rest]
+    return pd.DataFrame(columns, dtype=object)
 
 
-def _endings(cells: list[Cell]) -> tuple[str, ...]:
-    """Returns what the cells of one column have beside their first number."""
-    return max((_ENDINGS.get(type(c), ()) for c in cells), key=len, default=())
+def _first_value(cell: Cell) -> Any:
+    if isinstance(cell, Spread | Estimate):
+        return _round(cell.mean)
+    if isinstance(cell, Difference):
+        return _round(cell.estimate)
+    return None if is_empty(cell) else cell
+
+
+def _round(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else round(value, 6)
 
 
 def to_csv(table: Table) -> str:
     """Writes a table as CSV; what is unknown is empty."""
-    endings = [
-        _endings([row[index] for row in table.rows])
-        for index in range(len(table.columns))
-    ]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(csv_columns(table))
-    for row in table.rows:
-        cells = zip(row, endings, strict=True)
-        writer.writerow([t for pair in cells for t in _texts(*pair)])
-    return out.getvalue()
-
-
-def _texts(cell: Cell, endings: tuple[str, ...]) -> list[str]:
-    """Writes a cell and the numbers that its column has beside the first."""
-    if isinstance(cell, Spread | Estimate):
-        first = cell.mean
-    elif isinstance(cell, Difference):
-        first = cell.estimate
-    else:
-        text = "" if is_empty(cell) else str(cell)
-        return [text] + [""] * len(endings)
-    rest = (getattr(cell, ending[1:], None) for ending in endings)
-    return [
-        "" if value is None or math.isnan(value) else str(round(value, 6))
-        for value in (first, *rest)
-    ]
+    return make_frame(table).to_csv(index=False, lineterminator="\n")
 
 
 _FORMATS = {
@@ -96,8 +85,8 @@ _FORMATS = {
     "parameters_in_all": "{:,}",
     "mflops": "{:,.2f}",
     "train_seconds": "{:.1f}",
+    "train time": "{:.1f}",
     "images_per_second": "{:,.0f}",
-    "p_holm": "{:.3f}",
     "val_macro_f1": "{:.3f}",
 }
 
@@ -155,9 +144,9 @@ def format_cell(name: str, cell: Cell) -> str:
         if cell.low is not None and cell.high is not None:
             interval = f" ({cell.low:+.3f} to {cell.high:+.3f})"
         return f"{cell.estimate:+.3f}{interval}"
-    if name == "p_holm" and isinstance(cell, float) and cell < 0.001:
-        return "<0.001"
-    return _FORMATS.get(name, "{}").format(cell)
+    if name in ("p", "p_holm") and isinstance(cell, float):
+        return "< 0.001" if cell < 0.001 else f"{cell:.3f}"
+    return _FORMATS.get(name.partition(" (")[0], "{}").format(cell)
 
 
 def escape_markdown(text: str) -> str:
@@ -249,26 +238,16 @@ def _join(cells: list[str]) -> str:
 
 
 def to_html(table: Table) -> str:
-    """Lays a table out as a table of HTML, without a page around it.
+    """Lays a table out as a table of HTML, without a page around it."""
+    import pandas as pd
 
-    Example:
-
-    >>> print(to_html(Table(("model", "auc"), [["a<b", 0.5]])))
-    <table>
-    <tr><th>model</th><th>auc</th></tr>
-    <tr><td>a&lt;b</td><td>0.5</td></tr>
-    </table>
-    """
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in table.columns)
     rows = [
-        "".join(
-            f"<td>{html.escape(format_cell(name, cell))}</td>"
-            for name, cell in zip(table.columns, row, strict=True)
-        )
+        [format_cell(*pair) for pair in zip(table.columns, row, strict=True)]
         for row in table.rows
     ]
-    lines = [f"<tr>{cells}</tr>" for cells in (head, *rows)]
-    return "\n".join(["<table>", *lines, "</table>"])
+    frame = pd.DataFrame(rows, columns=list(table.columns), dtype=object)
+    with pd.option_context("display.max_colwidth", None):
+        return frame.to_html(index=False, border=0)
 
 
 FORMATS: dict[str, Callable[[Table], str]] = {

@@ -1,25 +1,25 @@
-"""Writes the report of a study from its records alone."""
+"""The report of a study, written from its records alone."""
 
+import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.files import replacing, writing
-from medzoo.report.about_data import format_notes, list_notes, list_warnings
+from medzoo.report.evidence import Evidence
 from medzoo.report.figures import KINDS, NAMES, make_figures
 from medzoo.report.html import make_html, make_index
 from medzoo.report.pages import list_failures, make_page
-from medzoo.report.results import TrialResults, read_results
 from medzoo.report.study_tables import (
     make_per_task,
     make_runs,
+    make_short_summary,
     make_summary,
-    rank,
+    make_trials,
 )
-from medzoo.report.summary import summarise
 from medzoo.report.tables import Table, format_table, to_csv
-from medzoo.report.verdict import write_verdict
 from medzoo.store import Store
-from medzoo.study.spec import Study
+from medzoo.study.spec import Study, list_files
 
 # Files that a report has only if there is something to show.
 _OPTIONAL = {"failed.md", *(f"{n}.{kind}" for n in NAMES for kind in KINDS)}
@@ -27,32 +27,30 @@ _OPTIONAL = {"failed.md", *(f"{n}.{kind}" for n in NAMES for kind in KINDS)}
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """The report of a study, and where it was written.
 
     Args:
-        paths: The files, in the order in which a reader wants them.
-        summary: The table of trials.
-        verdict: What may be concluded, in one to three sentences.
-        results: The trials in the order of the study.
-        runs_done: Runs with scores.
-        runs_failed: Runs that failed or diverged.
-        runs_missing: Runs without a record.
-        notes: What is to be said about the data.
+        evidence: The trials and their statistics.
+        summary: The table of trials with every column.
+        paths: The files, in the order in which a reader wants them; none if
+            nothing was written.
+        unwritten: Why nothing was written, in a sentence or two.
     """
 
-    paths: tuple[Path, ...]
+    evidence: Evidence
     summary: Table
-    verdict: str
-    results: list[TrialResults]
-    runs_done: int
-    runs_failed: int
-    runs_missing: int
-    notes: tuple[str, ...]
+    paths: tuple[Path, ...] = ()
+    unwritten: str = ""
+
+    @property
+    def page(self) -> Path | None:
+        """The page for a browser."""
+        return next((p for p in self.paths if p.suffix == ".html"), None)
 
     @property
     def markdown(self) -> str:
-        """The table of trials as Markdown, without its page."""
-        return format_table(self.summary)
+        """The short table of trials as Markdown, without its page."""
+        return format_table(make_short_summary(self.evidence))
 
 
 def write_report(
@@ -62,104 +60,107 @@ def write_report(
     *,
     command: str,
     smoke: bool = False,
+    force: bool = False,
 ) -> Report:
-    """Writes tables and figures of a study into `out/<study.name>/`.
+    """Writes tables and figures of a study into `out/<its folder>/`.
 
     The same records give the same files, byte for byte. Each file is replaced
-    at once, so a reader never sees half a table.
+    at once, so a reader never sees half a table. Nothing is written without a
+    record, nor in place of a report of other data or one with finished runs
+    that this one has not.
 
     Args:
-        study: What was asked.
+        study: The question and its trials.
         store: Where the records are.
-        out: Folder of all reports; a smoke run gets `out/<study.name>_smoke/`.
+        out: Folder of all reports; see `Study.folder_name`.
         command: The command that runs the study, as the pages show it.
         smoke: Whether to report the runs of a smoke run.
+        force: Whether to replace any earlier report.
     """
-    found = read_results(study, store, smoke=smoke)
-    results = rank(found)
-    folder = out / study.folder_name(smoke=smoke)
-    baseline = study.baseline.name if study.baseline else None
-    statistics = summarise(
-        results, store, baseline, equal_within=study.equal_within
-    )
-    summary = make_summary(results, study.axis_names, statistics)
-    warnings = list_warnings(results, store)
-    per_task = make_per_task(results, study.axis_names, statistics)
-    contents = _make_texts(
-        study,
-        results,
-        {"summary": summary, "per_task": per_task},
-        verdict=write_verdict(statistics),
-        command=command,
-        smoke=smoke,
-        warnings=warnings,
-    )
-    figures = make_figures(
-        study, results, store, statistics, folder, smoke=smoke
-    )
-    page = make_html(
-        study,
-        results,
-        store,
-        statistics,
-        summary=summary,
-        command=command,
-        smoke=smoke,
-        figures=figures,
-    )
-    contents |= {"report.html": page.encode(), **figures}
-    _replace_files(folder, contents)
-    replace_file(out / "index.html", make_index(out).encode())
-    done = sum(len(trial.done) for trial in results)
-    failed = sum(len(trial.failed) for trial in results)
-    return Report(
-        paths=tuple(folder / name for name in contents),
-        summary=summary,
-        verdict=write_verdict(statistics),
-        results=found,
-        runs_done=done,
-        runs_failed=failed,
-        runs_missing=sum(trial.num_asked for trial in results) - done - failed,
-        notes=(*warnings, *format_notes(list_notes(results))),
-    )
-
-
-def _make_texts(
-    study: Study,
-    results: list[TrialResults],
-    tables: dict[str, Table],
-    *,
-    verdict: str,
-    command: str,
-    smoke: bool,
-    warnings: list[str],
-) -> dict[str, bytes]:
-    """Makes the content of the tables and of their pages by name."""
-    texts = {}
-    for name, table in tables.items():
-        texts[f"{name}.md"] = make_page(
-            name,
-            table,
-            study=study,
-            results=results,
-            verdict=verdict,
-            command=command,
-            smoke=smoke,
-            warnings=warnings,
-        )
-        texts[f"{name}.csv"] = to_csv(table)
-    texts["runs.csv"] = to_csv(make_runs(results))
-    if any(trial.failed for trial in results):
-        texts["failed.md"] = list_failures(study, results)
-    return {name: text.encode() for name, text in texts.items()}
-
-
-def _replace_files(folder: Path, contents: dict[str, bytes]) -> None:
-    """Puts all files in place, and takes away those that there are no more."""
+    evidence = Evidence.read(study, store, smoke=smoke, command=command)
+    summary, folder = make_summary(evidence), out / evidence.title
+    runs = make_runs(evidence.results)
+    if not evidence.records:
+        return Report(evidence, summary, unwritten=_say_no_records(evidence))
+    if not force and (reason := find_loss(folder, runs, store)):
+        reason = f"{folder} is left as it is: {reason} `--force` replaces it."
+        return Report(evidence, summary, unwritten=reason)
+    short, per_task = make_short_summary(evidence), make_per_task(evidence)
+    texts = {
+        "summary.md": make_page(
+            evidence, "summary", short, make_trials(evidence)
+        ),
+        "summary.csv": to_csv(summary),
+        "per_task.md": make_page(evidence, "per_task", per_task),
+        "per_task.csv": to_csv(per_task),
+        "runs.csv": to_csv(runs),
+    }
+    if evidence.num_failed:
+        texts["failed.md"] = list_failures(evidence)
+    figures = make_figures(evidence, folder)
+    texts["report.html"] = make_html(evidence, figures)
+    contents = {name: text.encode() for name, text in texts.items()} | figures
     for name, content in contents.items():
         replace_file(folder / name, content)
     for name in _OPTIONAL - set(contents):
         (folder / name).unlink(missing_ok=True)
+    replace_file(out / "index.html", make_index(out).encode())
+    return Report(evidence, summary, tuple(folder / name for name in contents))
+
+
+def _say_no_records(evidence: Evidence) -> str:
+    study = evidence.study
+    shipped = list_files("studies").get(study.name) == study.path
+    name = study.name if shipped else study.path
+    folder = evidence.store.folder
+    place = folder if folder.is_absolute() else f"./{folder}"
+    return (
+        f"No records of `{evidence.title}` in {place}. "
+        f"Run `medzoo study run {name}` first."
+    )
+
+
+def find_loss(folder: Path, runs: Table, store: Store) -> str:
+    """Finds what would be lost if a report took the place of an earlier one.
+
+    Args:
+        folder: Of the earlier report, if there is one.
+        runs: The table of runs of the later one.
+        store: Where its records are.
+
+    Returns:
+        A sentence, or nothing if nothing would be lost: all runs that the
+        earlier report has are done here as well, or are no longer part of the
+        study, and there are as many of them.
+    """
+    path = folder / "runs.csv"
+    if not path.is_file():
+        return ""
+    with path.open(encoding="utf-8", newline="") as file:
+        earlier = list(csv.DictReader(file))
+    old = [row for row in earlier if row["status"] == "done"]
+    rows = [dict(zip(runs.columns, row, strict=True)) for row in runs.rows]
+    new = [row for row in rows if row["status"] == "done"]
+    sources = {_describe_data(row) for row in rows}
+    others = {_describe_data(row) for row in old} - sources
+    if others:
+        return f"It shows results of other data ({', '.join(sorted(others))})."
+    if len(new) < len(old):
+        return f"It has {len(old)} finished runs, and there are {len(new)} now."
+    planned = {str(row["run_id"]) for row in rows}
+    done = {str(row["run_id"]) for row in new}
+    lost = {row["run_id"] for row in old} & planned - done
+    if lost:
+        count = f"{len(lost)} run{'s' * (len(lost) > 1)}"
+        return f"It has {count} that {store.folder} does not."
+    return ""
+
+
+def _describe_data(row: dict) -> str:
+    """Words the source of the data of a run, and how they are read."""
+    options = json.loads(row.get("data_options") or "{}")
+    words = (f"{key} {value}" for key, value in sorted(options.items()))
+    return ", ".join([str(row["data"]), *words])
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -1,6 +1,8 @@
 """A study: a question, its axes and seeds, read from a TOML file."""
 
 import dataclasses
+import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +46,7 @@ class Study:
         track: Names of trackers that log its runs.
         keep: Trained models that are kept: `none`, those of the `best` trial,
             or `all`.
+        of_file: The study as its file says, if flags have changed it.
     """
 
     name: str
@@ -63,6 +66,9 @@ class Study:
     score: str = "macro_f1"
     equal_within: float | None = None
     keep: str = "best"
+    of_file: "Study | None" = field(
+        default=None, repr=False, compare=False, hash=False
+    )
 
     @property
     def tune_seeds(self) -> tuple[int, ...]:
@@ -71,9 +77,49 @@ class Study:
             return self.seeds
         return tuple(self.tuned.tune_seeds)
 
+    def list_changes(self, *, smoke: bool) -> dict[str, str]:
+        """Lists what flags have changed: data, data options, tasks, seeds.
+
+        Tasks count if they are not those that the data bring along.
+
+        Args:
+            smoke: Whether it is a smoke run, which is a change as well.
+        """
+        file = self.of_file or self
+        moved = self.data != file.data
+        usual = file.override(data=self.data) if moved else file
+        changes = {"data": self.data} if moved else {}
+        changes |= {
+            key: str(value)
+            for key, value in self.data_options.items()
+            if usual.data_options.get(key) != value
+        }
+        if set(self.tasks) != set(usual.tasks):
+            changes["tasks"] = ", ".join(self.tasks)
+        if set(self.seeds) != set(file.seeds):
+            changes["seeds"] = ", ".join(map(str, sorted(self.seeds)))
+        return changes | ({"smoke": "True"} if smoke else {})
+
     def folder_name(self, *, smoke: bool) -> str:
-        """Names what is written of it; a smoke run has a folder of its own."""
-        return f"{self.name}_smoke" if smoke else self.name
+        """Names the folder of its results: its name, `@` and what has changed.
+
+        A study as its file says has a folder of its own, which no run of a part
+        of it, on other data or of two steps writes to.
+
+        Example:
+
+        >>> study = read_study("optimizers")
+        >>> study.folder_name(smoke=False)
+        'optimizers'
+        >>> few = study.override(data="synthetic", seeds=[0, 1])
+        >>> few.folder_name(smoke=True)
+        'optimizers@synthetic+seeds-0-1+smoke'
+        """
+        words = [
+            _name_change(key, value)
+            for key, value in self.list_changes(smoke=smoke).items()
+        ]
+        return "@".join([self.name, *(["+".join(words)] if words else [])])
 
     def override(
         self,
@@ -120,7 +166,23 @@ class Study:
             seeds=tuple(scope.seeds),
             data=scope.data,
             data_options=scope.data_options,
+            of_file=self.of_file or self,
         )
+
+
+def _name_change(key: str, value: str) -> str:
+    """Words what flags have changed in characters that a folder may have."""
+    if key == "data":
+        value = Path(value.partition(":")[2] or value).stem
+    elif key == "seeds":
+        value = f"seeds-{value}"
+    elif key != "tasks":
+        value = key if value == "True" else f"{key}-{value}"
+    text = re.sub("[^\\w.-]+", "-", value.replace(", ", "-"))
+    # Eleven tasks have room; more of them share their digest.
+    if len(text) > 150:
+        text = f"{text[:40]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return text
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.record import MaskExamples, Predictions, Record
-from medzoo.report.confusion import count_confusions
-from medzoo.report.figures.classes import draw_classes
+from medzoo.report.evidence import Evidence
+from medzoo.report.figures.classes import count_confusions, draw_classes
 from medzoo.report.figures.costs import differing_costs, draw_costs
 from medzoo.report.figures.critical_difference import draw_critical_difference
 from medzoo.report.figures.curves import draw_learning_curves
@@ -20,24 +20,21 @@ from medzoo.report.figures.explained import (
     draw_explained,
     read_explained,
 )
-from medzoo.report.figures.heat_map import draw_heat_map
+from medzoo.report.figures.heat_map import draw_heat_map, make_grid
 from medzoo.report.figures.macro_f1 import draw_macro_f1
 from medzoo.report.figures.masks import draw_masks
 from medzoo.report.figures.style import render
-from medzoo.report.grid import make_grid
 from medzoo.report.results import TrialResults
-from medzoo.report.summary import StudyStatistics
 from medzoo.scores.counts import dice_of_images
 from medzoo.store import Store
 from medzoo.study.kept_models import find_folder
-from medzoo.study.spec import Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = ("png", "svg")
-# Part of the key of every drawn file. Raise it when a figure looks different.
-DRAWING_VERSION = 1
+# Part of the key of every drawn file. Raise it when a drawing changes.
+DRAWING_VERSION = 2
 # All that there may be, so that one that is no longer drawn can be removed.
 NAMES = (
     "macro_f1_by_task",
@@ -51,15 +48,7 @@ NAMES = (
 )
 
 
-def make_figures(
-    study: Study,
-    results: Sequence[TrialResults],
-    store: Store,
-    statistics: StudyStatistics,
-    folder: Path,
-    *,
-    smoke: bool = False,
-) -> dict[str, bytes]:
+def make_figures(evidence: Evidence, folder: Path) -> dict[str, bytes]:
     """Makes the files of the figures that make sense for a study.
 
     A figure whose records, `DRAWING_VERSION` and drawing library are those of
@@ -67,21 +56,16 @@ def make_figures(
     about 7 seconds, reading its files 0.04.
 
     Args:
-        study: What was asked.
-        results: The trials, the best first.
-        store: Where the predictions are.
-        statistics: Of the trials.
-        folder: Where the files of the last report lie.
-        smoke: Whether the runs are those of a smoke run.
+        evidence: The trials and their statistics.
+        folder: Where the files of the last report are.
 
     Returns:
         The content of each file by its name.
     """
-    models = find_folder(study, store, smoke=smoke)
-    key = _make_key(study, results, statistics, models)
+    models = find_folder(evidence.study, evidence.store, smoke=evidence.smoke)
+    key = _make_key(evidence, models)
     files = {}
-    drawings = _choose(study, results, store, statistics, models)
-    for name, draw in drawings.items():
+    for name, draw in _choose(evidence, models).items():
         old = [_read(folder / f"{name}.{kind}", key) for kind in KINDS]
         if None in old:
             figure = draw()
@@ -92,39 +76,32 @@ def make_figures(
 
 
 def _choose(
-    study: Study,
-    results: Sequence[TrialResults],
-    store: Store,
-    statistics: StudyStatistics,
-    models: Path,
+    evidence: Evidence, models: Path
 ) -> dict[str, "Callable[[], Figure]"]:
     """Picks what makes sense, by name; nothing is drawn yet."""
     bind = functools.partial
+    results, best = evidence.results, evidence.best
     figures: dict[str, Callable[[], Figure]] = {}
-    figures["macro_f1_by_task"] = bind(
-        draw_macro_f1, study, results, statistics
-    )
-    scored = any(trial.done for trial in results)
-    grid = make_grid(study, results, statistics)
+    figures["macro_f1_by_task"] = bind(draw_macro_f1, evidence)
+    grid = make_grid(evidence)
     if grid is not None and not np.isnan(grid.values).all():
-        figures["heat_map"] = bind(draw_heat_map, study, grid)
-    if scored and differing_costs(results):
-        figures["costs"] = bind(draw_costs, study, results, statistics)
+        figures["heat_map"] = bind(draw_heat_map, evidence, grid)
+    if evidence.num_done and differing_costs(results):
+        figures["costs"] = bind(draw_costs, evidence)
     if any(record.history for trial in results for record in trial.done):
-        figures["learning_curves"] = bind(draw_learning_curves, study, results)
-    if confusions := count_confusions(results[0], store):
-        best = results[0]
-        figures["classes_of_best"] = bind(draw_classes, study, best, confusions)
-    ranks = statistics.friedman
+        figures["learning_curves"] = bind(draw_learning_curves, evidence)
+    if confusions := count_confusions(best, evidence.store):
+        figures["classes_of_best"] = bind(draw_classes, evidence, confusions)
+    ranks = evidence.statistics.friedman
     if ranks is not None:
         figures["critical_difference"] = bind(
-            draw_critical_difference, study, ranks
+            draw_critical_difference, evidence, ranks
         )
-    if found := read_explained(results, models):
-        figures["explained"] = bind(draw_explained, study.name, found)
-    if masked := _find_masks(results[0], store):
+    if explained := read_explained(results, models):
+        figures["explained"] = bind(draw_explained, evidence.title, explained)
+    if masked := _find_masks(best, evidence.store):
         record, examples, dice = masked
-        title = f"{results[0].trial.name}, seed {record.run.seed}"
+        title = f"{best.trial.name}, seed {record.run.seed}"
         figures["masks_of_best"] = bind(
             draw_masks,
             examples,
@@ -150,17 +127,13 @@ def _find_masks(
     return None
 
 
-def _make_key(
-    study: Study,
-    results: Sequence[TrialResults],
-    statistics: StudyStatistics,
-    models: Path,
-) -> str:
+def _make_key(evidence: Evidence, models: Path) -> str:
     """Hashes the data of the figures of a study and the versions drawn with."""
     drawing = f"{DRAWING_VERSION} {version('matplotlib')}"
     digest = hashlib.sha256(drawing.encode())
-    digest.update(repr((study, statistics)).encode())
-    for trial in results:
+    about = evidence.title, evidence.study, evidence.statistics
+    digest.update(repr(about).encode())
+    for trial in evidence.results:
         for key, record in sorted(trial.records.items()):
             text = record.model_dump_json()
             digest.update(f"{trial.trial.name} {key} {text}".encode())

@@ -1,4 +1,4 @@
-"""What figures draw of a score: dots for seeds, a mean, and a bar."""
+"""Bars of a score in figures: dots for seeds, a mean, an interval."""
 
 import math
 from typing import NamedTuple
@@ -52,7 +52,7 @@ def make_bars(
 
 
 def has_intervals(statistics: StudyStatistics) -> bool:
-    """Says whether a study has any interval."""
+    """Whether a study has any interval."""
     return any(
         estimate is not None and estimate.low is not None
         for trial in statistics.trials.values()
@@ -61,7 +61,7 @@ def has_intervals(statistics: StudyStatistics) -> bool:
 
 
 def describe_bars(statistics: StudyStatistics) -> str:
-    """Says what the bars are.
+    """Words what the bars are.
 
     Example:
 
@@ -86,18 +86,3 @@ def _make(values: np.ndarray, estimate: Estimate | None, sure: bool) -> Bar:
     if low is None or high is None:
         low = high = math.nan
     return Bar(values, mean, low, high)
-
-
-def costs_of(trial: TrialResults) -> dict[str, float]:
-    """Averages total parameters and seconds of training over finished runs.
-
-    In a study with a net of several tasks they are those of all nets of a seed.
-    NaN where no run is finished.
-    """
-    totals = [r.parameters.total for r in trial.done if r.parameters]
-    seconds = [r.seconds["train"] for r in trial.done if "train" in r.seconds]
-    costs: dict[str, list] = {"parameters": totals, "train_seconds": seconds}
-    return {
-        name: float(np.mean(values)) * trial.nets_told if values else math.nan
-        for name, values in costs.items()
-    }

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from medzoo.report.confusion import Confusion
+from medzoo.record import Predictions, Record, SplitPredictions
+from medzoo.report.evidence import Evidence
 from medzoo.report.figures.style import (
     GRID,
     MEAN,
@@ -14,10 +15,12 @@ from medzoo.report.figures.style import (
     add_panel,
     add_titles,
     make_figure,
+    name_figure,
     shorten,
 )
 from medzoo.report.results import TrialResults
-from medzoo.study.spec import Study
+from medzoo.scores.counts import confusion_matrix
+from medzoo.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,15 +31,61 @@ _CELL, _LEFT, _F1, _TOP, _GAP = 0.34, 2.05, 1.1, 0.75, 0.35
 _LONGEST_NAME = 23
 
 
+class Confusion(NamedTuple):
+    """Counts of one trial on the test split of one task, over its seeds.
+
+    Args:
+        task: Name of the task.
+        classes: Names of the classes.
+        counts: Images by class (row) and predicted class (column), summed
+            over the seeds; shape `(num_classes, num_classes)`.
+        f1: F1 of each class by seed, shape `(num_seeds, num_classes)`.
+    """
+
+    task: str
+    classes: list[str]
+    counts: np.ndarray
+    f1: np.ndarray
+
+
+def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
+    """Counts the confusions of each task with predictions that were kept.
+
+    Args:
+        trial: The trial; only its finished runs count.
+        store: Where the predictions are.
+    """
+    found = []
+    for task in trial.tasks:
+        done = [r for r in trial.of_task(task) if "test" in r.per_class_f1]
+        kept = [(r, _read_test(store, r, task)) for r in done]
+        counts = [
+            confusion_matrix(test.labels, test.predicted_labels, len(r.classes))
+            for r, test in kept
+            if test is not None
+        ]
+        if counts:
+            f1 = np.array([r.per_class_f1["test"] for r in done])
+            classes = done[0].classes
+            found.append(Confusion(task, classes, np.sum(counts, axis=0), f1))
+    return found
+
+
+def _read_test(
+    store: Store, record: Record, task: str
+) -> SplitPredictions | None:
+    predictions = store.read_predictions(record.run_id) or Predictions()
+    return predictions.of_task(task).test
+
+
 def draw_classes(
-    study: Study, best: TrialResults, confusions: Sequence[Confusion]
+    evidence: Evidence, confusions: Sequence[Confusion]
 ) -> "Figure":
     """Draws for each task the confusion matrix, and beside it F1 by class.
 
     Args:
-        study: Gives the name.
-        best: The trial.
-        confusions: Its confusions; at least one.
+        evidence: The trials, the best first.
+        confusions: Those of the best; at least one.
     """
     lines = [confusions[at : at + 2] for at in range(0, len(confusions), 2)]
     wide = [
@@ -49,11 +98,11 @@ def draw_classes(
         for column, found in enumerate(line):
             x = sum(wide[:column]) + _LEFT
             _draw_task(figure, found, x, _TOP + sum(tall[:row]) + 0.25)
-    synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
+    what = "classes of " + "the best, " * (not evidence.smoke)
     seeds = f"{len(confusions[0].f1)} seeds"
     add_titles(
         figure,
-        f"{study.name}: classes of the best, {best.trial.name}{synthetic}",
+        name_figure(evidence, f"{what}{evidence.best.trial.name}"),
         f"test split, shares of each true class in %, summed over {seeds}; "
         "F1: a dot a seed, a bar their mean",
     )

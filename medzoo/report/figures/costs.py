@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.report.figures.bars import Bar, costs_of, describe_bars, make_bars
+from medzoo.report.evidence import Evidence
+from medzoo.report.figures.bars import Bar, describe_bars, make_bars
 from medzoo.report.figures.style import (
     BASELINE,
     FRONT,
@@ -14,13 +15,12 @@ from medzoo.report.figures.style import (
     add_panel,
     add_titles,
     make_figure,
+    name_figure,
     place_labels,
     widen,
 )
 from medzoo.report.results import TrialResults
-from medzoo.report.summary import StudyStatistics
 from medzoo.scores.table import format_score
-from medzoo.study.spec import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,7 +59,7 @@ def find_pareto_front(costs: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 def differing_costs(results: Sequence[TrialResults]) -> list[str]:
     """Names the costs in which trials differ: others have nothing to show."""
-    costs = [costs_of(trial) for trial in results]
+    costs = [trial.costs for trial in results]
     known = {
         name: {c[name] for c in costs if not np.isnan(c[name])}
         for name in COSTS
@@ -67,18 +67,10 @@ def differing_costs(results: Sequence[TrialResults]) -> list[str]:
     return [name for name, values in known.items() if len(values) > 1]
 
 
-def draw_costs(
-    study: Study,
-    results: Sequence[TrialResults],
-    statistics: StudyStatistics,
-) -> "Figure":
-    """Draws a panel for each cost in which the trials differ.
-
-    Args:
-        study: Gives the name and the baseline.
-        results: The trials.
-        statistics: Their estimates.
-    """
+def draw_costs(evidence: Evidence) -> "Figure":
+    """Draws a panel for each cost in which the trials differ."""
+    study, results = evidence.study, evidence.results
+    statistics = evidence.statistics
     shown = differing_costs(results)
     figure = make_figure(
         max(6.4, len(shown) * (_WIDTH + _LEFT) + 0.2), _TOP + _HEIGHT + 0.55
@@ -91,12 +83,11 @@ def draw_costs(
     for column, cost in enumerate(shown):
         x = _LEFT + column * (_WIDTH + _LEFT)
         axis = add_panel(figure, x, _TOP, _WIDTH, _HEIGHT)
-        _draw_panel(axis, study, results, bars, cost)
+        _draw_panel(axis, evidence, bars, cost)
         axis.set_ylabel(f"{overall} on test", fontsize=9)
-    synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
     add_titles(
         figure,
-        f"{study.name}: score and cost{synthetic}",
+        name_figure(evidence, "score and cost"),
         f"dashed: Pareto front; orange: baseline; "
         f"bar: {describe_bars(statistics)}",
     )
@@ -104,13 +95,10 @@ def draw_costs(
 
 
 def _draw_panel(
-    axis: "Axes",
-    study: Study,
-    results: Sequence[TrialResults],
-    bars: Sequence[Bar],
-    cost: str,
+    axis: "Axes", evidence: Evidence, bars: Sequence[Bar], cost: str
 ) -> None:
-    x = np.array([costs_of(trial)[cost] for trial in results])
+    study, results = evidence.study, evidence.results
+    x = np.array([trial.costs[cost] for trial in results])
     y = np.array([bar.mean for bar in bars])
     for at, bar, trial in zip(x, bars, results, strict=True):
         colour = BASELINE if trial.trial == study.baseline else MEAN

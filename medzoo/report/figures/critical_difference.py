@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.report.comparisons import Friedman
+from medzoo.report.evidence import Evidence
 from medzoo.report.figures.style import (
     MEAN,
     NOTE,
     add_panel,
     add_titles,
     make_figure,
+    name_figure,
     shorten,
     text_width,
 )
 from medzoo.scores.table import format_score
-from medzoo.study.spec import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,11 +26,11 @@ if TYPE_CHECKING:
 _ROW, _TOP, _SCALE = 0.22, 0.75, 4.5
 
 
-def draw_critical_difference(study: Study, found: Friedman) -> "Figure":
+def draw_critical_difference(evidence: Evidence, found: Friedman) -> "Figure":
     """Draws the diagram of Demsar.
 
     Args:
-        study: Gives the name.
+        evidence: Gives the name and the score.
         found: Average ranks of the trials, the best first.
 
     Reference:
@@ -60,8 +61,11 @@ def draw_critical_difference(study: Study, found: Friedman) -> "Figure":
         )
     add_titles(
         figure,
-        f"{study.name}: average rank of {format_score(study.score)} over the "
-        "tasks",
+        name_figure(
+            evidence,
+            f"average rank of {format_score(evidence.study.score)} over the "
+            "tasks",
+        ),
         "1 is best; trials joined by a bar cannot be told apart (Nemenyi, 5 %)",
     )
     return figure

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from medzoo.record import Record
+from medzoo.report.evidence import Evidence
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -15,11 +16,11 @@ from medzoo.report.figures.style import (
     add_titles,
     describe_picked,
     make_figure,
+    name_figure,
     pick_trials,
     shorten,
 )
 from medzoo.report.results import TrialResults
-from medzoo.study.spec import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 MEASURES = {"val_macro_f1": "macro F1 on val", "val_loss": "loss on val"}
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)))
-# More curves in a panel are not told apart.
+# More curves in a panel cannot be distinguished.
 _MOST_TRIALS = len(COLOURS)
 _MOST_COLUMNS = 4
 # Inches.
@@ -67,17 +68,10 @@ def over_seeds(records: Sequence[Record], measure: str) -> Curve:
     return Curve(np.array(epochs), *columns)
 
 
-def draw_learning_curves(
-    study: Study, results: Sequence[TrialResults]
-) -> "Figure":
-    """Draws a column of two panels a task, a line a trial, a band its seeds.
-
-    Args:
-        study: Gives the name and the baseline.
-        results: The trials, the best first.
-    """
-    tasks = results[0].tasks
-    shown = pick_trials(study, results, _MOST_TRIALS)
+def draw_learning_curves(evidence: Evidence) -> "Figure":
+    """Draws a column of two panels a task, a line a trial, a band its seeds."""
+    tasks = evidence.best.tasks
+    shown = pick_trials(evidence, _MOST_TRIALS)
     columns = min(_MOST_COLUMNS, len(tasks))
     block = _TITLE + 2 * (_TALL + 0.15) + _NAMES
     blocks = math.ceil(len(tasks) / columns)
@@ -100,11 +94,10 @@ def draw_learning_curves(
                 axis.tick_params(labelbottom=False)
             else:
                 axis.set_xlabel("epoch", fontsize=9)
-    synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
     add_titles(
         figure,
-        f"{study.name}: learning curves{synthetic}",
-        f"{describe_picked(shown, results)}; line: mean over seeds, "
+        name_figure(evidence, "learning curves"),
+        f"{describe_picked(evidence, shown)}; line: mean over seeds, "
         "band: lowest to highest seed",
     )
     add_legend(figure, figure.axes[0], names)

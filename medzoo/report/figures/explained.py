@@ -1,4 +1,4 @@
-"""Images with what kept models look at."""
+"""Images with the parts that kept models rely on."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Of each task, beside the model that was asked.
+# Maps of each task, beside the model that they explain.
 EXPLAINED = "explained_*.npz"
 
 
@@ -27,7 +27,7 @@ class Explained(NamedTuple):
     """Explained images of a task.
 
     Args:
-        trial: Name of the trial whose model was asked.
+        trial: Name of the trial whose model it is.
         images: `uint8`, shape `(n, height, width, channels)`.
         maps: Loss of log odds, shape `(n, height, width)`.
         captions: One an image.
@@ -40,7 +40,7 @@ class Explained(NamedTuple):
 
 
 def path_explained(folder: Path, task: str) -> Path:
-    """Returns where explained images of a task lie, beside their model."""
+    """Returns the path of the explained images of a task."""
     return folder / EXPLAINED.replace("*", task)
 
 
@@ -95,7 +95,7 @@ def draw_explained(name: str, found: Sequence[Explained]) -> "Figure":
         [image for task in found for image in task.images],
         [each for task in found for each in task.maps],
         [caption for task in found for caption in task.captions],
-        title=f"{name}: what {trials} looks at",
+        title=f"{name}: images explained by {trials}",
     )
 
 

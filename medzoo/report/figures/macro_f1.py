@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.report.evidence import Evidence
 from medzoo.report.figures.bars import OVERALL, Bar, describe_bars, make_bars
 from medzoo.report.figures.style import (
     BASELINE,
@@ -17,15 +18,13 @@ from medzoo.report.figures.style import (
     add_titles,
     describe_picked,
     make_figure,
+    name_figure,
     pick_trials,
     shorten,
     text_width,
     widen,
 )
-from medzoo.report.results import TrialResults
-from medzoo.report.summary import StudyStatistics
 from medzoo.scores.table import format_score
-from medzoo.study.spec import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,19 +38,10 @@ _MOST_TRIALS = 40
 _SMALLEST_SPAN = 0.05
 
 
-def draw_macro_f1(
-    study: Study,
-    results: Sequence[TrialResults],
-    statistics: StudyStatistics,
-) -> "Figure":
-    """Draws the score of the study on test with its bars.
-
-    Args:
-        study: Gives the name and the baseline.
-        results: The trials in the order of the rows, the best first.
-        statistics: Their estimates.
-    """
-    shown = pick_trials(study, results, _MOST_TRIALS)
+def draw_macro_f1(evidence: Evidence) -> "Figure":
+    """Draws the score of the study on test with its bars."""
+    study, statistics = evidence.study, evidence.statistics
+    shown = pick_trials(evidence, _MOST_TRIALS)
     trials = [trial.trial for trial in shown]
     baseline = trials.index(study.baseline) if study.baseline else None
     bars = [make_bars(trial, statistics) for trial in shown]
@@ -73,12 +63,10 @@ def draw_macro_f1(
         _draw_panel(axis, [trial[key] for trial in bars], baseline)
         weight = "bold" if key == OVERALL else "normal"
         axis.set_title(key, fontsize=10, weight=weight)
-    synthetic = ", SYNTHETIC data" * (study.data == "synthetic")
     add_titles(
         figure,
-        f"{study.name}: {format_score(study.score)} on the test split"
-        f"{synthetic}",
-        f"{describe_picked(shown, results)}; each panel has its own scale; "
+        name_figure(evidence, f"{format_score(study.score)} on the test split"),
+        f"{describe_picked(evidence, shown)}; each panel has its own scale; "
         f"bar: {describe_bars(statistics)}",
     )
     add_legend(figure, figure.axes[0], 4)

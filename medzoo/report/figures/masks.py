@@ -41,7 +41,7 @@ def draw_masks(
     Args:
         examples: What a run with masks keeps of them.
         dice: Dice of each.
-        mask_classes: Names of the classes of pixels.
+        mask_classes: Names of the mask classes.
         title: Above all.
     """
     rows = examples.rows

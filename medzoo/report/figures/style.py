@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, and bytes that repeat."""
+"""Colours, sizes and labels of all figures, and their rendering."""
 
 import io
 import math
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.report.evidence import Evidence
 from medzoo.report.results import TrialResults
-from medzoo.study.spec import Study
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-# Of Okabe and Ito, told apart by every kind of eye. Blue and vermilion come
+# Of Okabe and Ito, a palette for colour-blind readers. Blue and vermilion come
 # first, as they also differ in grey print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MEAN, BASELINE = COLOURS[:2]
@@ -75,30 +75,31 @@ def add_legend(figure: "Figure", axis: "Axes", columns: int) -> None:
     )
 
 
-def pick_trials(
-    study: Study, results: Sequence[TrialResults], most: int
-) -> list[TrialResults]:
+def name_figure(evidence: Evidence, what: str) -> str:
+    """Writes the title of a figure; made-up data are named in each."""
+    synthetic = ", SYNTHETIC data" * (evidence.study.data == "synthetic")
+    return f"{evidence.title}: {what}{synthetic}"
+
+
+def pick_trials(evidence: Evidence, most: int) -> list[TrialResults]:
     """Picks the best trials, and the baseline in place of the last of them.
 
     Args:
-        study: Gives the baseline.
-        results: The trials, the best first.
+        evidence: Its trials and its baseline.
         most: How many an eye can follow.
     """
-    picked = list(results[:most])
-    for trial in results[most:]:
-        if trial.trial == study.baseline:
+    picked = evidence.results[:most]
+    for trial in evidence.results[most:]:
+        if trial.trial == evidence.study.baseline:
             picked[-1] = trial
     return picked
 
 
-def describe_picked(
-    shown: Sequence[TrialResults], results: Sequence[TrialResults]
-) -> str:
-    """Says which of the trials are shown."""
-    if len(shown) == len(results):
-        return "best trial first"
-    return f"{len(shown)} of {len(results)} trials, the best first"
+def describe_picked(evidence: Evidence, shown: Sequence[TrialResults]) -> str:
+    """Words which of the trials are shown."""
+    if len(shown) == len(evidence.results):
+        return "highest score first"
+    return f"{len(shown)} of {len(evidence.results)} trials, the highest first"
 
 
 def plain(text: str) -> str:
@@ -112,7 +113,7 @@ def shorten(text: str, length: int) -> str:
 
 
 def widen(low: float, high: float, least: float) -> tuple[float, float]:
-    """Keeps limits apart: on a short axis, noise looks like a difference."""
+    """Widens limits: on a short axis, noise resembles a difference."""
     lacking = max(0.0, least - (high - low))
     return low - lacking / 2, high + lacking / 2
 

@@ -68,6 +68,12 @@ const short = (v) =>
     ? Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 }).format(v)
     : String(v);
 
+// Charts are as wide as there is room, so that small screens can read them.
+const widthOf = (parent, most) => {
+  const room = parent.clientWidth || parent.parentElement?.clientWidth || most;
+  return Math.max(320, Math.min(most, room));
+};
+
 // An empty chart: axes, grid, names of both; returns where things go.
 function makeFrame(parent, options) {
   const { x, y, xName, yName, label, log, rows } = options;
@@ -81,7 +87,8 @@ function makeFrame(parent, options) {
   const atY = rows
     ? (i) => top + (i + 0.5) * ((height - top - bottom) / rows.length)
     : makeScale(y, [height - bottom, top]);
-  for (const tick of log ? logTicks(...x) : linearTicks(...x)) {
+  const steps = width < 600 ? 4 : 6;
+  for (const tick of log ? logTicks(...x) : linearTicks(...x, steps)) {
     const line = { x1: atX(tick), x2: atX(tick), y1: top, y2: height - bottom };
     draw(svg, "line", { class: "grid", ...line });
     const place = { x: atX(tick), y: height - bottom + 16 };
@@ -110,12 +117,14 @@ function makeFrame(parent, options) {
 // rows: {name, values, mean, low, high, colour}; a row each, a dot a value.
 function drawDots(parent, rows, { xName, line }) {
   const ends = rows.flatMap((r) => [...r.values, r.low, r.high, r.mean]);
+  const width = widthOf(parent, 1000);
+  const most = width < 600 ? 18 : 44;
   const longest = Math.max(...rows.map((r) => r.name.length));
-  const cut = (s) => (s.length > 44 ? `${s.slice(0, 43)}…` : s);
+  const cut = (s) => (s.length > most ? `${s.slice(0, most - 1)}…` : s);
   const { svg, atX, atY } = makeFrame(parent, {
     x: limits(ends.filter((v) => v !== null), { least: 0.05 }),
     rows: rows.map((r) => cut(r.name)), xName, label: xName,
-    width: 1000, left: 24 + 6.6 * Math.min(44, longest),
+    width, left: 24 + 6.6 * Math.min(most, longest),
     height: 56 + 24 * rows.length,
   });
   if (Number.isFinite(line)) {
@@ -147,7 +156,8 @@ function drawCurves(parent, series, { xName, yName, width, height }) {
   const known = ys.filter((v) => v !== null);
   const { svg, atX, atY } = makeFrame(parent, {
     x: limits(flat("x")), y: limits(known, { least: 0.02 }),
-    xName, yName, label: `${yName} against ${xName}`, width, height,
+    xName, yName, label: `${yName} against ${xName}`, height,
+    width: widthOf(parent, width ?? 560),
   });
   const path = (x, y) => {
     let pen = "M";
@@ -187,7 +197,7 @@ function drawScatter(parent, points, { xName, yName }) {
     x: limits(points.map((p) => p.x), { log: true }),
     y: limits(ys.filter((v) => v !== null), { least: 0.05 }),
     log: true, xName, yName, label: `${yName} against ${xName}`,
-    width: 1000, height: 380,
+    width: widthOf(parent, 1000), height: 380,
   });
   const front = points.filter((p) => p.front).sort((a, b) => a.x - b.x);
   const steps = front.map((p, i) =>

@@ -236,7 +236,7 @@ function showFailures() {
 
 const best = data.summary.rows[0];
 makeTable(part("trials"), data.summary, {
-  what: "trials", mark: (row) => row === best,
+  what: "trials", mark: (row) => data.marked && row === best,
 });
 showScores();
 showRanks();

@@ -30,6 +30,11 @@ function format(cell, digits = 3) {
   return 0 < cell && cell < least / 2 ? `<${least}` : cell.toFixed(digits);
 }
 
+function formatP(p) {
+  if (p === null) return "";
+  return p < 0.001 ? "< 0.001" : p.toFixed(3);
+}
+
 function withSign(value, digits) {
   if (value === null) return "";
   return (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(digits);
@@ -37,6 +42,7 @@ function withSign(value, digits) {
 
 // Digits after the point that tell the numbers of a column apart.
 function digitsOf(cells) {
+  if (cells.some((cell) => Array.isArray(cell))) return 3;
   const sizes = cells.map(valueOf).filter((v) => typeof v === "number" && v);
   const largest = sizes.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
   return largest >= 10 ? 1 : largest && largest < 0.01 ? 6 : 3;
@@ -68,7 +74,8 @@ function makeTable(parent, { columns, rows }, { what, open, mark }) {
     rows.some((row) => typeof row[i] === "string"),
   );
   const digits = columns.map((_, i) => digitsOf(rows.map((row) => row[i])));
-  const shown = rows.map((row) => row.map((cell, i) => format(cell, digits[i])));
+  const shown = rows.map((row) => row.map((cell, i) =>
+    columns[i] === "p" ? formatP(cell) : format(cell, digits[i])));
   const texts = shown.map((row) => row.join(" ").toLowerCase());
   let order = rows.map((_, i) => i);
   let limit = FIRST_ROWS;

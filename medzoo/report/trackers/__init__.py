@@ -1,8 +1,8 @@
-"""Trackers that people use: each is told of records, as a report is.
+"""Trackers of runs: TensorBoard, MLflow, Weights & Biases.
 
 A tracker knows by itself which runs it has, so a study that is resumed, or that
 is tracked only when it is finished, logs every run once. Nothing is imported
-of one that is not asked for, and none can cost a run: at the first error it is
+of one that is not named, and none can cost a run: at the first error it is
 left out, with a warning.
 """
 
@@ -25,8 +25,8 @@ from medzoo.study.trials import Trial
 TRACKERS = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
 
 
-class Entry(NamedTuple):
-    """One run as a tracker takes it.
+class TrackedRun(NamedTuple):
+    """One run as a tracker logs it.
 
     Args:
         study: Name of the study, by which runs are grouped.
@@ -68,7 +68,7 @@ class Entry(NamedTuple):
 
     @property
     def curves(self) -> list[tuple[int, dict[str, float]]]:
-        """Returns step and values of each look at val."""
+        """Returns step and values of each check on val."""
         return [
             (
                 int(entry["step"] or 0),
@@ -85,10 +85,10 @@ class Entry(NamedTuple):
 class Tracker(Protocol):
     """What an adapter does; all of it may raise."""
 
-    def has(self, entry: Entry) -> bool:
-        """Says whether a run is logged already, by whichever process."""
+    def has(self, entry: TrackedRun) -> bool:
+        """Whether a run is logged already, by any process."""
 
-    def log(self, entry: Entry) -> None:
+    def log(self, entry: TrackedRun) -> None:
         """Logs a run: its fields, curves and scores."""
 
     def finish(self, report: Sequence[Path]) -> None:
@@ -101,7 +101,7 @@ class Tracking:
     Args:
         names: Of `TRACKERS`.
         study: What is tracked.
-        store: Where its records are; a tracker's own files lie there, too.
+        store: Where its records are; a tracker's own files are there, too.
         smoke: Whether its runs are those of a smoke run.
 
     Raises:
@@ -137,7 +137,7 @@ class Tracking:
         """
         if trial is None or record.status not in ("done", "diverged"):
             return
-        entry = Entry(self._name, trial, record)
+        entry = TrackedRun(self._name, trial, record)
         for name, tracker in list(self._trackers.items()):
             with self._guard(name):
                 if not tracker.has(entry):
@@ -146,13 +146,14 @@ class Tracking:
     def finish(
         self, results: Iterable[TrialResults], report: Sequence[Path]
     ) -> None:
-        """Logs the runs that are missing, and the files of the report."""
+        """Logs the runs that are missing, and the report if it was written."""
         for trial in results:
             for record in trial.records.values():
                 self.log(trial.trial, record)
         for name, tracker in list(self._trackers.items()):
             with self._guard(name):
-                tracker.finish(report)
+                if report:
+                    tracker.finish(report)
 
     @contextlib.contextmanager
     def _guard(self, name: str) -> Iterator[None]:

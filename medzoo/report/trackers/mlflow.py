@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from medzoo.report.trackers import Entry
+    from medzoo.report.trackers import TrackedRun
 
 # What MLflow takes in one call.
 _BATCH = 900
@@ -51,7 +51,7 @@ def open_tracker(study: str, folder: Path) -> "MLflow":
 
 
 class MLflow:
-    """An experiment; runs are told apart by their tag `run_id`.
+    """An experiment; runs are identified by their tag `run_id`.
 
     Args:
         client: Of the server or database.
@@ -62,12 +62,12 @@ class MLflow:
         self._client = client
         self._experiment = experiment
 
-    def has(self, entry: "Entry") -> bool:
-        """Says whether a run is logged to its end."""
+    def has(self, entry: "TrackedRun") -> bool:
+        """Whether a run is logged to its end."""
         found = self._find(entry.record.run_id)
         return any(run.info.status != "RUNNING" for run in found)
 
-    def log(self, entry: "Entry") -> None:
+    def log(self, entry: "TrackedRun") -> None:
         """Logs a run; one that was logged in part is logged anew."""
         from mlflow.entities import Metric, Param
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medzoo.report.trackers import Entry
+    from medzoo.report.trackers import TrackedRun
 
 
 def list_errors() -> tuple[type[Exception], ...]:
@@ -29,7 +29,7 @@ def open_tracker(study: str, folder: Path) -> "TensorBoard":
 
 
 class TensorBoard:
-    """A folder a run, which appears under its name when it is whole.
+    """A folder a run, which gets its name when it is complete.
 
     Args:
         folder: Of the study; it is there.
@@ -38,11 +38,11 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def has(self, entry: "Entry") -> bool:
-        """Says whether the folder of a run is there."""
+    def has(self, entry: "TrackedRun") -> bool:
+        """Whether the folder of a run is there."""
         return (self._folder / entry.record.run_id).is_dir()
 
-    def log(self, entry: "Entry") -> None:
+    def log(self, entry: "TrackedRun") -> None:
         """Writes a run as a session of the HParams view."""
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -99,7 +99,7 @@ class TensorBoard:
             shutil.rmtree(part, ignore_errors=True)
 
 
-def _session(entry: "Entry") -> list[Any]:
+def _session(entry: "TrackedRun") -> list[Any]:
     """Makes what begins and ends a session of the HParams view.
 
     TensorBoard's own functions for it import TensorFlow.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medzoo.report.trackers import Entry
+    from medzoo.report.trackers import TrackedRun
 
 PROJECT = "medzoo"
 
@@ -35,18 +35,18 @@ class WandB:
 
     Args:
         study: Name of the study.
-        folder: Where files lie.
+        folder: Where its files are.
     """
 
     def __init__(self, study: str, folder: Path) -> None:
         self._study = study
         self._folder = folder
 
-    def has(self, entry: "Entry") -> bool:
-        """Says whether a run was logged to its end."""
+    def has(self, entry: "TrackedRun") -> bool:
+        """Whether a run was logged to its end."""
         return self._mark(entry.record.run_id).is_file()
 
-    def log(self, entry: "Entry") -> None:
+    def log(self, entry: "TrackedRun") -> None:
         """Logs a run; one that was logged in part is logged anew."""
         run_id = f"{self._study}-{entry.record.run_id}"
         for path in self._folder.glob(f"wandb/*run-*-{run_id}"):

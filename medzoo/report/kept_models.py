@@ -23,7 +23,7 @@ def keep_models(
     folder: Path,
     *,
     keep: str,
-    asked: Iterable[Run],
+    runs: Iterable[Run],
 ) -> str:
     """Gives each model its record and its card, and removes what is not kept.
 
@@ -36,15 +36,15 @@ def keep_models(
         store: Where their records are.
         folder: Of the models of the study, as of `find_folder`.
         keep: `best` or `all`.
-        asked: All runs that the study may have executed, candidates of
+        runs: All runs that the study may have executed, candidates of
             `[tuned]` among them; other models in the folder are left alone.
 
     Returns:
-        What there is now, in a sentence; nothing if there is no model.
+        Which models are kept, in a sentence; empty if there are none.
     """
     if keep == "best" and (best := find_best(results)):
         wanted = {run.run_id for run in best.runs.values()}
-        for run_id in {run.run_id for run in asked} - wanted:
+        for run_id in {run.run_id for run in runs} - wanted:
             if (folder / run_id).is_dir():
                 shutil.rmtree(folder / run_id)
         what = f"best trial on val, `{best.trial.name}`, {len(wanted)} runs"
@@ -66,12 +66,14 @@ def find_best(results: Sequence[TrialResults]) -> TrialResults | None:
     """Finds the trial with the highest mean score on val.
 
     Returns:
-        `None` while a run is missing, or if none has all of its runs done; the
-        first of those that are equal.
+        `None` while a run is missing, or if none has all of its runs done; of
+        equal ones, that whose name sorts first.
     """
     ended = (len(t.done) + len(t.failed) == t.num_asked for t in results)
     if not all(ended):
         return None
+    # Test decides nothing here, so neither does the order of a ranking.
+    results = sorted(results, key=lambda trial: trial.trial.name)
     means = [float(t.matrix(t.score, "val").mean()) for t in results]
     if np.isnan(means).all():
         return None
@@ -81,9 +83,9 @@ def find_best(results: Sequence[TrialResults]) -> TrialResults | None:
 def explain_study(study: Study, store: Store, *, smoke: bool = False) -> None:
     """Explains images of val by the models that a study has kept.
 
-    Of each task one model is asked: that of the first seed of the first trial
-    that has one. What it says lies beside it, so that a report can show it
-    without a training library.
+    One model a task is used: that of the first seed of the first trial that has
+    one. The maps are kept beside it, so that a report can show them without a
+    training library.
 
     Raises:
         ValueError: If no model is kept.

@@ -1,0 +1,144 @@
+"""What a report is made from: a study, its records and their statistics."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+from medzoo.record import Record
+from medzoo.report.results import TrialResults, rank, read_results
+from medzoo.report.summary import StudyStatistics, summarise
+from medzoo.report.verdict import write_verdict
+from medzoo.store import Store
+from medzoo.study.audits import find_leaks
+from medzoo.study.spec import Study
+
+SYNTHETIC = (
+    "Synthetic data: drawn by a program to try things out, not medical images. "
+    "The scores say nothing about medical tasks."
+)
+SMOKE = (
+    "Smoke run: a tiny budget to see that everything works. The scores mean "
+    "nothing."
+)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A study, what came of its runs, and what may be concluded.
+
+    Args:
+        study: The question and its trials.
+        store: Where records and predictions are.
+        results: The trials, the best first.
+        statistics: Of the trials.
+        smoke: Whether the runs are those of a smoke run.
+        command: The command that runs the study, as the pages show it.
+    """
+
+    study: Study
+    store: Store
+    results: list[TrialResults]
+    statistics: StudyStatistics
+    smoke: bool = False
+    command: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        study: Study,
+        store: Store,
+        results: Iterable[TrialResults],
+        *,
+        smoke: bool = False,
+        command: str = "",
+    ) -> "Evidence":
+        """Ranks the trials and computes their statistics."""
+        ranked = rank(results)
+        baseline = study.baseline.name if study.baseline else None
+        statistics = summarise(
+            ranked, store, baseline, equal_within=study.equal_within
+        )
+        return cls(study, store, ranked, statistics, smoke, command)
+
+    @classmethod
+    def read(
+        cls,
+        study: Study,
+        store: Store,
+        *,
+        smoke: bool = False,
+        command: str = "",
+    ) -> "Evidence":
+        """Reads the records of a study."""
+        results = read_results(study, store, smoke=smoke)
+        return cls.of(study, store, results, smoke=smoke, command=command)
+
+    @property
+    def title(self) -> str:
+        """Names the study, and what flags have changed of it."""
+        return self.study.folder_name(smoke=self.smoke)
+
+    @property
+    def verdict(self) -> str:
+        """What may be concluded: nothing of a smoke run."""
+        if not self.smoke:
+            return write_verdict(self.statistics)
+        return f"A smoke run: {self.num_done} of {self.num_runs} runs are done."
+
+    @property
+    def best(self) -> TrialResults:
+        """The first trial."""
+        return self.results[0]
+
+    @cached_property
+    def records(self) -> list[Record]:
+        """The records of all cells, trial by trial."""
+        return [r for trial in self.results for r in trial.records.values()]
+
+    @property
+    def num_runs(self) -> int:
+        """Number of runs that make the study complete."""
+        return sum(trial.num_asked for trial in self.results)
+
+    @property
+    def num_done(self) -> int:
+        """Number of runs that have scores."""
+        return sum(len(trial.done) for trial in self.results)
+
+    @property
+    def num_failed(self) -> int:
+        """Number of runs that failed or diverged."""
+        return sum(len(trial.failed) for trial in self.results)
+
+    @property
+    def num_missing(self) -> int:
+        """Number of runs without a record."""
+        return self.num_runs - self.num_done - self.num_failed
+
+    @cached_property
+    def warnings(self) -> list[str]:
+        """Sentences that belong above every number."""
+        changes = self.study.list_changes(smoke=False)
+        words = ", ".join(f"{key} {value}" for key, value in changes.items())
+        scope = (
+            f"Changed by flags: {words}. The study as its file says has a "
+            f"report of its own, {self.study.name}."
+        )
+        found = [r.data_fingerprint for r in self.records]
+        return [
+            *[SYNTHETIC] * (self.study.data == "synthetic"),
+            *[SMOKE] * self.smoke,
+            *[scope] * bool(changes),
+            *find_leaks(self.store, found),
+        ]
+
+    @cached_property
+    def notes(self) -> str:
+        """Notes of all records on their data, each once, as a paragraph."""
+        several = len({record.run.task for record in self.records}) > 1
+        notes = dict.fromkeys(
+            f"{record.run.task}: {note}" if several else note
+            for record in self.records
+            for note in record.notes
+        )
+        return f"About the data: {' '.join(notes)}" if notes else ""
