@@ -1,9 +1,15 @@
+"""Honest comparison studies of Keras models on medical images.
+
+`run` trains one run, `run_study` and `run_search` many, and `load` loads a
+trained model. The command line is `medzoo`.
+"""
+
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from medzoo.api import load, run, run_search, run_study
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load", "run", "run_search", "run_study"]
 
 
@@ -14,3 +20,8 @@ def __getattr__(name: str) -> Any:
     import medzoo.api
 
     return getattr(medzoo.api, name)
+
+
+def __dir__() -> list[str]:
+    """Lists the public names."""
+    return [*__all__, "__version__"]

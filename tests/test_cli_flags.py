@@ -1,5 +1,6 @@
 """Flags that people try: versions, help, values of a run, exit codes."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -44,6 +45,21 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(command):
     code, text = command("doctor")
     assert code == 0
     assert "medzoo download breastmnist, or --data synthetic" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [
+        (["study", "list"], "question"),
+        (["study", "plan", "quickstart"], "num_runs"),
+        (["study", "status", "quickstart"], "left"),
+    ],
+)
+def test_lists_plans_and_states_are_there_as_json(arguments, key, command):
+    code, text = command(*arguments, "--json")
+    found = json.loads(text)
+    assert code == 0
+    assert key in (found[0] if isinstance(found, list) else found)
 
 
 def test_flags_and_values_of_a_run_are_its_fields(command):

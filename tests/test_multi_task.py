@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medzoo.data.batches import batch_indices, mixed_batch_indices
-from medzoo.data.mixed import MixedImages
+from medzoo.data.multi_task import MultiTaskImages
 from medzoo.data.sources import load
 from medzoo.runs.run import Run
 from medzoo.scores.probabilities import harmonic_mean, macro_f1
@@ -83,7 +83,7 @@ def test_mixed_batches_of_one_task_are_its_own():
 def test_grey_images_meet_coloured_ones():
     grey = np.arange(8, dtype="uint8").reshape(2, 2, 2, 1)
     coloured = np.arange(36, dtype="uint8").reshape(3, 2, 2, 3)
-    images = MixedImages([grey, coloured], with_tasks=True)
+    images = MultiTaskImages([grey, coloured], with_tasks=True)
     assert (len(images), images.shape) == (5, (5, 2, 2, 3))
     found = images[np.array([4, 0, 2])]
     assert found["tasks"].tolist() == [1, 0, 1]

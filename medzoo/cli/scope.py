@@ -72,9 +72,7 @@ MaxHours = Annotated[
     float | None,
     typer.Option(min=0, help="Start no run after so many hours."),
 ]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the scores as one object.")
-]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 
 def read(

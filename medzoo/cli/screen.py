@@ -1,5 +1,6 @@
 """A study on the screen: a bar, a line a finished run, the table at last."""
 
+import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,12 +55,13 @@ def run_on_screen(
         verbose: Whether to list the files that are written.
 
     Returns:
-        The exit code: 0 all done, 1 some runs failed, 130 interrupted.
+        The exit code: 0 all done, 1 some runs failed, 130 interrupted, 143
+        terminated.
     """
     console = Console(stderr=True, highlight=False)
     conduct = Conduct(study, Store(), means=means, smoke=smoke, track=track)
     console.print(conduct.plan().text())
-    interrupted = False
+    signal_number = 0
     try:
         with _Screen(console, study, means) as screen:
             end = conduct.execute(screen)
@@ -67,12 +69,12 @@ def run_on_screen(
             console.print("Stopped at the first failed run.")
         if end == "late":
             console.print(f"{means.hours:g} hours are over.")
-            interrupted = True
-    except KeyboardInterrupt:
-        interrupted = True
+            signal_number = signal.SIGINT
+    except KeyboardInterrupt as interrupt:
+        signal_number = interrupt.args[0] if interrupt.args else signal.SIGINT
     result = conduct.conclude(out, command=command, force=force)
     console.print(result.kept, soft_wrap=True, end="\n" * bool(result.kept))
-    return _close(result, console, interrupted, verbose)
+    return _close(result, console, signal_number, verbose)
 
 
 class _Screen(ProgressBar):
@@ -184,7 +186,7 @@ def make_screen_table(evidence: Evidence) -> rich.table.Table:
 
 
 def _close(
-    result: StudyResult, console: Console, interrupted: bool, verbose: bool
+    result: StudyResult, console: Console, signal_number: int, verbose: bool
 ) -> int:
     """Prints the report and what is left to do; returns the exit code."""
     report, candidates_failed = result.report, result.candidates_failed
@@ -204,11 +206,11 @@ def _close(
             f"{candidates_failed} candidate runs failed and were not chosen. "
             f"{again}retry them."
         )
-    if interrupted:
+    if signal_number:
         console.print(
             f"Interrupted; {result.runs_done} runs are kept. {again}go on."
         )
     show_page(report)
-    if interrupted:
-        return 130
+    if signal_number:
+        return 128 + signal_number
     return 1 if result.runs_failed or candidates_failed else 0

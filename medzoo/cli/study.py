@@ -1,5 +1,6 @@
 """The commands of `medzoo study`."""
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,6 +9,7 @@ import typer
 
 from medzoo.cli.scope import (
     Address,
+    AsJson,
     Data,
     DropLeaks,
     ExecutorName,
@@ -37,10 +39,13 @@ study_app = typer.Typer(
 
 
 @study_app.command("list")
-def list_command() -> None:
+def list_command(as_json: AsJson = False) -> None:
     """List the shipped studies, and those of ./studies with their paths."""
     from medzoo.study.spec import BrokenStudy, list_studies
 
+    if as_json:
+        print(json.dumps([study.facts() for study in list_studies()]))
+        return
     for study in list_studies():
         told = (
             f"broken: {study.error}"
@@ -58,10 +63,10 @@ def init(
     ],
     data: Annotated[
         str | None,
-        typer.Option(help="Own data that a new study is written for."),
+        typer.Option(help="Custom data that a new study is written for."),
     ] = None,
 ) -> None:
-    """Copy a shipped study into ./studies, or write one for own data."""
+    """Copy a shipped study into ./studies, or write one for custom data."""
     from medzoo.study.init import init_study
 
     path = init_study(name, data)
@@ -80,6 +85,7 @@ def plan(
     time: Annotated[
         bool, typer.Option("--time", help="Measure a few steps of each kind.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print what a study would run, what is done, and the time for the rest."""
     from medzoo.store import Store
@@ -87,7 +93,8 @@ def plan(
 
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
-    print(make_plan(study, Store(), smoke=smoke).text())
+    found = make_plan(study, Store(), smoke=smoke)
+    print(json.dumps(found.facts()) if as_json else found.text())
     if time:
         _print_costs(study, smoke)
 
@@ -177,8 +184,9 @@ def status(
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Print how far a study is, and who leads on val."""
+    """Print how far a study is, and which trials lead on val."""
     from medzoo.report.results import read_results
     from medzoo.report.study_tables import describe_leaders
     from medzoo.store import Store
@@ -186,7 +194,11 @@ def status(
 
     options = data_flags(skip_bad, drop_leaks)
     study, store = read(name, tasks, data, seeds, options), Store()
-    print(make_plan(study, store, smoke=smoke).status())
+    found = make_plan(study, store, smoke=smoke)
+    if as_json:
+        print(json.dumps(found.facts()))
+        return
+    print(found.status())
     print(describe_leaders(read_results(study, store, smoke=smoke)))
 
 

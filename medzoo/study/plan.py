@@ -56,6 +56,24 @@ class StudyPlan:
         """Runs that are still to be executed, failed ones among them."""
         return self.num_runs - self.done - self.diverged
 
+    def facts(self) -> dict[str, object]:
+        """Returns the numbers of the plan, for JSON."""
+        return {
+            "study": self.study.name,
+            "question": self.study.question,
+            "data": self.study.data,
+            "tasks": list(self.study.tasks),
+            "trials": [trial.name for trial in self.study.trials],
+            "num_seeds": self.num_seeds,
+            "num_runs": self.num_runs,
+            "done": self.done,
+            "diverged": self.diverged,
+            "failed": self.failed,
+            "left": self.left,
+            "seconds_left": self.seconds_left,
+            "num_candidates": self.num_candidates,
+        }
+
     def text(self) -> str:
         """Words the plan in a few lines."""
         trials, tasks = len(self.study.trials), len(self.study.tasks)

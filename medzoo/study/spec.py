@@ -121,6 +121,18 @@ class Study:
         ]
         return "@".join([self.name, *(["+".join(words)] if words else [])])
 
+    def facts(self) -> dict[str, object]:
+        """Returns what a list of studies shows, for JSON."""
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "question": self.question,
+            "tasks": list(self.tasks),
+            "seeds": list(self.seeds),
+            "data": self.data,
+            "trials": [trial.name for trial in self.trials],
+        }
+
     def override(
         self,
         *,
@@ -192,6 +204,14 @@ class BrokenStudy:
     name: str
     path: Path
     error: str
+
+    def facts(self) -> dict[str, object]:
+        """Returns what a list of studies shows, for JSON."""
+        return {
+            "name": self.name,
+            "path": str(self.path),
+            "error": self.error,
+        }
 
 
 def read_study(name_or_path: str | Path) -> Study:

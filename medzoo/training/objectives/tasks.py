@@ -9,7 +9,7 @@ import numpy as np
 
 from medzoo.data.batches import mixed_batch_indices
 from medzoo.data.dataset import Dataset, Split
-from medzoo.data.mixed import MixedDataset, MixedImages
+from medzoo.data.multi_task import MultiTaskDataset, MultiTaskImages
 from medzoo.messages import unknown
 from medzoo.record import Predictions, Record, SplitPredictions, TaskScores
 from medzoo.runs.run import Run
@@ -31,7 +31,7 @@ class TasksObjective(LabelObjective):
     """Labels of several tasks, each with a head of its own."""
 
     main_score = "harmonic_mean"
-    data: MixedDataset
+    data: MultiTaskDataset
 
     @classmethod
     def select_data(cls, run: Run, data: Any) -> Dataset:
@@ -129,7 +129,7 @@ class TasksObjective(LabelObjective):
         for task, part, mine in split.by_task(logits):
             yield task, to_probabilities(mine, self.run.output), part.labels
 
-    def views(self, images: MixedImages) -> Iterable[MixedImages]:
+    def views(self, images: MultiTaskImages) -> Iterable[MultiTaskImages]:
         """Returns images, and mirror images as the classes of each task allow.
 
         A task of fewer views than another one has each of its own more than
