@@ -101,7 +101,7 @@ def test_a_broken_contract_is_one_sentence(fault):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_table_states_the_parameters(name):
     entry = MODELS[name]
-    options = {"width": entry.width, **entry.options}
+    options = {"width": entry.width, **entry.defaults}
     if "weights" in options:
         options["weights"] = "none"
     model = build(name, num_classes=9, **options)

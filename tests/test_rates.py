@@ -98,7 +98,7 @@ def test_phases_go_on_where_they_stopped():
     assert second.history == whole.history
 
 
-def test_without_a_trained_trunk_it_is_one_sentence():
+def test_without_a_trained_backbone_it_is_one_sentence():
     for values in ({"head_first": 0.5}, {"trunk_rate": 0.1}):
         with pytest.raises(ValueError, match="for a backbone that is trained"):
             make_run({"freeze": "all"}, **values)

@@ -89,17 +89,15 @@ def test_a_size_that_does_not_halve_may_be_refused():
         ({"norm": "batches"}, "Unknown norm `batches`"),
         ({"upsample": "linear"}, "Unknown upsample `linear`"),
         ({"levels": 0}, "`levels` must be at least 1 and at most 8"),
-        (
-            {"num_mask_classes": 1},
-            "`num_mask_classes` must be at least 2",
-        ),
+        ({"num_mask_classes": 1}, "`num_mask_classes` must be at least 2"),
     ],
 )
 def test_wrong_options_are_one_sentence(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         build(**options)
-    with pytest.raises(ValueError, match=sentence):
-        MODELS["unet"].check(options)
+    if "num_mask_classes" not in options:  # The data says it, and not a run.
+        with pytest.raises(ValueError, match=sentence):
+            MODELS["unet"].check(options)
 
 
 @pytest.mark.parametrize("norm", ["batch", "group", "none"])
