@@ -175,7 +175,9 @@ def _format_failure(name: str, result: "StudyResult") -> str:
         if error
         else "All of them diverged."
     )
+    page = next((p for p in result.paths if p.name == "failed.md"), None)
+    way_out = page or f"`medzoo study status {name}`"
     return (
         f"No run of study `{name}` succeeded; {result.runs_failed} failed. "
-        f"{reason} See `medzoo study status {name}`."
+        f"{reason} See {way_out}."
     )

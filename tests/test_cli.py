@@ -139,8 +139,9 @@ def test_interrupting_keeps_what_is_done_and_says_how_to_go_on(place):
 def test_a_failing_run_is_an_empty_cell_and_exit_code_1(place):
     text = STUDY.replace('["sgd", "adam"]', '["sgd"]')
     text = text.replace('baseline = { optimizer = "sgd" }', "")
-    text += '[[trials]]\nname = "bad"\nmodel = "skip_cnn"\ndropout = 2.0\n'
-    text = text.replace('model = "mlp"\n', "")
+    # No width of the network has so few parameters.
+    text += '[[trials]]\nname = "bad"\nmodel = "skip_cnn"\nparameters = 9\n'
+    text = text.replace('model = "mlp"\nwidth = 8\n', "")
     text = text.replace("[axes]", '[axes]\nmodel = ["mlp"]')
     (place / "bad.toml").write_text(text)
     done = medzoo(place, "study", "run", "bad.toml", "--seeds", "0")

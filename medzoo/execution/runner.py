@@ -192,8 +192,7 @@ def execute_jobs(
 
     Raises:
         FileNotFoundError: If the store cannot be written.
-        KeyboardInterrupt: After Ctrl-C or SIGTERM, with the number of the
-            signal.
+        KeyboardInterrupt: After Ctrl-C, or SIGTERM with its number.
     """
     execution = _Execution(
         store,
@@ -257,7 +256,7 @@ class _Execution:
             for outcome in outcomes:
                 self._finish(outcome)
             if interrupted:
-                raise KeyboardInterrupt(*interrupted)
+                raise _interrupt(interrupted[0])
             self.leases.refresh()
             self._requeue_elsewhere()
 
@@ -329,6 +328,12 @@ class _Execution:
             self.elsewhere.clear()
 
 
+def _interrupt(number: int) -> KeyboardInterrupt:
+    """Makes the exception of a signal; that of Ctrl-C has no arguments."""
+    is_ctrl_c = number == signal.SIGINT
+    return KeyboardInterrupt() if is_ctrl_c else KeyboardInterrupt(number)
+
+
 @contextlib.contextmanager
 def _interrupts() -> Iterator[list[int]]:
     """Collects the first Ctrl-C or SIGTERM; a second one raises at once."""
@@ -336,7 +341,7 @@ def _interrupts() -> Iterator[list[int]]:
 
     def note(number: int, frame: FrameType | None) -> None:
         if interrupted:
-            raise KeyboardInterrupt(number)
+            raise _interrupt(number)
         interrupted.append(number)
 
     if threading.current_thread() is not threading.main_thread():
