@@ -100,6 +100,19 @@ class Record(BaseModel):
     started: str = ""
     error: dict[str, Any] | None = None
 
+    def _repr_html_(self) -> str:
+        """Shows the scores by split in a notebook."""
+        import html
+
+        import pandas as pd
+
+        run = f"{self.run.model} on {self.run.task}, seed {self.run.seed}"
+        title = f"<p>{html.escape(run)}: {self.status}</p>"
+        if not self.scores:
+            return title
+        table = pd.DataFrame(self.scores).astype("float64")
+        return title + table.to_html(float_format="{:.3f}".format, na_rep="")
+
     def of_task(self, task: str) -> "Record":
         """Returns the record as that of one of its tasks.
 

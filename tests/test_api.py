@@ -26,6 +26,7 @@ def test_a_run_is_trained_once_and_kept_where_asked(tmp_path):
     assert record.run.options["dropout"] == 0.1
     assert medzoo.run("breastmnist", dropout=0.1, **TINY) == record
     out = tmp_path / "trained"
+    assert "macro_f1" in record._repr_html_()
     again = medzoo.run("breastmnist", dropout=0.1, out=out, **TINY)
     assert again.scores == record.scores
     assert sorted(path.name for path in out.iterdir()) == [
