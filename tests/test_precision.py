@@ -72,7 +72,9 @@ def test_weights_and_logits_are_float32_and_hidden_layers_are_not(name):
 def test_a_run_in_bfloat16_ends_near_one_in_float32():
     fields = {"loss": "cross_entropy", "epochs": 1, "learning_rate": 1e-3}
     exact, rough = (
-        execute(make_run("mlp", precision=precision, **fields))[1]["test"]
+        execute(make_run("mlp", precision=precision, **fields))[
+            1
+        ].test.probabilities
         for precision in ("float32", "bfloat16")
     )
     assert not np.array_equal(exact, rough)

@@ -105,7 +105,7 @@ def test_orders_of_other_tasks_are_one_sentence():
         ),
         ("3,0,breast", "4,0,breast", "row 5, column `id`: expected 3"),
         ("2,2,retina", "2,3,retina", "row 4, column `id_image_in_task`"),
-        ("2,2,retina", "2,1,retina", "row 4, .* image 1 .* stands twice"),
+        ("2,2,retina", "2,1,retina", "row 4, .* image 1 .* is there twice"),
         ("0,retinamnist,4", "0,retinamnist,5", "row 2, .*`label`: .* 0 to 4"),
         ("breastmnist,0", "breastmnist,-1", "row 7, column `label`"),
         ("breastmnist,0", "breastmnist,0.0", "row 7, .* Received: '0.0'"),

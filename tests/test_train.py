@@ -64,7 +64,7 @@ def test_a_run_is_trained_once_and_its_scores_are_one_object(place):
 
     logits = predict_logits(model, load_data(run).test.images)
     np.testing.assert_allclose(
-        to_probabilities(logits), predictions["test"], atol=1e-6
+        to_probabilities(logits), predictions.test.probabilities, atol=1e-6
     )
     record = json.loads((place / "kept" / "record.json").read_text())
     assert record["run_id"] == run.run_id

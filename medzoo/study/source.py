@@ -146,8 +146,9 @@ def find_lines(text: str) -> dict[KeyPath, int]:
 
     Example:
 
-    >>> find_lines("seeds = [0]\\n[[trials]]\\nwidth = 8")
-    {('seeds',): 1, ('trials',): 2, ('trials', 0): 2, ('trials', 0, 'width'): 3}
+    >>> lines = find_lines("seeds = [0]\\n[[trials]]\\nwidth = 8")
+    >>> lines["seeds",], lines["trials", 0], lines["trials", 0, "width"]
+    (1, 2, 3)
     """
     lines: dict[KeyPath, int] = {}
     tables: Counter[KeyPath] = Counter()
