@@ -51,7 +51,7 @@ def expand(
     >>> from medzoo.study.spec import read_study
     >>> study = read_study("quickstart").override(tasks=["breastmnist"])
     >>> [(trial.name, run.seed) for trial, run in expand(study)][:4]
-    [('sgd', 0), ('adam', 0), ('adamw', 0), ('sgd', 1)]
+    [('momentum', 0), ('adam', 0), ('adamw', 0), ('momentum', 1)]
     """
     if study.tuned is None or choices is None:
         return _expand_cells(study, smoke)
