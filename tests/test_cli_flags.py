@@ -41,6 +41,16 @@ def test_the_short_flag_shows_the_help(arguments, command):
     assert "Usage" in text
 
 
+def test_the_zoo_is_listed_with_options_in_words(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["medzoo", "models"])
+    with pytest.raises(SystemExit):
+        main()
+    text = capsys.readouterr().out
+    assert "dropout = 0.2: " in text
+    assert "Option(" not in text
+    assert "Backbone(" not in text
+
+
 def test_doctor_names_what_is_missing_and_how_to_get_it(command):
     code, text = command("doctor")
     assert code == 0

@@ -93,8 +93,10 @@ def models() -> None:
     for name, entry in MODELS.items():
         size = f"{entry.width or '':>6}{entry.parameters:>12,}"
         print(f"{name:<20}{size}  {entry.about}")
-        for option, default in entry.options.items():
-            print(f"{'':<20}{'':>18}    {option} = {default}")
+        for key, option in entry.options.items():
+            print(f"    {key} = {option.default!r}: {option.description}")
+            if option.choices:
+                print(f"        one of: {', '.join(option.choices)}")
     print("\nParameters at the default width, 28x28x3 images, 9 classes.")
 
 

@@ -83,7 +83,11 @@ def _list_folders() -> Iterator[tuple[str, str, str]]:
     weights = Path(os.environ.get("KERAS_HOME", "~/.keras"), "models")
     weights = weights.expanduser()
     number = len(list(weights.glob("*.h5"))) if weights.is_dir() else 0
-    yield "weights", f"{number} of ImageNet in {weights}", ""
+    yield (
+        "weights",
+        f"{number} of ImageNet in {weights}",
+        ("" if number else "downloaded when a study needs them"),
+    )
     yield "cache", str(cache_folder()), ""
     store = Store()
     yield (

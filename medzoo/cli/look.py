@@ -77,7 +77,10 @@ def _find(what: str) -> tuple[str, str]:
         address = find_address(what)
     except FileNotFoundError:
         if not Path(what).suffix and len(Path(what).parts) == 1:
-            raise ValueError(unknown("task", what, NAMES)) from None
+            sentence = unknown("task", what, NAMES)
+            raise ValueError(
+                f"There is no folder or file `{what}` here. {sentence}"
+            ) from None
         raise
     return str(address), address.task
 
