@@ -18,7 +18,7 @@ import numpy as np
 from medzoo.files import replacing
 from medzoo.record import Predictions, Record
 from medzoo.report.results import TrialResults
-from medzoo.scores.counts import score_masks
+from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
 from medzoo.store import Store
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
@@ -80,7 +80,7 @@ def bootstrap_score(
         drawn += np.arange(rows)[:, None] * num_classes**2
         counts = np.bincount(drawn.ravel(), minlength=rows * num_classes**2)
         counts = counts.reshape(rows, num_classes, num_classes)
-        found.append(_SCORES[score](counts))
+        found.append(LABEL_SCORES[score](counts))
     return np.concatenate(found)
 
 
@@ -117,7 +117,7 @@ def read_replicates(
         test, run = predictions.of_task(task).test, record.run
         if test is None:
             return None
-        if name not in _OF_MASKS:
+        if name in LABEL_SCORES:
             kept = _score_and_replicates(
                 test.probabilities,
                 test.labels,
@@ -162,25 +162,6 @@ def _cells(
     return labels * num_classes + predicted, num_classes, labels
 
 
-def _macro_f1(counts: np.ndarray) -> np.ndarray:
-    """Returns the macro F1 of confusion matrices, shape `(..., k, k)`."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    total = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return (2 * hits / np.maximum(total, 1)).mean(axis=-1)
-
-
-def _balanced_accuracy(counts: np.ndarray) -> np.ndarray:
-    """Returns the mean recall of the classes that a matrix has images of."""
-    hits = np.diagonal(counts, axis1=-2, axis2=-1)
-    support = counts.sum(axis=-1)
-    present = np.maximum((support > 0).sum(axis=-1), 1)
-    return (hits / np.maximum(support, 1)).sum(axis=-1) / present
-
-
-_OF_MASKS = ("dice", "foreground_dice", "mean_iou")
-_SCORES = {"macro_f1": _macro_f1, "balanced_accuracy": _balanced_accuracy}
-
-
 def _score_and_replicates(
     probabilities: np.ndarray,
     labels: np.ndarray,
@@ -189,7 +170,7 @@ def _score_and_replicates(
 ) -> np.ndarray:
     cells, num_classes, _ = _cells(probabilities, labels)
     counts = np.bincount(cells, minlength=num_classes**2)
-    score = _SCORES[name](counts.reshape(num_classes, num_classes))
+    score = LABEL_SCORES[name](counts.reshape(num_classes, num_classes))
     found = bootstrap_score(probabilities, labels, score=name, fold=fold)
     return np.append(score, found)
 
@@ -204,7 +185,7 @@ def bootstrap_masks(
 
     Args:
         counts: As of `medzoo.scores.counts.count_masks`.
-        name: A pooled score of `medzoo.scores.counts.score_masks`.
+        name: A name of `medzoo.scores.counts.MASK_SCORES`.
         num_replicates: How often to draw.
 
     Returns:
@@ -219,13 +200,11 @@ def bootstrap_masks(
     draws += size * np.arange(num_replicates)[:, None]
     times = np.bincount(draws.ravel(), minlength=num_replicates * size)
     pooled = times.reshape(num_replicates, size) @ counts.reshape(size, -1)
-    pooled = pooled.reshape(num_replicates, 1, *counts.shape[1:])
-    found = [score_masks(one)[name] for one in pooled]
-    return np.array(found, dtype="float64")
+    return MASK_SCORES[name](pooled.reshape(num_replicates, *counts.shape[1:]))
 
 
 def _score_masks(counts: np.ndarray, name: str) -> np.ndarray:
-    score = np.array(score_masks(counts)[name], dtype="float64")
+    score = MASK_SCORES[name](counts.sum(axis=0))
     return np.append(score, bootstrap_masks(counts, name))
 
 
