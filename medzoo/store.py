@@ -1,5 +1,6 @@
 """The store: one file a run, written so that no reader sees half of it."""
 
+import abc
 import contextlib
 import functools
 import json
@@ -33,7 +34,42 @@ writing = functools.partial(
 _DAMAGE = (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-class Store:
+class Reader(abc.ABC):
+    """Records of runs, and what lies beside them, to read.
+
+    Args:
+        folder: Where they are, as messages name it.
+    """
+
+    folder: Path
+
+    @abc.abstractmethod
+    def read(self, run_id: str) -> Record | None:
+        """Reads a record; `None` if there is none."""
+
+    def read_many(self, run_ids: Iterable[str]) -> dict[str, Record]:
+        """Reads the records that there are of `run_ids`."""
+        records = {run_id: self.read(run_id) for run_id in run_ids}
+        return {key: record for key, record in records.items() if record}
+
+    @abc.abstractmethod
+    def has_predictions(self, run_id: str) -> bool:
+        """Says whether what a run predicted was kept."""
+
+    @abc.abstractmethod
+    def read_predictions(self, run_id: str) -> Predictions | None:
+        """Reads what a run predicted; `None` if that was not kept."""
+
+    @abc.abstractmethod
+    def read_file(self, name: str) -> bytes | None:
+        """Reads another file by its path inside; `None` if there is none."""
+
+    @abc.abstractmethod
+    def cache_file(self, name: str, content: bytes) -> None:
+        """Keeps what can be made again, where there is room for it."""
+
+
+class Store(Reader):
     """Records by `run_id`, shared by all studies.
 
     A record is `<first two digits>/<run_id>.json`; the predictions of its run
@@ -105,11 +141,6 @@ class Store:
             _move_aside(path, error)
             return None
 
-    def read_many(self, run_ids: Iterable[str]) -> dict[str, Record]:
-        """Reads the records that there are of `run_ids`."""
-        records = {run_id: self.read(run_id) for run_id in run_ids}
-        return {key: record for key, record in records.items() if record}
-
     def has_done(self, run_id: str) -> bool:
         """Says whether a run is finished: done, or diverged for good."""
         return self.status(run_id) in _FINISHED
@@ -149,6 +180,10 @@ class Store:
                 if name.endswith(".json") and not name.startswith("."):
                     yield name.removesuffix(".json")
 
+    def has_predictions(self, run_id: str) -> bool:
+        """Says whether what a run predicted was kept."""
+        return self._path(run_id).with_suffix(".npz").is_file()
+
     def read_predictions(self, run_id: str) -> Predictions | None:
         """Reads what a run predicted; `None` if that was not kept.
 
@@ -171,6 +206,21 @@ class Store:
     def read_state(self, run_id: str) -> dict[str, np.ndarray] | None:
         """Reads a training that was stopped on the way, `None` without one."""
         return _read_arrays(self._path(run_id).with_suffix(".state.npz"))
+
+    def read_file(self, name: str) -> bytes | None:
+        """Reads a file by its path inside the folder; `None` without one."""
+        try:
+            return (self.folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def cache_file(self, name: str, content: bytes) -> None:
+        """Keeps what can be made again; a full disk is no error."""
+        with (
+            contextlib.suppress(OSError),
+            replacing(self.folder / name) as part,
+        ):
+            part.write_bytes(content)
 
     def write_text(self, path: Path, text: str) -> None:
         """Writes a file of its own folder at once, as records are written."""

@@ -11,7 +11,7 @@ from medzoo.report.kept_models import explain_study, find_best
 from medzoo.report.results import read_results
 from medzoo.report.write import write_report
 from medzoo.store import Store
-from medzoo.study.kept_models import find_folder
+from medzoo.study.kept_models import find_folder, name_folder
 from medzoo.study.spec import read_study
 from medzoo.training.saved import load_saved, read_record
 
@@ -76,7 +76,7 @@ def test_the_best_trial_on_val_keeps_models_that_predict_its_scores(
     explain_study(study(), Store())
     written = write_report(study(), Store(), tmp_path / "results", command="-")
     assert "explained.png" in {path.name for path in written.paths}
-    told = read_explained(results, find_folder(study(), Store()))
+    told = read_explained(results, Store(), name_folder(study()))
     assert [task.trial for task in told] == [best.trial.name]
     assert 1 <= len(told[0].images) == len(told[0].maps) <= 3
 
@@ -91,7 +91,7 @@ def test_a_net_of_several_tasks_explains_each(study, tmp_path):
     assert len(run(several, tmp_path)) == 2
     explain_study(several, Store())
     results = read_results(several, Store())
-    told = read_explained(results, find_folder(several, Store()))
+    told = read_explained(results, Store(), name_folder(several))
     tasks = {
         caption.split(":")[0] for each in told for caption in each.captions
     }

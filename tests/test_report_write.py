@@ -85,7 +85,7 @@ def test_same_records_give_the_same_bytes(tmp_path):
     assert first == bytes_of(tmp_path / "b" / "results" / "toy")
     tables = ["summary.md", "summary.csv", "per_task.md", "per_task.csv"]
     assert sorted(first) == sorted(
-        [*tables, "runs.csv", "report.html", *FIGURES]
+        [*tables, "runs.csv", "report.html", "evidence.zip", *FIGURES]
     )
 
 

@@ -204,7 +204,10 @@ def status(
 
 @study_app.command()
 def report(
-    name: Name,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A shipped study, one of ./studies, or a path."),
+    ] = None,
     tasks: Tasks = None,
     data: Data = None,
     seeds: Seeds = None,
@@ -216,6 +219,14 @@ def report(
         Literal["csv", "md", "latex", "html"] | None,
         typer.Option(help="Print the table in this format, and nothing else."),
     ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="A folder of results, in place of a study: rebuild "
+            "it from its evidence.zip.",
+        ),
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Show what the kept models look at."),
@@ -225,24 +236,36 @@ def report(
 ) -> None:
     """Rebuild the tables and figures of a study from its records alone."""
     from medzoo.cli.screen import show_page, show_report
+    from medzoo.report.evidence_file import read_evidence
     from medzoo.report.kept_models import explain_study
     from medzoo.report.study_tables import make_short_summary
     from medzoo.report.tables import FORMATS
-    from medzoo.report.write import write_report
+    from medzoo.report.write import write_evidence_report, write_report
     from medzoo.store import Store
 
     options = data_flags(skip_bad, drop_leaks)
-    study = read(name, tasks, data, seeds, options)
-    if explain:
-        explain_study(study, Store(), smoke=smoke)
-    written = write_report(
-        study,
-        Store(),
-        out,
-        command=format_command(name, tasks, data, seeds, smoke, options),
-        smoke=smoke,
-        force=force,
-    )
+    given = (name, tasks, data, seeds, smoke, options, explain)
+    if from_ is not None and not any(given):
+        evidence = read_evidence(from_)
+        written = write_evidence_report(evidence, out, force=force)
+    elif from_ is not None or name is None:
+        raise ValueError(
+            "A report is made of a study or of its evidence. Expected the NAME "
+            "of a study, or `--from` with a folder of results and no flag that "
+            f"changes the study. Received: name={name}, from={from_}."
+        )
+    else:
+        study = read(name, tasks, data, seeds, options)
+        if explain:
+            explain_study(study, Store(), smoke=smoke)
+        written = write_report(
+            study,
+            Store(),
+            out,
+            command=format_command(name, tasks, data, seeds, smoke, options),
+            smoke=smoke,
+            force=force,
+        )
     if format is not None:
         short = make_short_summary(written.evidence)
         print(FORMATS[format](written.summary if format == "csv" else short))

@@ -8,21 +8,21 @@ one score would count it as 0 and another would leave it out. Images with masks
 hold several classes each, so that they are drawn from all.
 """
 
-import contextlib
+import io
 import math
 import zlib
-from pathlib import Path
 
 import numpy as np
 
-from medzoo.files import replacing
 from medzoo.record import Predictions, Record
 from medzoo.report.results import TrialResults
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
-from medzoo.store import Store
+from medzoo.store import Reader
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
 NUM_REPLICATES = 2_000
+# First number of a kept bootstrap. Raise it when draws or scores change.
+_VERSION = 1
 # Drawn images that are counted at once.
 _AT_ONCE = 2**22
 
@@ -85,7 +85,7 @@ def bootstrap_score(
 
 
 def read_replicates(
-    store: Store,
+    store: Reader,
     record: Record,
     task: str | None = None,
     *,
@@ -94,10 +94,10 @@ def read_replicates(
     """Reads the bootstrap of a run on test, or makes and keeps it.
 
     It lies beside the record as `<run_id>.boot.npy`, with the name of the task
-    in it if there are several, and of a score other than macro F1: the score
-    itself, then the replicates. A file that belongs to another value than the
-    record's is made anew, so a run that was executed again is never given old
-    replicates.
+    in it if there are several, and of a score other than macro F1: a version,
+    the score itself, then the replicates. A file that belongs to another value
+    than the record's is made anew, so a run that was executed again is never
+    given old replicates.
 
     Returns:
         Shape `(NUM_REPLICATES,)`; `None` if the run is not done, or its
@@ -110,8 +110,8 @@ def read_replicates(
     parts = [run_id]
     parts += [task] if record.run.task != task else []
     parts += [name] if name != "macro_f1" else []
-    path = store.folder / run_id[:2] / f"{'.'.join(parts)}.boot.npy"
-    kept = _read(path)
+    path = f"{run_id[:2]}/{'.'.join(parts)}.boot.npy"
+    kept = _read(store, path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
         predictions = store.read_predictions(run_id) or Predictions()
         test, run = predictions.of_task(task).test, record.run
@@ -130,11 +130,11 @@ def read_replicates(
             return None
         if not math.isclose(kept[0], score, abs_tol=1e-6):
             return None
-        _write(path, kept)
+        _keep(store, path, kept)
     return kept[1:]
 
 
-def replicate_matrix(results: TrialResults, store: Store) -> np.ndarray:
+def replicate_matrix(results: TrialResults, store: Reader) -> np.ndarray:
     """Lays out the bootstraps of a trial on test like its score matrix.
 
     Returns:
@@ -208,19 +208,17 @@ def _score_masks(counts: np.ndarray, name: str) -> np.ndarray:
     return np.append(score, bootstrap_masks(counts, name))
 
 
-def _read(path: Path) -> np.ndarray | None:
+def _read(store: Reader, path: str) -> np.ndarray | None:
+    content = store.read_file(path)
     try:
-        kept = np.load(path, allow_pickle=False)
-    except (FileNotFoundError, ValueError, EOFError):
+        kept = np.load(io.BytesIO(content or b""), allow_pickle=False)
+    except (ValueError, EOFError):
         return None
-    return kept if kept.shape == (NUM_REPLICATES + 1,) else None
+    whole = kept.shape == (NUM_REPLICATES + 2,) and kept[0] == _VERSION
+    return kept[1:] if whole else None
 
 
-def _write(path: Path, values: np.ndarray) -> None:
-    """Keeps values under their name at once; a full disk is no error."""
-    with (
-        contextlib.suppress(OSError),
-        replacing(path) as part,
-        open(part, "xb") as file,
-    ):
-        np.save(file, values, allow_pickle=False)
+def _keep(store: Reader, path: str, values: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.save(content, np.append(_VERSION, values), allow_pickle=False)
+    store.cache_file(path, content.getvalue())

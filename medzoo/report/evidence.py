@@ -8,7 +8,7 @@ from medzoo.record import Record
 from medzoo.report.results import TrialResults, rank, read_results
 from medzoo.report.summary import StudyStatistics, summarise
 from medzoo.report.verdict import write_verdict
-from medzoo.store import Store
+from medzoo.store import Reader, Store
 from medzoo.study.audits import find_leaks
 from medzoo.study.spec import Study
 
@@ -36,7 +36,7 @@ class Evidence:
     """
 
     study: Study
-    store: Store
+    store: Reader
     results: list[TrialResults]
     statistics: StudyStatistics
     smoke: bool = False
@@ -46,7 +46,7 @@ class Evidence:
     def of(
         cls,
         study: Study,
-        store: Store,
+        store: Reader,
         results: Iterable[TrialResults],
         *,
         smoke: bool = False,

@@ -52,7 +52,10 @@ _PAGES = jinja2.Environment(
 
 
 def make_html(
-    evidence: Evidence, figures: Mapping[str, bytes] = MappingProxyType({})
+    evidence: Evidence,
+    figures: Mapping[str, bytes] = MappingProxyType({}),
+    *,
+    evidence_bytes: int = 0,
 ) -> str:
     """Makes the page of a study.
 
@@ -63,6 +66,8 @@ def make_html(
         evidence: The trials and their statistics.
         figures: Files by name; of these, the pictures of masks and of
             explained images are shown.
+        evidence_bytes: Size of the evidence file beside the page, if there is
+            one.
     """
     study, statistics = evidence.study, evidence.statistics
     facts = list_facts(evidence)
@@ -87,6 +92,8 @@ def make_html(
         masks=_embed(figures, "masks_of_best"),
         explained=_embed(figures, "explained"),
         command=evidence.command,
+        megabytes=f"{max(evidence_bytes / 1e6, 0.01):.2f}"
+        * bool(evidence_bytes),
         facts={k: v for k, v in facts.items() if k not in _ELSEWHERE},
         fingerprints=sorted({p for r in evidence.records for p in _pair_up(r)}),
         data=Markup(dump(make_data(evidence))),  # noqa: S704

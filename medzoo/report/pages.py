@@ -23,7 +23,12 @@ INTERVALS = (
 
 
 def make_page(
-    evidence: Evidence, name: str, table: Table, details: Table | None = None
+    evidence: Evidence,
+    name: str,
+    table: Table,
+    details: Table | None = None,
+    *,
+    foot: str = "",
 ) -> str:
     """Writes the page of a table in Markdown.
 
@@ -32,6 +37,7 @@ def make_page(
         name: `summary` or `per_task`.
         table: The table.
         details: A second table, of what the trials are made of.
+        foot: Last paragraph.
     """
     masked = any(trial.has_masks for trial in evidence.results)
     picture = "![Truth, prediction and error of masks](masks_of_best.png)"
@@ -48,6 +54,7 @@ def make_page(
         describe_gaps(evidence),
         f"{_legend(evidence, name)} {INTERVALS} "
         "Every column is explained in [results/README.md](../README.md).",
+        foot,
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 

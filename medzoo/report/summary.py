@@ -33,7 +33,7 @@ from medzoo.report.statistics import (
     estimate_all,
     harmonic_mean_by_seed,
 )
-from medzoo.store import Store
+from medzoo.store import Reader
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class StudyStatistics:
 
 def summarise(
     results: Sequence[TrialResults],
-    store: Store,
+    store: Reader,
     baseline: str | None = None,
     *,
     equal_within: float | None = None,

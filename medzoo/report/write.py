@@ -7,6 +7,12 @@ from pathlib import Path
 
 from medzoo.files import replacing, writing
 from medzoo.report.evidence import Evidence
+from medzoo.report.evidence_file import (
+    EVIDENCE,
+    describe_evidence,
+    find_predicted,
+    write_evidence,
+)
 from medzoo.report.figures import KINDS, NAMES, make_figures
 from medzoo.report.html import make_html, make_index
 from medzoo.report.pages import list_failures, make_page
@@ -18,7 +24,7 @@ from medzoo.report.study_tables import (
     make_trials,
 )
 from medzoo.report.tables import Table, format_table, to_csv
-from medzoo.store import Store
+from medzoo.store import Reader, Store
 from medzoo.study.spec import Study, list_files
 
 # Files that a report has only if there is something to show.
@@ -78,17 +84,33 @@ def write_report(
         force: Whether to replace any earlier report.
     """
     evidence = Evidence.read(study, store, smoke=smoke, command=command)
+    if not evidence.records:
+        unwritten = _say_no_records(study, store, evidence.title)
+        return Report(evidence, make_summary(evidence), unwritten=unwritten)
+    return write_evidence_report(evidence, out, force=force)
+
+
+def write_evidence_report(
+    evidence: Evidence, out: Path, *, force: bool = False
+) -> Report:
+    """Writes the report of what was read, from a store or an evidence file.
+
+    See `write_report`.
+    """
     summary, folder = make_summary(evidence), out / evidence.title
     runs = make_runs(evidence.results)
-    if not evidence.records:
-        return Report(evidence, summary, unwritten=_say_no_records(evidence))
-    if not force and (reason := find_loss(folder, runs, store)):
+    if not force and (reason := find_loss(folder, runs, evidence.store)):
         reason = f"{folder} is left as it is: {reason} `--force` replaces it."
         return Report(evidence, summary, unwritten=reason)
+    size = write_evidence(evidence, folder / EVIDENCE)
     short, per_task = make_short_summary(evidence), make_per_task(evidence)
     texts = {
         "summary.md": make_page(
-            evidence, "summary", short, make_trials(evidence)
+            evidence,
+            "summary",
+            short,
+            make_trials(evidence),
+            foot=describe_evidence(evidence.title, size),
         ),
         "summary.csv": to_csv(summary),
         "per_task.md": make_page(evidence, "per_task", per_task),
@@ -98,29 +120,29 @@ def write_report(
     if evidence.num_failed:
         texts["failed.md"] = list_failures(evidence)
     figures = make_figures(evidence, folder)
-    texts["report.html"] = make_html(evidence, figures)
+    texts["report.html"] = make_html(evidence, figures, evidence_bytes=size)
     contents = {name: text.encode() for name, text in texts.items()} | figures
     for name, content in contents.items():
         replace_file(folder / name, content)
     for name in _OPTIONAL - set(contents):
         (folder / name).unlink(missing_ok=True)
     replace_file(out / "index.html", make_index(out).encode())
-    return Report(evidence, summary, tuple(folder / name for name in contents))
+    names = (*contents, EVIDENCE)
+    return Report(evidence, summary, tuple(folder / name for name in names))
 
 
-def _say_no_records(evidence: Evidence) -> str:
-    study = evidence.study
+def _say_no_records(study: Study, store: Store, title: str) -> str:
     shipped = list_files("studies").get(study.name) == study.path
     name = study.name if shipped else study.path
-    folder = evidence.store.folder
+    folder = store.folder
     place = folder if folder.is_absolute() else f"./{folder}"
     return (
-        f"No records of `{evidence.title}` in {place}. "
+        f"No records of `{title}` in {place}. "
         f"Run `medzoo study run {name}` first."
     )
 
 
-def find_loss(folder: Path, runs: Table, store: Store) -> str:
+def find_loss(folder: Path, runs: Table, store: Reader) -> str:
     """Finds what would be lost if a report took the place of an earlier one.
 
     Args:
@@ -130,8 +152,8 @@ def find_loss(folder: Path, runs: Table, store: Store) -> str:
 
     Returns:
         A sentence, or nothing if nothing would be lost: all runs that the
-        earlier report has are done here as well, or are no longer part of the
-        study, and there are as many of them.
+        earlier report has are done here as well, with their predictions, or
+        are no longer part of the study, and there are as many of them.
     """
     path = folder / "runs.csv"
     if not path.is_file():
@@ -153,6 +175,14 @@ def find_loss(folder: Path, runs: Table, store: Store) -> str:
     if lost:
         count = f"{len(lost)} run{'s' * (len(lost) > 1)}"
         return f"It has {count} that {store.folder} does not."
+    lost = {
+        run_id
+        for run_id in find_predicted(folder / EVIDENCE) & planned
+        if not store.has_predictions(run_id)
+    }
+    if lost:
+        count = f"{len(lost)} run{'s' * (len(lost) > 1)}"
+        return f"It has predictions of {count} that {store.folder} has not."
     return ""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from medzoo.store import Store
+from medzoo.store import Reader, Store
 
 
 def keep_audit(store: Store, summary: Mapping[str, Any]) -> Path:
@@ -15,7 +15,7 @@ def keep_audit(store: Store, summary: Mapping[str, Any]) -> Path:
         store: Where the records of runs on these data are.
         summary: Has a `fingerprint` and the `line` that reports show.
     """
-    path = _path(store, str(summary["fingerprint"]))
+    path = store.folder / name_audit(str(summary["fingerprint"]))
     store.write_text(path, json.dumps(summary, indent=1))
     return path
 
@@ -28,7 +28,7 @@ def copy_audits(source: Store, into: Store) -> None:
             into.write_text(target, path.read_text())
 
 
-def find_leaks(store: Store, fingerprints: Iterable[str]) -> list[str]:
+def find_leaks(store: Reader, fingerprints: Iterable[str]) -> list[str]:
     """Lists the leaks that audits found, a line for each data set.
 
     Args:
@@ -38,15 +38,22 @@ def find_leaks(store: Store, fingerprints: Iterable[str]) -> list[str]:
     """
     lines = []
     complete = {f for f in fingerprints if not f.endswith(":drop_leaks")}
-    for path in sorted({_path(store, fingerprint) for fingerprint in complete}):
+    for name in sorted({name_audit(fingerprint) for fingerprint in complete}):
         try:
-            lines.append(str(json.loads(path.read_text())["line"]))
+            found = json.loads(store.read_file(name) or b"{}")
+            lines.append(str(found["line"]))
         except (OSError, ValueError, KeyError):
             continue  # Not audited.
     return [line for line in lines if line]
 
 
-def _path(store: Store, fingerprint: str) -> Path:
-    """Names the file by content alone: images keep their faults in any size."""
+def name_audit(fingerprint: str) -> str:
+    """Names the file by content alone: images keep their faults in any size.
+
+    Example:
+
+    >>> name_audit("medmnist:breastmnist:28:750601b1f35ba3300ea97c75c52ff8f6")
+    'audits/medmnist-breastmnist.json'
+    """
     content = "-".join(fingerprint.split(":")[:2]) or "unknown"
-    return store.folder / "audits" / f"{content}.json"
+    return f"audits/{content}.json"

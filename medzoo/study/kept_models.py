@@ -10,13 +10,18 @@ from medzoo.training.features import is_cacheable
 from medzoo.training.saved import MODEL
 
 
-def find_folder(study: Study, store: Store, *, smoke: bool = False) -> Path:
-    """Returns the folder of the models of a study, with one folder a run.
+def name_folder(study: Study, *, smoke: bool = False) -> str:
+    """Names the folder of the models of a study in its store.
 
-    Studies share records, but not models: what one of them no longer needs may
-    be the best of another.
+    It has one folder a run. Studies share records, but not models: what one of
+    them no longer needs may be the best of another.
     """
-    return store.folder / "models" / study.folder_name(smoke=smoke)
+    return f"models/{study.folder_name(smoke=smoke)}"
+
+
+def find_folder(study: Study, store: Store, *, smoke: bool = False) -> Path:
+    """Returns the folder of the models of a study."""
+    return store.folder / name_folder(study, smoke=smoke)
 
 
 def with_models(jobs: Sequence[Job], folder: Path) -> list[Job]:

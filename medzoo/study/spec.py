@@ -1,6 +1,7 @@
 """A study: a question, its axes and seeds, read from a TOML file."""
 
 import dataclasses
+import functools
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -8,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from medzoo.messages import unknown
 from medzoo.models.options import Value
@@ -121,6 +122,23 @@ class Study:
         ]
         return "@".join([self.name, *(["+".join(words)] if words else [])])
 
+    def to_json(self) -> str:
+        """Writes the study as JSON, with the name of its file alone."""
+        return _adapter().dump_json(self._without_folder()).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> "Study":
+        """Reads what `to_json` has written."""
+        return _adapter().validate_json(text)
+
+    def _without_folder(self) -> "Study":
+        file = self.of_file
+        return dataclasses.replace(
+            self,
+            path=Path(self.path.name),
+            of_file=file and file._without_folder(),
+        )
+
     def facts(self) -> dict[str, object]:
         """Returns what a list of studies shows, for JSON."""
         return {
@@ -180,6 +198,11 @@ class Study:
             data_options=scope.data_options,
             of_file=self.of_file or self,
         )
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Study]:
+    return TypeAdapter(Study)
 
 
 def _name_change(key: str, value: str) -> str:

@@ -16,8 +16,8 @@ from medzoo.report.figures.costs import differing_costs, draw_costs
 from medzoo.report.figures.critical_difference import draw_critical_difference
 from medzoo.report.figures.curves import draw_learning_curves
 from medzoo.report.figures.explained import (
-    EXPLAINED,
     draw_explained,
+    find_explained,
     read_explained,
 )
 from medzoo.report.figures.heat_map import draw_heat_map, make_grid
@@ -26,8 +26,8 @@ from medzoo.report.figures.masks import draw_masks
 from medzoo.report.figures.style import render
 from medzoo.report.results import TrialResults
 from medzoo.scores.counts import dice_of_images
-from medzoo.store import Store
-from medzoo.study.kept_models import find_folder
+from medzoo.store import Reader
+from medzoo.study.kept_models import name_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -62,7 +62,7 @@ def make_figures(evidence: Evidence, folder: Path) -> dict[str, bytes]:
     Returns:
         The content of each file by its name.
     """
-    models = find_folder(evidence.study, evidence.store, smoke=evidence.smoke)
+    models = name_folder(evidence.study, smoke=evidence.smoke)
     key = _make_key(evidence, models)
     files = {}
     for name, draw in _choose(evidence, models).items():
@@ -76,7 +76,7 @@ def make_figures(evidence: Evidence, folder: Path) -> dict[str, bytes]:
 
 
 def _choose(
-    evidence: Evidence, models: Path
+    evidence: Evidence, models: str
 ) -> dict[str, "Callable[[], Figure]"]:
     """Picks what makes sense, by name; nothing is drawn yet."""
     bind = functools.partial
@@ -97,9 +97,9 @@ def _choose(
         figures["critical_difference"] = bind(
             draw_critical_difference, evidence, ranks
         )
-    if explained := read_explained(results, models):
+    if explained := read_explained(results, evidence.store, models):
         figures["explained"] = bind(draw_explained, evidence.title, explained)
-    if masked := _find_masks(best, evidence.store):
+    if masked := find_masks(best, evidence.store):
         record, examples, dice = masked
         title = f"{best.trial.name}, seed {record.run.seed}"
         figures["masks_of_best"] = bind(
@@ -112,8 +112,8 @@ def _choose(
     return figures
 
 
-def _find_masks(
-    trial: TrialResults, store: Store
+def find_masks(
+    trial: TrialResults, store: Reader
 ) -> tuple[Record, MaskExamples, list[float]] | None:
     """Finds the first run of a trial that keeps masks, and their Dice."""
     for record in (record for record in trial.done if record.mask_classes):
@@ -127,18 +127,19 @@ def _find_masks(
     return None
 
 
-def _make_key(evidence: Evidence, models: Path) -> str:
+def _make_key(evidence: Evidence, models: str) -> str:
     """Hashes the data of the figures of a study and the versions drawn with."""
     drawing = f"{DRAWING_VERSION} {version('matplotlib')}"
     digest = hashlib.sha256(drawing.encode())
-    about = evidence.title, evidence.study, evidence.statistics
+    about = evidence.title, evidence.study.to_json(), evidence.statistics
     digest.update(repr(about).encode())
     for trial in evidence.results:
         for key, record in sorted(trial.records.items()):
             text = record.model_dump_json()
             digest.update(f"{trial.trial.name} {key} {text}".encode())
-    for path in sorted(models.glob(f"*/{EXPLAINED}")):
-        digest.update(path.read_bytes())
+    found = find_explained(evidence.results, evidence.store, models)
+    for _, _, content in found:
+        digest.update(content)
     return f"medzoo {digest.hexdigest()}"
 
 

@@ -20,7 +20,7 @@ from medzoo.report.figures.style import (
 )
 from medzoo.report.results import TrialResults
 from medzoo.scores.counts import confusion_matrix
-from medzoo.store import Store
+from medzoo.store import Reader
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +48,7 @@ class Confusion(NamedTuple):
     f1: np.ndarray
 
 
-def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
+def count_confusions(trial: TrialResults, store: Reader) -> list[Confusion]:
     """Counts the confusions of each task with predictions that were kept.
 
     Args:
@@ -72,7 +72,7 @@ def count_confusions(trial: TrialResults, store: Store) -> list[Confusion]:
 
 
 def _read_test(
-    store: Store, record: Record, task: str
+    store: Reader, record: Record, task: str
 ) -> SplitPredictions | None:
     predictions = store.read_predictions(record.run_id) or Predictions()
     return predictions.of_task(task).test

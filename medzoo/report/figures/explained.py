@@ -1,5 +1,6 @@
 """Images with the parts that kept models rely on."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,13 +15,10 @@ from medzoo.report.figures.style import (
     shorten,
 )
 from medzoo.report.results import TrialResults
+from medzoo.store import Reader
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-# Maps of each task, beside the model that they explain.
-EXPLAINED = "explained_*.npz"
 
 
 class Explained(NamedTuple):
@@ -41,7 +39,7 @@ class Explained(NamedTuple):
 
 def path_explained(folder: Path, task: str) -> Path:
     """Returns the path of the explained images of a task."""
-    return folder / EXPLAINED.replace("*", task)
+    return folder / _name(task)
 
 
 def write_explained(
@@ -58,29 +56,48 @@ def write_explained(
         )
 
 
-def read_explained(
-    results: Sequence[TrialResults], folder: Path
-) -> list[Explained]:
-    """Reads what there is of the runs of a study, one a task.
+def _name(task: str) -> str:
+    return f"explained_{task}.npz"
+
+
+def find_explained(
+    results: Sequence[TrialResults], store: Reader, folder: str
+) -> list[tuple[str, str, bytes]]:
+    """Reads the files that there are of the runs of a study, one a task.
 
     Args:
         results: The trials, the best first.
-        folder: Of the models of the study.
+        store: Where the models are.
+        folder: The path of theirs inside the store.
+
+    Returns:
+        The trial, the path inside the store, and the content of each.
     """
-    found: dict[str, Explained] = {}
+    found: dict[str, tuple[str, str, bytes]] = {}
     for trial in results:
         for (_, task), run in trial.runs.items():
-            path = path_explained(folder / run.run_id, task)
-            if task in found or not path.is_file():
-                continue
-            with np.load(path, allow_pickle=False) as arrays:
-                found[task] = Explained(
-                    trial.trial.name,
+            name = f"{folder}/{run.run_id}/{_name(task)}"
+            if task not in found and (content := store.read_file(name)):
+                found[task] = trial.trial.name, name, content
+    return list(found.values())
+
+
+def read_explained(
+    results: Sequence[TrialResults], store: Reader, folder: str
+) -> list[Explained]:
+    """Reads the explained images of a study; as of `find_explained`."""
+    found = []
+    for trial, _, content in find_explained(results, store, folder):
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            found.append(
+                Explained(
+                    trial,
                     arrays["images"],
                     arrays["maps"],
                     arrays["captions"].tolist(),
                 )
-    return list(found.values())
+            )
+    return found
 
 
 def draw_explained(name: str, found: Sequence[Explained]) -> "Figure":

@@ -1,0 +1,343 @@
+"""Evidence of a study in one file, which its report can be made from again."""
+
+import hashlib
+import io
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from medzoo.files import replacing, writing
+from medzoo.record import Predictions, Record
+from medzoo.report.evidence import Evidence
+from medzoo.report.figures import find_masks
+from medzoo.report.figures.explained import find_explained
+from medzoo.report.results import TrialResults
+from medzoo.runs.run import Run
+from medzoo.store import Reader
+from medzoo.study.audits import name_audit
+from medzoo.study.kept_models import name_folder
+from medzoo.study.spec import Study
+
+EVIDENCE = "evidence.zip"
+_CONTENTS, _RECORDS = "contents.json", "records.jsonl"
+# Raise it when files of before cannot be read any more.
+_FORMAT = 1
+
+
+class _Cells(BaseModel):
+    """A trial, and the run of each seed and task."""
+
+    trial: TrialResults
+    cells: list[tuple[int, str, str]]
+
+
+class _Contents(BaseModel):
+    """What an evidence file holds.
+
+    Args:
+        format: Of the file.
+        command: The command that runs the study.
+        smoke: Whether the runs are those of a smoke run.
+        study: As of `Study.to_json`.
+        trials: The best first.
+        missing: Runs without a record, by `run_id`.
+        arrays: Members with the predictions of each run, by the names that
+            they have in `Predictions.to_arrays`.
+        sha256: Checksums of all other members.
+    """
+
+    format: Annotated[int, Field(ge=_FORMAT, le=_FORMAT)]
+    command: str
+    smoke: bool
+    study: str
+    trials: list[_Cells]
+    missing: dict[str, Run]
+    arrays: dict[str, dict[str, str]]
+    sha256: dict[str, str]
+
+
+class EvidenceFile(Reader):
+    """Records, predictions and findings that were written by `write_evidence`.
+
+    The file is a zip archive, and `numpy.load` opens it as well. Each member is
+    compared with its checksum when it is read.
+
+    Args:
+        path: The file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If it is no such file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.folder = path
+        try:
+            self._archive = zipfile.ZipFile(path)
+            text = self._archive.read(_CONTENTS)
+            self.contents = _Contents.model_validate_json(text)
+        except OSError as error:
+            raise FileNotFoundError(
+                f"No evidence there. Expected an `{EVIDENCE}`, as `medzoo "
+                f"study report` writes it. Received: {path}."
+            ) from error
+        except (KeyError, ValueError, zipfile.BadZipFile) as error:
+            raise self._fault(error) from None
+
+    def read(self, run_id: str) -> Record | None:
+        return self._records.get(run_id)
+
+    def has_predictions(self, run_id: str) -> bool:
+        return run_id in self.contents.arrays
+
+    def read_predictions(self, run_id: str) -> Predictions | None:
+        members = self.contents.arrays.get(run_id)
+        if members is None:
+            return None
+        return Predictions.from_arrays(
+            {name: self._read_array(m) for name, m in members.items()}
+        )
+
+    def read_file(self, name: str) -> bytes | None:
+        known = f"files/{name}" in self.contents.sha256
+        return self._read_member(f"files/{name}") if known else None
+
+    def cache_file(self, name: str, content: bytes) -> None:
+        """Keeps nothing: the file stays as it is."""
+
+    def read_evidence(self) -> Evidence:
+        """Reads the study and its results, and computes their statistics."""
+        contents = self.contents
+        return Evidence.of(
+            Study.from_json(contents.study),
+            self,
+            [self._fill(cells) for cells in contents.trials],
+            smoke=contents.smoke,
+            command=contents.command,
+        )
+
+    @cached_property
+    def _records(self) -> dict[str, Record]:
+        lines = self._read_member(_RECORDS).splitlines()
+        records = map(Record.model_validate_json, lines)
+        return {record.run_id: record for record in records}
+
+    def _fill(self, found: _Cells) -> TrialResults:
+        """Puts the runs and records of a trial into their cells."""
+        runs, records = {}, {}
+        for seed, task, run_id in found.cells:
+            record = self._records.get(run_id)
+            if record is None:
+                runs[seed, task] = self.contents.missing[run_id]
+            else:
+                runs[seed, task] = record.run
+                records[seed, task] = record.of_task(task)
+        return replace(found.trial, runs=runs, records=records)
+
+    def _read_array(self, member: str) -> np.ndarray:
+        content = io.BytesIO(self._read_member(member))
+        return np.lib.format.read_array(content, allow_pickle=False)
+
+    def _read_member(self, name: str) -> bytes:
+        try:
+            content = self._archive.read(name)
+        except (KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise self._fault(error) from None
+        if hashlib.sha256(content).hexdigest() != self.contents.sha256[name]:
+            raise self._fault(f"the checksum of {name} is another")
+        return content
+
+    def _fault(self, reason: object) -> ValueError:
+        first = str(reason).splitlines()[0]
+        return ValueError(
+            f"`{self.folder}` is damaged, or not the evidence of a study. "
+            f"Expected a file that `medzoo study report` has written. "
+            f"Received: {first}."
+        )
+
+
+def read_evidence(path: Path) -> Evidence:
+    """Reads a study from its evidence, without data and training library.
+
+    Args:
+        path: The file, or the folder of results that it is in.
+    """
+    path = path / EVIDENCE if path.is_dir() else path
+    return EvidenceFile(path).read_evidence()
+
+
+def write_evidence(evidence: Evidence, path: Path) -> int:
+    """Writes all that the report of a study is made from into one file.
+
+    It holds fields, scores and history of each run; its probabilities of val
+    and test, rounded by `round_probabilities`; labels once for all runs on the
+    same data; of masks what is counted for each test image, and the examples
+    that are shown. The same evidence gives the same bytes.
+
+    Returns:
+        The size of the file in bytes.
+    """
+    with writing(path), replacing(path) as part:
+        if isinstance(evidence.store, EvidenceFile):
+            shutil.copyfile(evidence.store.folder, part)
+        else:
+            with zipfile.ZipFile(
+                part, "x", zipfile.ZIP_DEFLATED, compresslevel=9
+            ) as archive:
+                _write_all(_Members(archive), evidence)
+        return os.path.getsize(part)
+
+
+def find_predicted(path: Path) -> set[str]:
+    """Lists the runs whose predictions a file has; none if it is no such file.
+
+    Args:
+        path: Of an evidence file that may be missing or damaged.
+    """
+    try:
+        return set(EvidenceFile(path).contents.arrays)
+    except (FileNotFoundError, ValueError):
+        return set()
+
+
+def describe_evidence(title: str, num_bytes: int) -> str:
+    """Words what the evidence file beside a report is for.
+
+    Example:
+
+    >>> describe_evidence("optimizers", 345_000).splitlines()[0]
+    '[evidence.zip](evidence.zip) (0.35 MB) holds the runs with their '
+    """
+    return (
+        f"[{EVIDENCE}]({EVIDENCE}) ({max(num_bytes / 1e6, 0.01):.2f} MB) holds "
+        "the runs with their probabilities; `medzoo study report --from "
+        f"results/{title}` makes this folder from it."
+    )
+
+
+class _Members:
+    """Members of an archive that is written, and their checksums."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self.sha256: dict[str, str] = {}
+
+    def add(self, name: str, content: Iterable[bytes]) -> None:
+        digest = hashlib.sha256()
+        with self._archive.open(name, "w") as file:
+            for part in content:
+                file.write(part)
+                digest.update(part)
+        self.sha256[name] = digest.hexdigest()
+
+    def add_array(self, name: str, array: np.ndarray) -> str:
+        """Adds an array, and returns its name: that of an equal one, if known.
+
+        `{}` in the name is its digest.
+        """
+        file = io.BytesIO()
+        np.lib.format.write_array(file, array, allow_pickle=False)
+        content = file.getvalue()
+        name = name.format(hashlib.sha256(content).hexdigest()[:16])
+        if name not in self.sha256:
+            self.add(name, [content])
+        return name
+
+
+def _write_all(members: _Members, evidence: Evidence) -> None:
+    store, found = evidence.store, evidence.records
+    records = store.read_many(dict.fromkeys(r.run_id for r in found))
+    lines = (f"{r.model_dump_json()}\n".encode() for r in records.values())
+    members.add(_RECORDS, lines)
+    arrays = {}
+    shown = find_masks(evidence.best, store)
+    for run_id in records:
+        predictions = store.read_predictions(run_id)
+        if predictions is not None:
+            with_examples = shown is not None and shown[0].run_id == run_id
+            arrays[run_id] = {
+                name: members.add_array(member, array)
+                for name, member, array in _pick(run_id, predictions)
+                if with_examples or not name.startswith("examples/")
+            }
+    for name, content in _list_files(evidence):
+        members.add(f"files/{name}", [content])
+    contents = _Contents(
+        format=_FORMAT,
+        command=evidence.command,
+        smoke=evidence.smoke,
+        study=evidence.study.to_json(),
+        trials=[_list_cells(trial) for trial in evidence.results],
+        missing={
+            run.run_id: run
+            for trial in evidence.results
+            for run in trial.runs.values()
+            if run.run_id not in records
+        },
+        arrays=arrays,
+        sha256=dict(members.sha256),
+    )
+    members.add(_CONTENTS, [contents.model_dump_json(indent=1).encode()])
+
+
+def _list_cells(trial: TrialResults) -> _Cells:
+    cells = [(s, task, run.run_id) for (s, task), run in trial.runs.items()]
+    return _Cells(trial=replace(trial, runs={}, records={}), cells=cells)
+
+
+def _pick(
+    run_id: str, predictions: Predictions
+) -> Iterator[tuple[str, str, np.ndarray]]:
+    """Yields the arrays to keep, with their names in run and archive."""
+    for name, array in predictions.to_arrays().items():
+        member = f"predictions/{run_id}/{name}.npy"
+        if name.endswith("/probabilities"):
+            yield name, member, round_probabilities(array)
+        elif name.endswith("/labels"):
+            yield name, "labels/{}.npy", array
+        elif name.startswith("examples/") or name == "test/pixel_counts":
+            yield name, member, array
+
+
+def _list_files(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
+    """Yields findings of audits, and explained images, by their names."""
+    store = evidence.store
+    audits = {name_audit(r.data_fingerprint) for r in evidence.records}
+    for name in sorted(audits):
+        if content := store.read_file(name):
+            yield name, content
+    models = name_folder(evidence.study, smoke=evidence.smoke)
+    for _, name, content in find_explained(evidence.results, store, models):
+        yield name, content
+
+
+def round_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Rounds to `float16`, and keeps which class is the most probable.
+
+    Where rounding makes a class equal to the most probable one, it is set to
+    the next smaller number, so that scores of labels stay as they are.
+
+    Args:
+        probabilities: Shape `(n, num_classes)`.
+
+    Example:
+
+    >>> found = round_probabilities(np.array([[0.49999, 0.50001]]))
+    >>> found.argmax(), found.dtype.name
+    (1, 'float16')
+    """
+    found = probabilities.astype("float16")
+    top = probabilities.argmax(axis=-1)[..., None]
+    highest = np.take_along_axis(found, top, axis=-1)
+    is_before = np.arange(found.shape[-1]) < top
+    smaller = np.nextafter(found, np.float16(0))
+    return np.where(is_before & (found >= highest), smaller, found)
