@@ -1,5 +1,6 @@
 """All of it from a notebook: `run`, `run_study`, `run_search` and `load`."""
 
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,15 +103,15 @@ def run_study(
 
     from medzoo.conduct import Conduct
     from medzoo.execution.options import ExecutionOptions
-    from medzoo.progress import ProgressBar
+    from medzoo.progress import ProgressBar, find_leader
     from medzoo.study.spec import read_study
 
     study = read_study(name).override(tasks=tasks, seeds=seeds, data=data)
     means = ExecutionOptions(workers=workers, keep=study.keep)
-    conduct = Conduct(
-        study, Store(), means=means, smoke=smoke, track=study.track
-    )
-    with ProgressBar(Console(stderr=True, quiet=not progress)) as bar:
+    store = Store()
+    conduct = Conduct(study, store, means=means, smoke=smoke, track=study.track)
+    look = functools.partial(find_leader, study, store, smoke=smoke)
+    with ProgressBar(Console(stderr=True, quiet=not progress), look) as bar:
         conduct.execute(bar)
     command = f"medzoo.run_study({str(name)!r}, ...)"
     result = conduct.conclude(Path(out), command=command)

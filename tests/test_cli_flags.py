@@ -84,6 +84,30 @@ def test_flags_and_values_of_a_run_are_its_fields(command):
         assert part in text
 
 
+def test_a_quiet_command_prints_its_result_and_logs_the_rest(command, tmp_path):
+    arguments = ["train", "--task", "breastmnist", "--data", "synthetic"]
+    for value in ("model=mlp", "width=8", "steps=2"):
+        arguments += ["--set", value]
+    log = tmp_path / "train.log"
+    code, text = command(*arguments, "--quiet", "--log-file", str(log))
+    assert code == 0
+    assert text.splitlines()[0].split()[0] == "split"
+    lines = log.read_text().splitlines()
+    assert lines[0].endswith(f"--quiet --log-file {log}")
+    assert "mlp on breastmnist" in lines[1]
+    assert lines[2:] == text.splitlines()
+    code, text = command(*arguments, "--log-file", str(tmp_path))
+    assert code == 2
+    assert "The log file cannot be written" in text
+
+
+def test_fields_of_a_run_are_listed_with_defaults(command):
+    code, text = command("fields")
+    assert code == 0
+    assert "batch_size = 128: Images a step" in text
+    assert "one of: none, mixup, cutmix" in text
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [

@@ -130,6 +130,18 @@ def test_commands_have_those_arguments():
     assert seen > 50
 
 
+def test_help_shows_no_types_of_flags_and_ends_with_examples():
+    reference = dict(read_reference().list_commands())
+    for name in reference:
+        text = CliRunner().invoke(app, [*name.split()[1:], "--help"]).output
+        assert "<bool>" not in text
+        examples = re.search(r"Examples?:\s*\n(.*)", text, re.DOTALL)[1]
+        lines = [" ".join(line.split()) for line in examples.splitlines()]
+        for words in filter(None, (line.split() for line in lines)):
+            assert " ".join(words).startswith(name)
+            check_command(reference, words)
+
+
 def check_command(reference, words):
     """Parses a command without calling it."""
     name = " ".join(words[:3])

@@ -7,7 +7,9 @@ from page_records import make_widths, report_on
 from report_records import make_records, make_study
 from rich.console import Console
 
+from medzoo.cli.console import CommandConsole
 from medzoo.cli.screen import make_screen_table, show_page, show_report
+from medzoo.progress import ProgressBar, find_leader
 from medzoo.report.write import write_report
 from medzoo.store import Store
 from medzoo.study.trials import Trial
@@ -48,12 +50,31 @@ def test_first_is_the_verdict_and_last_the_page(tmp_path, capsys):
     for record in make_records(study).values():
         store.write(record)
     report = write_report(study, store, tmp_path / "out", command="x")
-    show_report(report)
-    show_page(report)
+    console = CommandConsole()
+    show_report(report, console)
+    show_page(report, console)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == report.evidence.verdict
     page = tmp_path / "out" / "toy" / "report.html"
     assert lines[-1] == f"Open {page.as_uri()}"
     assert not [line for line in lines if line.startswith("Wrote")]
-    show_report(report, verbose=True)
+    show_report(report, console, verbose=True)
     assert f"Wrote {page}" in capsys.readouterr().out.splitlines()
+
+
+def test_the_bar_names_the_trial_that_leads_on_val(tmp_path):
+    study, store = make_study(), Store(tmp_path / "runs")
+    assert find_leader(study, store) == ""
+    records = make_records(study)
+    for record in records.values():
+        store.write(record)
+    leader = find_leader(study, store)
+    assert leader.startswith("leads on val so far: ")
+    assert any(trial.name in leader for trial in study.trials)
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80)
+    with ProgressBar(console, lambda: leader) as bar:
+        bar.start_round("", len(records))
+        bar.finish_run("toy", next(iter(records.values())))
+    assert leader[:60] in out.getvalue()
+    assert f"1/{len(records)}" in out.getvalue()

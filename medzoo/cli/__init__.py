@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
 
 from medzoo.cli.doctor import doctor
+from medzoo.cli.help import App, format_examples
 from medzoo.cli.look import audit, explore
 from medzoo.cli.models import card, ensemble, evaluate, explain, export, predict
 from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
@@ -16,21 +18,51 @@ from medzoo.cli.study import study_app
 from medzoo.cli.submission import submit
 from medzoo.cli.train import train
 
-app = typer.Typer(
+app = App(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Example: medzoo study run quickstart, or medzoo train --task "
-    "breastmnist --recipe best.",
+    epilog=format_examples(
+        [
+            "medzoo study run quickstart",
+            "medzoo train --task breastmnist --recipe best",
+        ]
+    ),
 )
 app.add_typer(study_app, name="study")
 app.add_typer(search_app, name="search")
-for command in (
-    *(train, explore, audit, predict, evaluate, card, explain, ensemble),
-    *(export, submit, doctor),
-):
-    app.command()(command)
+# Commands of other modules, with examples of each.
+COMMANDS: dict[Callable[..., None], list[str]] = {
+    train: [
+        "medzoo train --task breastmnist --recipe best --out trained",
+        "medzoo train --task bloodmnist --optimizer adamw --set dropout=0.1",
+        "medzoo train run.toml --seed 1",
+    ],
+    explore: [
+        "medzoo explore breastmnist",
+        "medzoo explore folder:cells --size 64",
+    ],
+    audit: ["medzoo audit breastmnist", "medzoo audit folder:cells"],
+    predict: [
+        "medzoo predict trained scan.png",
+        "medzoo predict trained scans --out predictions.csv",
+    ],
+    evaluate: [
+        "medzoo evaluate trained --split val",
+        "medzoo evaluate submission.csv",
+    ],
+    card: ["medzoo card trained"],
+    explain: ["medzoo explain trained", "medzoo explain trained scan.png"],
+    ensemble: ["medzoo ensemble quickstart --best 2"],
+    export: [
+        "medzoo export trained --to onnx",
+        "medzoo export trained --to tflite --int8",
+    ],
+    submit: ["medzoo submit quickstart --out submission.csv"],
+    doctor: ["medzoo doctor"],
+}
+for command, examples in COMMANDS.items():
+    app.command(examples=examples)(command)
 
 
 def _print_version(wanted: bool) -> None:
@@ -56,7 +88,7 @@ def about(
     """A Keras model zoo and honest comparison studies on MedMNIST 2D."""
 
 
-@app.command()
+@app.command(examples=["medzoo tasks"])
 def tasks() -> None:
     """List the 11 tasks, and the files of each that are on disk."""
     from medzoo.data.folders import data_folder
@@ -84,7 +116,7 @@ def tasks() -> None:
     print(f"\nFiles are looked for in {folder} (set MEDZOO_DATA to change it).")
 
 
-@app.command()
+@app.command(examples=["medzoo models"])
 def models() -> None:
     """List the zoo."""
     from medzoo.models.registry import MODELS
@@ -100,7 +132,25 @@ def models() -> None:
     print("\nParameters at the default width, 28x28x3 images, 9 classes.")
 
 
-@app.command()
+@app.command(examples=["medzoo fields"])
+def fields() -> None:
+    """List the fields of a run, with choices and defaults."""
+    from medzoo.runs.fields import DEFAULTS, FIELDS
+
+    for name, about in FIELDS.items():
+        if about.place == "none":
+            continue
+        default = DEFAULTS.get(name)
+        given = "" if default in (None, {}) else f" = {default!r}"
+        print(f"{name}{given}: {about.description}")
+        if about.choices:
+            print(f"    one of: {', '.join(about.choices)}")
+    print("\n`medzoo models` lists the options of each model beside them.")
+
+
+@app.command(
+    examples=["medzoo download breastmnist", "medzoo download --size 64"]
+)
 def download(
     names: Annotated[
         list[str] | None, typer.Argument(help="Tasks; all if left out.")
@@ -114,7 +164,7 @@ def download(
     download_tasks(names or NAMES, size)
 
 
-@app.command()
+@app.command(examples=["medzoo compare optimizers"])
 def compare(
     name: Name,
     tasks: Tasks = None,

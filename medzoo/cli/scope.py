@@ -49,6 +49,14 @@ Force = Annotated[
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="List the files written.")
 ]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", help="Print the result, and no progress."),
+]
+LogFile = Annotated[
+    Path | None,
+    typer.Option(help="Add all that is printed to this file, quiet or not."),
+]
 Out = Annotated[Path, typer.Option(help="Folder for tables and figures.")]
 
 Workers = Annotated[

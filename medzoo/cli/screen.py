@@ -1,19 +1,19 @@
 """A study on the screen: a bar, a line a finished run, the table at last."""
 
+import functools
 import signal
-import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich.box
-import rich.markup
 import rich.table
-from rich.console import Console
+from rich.text import Text
 
+from medzoo.cli.console import CommandConsole
 from medzoo.conduct import Conduct, StudyResult
 from medzoo.execution.options import ExecutionOptions
-from medzoo.progress import ProgressBar
+from medzoo.progress import ProgressBar, find_leader
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
 from medzoo.report.study_tables import judge_trials, make_short_summary
@@ -27,9 +27,6 @@ from medzoo.tasks import format_tasks
 if TYPE_CHECKING:
     from medzoo.training.predict import Scores
 
-# Columns of a log, which nobody wants to be wrapped.
-_PIPED = 200
-
 
 def run_on_screen(
     study: Study,
@@ -41,6 +38,7 @@ def run_on_screen(
     track: Iterable[str] = (),
     force: bool = False,
     verbose: bool = False,
+    console: CommandConsole | None = None,
 ) -> int:
     """Runs what is missing, then writes and prints the tables.
 
@@ -53,27 +51,30 @@ def run_on_screen(
         track: Names of trackers.
         force: Whether the report replaces one with more results.
         verbose: Whether to list the files that are written.
+        console: Where it is printed.
 
     Returns:
         The exit code: 0 all done, 1 some runs failed, 130 interrupted, 143
         terminated.
     """
-    console = Console(stderr=True, highlight=False)
-    conduct = Conduct(study, Store(), means=means, smoke=smoke, track=track)
+    console, store = console or CommandConsole(), Store()
+    conduct = Conduct(study, store, means=means, smoke=smoke, track=track)
     console.print(conduct.plan().text())
     signal_number = 0
+    look = functools.partial(find_leader, study, store, smoke=smoke)
     try:
-        with _Screen(console, study, means) as screen:
+        with _Screen(console, look, study, means) as screen:
             end = conduct.execute(screen)
         if end == "failed":
-            console.print("Stopped at the first failed run.")
+            console.note("Stopped at the first failed run.")
         if end == "late":
-            console.print(f"{means.hours:g} hours are over.")
+            console.note(f"{means.hours:g} hours are over.")
             signal_number = signal.SIGINT
     except KeyboardInterrupt as interrupt:
         signal_number = interrupt.args[0] if interrupt.args else signal.SIGINT
     result = conduct.conclude(out, command=command, force=force)
-    console.print(result.kept, soft_wrap=True, end="\n" * bool(result.kept))
+    if result.kept:
+        console.print(result.kept, soft_wrap=True)
     return _close(result, console, signal_number, verbose)
 
 
@@ -81,9 +82,13 @@ class _Screen(ProgressBar):
     """Prints a line a run beside the bar."""
 
     def __init__(
-        self, console: Console, study: Study, means: ExecutionOptions
+        self,
+        console: CommandConsole,
+        look: Callable[[], str],
+        study: Study,
+        means: ExecutionOptions,
     ) -> None:
-        super().__init__(console)
+        super().__init__(console, look)
         self._is_tuned = study.tuned is not None
         self._shard = means.shard
 
@@ -131,30 +136,30 @@ def format_val(found: "Scores") -> str:
     return f"val {', '.join(parts)}"
 
 
-def show_report(report: Report, *, verbose: bool = False) -> None:
-    """Prints the verdict, the table of trials, and where the page is.
+def show_report(
+    report: Report, console: CommandConsole, *, verbose: bool = False
+) -> None:
+    """Prints the verdict and the table of trials.
 
     Args:
         report: The report of a study.
+        console: Where it is printed.
         verbose: Whether to list all files.
     """
     evidence = report.evidence
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_PIPED)
     for text in (evidence.verdict, *evidence.warnings, evidence.notes):
         if text:
-            console.print(text, markup=False)
-            console.print()
-    console.print(make_screen_table(evidence))
+            console.result(f"{text}\n")
+    console.result(make_screen_table(evidence))
     for path in report.paths if verbose else ():
-        console.print(f"Wrote {path}", markup=False, soft_wrap=True)
+        console.result(f"Wrote {path}", soft_wrap=True)
 
 
-def show_page(report: Report) -> None:
+def show_page(report: Report, console: CommandConsole) -> None:
     """Prints the address of the page as the last line."""
     if report.page is not None:
-        print(f"Open {report.page.absolute().as_uri()}")
+        address = report.page.absolute().as_uri()
+        console.result(f"Open {address}", soft_wrap=True)
 
 
 def make_screen_table(evidence: Evidence) -> rich.table.Table:
@@ -170,7 +175,7 @@ def make_screen_table(evidence: Evidence) -> rich.table.Table:
     table.add_column(f"{short.columns[1]}\n(95 %)", **numbers)
     if compared:
         name = f"difference\nto {evidence.statistics.baseline} (95 %)"
-        table.add_column(name, **numbers)
+        table.add_column(Text(name), **numbers)
     if judged:
         table.add_column("verdict", no_wrap=True)
     for number, row in enumerate(short.rows, start=1):
@@ -181,36 +186,38 @@ def make_screen_table(evidence: Evidence) -> rich.table.Table:
         shown = [str(number), *cells[: 2 + compared]]
         if judged:
             shown.append(places[cells[0]] or "")
-        table.add_row(*map(rich.markup.escape, shown))
+        table.add_row(*map(Text, shown))
     return table
 
 
 def _close(
-    result: StudyResult, console: Console, signal_number: int, verbose: bool
+    result: StudyResult,
+    console: CommandConsole,
+    signal_number: int,
+    verbose: bool,
 ) -> int:
     """Prints the report and what is left to do; returns the exit code."""
     report, candidates_failed = result.report, result.candidates_failed
     if report.evidence.records:
-        show_report(report, verbose=verbose)
-        sys.stdout.flush()
+        show_report(report, console, verbose=verbose)
         if report.unwritten:
-            console.print(report.unwritten, markup=False, soft_wrap=True)
+            console.note(report.unwritten, soft_wrap=True)
     again = "Run the same command again to "
     if result.runs_failed:
-        console.print(
+        console.note(
             f"{result.runs_failed} runs failed; their errors are in "
             f"failed.md. {again}retry them."
         )
     if candidates_failed:
-        console.print(
+        console.note(
             f"{candidates_failed} candidate runs failed and were not chosen. "
             f"{again}retry them."
         )
     if signal_number:
-        console.print(
+        console.note(
             f"Interrupted; {result.runs_done} runs are kept. {again}go on."
         )
-    show_page(report)
+    show_page(report, console)
     if signal_number:
         return 128 + signal_number
     return 1 if result.runs_failed or candidates_failed else 0

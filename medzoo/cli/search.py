@@ -1,16 +1,18 @@
 """The commands of `medzoo search`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from medzoo.cli.help import App
 from medzoo.cli.scope import (
     Address,
     ExecutorName,
+    LogFile,
     MaxHours,
     Out,
+    Quiet,
     Retries,
     RunTimeout,
     Workers,
@@ -18,20 +20,16 @@ from medzoo.cli.scope import (
 from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
+    from medzoo.cli.console import CommandConsole
     from medzoo.execution.options import ExecutionOptions
     from medzoo.search.candidates import Tried
     from medzoo.search.search_file import Search
     from medzoo.store import Store
 
-search_app = typer.Typer(
-    help="Look for one good choice of values with KerasTuner.",
-    no_args_is_help=True,
-)
+search_app = App(help="Look for one good choice of values with KerasTuner.")
 
 
-@search_app.command("list")
+@search_app.command("list", examples=["medzoo search list"])
 def list_command() -> None:
     """List the searches."""
     from medzoo.search.search_file import find_searches, read_search
@@ -43,7 +41,12 @@ def list_command() -> None:
             print(f"{name:<20} broken: {error}")
 
 
-@search_app.command()
+@search_app.command(
+    examples=[
+        "medzoo search run skip_cnn",
+        "medzoo search run searches/mine.toml --workers 2 --max-hours 8",
+    ]
+)
 def run(
     name: Annotated[
         str,
@@ -56,10 +59,11 @@ def run(
     retries: Retries = 1,
     run_timeout: RunTimeout = None,
     max_hours: MaxHours = None,
+    quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> None:
     """Go on with a search, and write what it has found so far."""
-    from rich.console import Console
-
+    from medzoo.cli.console import CommandConsole
     from medzoo.execution.options import ExecutionOptions
     from medzoo.report.search import write_search
     from medzoo.search.search_file import read_search
@@ -74,10 +78,10 @@ def run(
         timeout=run_timeout,
         hours=max_hours,
     )
-    console = Console(stderr=True, highlight=False)
+    console = CommandConsole(quiet=quiet, log_file=log_file)
     tried, is_whole = _run(search, Store(), means, console)
     if not tried:
-        console.print("No candidate was finished.")
+        console.note("No candidate was finished.")
         raise typer.Exit(130)
     report = write_search(
         search, tried, out, command=f"make search NAME={name}"
@@ -85,8 +89,7 @@ def run(
     for path in report.paths:
         console.print(f"Wrote {path}", soft_wrap=True)
     if report.best is not None:
-        print(_word(report.best, search.document.score))
-    sys.stdout.flush()
+        console.result(_word(report.best, search.document.score))
     if report.proof is not None:
         console.print(
             f"A search finds, a study proves: make study NAME={report.proof}",
@@ -94,12 +97,12 @@ def run(
         )
     failed = sum(each.score is None for each in tried)
     if failed:
-        console.print(
+        console.note(
             f"{failed} of {len(tried)} candidates failed; the reasons are in "
             "candidates.csv. Run the same command again to retry them."
         )
     if not is_whole:
-        console.print("Interrupted. Run the same command again to go on.")
+        console.note("Interrupted. Run the same command again to go on.")
         raise typer.Exit(130)
     raise typer.Exit(1 if failed else 0)
 
@@ -108,7 +111,7 @@ def _run(
     search: "Search",
     store: "Store",
     means: "ExecutionOptions",
-    console: "Console",
+    console: "CommandConsole",
 ) -> "tuple[list[Tried], bool]":
     """Returns what was tried, and whether the search is at its end."""
     from medzoo.execution.local import default_workers

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medzoo.cli.help import App
 from medzoo.cli.scope import (
     Address,
     AsJson,
@@ -14,9 +15,11 @@ from medzoo.cli.scope import (
     DropLeaks,
     ExecutorName,
     Force,
+    LogFile,
     MaxHours,
     Name,
     Out,
+    Quiet,
     Retries,
     RunTimeout,
     Seeds,
@@ -33,12 +36,16 @@ from medzoo.cli.scope import (
 if TYPE_CHECKING:
     from medzoo.study.spec import Study
 
-study_app = typer.Typer(
-    help="Compare choices across tasks and seeds.", no_args_is_help=True
+study_app = App(help="Compare choices across tasks and seeds.")
+
+
+@study_app.command(
+    "list",
+    examples=[
+        "medzoo study list",
+        "medzoo study list --json",
+    ],
 )
-
-
-@study_app.command("list")
 def list_command(as_json: AsJson = False) -> None:
     """List the shipped studies, and those of ./studies with their paths."""
     from medzoo.study.spec import BrokenStudy, list_studies
@@ -56,7 +63,12 @@ def list_command(as_json: AsJson = False) -> None:
         print(f"{study.name:<20} {told}{own}")
 
 
-@study_app.command()
+@study_app.command(
+    examples=[
+        "medzoo study init optimizers",
+        "medzoo study init mine --data folder:cells",
+    ],
+)
 def init(
     name: Annotated[
         str, typer.Argument(help="A shipped study, or a new name.")
@@ -73,7 +85,12 @@ def init(
     print(f"Wrote {path}. Change it, then: medzoo study plan {name}")
 
 
-@study_app.command()
+@study_app.command(
+    examples=[
+        "medzoo study plan quickstart",
+        "medzoo study plan optimizers --tasks breastmnist --time",
+    ],
+)
 def plan(
     name: Name,
     tasks: Tasks = None,
@@ -99,7 +116,13 @@ def plan(
         _print_costs(study, smoke)
 
 
-@study_app.command()
+@study_app.command(
+    examples=[
+        "medzoo study run quickstart",
+        "medzoo study run optimizers --tasks breastmnist --seeds 0,1",
+        "medzoo study run studies/mine.toml --data folder:cells --workers 2",
+    ],
+)
 def run(
     name: Name,
     tasks: Tasks = None,
@@ -141,12 +164,16 @@ def run(
     ] = None,
     force: Force = False,
     verbose: Verbose = False,
+    quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> None:
     """Run what is missing of a study, and write its tables."""
+    from medzoo.cli.console import CommandConsole
     from medzoo.cli.screen import run_on_screen
     from medzoo.execution.options import ExecutionOptions
     from medzoo.execution.shard import Shard
 
+    console = CommandConsole(quiet=quiet, log_file=log_file)
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
     means = ExecutionOptions(
@@ -171,11 +198,12 @@ def run(
         command=format_command(name, tasks, data, seeds, smoke, options),
         force=force,
         verbose=verbose,
+        console=console,
     )
     raise typer.Exit(code)
 
 
-@study_app.command()
+@study_app.command(examples=["medzoo study status quickstart"])
 def status(
     name: Name,
     tasks: Tasks = None,
@@ -198,11 +226,17 @@ def status(
     if as_json:
         print(json.dumps(found.facts()))
         return
-    print(found.status())
-    print(describe_leaders(read_results(study, store, smoke=smoke)))
+    print(f"{study.name}: {found.status()}")
+    leaders = describe_leaders(read_results(study, store, smoke=smoke))
+    print(leaders, end="\n" * bool(leaders))
 
 
-@study_app.command()
+@study_app.command(
+    examples=[
+        "medzoo study report quickstart",
+        "medzoo study report quickstart --format latex",
+    ],
+)
 def report(
     name: Annotated[
         str | None,
@@ -235,6 +269,7 @@ def report(
     verbose: Verbose = False,
 ) -> None:
     """Rebuild the tables and figures of a study from its records alone."""
+    from medzoo.cli.console import CommandConsole
     from medzoo.cli.screen import show_page, show_report
     from medzoo.report.evidence_file import read_evidence
     from medzoo.report.kept_models import explain_study
@@ -270,14 +305,17 @@ def report(
         short = make_short_summary(written.evidence)
         print(FORMATS[format](written.summary if format == "csv" else short))
     elif written.evidence.records:
-        show_report(written, verbose=verbose)
-        show_page(written)
+        console = CommandConsole()
+        show_report(written, console, verbose=verbose)
+        show_page(written, console)
     if written.unwritten:
         print(written.unwritten, file=sys.stderr)
         raise typer.Exit(3)
 
 
-@study_app.command()
+@study_app.command(
+    examples=["medzoo study merge runs_of_node_1 runs_of_node_2"]
+)
 def merge(
     folders: Annotated[list[Path], typer.Argument(help="Stores to read.")],
 ) -> None:

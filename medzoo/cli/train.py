@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medzoo.cli.scope import AsJson, Data
+from medzoo.cli.scope import AsJson, Data, LogFile, Quiet
 from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
     import keras
-    from rich.console import Console
+    from rich.progress import Progress
 
+    from medzoo.cli.console import CommandConsole
     from medzoo.record import Record
     from medzoo.runs.run import Run
     from medzoo.store import Store
@@ -28,19 +29,28 @@ def train(
         Path | None,
         typer.Argument(help="TOML or JSON file with fields of a run."),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="A task.")] = None,
-    model: Annotated[str | None, typer.Option(help="A model.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="A task; `medzoo tasks` lists them.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model; `medzoo models` lists them.")
+    ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="A recipe to start from, such as best.")
     ] = None,
     data: Data = None,
-    seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help="An optimizer.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, order and dropout.")
+    ] = None,
+    optimizer: Annotated[
+        str | None, typer.Option(help="An optimizer; adam if left out.")
+    ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="Peak learning rate.")
+        float | None,
+        typer.Option(help="Peak learning rate; the optimizer's if left out."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Budget in passes over train.")
+        int | None, typer.Option(help="Passes over train; 20 if left out.")
     ] = None,
     values: Annotated[
         list[str] | None,
@@ -56,10 +66,15 @@ def train(
         typer.Option(help="Folder for model.keras, its record and its card."),
     ] = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
+    log_file: LogFile = None,
 ) -> None:
-    """Train one run and score it; one that is finished is not trained again."""
-    from rich.console import Console
+    """Train one run and score it; one that is finished is not trained again.
 
+    A value that is not given is the file's, else the recipe's, else the
+    default; `medzoo fields` lists all fields with their choices and defaults.
+    """
+    from medzoo.cli.console import CommandConsole
     from medzoo.report.card import write_card
     from medzoo.store import Store
     from medzoo.study.run_file import read_run
@@ -75,13 +90,13 @@ def train(
     }
     given = {key: value for key, value in flags.items() if value is not None}
     run = read_run(file, recipe=recipe, **_add_values(given, values or []))
-    console = Console(stderr=True, highlight=False)
+    console = CommandConsole(quiet=quiet, log_file=log_file)
     store = Store()
     record = _find(run, store, out, console)
     if record is None:
         record = _train(run, store, out, console)
     if record.status == "pruned":
-        console.print(
+        console.note(
             f"Stopped at step {record.history[-1]['step']:.0f}; all of it is "
             "kept. Run the same command again to go on."
         )
@@ -93,11 +108,11 @@ def train(
             predictions = store.read_predictions(record.run_id)
             write_card(record, out / "model.md", predictions)
         if record.status == "done" and not (out / "model.keras").is_file():
-            console.print(f"`{run.model}` is no model that Keras can keep.")
-    print(_as_json(record) if as_json else _as_text(record))
-    sys.stdout.flush()
+            console.note(f"`{run.model}` is no model that Keras can keep.")
+    text = _as_json(record) if as_json else _as_text(record)
+    console.result(text, soft_wrap=True)
     if record.error is not None:
-        console.print(f"{record.error['type']}: {record.error['message']}")
+        console.note(f"{record.error['type']}: {record.error['message']}")
     raise typer.Exit(0 if record.status == "done" else 1)
 
 
@@ -136,7 +151,7 @@ def _parse_value(text: str) -> Any:
 
 
 def _find(
-    run: "Run", store: "Store", out: Path | None, console: "Console"
+    run: "Run", store: "Store", out: Path | None, console: "CommandConsole"
 ) -> "Record | None":
     """Finds the record of a finished run, and its weights where wanted."""
     if not store.has_done(run.run_id):
@@ -160,11 +175,9 @@ def _holds_weights(out: Path, run: "Run") -> bool:
 
 
 def _train(
-    run: "Run", store: "Store", out: Path | None, console: "Console"
+    run: "Run", store: "Store", out: Path | None, console: "CommandConsole"
 ) -> "Record":
     """Trains a run in this process, as a worker of a study would."""
-    from rich.progress import Progress
-
     from medzoo.execution.job import Job
     from medzoo.execution.worker import run_one
     from medzoo.training.backend import import_keras, set_threads
@@ -180,8 +193,8 @@ def _train(
         if out is not None:
             save_model(model, out / MODEL)
 
-    with Progress(console=console) as progress, _interrupts() as interrupts:
-        bar = progress.add_task("", total=run.steps or run.epochs)
+    with _open_bar(run, console) as progress, _interrupts() as interrupts:
+        bar = progress.tasks[0].id
 
         def on_check(entry: "Entry") -> bool:
             done = entry["step"] if run.steps else entry["epoch"]
@@ -193,6 +206,32 @@ def _train(
         )
     store.write(record, predictions)
     return record
+
+
+def _open_bar(run: "Run", console: "CommandConsole") -> "Progress":
+    """Opens a bar of the budget; of a baseline, which has none, it pulses."""
+    from rich import progress as bars
+
+    from medzoo.models.registry import get_entry
+
+    columns: list[bars.ProgressColumn] = [
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+    ]
+    fitted = get_entry(run.model).baseline
+    if not fitted:
+        columns += [bars.TaskProgressColumn()]
+    columns += [bars.TimeElapsedColumn()]
+    if not fitted:
+        columns += [bars.TextColumn("left"), bars.TimeRemainingColumn()]
+    progress = bars.Progress(
+        *columns, console=console, disable=not console.is_terminal
+    )
+    progress.add_task(
+        "features and fit" if fitted else "",
+        total=None if fitted else run.steps or run.epochs,
+    )
+    return progress
 
 
 @contextlib.contextmanager

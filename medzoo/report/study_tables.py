@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -335,7 +336,23 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def describe_leaders(results: Sequence[TrialResults]) -> str:
+class Leaders(NamedTuple):
+    """Trials by their mean score on val, the best first.
+
+    Args:
+        names: Names of the trials that are begun.
+        means: The mean of each, over the tasks and seeds that all have done.
+        num_shared: Number of those tasks and seeds.
+        num_cells: Number of all tasks and seeds of the study.
+    """
+
+    names: list[str]
+    means: list[float]
+    num_shared: int
+    num_cells: int
+
+
+def rank_leaders(results: Sequence[TrialResults]) -> Leaders | None:
     """Ranks the trials on the tasks and seeds that all begun ones have done.
 
     Val decides the order, since test belongs to the finished study.
@@ -344,31 +361,47 @@ def describe_leaders(results: Sequence[TrialResults]) -> str:
         results: The trials of a study.
 
     Returns:
-        A line and the leading trials below it, or nothing where no task and
-        seed is done by two trials or more.
+        The order, or `None` where no task and seed is done by two trials or
+        more.
     """
     begun = [trial for trial in results if trial.done]
     if len(begun) < 2:
-        return ""
+        return None
     scores = np.stack([trial.matrix(trial.score, "val") for trial in begun])
     shared = ~np.isnan(scores).any(axis=0)
     if not shared.any():
-        return ""
+        return None
     means = _average(scores, shared)
-    order = np.argsort(-means, kind="stable")[:10]
-    width = max(len(begun[index].trial.name) for index in order)
-    score = format_score(begun[0].score)
+    order = np.argsort(-means, kind="stable")
+    return Leaders(
+        [begun[index].trial.name for index in order],
+        [float(means[index]) for index in order],
+        int(shared.sum()),
+        shared.size,
+    )
+
+
+def describe_leaders(results: Sequence[TrialResults]) -> str:
+    """Words the order of `rank_leaders`: a line, and up to ten trials."""
+    leaders = rank_leaders(results)
+    if leaders is None:
+        return ""
+    names = leaders.names[:10]
+    width = max(map(len, names))
+    score = format_score(results[0].score)
     score = f"{score[0].upper()}{score[1:]}"
-    if len(begun[0].tasks) > 1:
-        score = f"Harmonic mean of {format_score(begun[0].score)}"
+    if len(results[0].tasks) > 1:
+        score = f"Harmonic mean of {format_score(results[0].score)}"
     lines = [
-        f"{score} on val so far, where all {len(begun)} "
-        f"begun trials are done ({shared.sum()} of {shared.size} tasks and "
+        f"{score} on val so far, where all {len(leaders.names)} begun trials "
+        f"are done ({leaders.num_shared} of {leaders.num_cells} tasks and "
         "seeds):"
     ]
     lines += [
-        f"{place:>3}. {begun[index].trial.name:<{width}}  {means[index]:.3f}"
-        for place, index in enumerate(order, start=1)
+        f"{place:>3}. {name:<{width}}  {mean:.3f}"
+        for place, (name, mean) in enumerate(
+            zip(names, leaders.means, strict=False), start=1
+        )
     ]
     return "\n".join(lines)
 
