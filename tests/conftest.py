@@ -28,3 +28,26 @@ def real_data():
     if not folder:
         pytest.skip("set MEDZOO_TEST_DATA to a folder that holds medmnist/")
     return Path(folder, "medmnist")
+
+
+@pytest.fixture
+def medzoo(tmp_path, monkeypatch, capsys):
+    """Calls a command in this process and an empty folder, offline."""
+    from medzoo.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+    monkeypatch.setenv("MEDZOO_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MEDZOO_MIRROR", "http://127.0.0.1:9")  # None is there.
+
+    def call(*arguments, code=0):
+        """Returns what was printed, after a look at the exit code."""
+        monkeypatch.setattr("sys.argv", ["medzoo", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        printed = capsys.readouterr()
+        assert ended.value.code == code, printed.err
+        assert "Traceback" not in printed.err
+        return printed
+
+    return call

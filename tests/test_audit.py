@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from own_images import make_folder
 
-from medzoo.cli import main
 from medzoo.data.audit.audit import audit
 from medzoo.data.audit.leaks import drop_leaks, find_split_groups
 from medzoo.data.audit.near_duplicates import Vectors, find_near_duplicates
@@ -165,33 +164,19 @@ def test_the_real_breastmnist_has_the_leaks_that_are_known(
     assert exact.conflict
 
 
-def test_an_audit_is_told_by_the_plans_of_studies(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MEDZOO_RUNS", raising=False)
+def test_an_audit_is_told_by_the_plans_of_studies(tmp_path, medzoo):
     root = make_folder(tmp_path / "cells")
     for copy in range(3):
         content = (root / "z" / "0.png").read_bytes()
         (root / "a b" / f"copy {copy}.png").write_bytes(content)
-    call(monkeypatch, "audit", "cells", "--size", "10")
-    out = capsys.readouterr().out
+    out = medzoo("audit", "cells", "--size", 10).out
     assert "3 exact duplicates" in out
     assert "of these pairs have different labels." in out
     assert (tmp_path / "results" / "cells_audit" / "duplicates.csv").is_file()
     (kept,) = (tmp_path / "runs" / "audits").glob("*.json")
     assert json.loads(kept.read_text())["exact"] == 3
     plan = ("study", "plan", "optimizers", "--data", "folder:cells")
-    call(monkeypatch, *plan)
-    assert "Leaks in cells: " in capsys.readouterr().out
-    call(monkeypatch, *plan, "--drop-leaks")
-    out = capsys.readouterr().out
+    assert "Leaks in cells: " in medzoo(*plan).out
+    out = medzoo(*plan, "--drop-leaks").out
     assert "Leaks in cells: " not in out
     assert "images of train were dropped" in out
-
-
-def call(monkeypatch, *arguments):
-    monkeypatch.setattr("sys.argv", ["medzoo", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 0

@@ -11,6 +11,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from in_process import InProcess
+
+from medzoo.cli.screen import run_on_screen
+from medzoo.study.spec import read_study
 
 STUDY = """
 question = "Does a small MLP care for its optimizer?"
@@ -45,18 +49,6 @@ def environment(place, **variables):
     return {**os.environ, **{k: str(v) for k, v in paths.items()}, **variables}
 
 
-def medzoo(place, *arguments, **variables):
-    return subprocess.run(
-        [sys.executable, "-m", "medzoo", *map(str, arguments)],
-        cwd=place,
-        env=environment(place, **variables),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 def records(place):
     return sorted((place / "runs").glob("*/*.json"))
 
@@ -77,58 +69,60 @@ def assert_equal_tables(left, right):
         pd.testing.assert_frame_equal(table, right[name], check_exact=True)
 
 
-def test_a_killed_study_goes_on_where_it_stopped(place):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medzoo", "study", "run", "small.toml"],
+PRETENDED = [
+    str(Path(__file__).with_name("pretended_command.py")),
+    *("pretended", "small.toml", "executions", "--seconds", "0.2"),
+]
+
+
+def start(place, *arguments, **variables):
+    """Starts a command in a process; by default a study without training."""
+    return subprocess.Popen(
+        [sys.executable, *(arguments or PRETENDED)],
         cwd=place,
-        env=environment(place),
-        stderr=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 200
-    while len(records(place)) < 3 and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    finished = {path.stem: path.read_bytes() for path in records(place)}
-    assert 3 <= len(finished) < NUM_RUNS
-
-    again = medzoo(place, "study", "run", "small.toml")
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.count("val macro F1") == NUM_RUNS - len(finished)
-    for path in records(place):
-        if path.stem in finished:
-            assert path.read_bytes() == finished[path.stem]
-
-    options = ["--out", "whole", "--workers", "1"]
-    whole = medzoo(
-        place, "study", "run", "small.toml", *options, MEDZOO_RUNS="other"
-    )
-    assert whole.returncode == 0, whole.stderr
-    assert_equal_tables(
-        tables(place / "results" / "small"), tables(place / "whole" / "small")
-    )
-    # Nothing is left to do, and the report is rebuilt from records alone.
-    before = (place / "results/small/summary.md").read_bytes()
-    report = medzoo(place, "study", "report", "small.toml")
-    assert report.returncode == 0, report.stderr
-    assert (place / "results/small/summary.md").read_bytes() == before
-
-
-def test_interrupting_keeps_what_is_done_and_says_how_to_go_on(place):
-    process = subprocess.Popen(
-        [sys.executable, "-m", "medzoo", "study", "run", "small.toml"],
-        cwd=place,
-        env=environment(place),
+        env=environment(place, **variables),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
+
+
+def wait_for_records(place, count):
     deadline = time.monotonic() + 200
-    while not records(place) and time.monotonic() < deadline:
+    while len(records(place)) < count and time.monotonic() < deadline:
         time.sleep(0.02)
+
+
+def test_a_killed_study_goes_on_where_it_stopped(place, medzoo):
+    process = start(place)
+    wait_for_records(place, 3)
+    process.kill()
+    process.communicate()
+    finished = {path.stem: path.read_bytes() for path in records(place)}
+    assert 3 <= len(finished) < NUM_RUNS
+
+    again = start(place)
+    _, told = again.communicate(timeout=200)
+    assert again.returncode == 0, told
+    assert told.count("val macro F1") == NUM_RUNS - len(finished)
+    for path in records(place):
+        if path.stem in finished:
+            assert path.read_bytes() == finished[path.stem]
+
+    whole = start(place, *PRETENDED, "--out", "whole", MEDZOO_RUNS="other")
+    _, told = whole.communicate(timeout=200)
+    assert whole.returncode == 0, told
+    written = tables(place / "results" / "small")
+    assert_equal_tables(written, tables(place / "whole" / "small"))
+    # The report is made again from records alone.
+    medzoo("study", "report", "small.toml", "--out", "again")
+    assert_equal_tables(written, tables(place / "again" / "small"))
+
+
+def test_interrupting_keeps_what_is_done_and_says_how_to_go_on(place):
+    process = start(place, "-m", "medzoo", "study", "run", "small.toml")
+    wait_for_records(place, 1)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -136,83 +130,23 @@ def test_interrupting_keeps_what_is_done_and_says_how_to_go_on(place):
     assert "Traceback" not in errors
 
 
-def test_a_failing_run_is_an_empty_cell_and_exit_code_1(place):
+def test_a_failing_run_is_an_empty_cell_and_exit_code_1(tmp_path, medzoo):
     text = STUDY.replace('["sgd", "adam"]', '["sgd"]')
     text = text.replace('baseline = { optimizer = "sgd" }', "")
     # No width of the network has so few parameters.
     text += '[[trials]]\nname = "bad"\nmodel = "skip_cnn"\nparameters = 9\n'
     text = text.replace('model = "mlp"\nwidth = 8\n', "")
     text = text.replace("[axes]", '[axes]\nmodel = ["mlp"]')
-    (place / "bad.toml").write_text(text)
-    done = medzoo(place, "study", "run", "bad.toml", "--seeds", "0")
-    assert done.returncode == 1, done.stderr
-    summary = pd.read_csv(place / "results/bad@seeds-0/summary.csv")
+    (tmp_path / "bad.toml").write_text(text)
+    study, out = read_study("bad.toml").override(seeds=[0]), tmp_path / "out"
+    assert run_on_screen(study, out, command="-", means=InProcess()) == 1
+    folder = out / "bad@seeds-0"
+    summary = pd.read_csv(folder / "summary.csv")
     bad = summary[summary["runs_failed"] == 2]
     assert len(bad) == 1
     assert bad["macro_f1"].isna().all()
     assert bad["harmonic_mean"].isna().all()
-    assert (place / "results/bad@seeds-0/failed.md").exists()
-
-
-WRONG = {
-    "unknown study": (["study", "run", "optimisers"], "Did you mean"),
-    "unknown task": (
-        ["study", "run", "small.toml", "--tasks", "brestmnist"],
-        "Did you mean `breastmnist`?",
-    ),
-    "several labels": (
-        ["study", "run", "small.toml", "--tasks", "chestmnist"],
-        "several labels per image",
-    ),
-    "no seeds": (
-        ["study", "run", "small.toml", "--seeds", "one"],
-        "whole numbers",
-    ),
-    "unknown data": (
-        ["study", "run", "small.toml", "--data", "cifar"],
-        "Unknown data `cifar`",
-    ),
-    "missing files": (
-        ["study", "run", "small.toml", "--data", "medmnist"],
-        "--data synthetic",
-    ),
-    "unknown download": (["download", "bloodmist"], "`bloodmnist`"),
-    "unknown size": (["download", "bloodmnist", "--size", "32"], "28, 64"),
-    "missing file": (["study", "plan", "nowhere.toml"], "nowhere.toml"),
-}
-
-
-@pytest.mark.parametrize(("arguments", "sentence"), WRONG.values(), ids=WRONG)
-def test_wrong_words_are_one_sentence_and_exit_code_2(
-    place, arguments, sentence
-):
-    done = medzoo(place, *arguments)
-    assert done.returncode == 2
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not records(place)
-    assert not (place / "results").exists()
-
-
-WRONG_FILES = {
-    "syntax": (STUDY.replace('"sgd", "adam"]', '"sgd"'), "not valid TOML"),
-    "axis": (STUDY.replace("optimizer = [", "optimiser = ["), "`optimizer`"),
-    "optimizer": (STUDY.replace('"adam"]', '"adm"]'), "Unknown optimizer"),
-    "model": (STUDY.replace('"mlp"', '"mpl"'), "Unknown model `mpl`"),
-    "seeds": (STUDY.replace("[0, 1]", "[]"), "`seeds`"),
-}
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"), WRONG_FILES.values(), ids=WRONG_FILES
-)
-def test_a_wrong_study_file_is_named_with_its_line(place, text, sentence):
-    (place / "wrong.toml").write_text(text)
-    done = medzoo(place, "study", "run", "wrong.toml")
-    assert done.returncode == 2
-    assert "wrong.toml, line " in done.stderr
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (folder / "failed.md").exists()
 
 
 def flip_a_bit(path):
@@ -240,28 +174,19 @@ def change_shapes(path):
     "damage", [flip_a_bit, truncate, pickle_objects, change_shapes]
 )
 def test_a_damaged_file_is_refused_before_anything_trains(
-    place, damage, real_data
+    tmp_path, medzoo, damage, real_data
 ):
-    path = place / "data" / "breastmnist.npz"
+    (tmp_path / "small.toml").write_text(STUDY)
+    path = tmp_path / "data" / "breastmnist.npz"
     path.parent.mkdir()
     path.write_bytes((real_data / path.name).read_bytes())
     damage(path)
     content = path.read_bytes()
     options = ["--data", "medmnist", "--tasks", "breastmnist"]
-    done = medzoo(place, "study", "run", "small.toml", *options)
-    assert done.returncode == 2, done.stderr
-    assert "breastmnist.npz" in done.stderr
-    assert "Traceback" not in done.stderr
+    told = medzoo("study", "run", "small.toml", *options, code=2).err
+    assert "breastmnist.npz" in told
     assert path.read_bytes() == content
-    assert not records(place)
-
-
-def test_the_light_commands_answer(place):
-    assert "bloodmnist" in medzoo(place, "tasks").stdout
-    assert "skip_cnn" in medzoo(place, "models").stdout
-    plan = medzoo(place, "study", "plan", "small.toml")
-    assert "2 trials x 2 tasks x 2 seeds = 8 runs" in plan.stdout
-    assert "8 left" in medzoo(place, "study", "status", "small.toml").stdout
+    assert not records(tmp_path)
 
 
 def test_make_and_module_reach_the_same_command_line():

@@ -2,8 +2,6 @@
 
 import csv
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,7 +22,6 @@ STUDIES = [
     for path in sorted(ROOT.glob("examples/*/*.toml"))
     if path.stem != "unet_search"
 ]
-PLAN = "from medzoo.cli import main; main()"
 SEARCH = Path("examples/busi/unet_search.toml")
 FOLDERS = sorted(p.name for p in (ROOT / "examples").iterdir() if p.is_dir())
 
@@ -122,15 +119,10 @@ def test_masks_are_of_the_class_of_their_folder(data_folder):
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=str)
-def test_where_data_are_missing_one_sentence_tells_the_page(data_folder, path):
-    # A process sees its data as they were when it first looked.
-    done = subprocess.run(
-        [sys.executable, "-c", PLAN, "study", "plan", path],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    (sentence,) = done.stderr.splitlines()
+def test_where_data_are_missing_one_sentence_tells_the_page(
+    medzoo, data_folder, path
+):
+    (sentence,) = medzoo("study", "plan", path, code=2).err.splitlines()
     study = read_study(path)
     assert str(data_folder / path.parent.name) in sentence
     assert study.data_options["page"] in sentence

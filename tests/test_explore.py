@@ -9,29 +9,12 @@ from own_images import CLASSES, make_folder
 from own_masks import SIDE, make_masks, write_csv
 from PIL import Image
 
-from medzoo.cli import main
 from medzoo.data.dataset import Dataset, MaskedDataset, MaskedSplit, Split
 from medzoo.data.shapes import make_shape_task
 from medzoo.explore.masks import find_mask_warnings, format_masks
 from medzoo.explore.page import format_summary, make_page
 from medzoo.explore.statistics import MASK_SAMPLES, summarize, summarize_masks
 from medzoo.explore.tiles import colour_of, outline
-
-
-@pytest.fixture
-def run(tmp_path, monkeypatch, capsys):
-    """Runs a command in an empty folder; returns what it prints."""
-
-    def run(*arguments, code=0):
-        monkeypatch.setattr("sys.argv", ["medzoo", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        assert ended.value.code == code
-        out, errors = capsys.readouterr()
-        return errors if code else out
-
-    monkeypatch.chdir(tmp_path)
-    return run
 
 
 def make(classes=("a", "b"), channels=1):
@@ -82,10 +65,10 @@ def test_the_page_holds_all_in_itself_and_escapes_names(channels):
     assert page.count("<path") == 2 * (1 + channels)
 
 
-def test_the_command_writes_page_figures_and_table(tmp_path, run):
+def test_the_command_writes_page_figures_and_table(tmp_path, medzoo):
     make_folder(tmp_path / "cells", num=8)
     Image.new("L", (12, 12), 9).save(tmp_path / "cells" / "z" / "flat.png")
-    out = run("explore", "cells")
+    out = medzoo("explore", "cells").out
     assert out.startswith("25 grey images of 28 x 28 pixels in 3 classes.")
     assert "1 images show next to nothing" in out
     folder = tmp_path / "results" / "cells_explore"
@@ -110,9 +93,9 @@ def test_the_command_writes_page_figures_and_table(tmp_path, run):
         ("folder:nowhere", "No folder `nowhere`."),
     ],
 )
-def test_data_that_are_not_there_are_one_sentence(run, what, sentence):
+def test_data_that_are_not_there_are_one_sentence(medzoo, what, sentence):
     for command in ("explore", "audit"):
-        assert sentence in run(command, what, code=2)
+        assert sentence in medzoo(command, what, code=2).err
 
 
 def make_masked(*masks, val=0):
@@ -207,9 +190,9 @@ def test_the_page_shows_masks_and_escapes_their_names():
     assert page.count(" outlined") == 2
 
 
-def test_the_command_writes_figure_and_table_of_masks(tmp_path, run):
+def test_the_command_writes_figure_and_table_of_masks(tmp_path, medzoo):
     root = make_masks(tmp_path / "cells", num=20)
-    out = run("explore", f"masks:{root}", "--size", str(SIDE))
+    out = medzoo("explore", f"masks:{root}", "--size", SIDE).out
     assert "are empty." in out
     folder = tmp_path / "results" / "cells_explore"
     with Image.open(folder / "masks.png") as figure:
@@ -221,11 +204,11 @@ def test_the_command_writes_figure_and_table_of_masks(tmp_path, run):
     assert sum(shares) == pytest.approx(1, abs=1e-5)
 
 
-def test_masks_without_any_label_and_shapes_are_summarized(tmp_path, run):
+def test_masks_without_any_label_and_shapes_are_summarized(tmp_path, medzoo):
     root = make_masks(tmp_path / "cells", num=20)
     rows = [
         (f"images/{i:02}.png", f"masks/{i:02}.png") for i in range(20) if i % 3
     ]
     data = write_csv(root, ("path", "mask"), *rows)
-    assert "none of them labelled" in run("explore", data)
-    assert "masks 107 are empty" in run("explore", "shapes")
+    assert "none of them labelled" in medzoo("explore", data).out
+    assert "masks 107 are empty" in medzoo("explore", "shapes").out

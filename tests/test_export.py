@@ -75,13 +75,12 @@ def test_integers_of_a_layer_that_is_always_0_are_one_sentence(tmp_path):
         export(saved, to="tflite", images=images, calibration=images)
 
 
-def test_a_missing_package_is_named(saved, monkeypatch):
-    monkeypatch.setitem(PACKAGES, "onnx", ("no_such_package",))
-    with pytest.raises(ValueError, match=r"medzoo\[export\]"):
-        export(saved, to="onnx", images=images_of(saved))
-
-
-def test_integers_are_for_tflite_alone(saved):
+def test_what_cannot_be_exported_is_one_sentence(tmp_path, monkeypatch):
+    model = build_model("mlp", 3, input_shape=(8, 8, 1), width=4)
+    saved = Saved(model, None, tmp_path / "model.keras")
     images = images_of(saved)
     with pytest.raises(ValueError, match="Only tflite"):
         export(saved, to="savedmodel", images=images, calibration=images)
+    monkeypatch.setitem(PACKAGES, "onnx", ("no_such_package",))
+    with pytest.raises(ValueError, match=r"medzoo\[export\]"):
+        export(saved, to="onnx", images=images)

@@ -26,6 +26,11 @@ def drawn(tmp_path_factory):
     return report_on(make_widths(3), tmp_path_factory.mktemp("runs"))
 
 
+@pytest.fixture(scope="module")
+def figures(drawn, tmp_path_factory):
+    return make_figures(drawn, tmp_path_factory.mktemp("figures"))
+
+
 def names_of(figures):
     return {name for name in figures if name.endswith(".png")}
 
@@ -39,8 +44,7 @@ def make_grid_study(values):
     )
 
 
-def test_only_figures_that_make_sense_are_drawn(drawn, tmp_path):
-    figures = make_figures(drawn, tmp_path)
+def test_only_figures_that_make_sense_are_drawn(figures):
     assert names_of(figures) == {
         "macro_f1_by_task.png",
         "costs.png",
@@ -66,13 +70,12 @@ def test_many_tasks_have_a_critical_difference(tmp_path):
     assert b"critical difference" in figures["critical_difference.svg"]
 
 
-def test_figures_repeat_byte_for_byte(drawn, tmp_path):
-    first = make_figures(drawn, tmp_path)
-    assert first == make_figures(drawn, tmp_path)
+def test_figures_repeat_byte_for_byte(drawn, figures, tmp_path):
+    assert figures == make_figures(drawn, tmp_path)
 
 
-def test_what_has_not_changed_is_not_drawn_again(drawn, tmp_path):
-    for name, content in make_figures(drawn, tmp_path).items():
+def test_what_has_not_changed_is_not_drawn_again(drawn, figures, tmp_path):
+    for name, content in figures.items():
         (tmp_path / name).write_bytes(content + b"as it was")
     kept = make_figures(drawn, tmp_path)
     assert all(content.endswith(b"as it was") for content in kept.values())

@@ -5,9 +5,7 @@ from pathlib import Path
 import pytest
 from own_images import make_folder
 from own_masks import make_masks
-from typer.testing import CliRunner
 
-from medzoo.cli import app
 from medzoo.study.expand import expand
 from medzoo.study.init import init_study
 from medzoo.study.spec import list_studies, read_study
@@ -28,11 +26,11 @@ def test_a_copy_is_the_shipped_study_until_it_is_changed():
     assert read_study("optimizers").seeds == (5,)
 
 
-def test_shipped_studies_and_those_of_the_current_folder_are_listed():
+def test_shipped_studies_and_those_of_the_current_folder_are_listed(medzoo):
     shipped = {study.name for study in list_studies()}
     init_study("optimizers").rename("studies/mine.toml")
     assert {study.name for study in list_studies()} == shipped | {"mine"}
-    lines = CliRunner().invoke(app, ["study", "list"]).output.splitlines()
+    lines = medzoo("study", "list").out.splitlines()
     assert len(lines) == len(shipped) + 1
     own = [line for line in lines if line.endswith("(studies/mine.toml)")]
     assert [line.split()[0] for line in own] == ["mine"]

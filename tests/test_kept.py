@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from in_process import InProcess
 
 from medzoo.cli.screen import run_on_screen
 from medzoo.data.sources import load
-from medzoo.execution.options import ExecutionOptions
 from medzoo.report.figures.explained import read_explained
 from medzoo.report.kept_models import explain_study, find_best
 from medzoo.report.results import read_results
@@ -45,7 +45,7 @@ def study(tmp_path, monkeypatch):
 
 
 def run(study, tmp_path, **options):
-    means = ExecutionOptions(workers=1, **{"keep": study.keep, **options})
+    means = InProcess(**{"keep": study.keep, **options})
     out = tmp_path / "results"
     assert run_on_screen(study, out, command="-", means=means) == 0
     return sorted(path.name for path in find_folder(study, Store()).glob("*"))

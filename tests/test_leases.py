@@ -115,9 +115,10 @@ def test_a_lease_that_was_taken_over_is_not_released_by_its_old_holder(leases):
 
 
 def test_one_of_many_takes_a_stale_lease_over(tmp_path):
+    pid = dead_process()
     for _ in range(20):
         many = [Leases(tmp_path / "leases") for _ in range(8)]
-        write(many[0], pid=dead_process())
+        write(many[0], pid=pid)
         claims, barrier = [], threading.Barrier(8)
 
         def claim(leases, barrier=barrier, claims=claims):

@@ -110,11 +110,8 @@ def test_the_table_states_the_parameters(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_width_is_a_size_dial(name):
-    counts = [
-        build(name, num_classes=9, width=width).count_params()
-        for width in (8, 16, 32)
-    ]
-    assert counts == sorted(set(counts))
+    narrow, wide = (build(name, width=width) for width in (8, 16))
+    assert narrow.count_params() < wide.count_params()
 
 
 def test_the_mlps_of_the_pathmnist_study_have_its_parameters():

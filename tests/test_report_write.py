@@ -1,8 +1,6 @@
 import base64
 import csv
 import re
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -313,28 +311,3 @@ def test_every_column_is_explained(tmp_path):
         if path.stem == "runs":
             by_rule = set()
         assert columns - by_rule <= explained[path.stem], path.name
-
-
-def test_reports_import_no_backend(tmp_path):
-    code = (
-        "import sys, medzoo.report.write, medzoo.report.figures\n"
-        "from pathlib import Path\n"
-        "from medzoo.store import Store\n"
-        "sys.path.insert(0, sys.argv[1])\n"
-        "from report_records import make_records, make_study\n"
-        "out, study = Path(sys.argv[2]), make_study()\n"
-        "store = Store(out / 'runs')\n"
-        "for record in make_records(study).values():\n"
-        "    store.write(record)\n"
-        "medzoo.report.write.write_report(study, store, out, command='x')\n"
-        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'matplotlib.pyplot'}\n"
-        "print(*heavy & set(sys.modules))\n"
-    )
-    here = str(Path(__file__).parent)
-    found = subprocess.run(
-        [sys.executable, "-c", code, here, tmp_path],
-        check=True,
-        timeout=60,
-        stdout=subprocess.PIPE,
-    )
-    assert found.stdout.split() == []

@@ -5,9 +5,7 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image
-from typer.testing import CliRunner
 
-from medzoo.cli import app
 from medzoo.data.custom.pixels import read_pixels
 from medzoo.data.resizing import enlarge, shrink
 from medzoo.training.saved import Saved
@@ -87,22 +85,17 @@ def test_a_mask_is_as_large_as_its_image_and_lies_where_it_should(
     assert mask[:, middle + step :].all()
 
 
-def test_the_command_resizes_only_where_it_is_asked(bright, tmp_path):
+def test_the_command_resizes_only_where_it_is_asked(bright, tmp_path, medzoo):
     Image.fromarray(make_image((40, 40))[..., 0]).save(tmp_path / "a.png")
 
     def predict(*flags):
         out = tmp_path / f"out{len(flags)}"
-        told = CliRunner().invoke(
-            app,
-            ["predict", str(bright.path), str(tmp_path / "a.png"), "--out"]
-            + [str(out), *flags],
-        )
-        assert told.exit_code == 0, told.output
+        told = medzoo("predict", bright.path, "a.png", "--out", out, *flags).err
         with (out / "labels.csv").open(encoding="utf-8") as file:
             (row,) = csv.DictReader(file)
         with Image.open(out / "masks" / "a.png") as mask:
             assert mask.size == (40, 40)
-        return row, told.stderr
+        return row, told
 
     row, told = predict()
     assert not row["predicted"]

@@ -109,14 +109,3 @@ def test_json_has_the_same_sentences(file, text, sentence):
     ) as error:
         read_run(file(text, "run.json"))
     assert sentence in str(error.value)
-
-
-def test_a_flag_is_named_without_a_file(file):
-    with pytest.raises(ValueError, match="^`task`: Unknown task `brest`"):
-        read_run(file(TOML), task="brest")
-    with pytest.raises(ValueError, match="^A run needs a task"):
-        read_run()
-    with pytest.raises(ValueError, match="^Unknown recipe `bets`.*`best`"):
-        read_run(recipe="bets", task="breastmnist")
-    with pytest.raises(FileNotFoundError, match="^No file there"):
-        read_run(file("").with_name("none.toml"))

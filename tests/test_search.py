@@ -13,7 +13,7 @@ keras_tuner = pytest.importorskip("keras_tuner")
 from search_records import Executed, goal, pretend, read  # noqa: E402
 
 from medzoo.execution.worker import failed_record  # noqa: E402
-from medzoo.search.oracle import build_hypermodel, declare  # noqa: E402
+from medzoo.search.oracle import declare  # noqa: E402
 from medzoo.search.space import list_grid  # noqa: E402
 from medzoo.store import Store  # noqa: E402
 from medzoo.study.tuning import has_reached  # noqa: E402
@@ -266,37 +266,3 @@ def test_grids_of_keras_tuner_and_ours_have_the_same_values(tmp_path):
         ours = search.document.space[name].grid()
         assert ours == pytest.approx(theirs[name])
     assert list_grid(search.document.space)
-
-
-def test_a_tuner_of_ones_own_trains_runs_of_the_store(tmp_path):
-    search = read(
-        tmp_path,
-        ("epochs = 9", "epochs = 2"),
-        ('tasks = ["breastmnist", "retinamnist"]', 'tasks = ["breastmnist"]'),
-    )
-    store = Store(tmp_path / "runs")
-
-    def make_tuner(folder):
-        return keras_tuner.RandomSearch(
-            build_hypermodel(search, store),
-            objective=keras_tuner.Objective("val_macro_f1", "max"),
-            max_trials=2,
-            seed=3,
-            directory=tmp_path,
-            project_name=folder,
-        )
-
-    tuner = make_tuner("first")
-    tuner.search(verbose=0)
-    trials = tuner.oracle.trials.values()
-    assert [trial.status for trial in trials] == ["COMPLETED"] * 2
-    records = list(store.read_many(store.run_ids()).values())
-    assert [record.status for record in records] == ["trained"] * 2
-    assert sorted(r.scores["val"]["macro_f1"] for r in records) == sorted(
-        trial.score for trial in trials
-    )
-    assert all("test" not in record.scores for record in records)
-    again = make_tuner("again")
-    again.search(verbose=0)
-    for record in records:
-        assert store.read(record.run_id) == record

@@ -8,7 +8,6 @@ pytest.importorskip("keras_tuner")
 
 from search_records import Executed, pretend, read  # noqa: E402
 
-from medzoo.cli import main  # noqa: E402
 from medzoo.report.search import write_search  # noqa: E402
 from medzoo.store import Store  # noqa: E402
 from medzoo.study.spec import read_study  # noqa: E402
@@ -75,16 +74,12 @@ def test_the_report_and_the_proof_name_the_score(tmp_path):
     ],
 )
 def test_a_score_that_the_data_do_not_have_is_one_sentence(
-    change, sentence, tmp_path, monkeypatch, capsys
+    change, sentence, tmp_path, medzoo
 ):
     with pytest.raises(ValueError, match=r"tiny\.toml"):
         read(tmp_path, change)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.argv", ["medzoo", "search", "run", "tiny.toml"])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    assert ended.value.code == 2
-    assert capsys.readouterr().err.count(sentence) == 1
+    told = medzoo("search", "run", "tiny.toml", code=2).err
+    assert told.count(sentence) == 1
 
 
 def test_a_score_without_any_label_on_val_ends_the_search(tmp_path):

@@ -4,25 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from test_source import GOOD
 
 import medzoo
 from medzoo.study.spec import BrokenStudy, list_studies, read_study
 from medzoo.tasks import NAMES
 
-GOOD = """\
-# Question: which?
-question = "Which?"
-tasks = ["breastmnist", "retinamnist"]
-seeds = [0, 1]
-baseline = { optimizer = "adam" }
-
-[axes]
-optimizer = ["sgd", "adam"]
-
-[fixed]
-model = "mlp"
-epochs = 2
-"""
 FOLDER = Path(medzoo.__file__).parent / "studies"
 SHIPPED = ", ".join(sorted(path.stem for path in FOLDER.glob("*.toml")))
 

@@ -221,7 +221,7 @@ for number in itertools.count():
 
 def test_a_killed_writer_leaves_whole_records_only(store):
     chance = random.Random(0)
-    for _ in range(5):
+    for _ in range(3):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, store.folder], stdout=subprocess.PIPE
         )

@@ -1,13 +1,12 @@
 """The competition's file: there and back again, and what is wrong with it."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
+from in_process import InProcess
 from report_records import make_record, make_study
 from sklearn.metrics import f1_score
 
+from medzoo.cli.screen import run_on_screen
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.results import gather
 from medzoo.report.submission import (
@@ -21,6 +20,7 @@ from medzoo.report.submission import (
 from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.study.expand import expand
+from medzoo.study.spec import read_study
 
 COUNTS = {"breastmnist": 4, "retinamnist": 3}
 LABELS = {
@@ -36,16 +36,6 @@ LINES = """id,id_image_in_task,task_name,label
 5,2,breastmnist,0
 6,3,breastmnist,1
 """
-
-
-def medzoo(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "medzoo", *map(str, arguments)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def make_split(num_classes, labels):
@@ -213,8 +203,7 @@ def test_the_trial_and_seed_to_submit_are_chosen_on_val():
         choose_on_val(gather(expand(study), {}))
 
 
-def test_a_study_goes_from_training_to_its_score(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+def test_a_study_goes_from_training_to_its_score(tmp_path, medzoo, capsys):
     (tmp_path / "both.toml").write_text("""
 question = "One net or two?"
 tasks = ["retinamnist", "breastmnist"]
@@ -232,34 +221,21 @@ trunk = "mlp"
 name = "two"
 model = "mlp"
 """)
-    done = medzoo(tmp_path, "study", "run", "both.toml", "--workers", "1")
-    assert done.returncode == 0, done.stderr
-    assert "one run for all tasks of 1 trial = 3 runs" in done.stderr
-    summary = (tmp_path / "results" / "both" / "summary.csv").read_text()
+    study, out = read_study("both.toml"), tmp_path / "results"
+    assert run_on_screen(study, out, command="-", means=InProcess()) == 0
+    told = capsys.readouterr().err
+    assert "one run for all tasks of 1 trial = 3 runs" in told
+    summary = (out / "both" / "summary.csv").read_text()
     rows = [line.split(",") for line in summary.splitlines()]
     nets = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
     assert dict(zip(nets["model"], nets["nets"], strict=True)) == {
         "multi_head": "1",
         "mlp": "2",
     }
-    done = medzoo(tmp_path, "submit", "./both.toml", "--out", "s.csv")
-    assert done.returncode == 0, done.stderr
-    assert "Best on val" in done.stderr
-    assert "wants all 11 tasks" in done.stderr
-    done = medzoo(tmp_path, "evaluate", "s.csv", "--data", "synthetic")
-    assert done.returncode == 0, done.stderr
-    shown = float(done.stdout.splitlines()[-1].split()[-1])
+    told = medzoo("submit", "./both.toml", "--out", "s.csv").err
+    assert "Best on val" in told
+    assert "wants all 11 tasks" in told
+    told = medzoo("evaluate", "s.csv", "--data", "synthetic").out
+    shown = float(told.splitlines()[-1].split()[-1])
     means = map(float, nets["harmonic_mean"])
     assert any(shown == pytest.approx(mean, abs=1e-4) for mean in means)
-
-
-def test_what_is_no_submission_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
-    for arguments, sentence in (
-        (["submit", "quickstar", "--out", "x.csv"], "Unknown study"),
-        (["submit", "ab", "cd", "--out", "x.csv"], "is the run_id of 0 runs"),
-    ):
-        done = medzoo(tmp_path, *arguments)
-        assert done.returncode == 2
-        assert sentence in done.stderr
-        assert "Traceback" not in done.stderr

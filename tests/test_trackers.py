@@ -140,17 +140,6 @@ def test_an_unknown_tracker_and_a_missing_package_are_named(
         Tracking(["wandb"], study, store)
 
 
-def test_nothing_is_imported_that_is_not_asked_for():
-    code = (
-        "import sys, medzoo.cli.screen\n"
-        f"print([n for n in {list(TRACKERS)} if n in sys.modules])"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == "[]\n"
-
-
 def check_mlflow(uri, study, store, picture):
     from mlflow import MlflowClient
 

@@ -1,8 +1,6 @@
 """Training: budgets, schedules, best weights, and the same bits every time."""
 
 import dataclasses
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -251,22 +249,6 @@ def test_probabilities_are_a_distribution_even_for_extreme_logits(output):
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
     assert found[0].argmax() == 0
     assert found[2].argsort().tolist() == [1, 2, 0]
-
-
-def test_the_first_run_of_a_process_gives_the_same_bits_as_a_later_one():
-    """Importing the backend draws random numbers; it must not shift a seed."""
-    code = (
-        "from medzoo.training.backend import set_threads; set_threads(1)\n"
-        "from medzoo.training.execute import execute\n"
-        "from medzoo.runs.run import Run\n"
-        f"print(execute(Run(**{SMALL!r}))[0].history)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    first = done.stdout.strip()
-    other = str(execute(Run(**SMALL, seed=1))[0].history)
-    assert first == str(execute(Run(**SMALL))[0].history) != other
 
 
 def test_a_plain_keras_loop_gives_the_same_scores():

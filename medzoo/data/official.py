@@ -65,7 +65,6 @@ def require_files(
     """Makes sure that the published files are in the data folder.
 
     Args:
-        tasks: Names of tasks.
         size: Height and width of the images.
         download: Whether missing files are downloaded, with a progress bar.
 

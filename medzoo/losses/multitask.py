@@ -340,9 +340,6 @@ class Uncertainty(TaskWeighting):
     `s_t` is the logarithm of the variance of task `t`, learnt from 0. Where the
     losses stand still it becomes `log 2 L_t`, so that all weigh alike.
 
-    Args:
-        num_tasks: Number of tasks.
-
     Reference:
 
     - [Kendall et al., 2018](https://arxiv.org/abs/1705.07115).
@@ -367,7 +364,6 @@ class DynamicWeightAverage(TaskWeighting):
     last epoch over that of the one before, and 1 until both are known.
 
     Args:
-        num_tasks: Number of tasks.
         period: Steps of an epoch.
         temperature: The higher, the more alike the weights.
 

@@ -26,7 +26,6 @@ class RandomWarp(layers.Layer):
         crop: Smallest share of the area that is kept and resized, 0 to 1; the
             place of the crop is uniform.
         aspect: Largest ratio by which the crop changes height to width.
-        **kwargs: Arguments of `keras.layers.Layer`.
 
     Example:
 
@@ -131,7 +130,6 @@ class RandomTint(layers.Layer):
         contrast: Largest relative change of contrast.
         saturation: Largest relative change of saturation.
         hue: Largest turn of the hue, as a share of the circle.
-        **kwargs: Arguments of `keras.layers.Layer`.
     """
 
     def __init__(
@@ -195,7 +193,6 @@ class RandomFocus(layers.Layer):
     Args:
         blur: Largest share of the blurred image, 0 to 1.
         sharpness: Largest `a`.
-        **kwargs: Arguments of `keras.layers.Layer`.
     """
 
     def __init__(
@@ -227,7 +224,6 @@ class RandomCutout(layers.Layer):
     Args:
         side: Largest height and width, as a share of the image's; the middle
             lies anywhere, so that parts of a rectangle may fall outside.
-        **kwargs: Arguments of `keras.layers.Layer`.
 
     Reference:
         [DeVries and Taylor, 2017](https://arxiv.org/abs/1708.04552).
@@ -342,7 +338,6 @@ class Augmentation(layers.Layer):
 
     Args:
         preset: A name of `AUGMENTATIONS`.
-        **kwargs: Arguments of `keras.layers.Layer`.
     """
 
     def __init__(self, preset: str, **kwargs: Any) -> None:
@@ -384,7 +379,6 @@ class PixelAugmentation(Augmentation):
 
     Args:
         preset: A name of `AUGMENTATIONS`.
-        **kwargs: Arguments of `keras.layers.Layer`.
 
     Example:
 

@@ -87,10 +87,6 @@ class FeatureWise(layers.Layer):
 
     `y = gamma[task] x + beta[task]`, which begins as the identity.
 
-    Args:
-        num_tasks: Number of tasks.
-        **kwargs: Arguments of `keras.layers.Layer`.
-
     Reference:
 
     - [Perez et al., 2018](https://arxiv.org/abs/1709.07871), FiLM.

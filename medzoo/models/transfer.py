@@ -1,6 +1,7 @@
 """A head on a pretrained backbone, from raw images of any size."""
 
 import random
+from typing import Any
 
 from keras import Input, KerasTensor, Model, layers, ops
 
@@ -123,31 +124,17 @@ def build(
 
 
 def build_features(
-    input_shape: tuple[int, ...],
-    *,
-    backbone: str,
-    weights: str,
-    taps: str,
-    resize: int,
-    pool: str = "mean",
-    views: str = "plain",
+    input_shape: tuple[int, ...], *, views: str = "plain", **options: Any
 ) -> Model:
     """Builds the frozen part of a model, without its head.
 
-    The arguments are those of `build`.
+    The arguments are those of `build`; `options` go to `build_backbone`.
 
     Returns:
         A model from `uint8` images to features `(batch, num_features)`, or
         `(batch, num_views, num_features)`.
     """
-    network = build_backbone(
-        input_shape,
-        backbone=backbone,
-        weights=weights,
-        taps=taps,
-        resize=resize,
-        pool=pool,
-    )
+    network = build_backbone(input_shape, **options)
     inputs, x = images_input(input_shape, "none")
     x = _features_of_views(network, x, views, training=False)
     return Model(inputs, x, name="features")

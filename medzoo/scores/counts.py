@@ -25,7 +25,6 @@ def confusion_matrix(
     Args:
         labels: Integers, shape `(n,)`; -1 marks an unlabelled image.
         predictions: Integers from 0, of the same shape.
-        num_classes: Number of classes.
 
     Returns:
         `int64`, shape `(num_classes, num_classes)`.

@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from medzoo.execution.worker import run_one
-from medzoo.search.candidates import Candidate, judge, make_candidate
+from medzoo.search.candidates import Candidate, make_candidate
 from medzoo.search.proposals import Values
 from medzoo.search.search_file import Search
 from medzoo.search.space import Dimension, Space, clean, list_grid
-from medzoo.store import Store
 from medzoo.training.backend import import_keras
 
 if TYPE_CHECKING:
-    import keras
     import keras_tuner
 
 # Rungs of Hyperband for a run whose budget is not in epochs.
@@ -241,84 +238,3 @@ def _quiet_forecasts() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         yield
-
-
-def build_hypermodel(
-    search: Search, store: Store | None = None
-) -> "keras_tuner.HyperModel":
-    """Builds a `HyperModel` for a custom tuner of KerasTuner.
-
-    Its trials are runs of the store, which a restarted tuner does not repeat.
-    The objective is `search.objective`, such as `val_macro_f1`; callbacks
-    receive it once for each trained candidate.
-
-    Args:
-        search: Gives the space, the tasks and the seeds.
-        store: Store of the records; that of `MEDZOO_RUNS` if `None`.
-
-    Raises:
-        ValueError: Without KerasTuner or TensorBoard; its own tuners fail at
-            every trial without the latter.
-
-    Example:
-
-        search = read_search("skip_cnn")
-        tuner = keras_tuner.RandomSearch(
-            build_hypermodel(search),
-            objective=keras_tuner.Objective(search.objective, "max"),
-        )
-        tuner.search()
-    """
-    require_tuner()
-    import keras_tuner
-
-    records = Store() if store is None else store
-
-    class RunHyperModel(keras_tuner.HyperModel):
-        """Candidates of a search, as KerasTuner's own tuners take them."""
-
-        def build(self, hp: "keras_tuner.HyperParameters") -> "keras.Model":
-            """Builds the model of the first task."""
-            from medzoo.training.build import prepare_model
-            from medzoo.training.execute import load_data
-
-            declare(search.document.space, hp)
-            candidate = candidate_of(search, 1, hp.values)
-            run = next(iter(candidate.runs.values()))[0]
-            return prepare_model(run, load_data(run))
-
-        def fit(
-            self,
-            hp: "keras_tuner.HyperParameters",
-            model: "keras.Model",
-            callbacks: "tuple[keras.callbacks.Callback, ...]" = (),
-            **_: Any,
-        ) -> dict[str, float]:
-            """Trains every run of a candidate; returns the objective."""
-            candidate = candidate_of(search, 1, hp.values)
-            jobs = candidate.jobs(records)
-            for job in jobs:
-                records.write(*run_one(job, records))
-            tried = judge(candidate, records)
-            if tried.score is None:
-                raise keras_tuner.errors.FailedTrialError(tried.error)
-            found = {search.objective: tried.score}
-            if jobs:
-                _report(callbacks, model, found)
-            return found
-
-    return RunHyperModel(name=search.name)
-
-
-def _report(
-    callbacks: "tuple[keras.callbacks.Callback, ...]",
-    model: "keras.Model",
-    logs: dict[str, float],
-) -> None:
-    import keras
-
-    told = keras.callbacks.CallbackList(list(callbacks), model=model)
-    told.on_train_begin()
-    told.on_epoch_begin(0)
-    told.on_epoch_end(0, logs)
-    told.on_train_end(logs)

@@ -14,7 +14,6 @@ def write_proof(search: Search, best: Mapping[str, Value]) -> str:
     trained with seeds that the search did not use, and then scored on test.
 
     Args:
-        search: The search.
         best: The values of its best candidate.
 
     Returns:

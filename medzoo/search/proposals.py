@@ -20,7 +20,6 @@ class Proposals:
     same candidates without computing a Gaussian process again.
 
     Args:
-        search: The search.
         store: Store of the file, `searches/<name>.proposals.json`.
 
     Raises:

@@ -39,7 +39,6 @@ def run_search(
     are checked before each round.
 
     Args:
-        search: The search.
         store: Store of the records.
         executor: Executes the runs.
         workers: Number of runs that the executor takes at a time.

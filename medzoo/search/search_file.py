@@ -111,7 +111,6 @@ class Search:
 
     Args:
         name: Name of the file without its ending.
-        path: The file.
         document: Its content.
         text: All of it.
     """

@@ -63,7 +63,6 @@ class Source:
     """A study file as it was read.
 
     Args:
-        path: The file.
         text: All of it.
     """
 

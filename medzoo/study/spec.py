@@ -26,7 +26,6 @@ class Study:
 
     Args:
         name: Name of the file without its ending.
-        path: The file.
         question: What the study is to find out.
         tasks: Names of the tasks.
         seeds: Each trial is run once a task and seed.

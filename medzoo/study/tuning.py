@@ -22,8 +22,6 @@ class TuningProblem(NamedTuple):
     """The candidates of one trial on one task.
 
     Args:
-        trial: The trial.
-        task: Name of the task.
         cell: Its run of the first seed, as `expand` lists it without choices.
         values: The tuned values of each candidate.
         runs: The runs of each candidate, one a tuning seed.
@@ -47,7 +45,6 @@ def make_tuning_problems(
     """Lists what is to be chosen; nothing if the study tunes nothing.
 
     Args:
-        study: The study.
         smoke: See `expand`; a smoke run takes the first tuning seed alone.
     """
     if study.tuned is None:
@@ -75,8 +72,6 @@ def plan_all(
     Where nothing is chosen yet, the first candidate replaces the winner.
 
     Args:
-        study: The study.
-        smoke: See `expand`.
         choices: What is chosen already, so that no candidates are needed.
     """
     problems = make_tuning_problems(study, smoke=smoke)
@@ -241,8 +236,7 @@ def score_at(record: Record | None, share: float, name: str) -> float:
     if score is None:
         raise ValueError(
             f"`{record.run.task}` has no {format_score(name)} on val: nothing "
-            "is "
-            "labelled there that it counts. Expected another `score`. "
+            "is labelled there that it counts. Expected another `score`. "
             f"Received: score={name!r}."
         )
     return score
@@ -271,9 +265,7 @@ def choose(study: Study, store: Store, *, smoke: bool = False) -> Choices:
     """Reads from the records what was chosen.
 
     Args:
-        study: The study.
         store: Where the records of the candidates are.
-        smoke: See `expand`.
 
     Returns:
         The tuned values by trial and task, such as
@@ -313,9 +305,7 @@ def next_jobs(
     its jobs, until nothing is left.
 
     Args:
-        study: The study.
         store: Records of this study and others.
-        smoke: See `expand`.
         units: Those of `list_units` that are ours; all if `None`.
         tried: Jobs that were executed just now. They are not listed again, and
             those that failed rank behind the others; without, what failed is

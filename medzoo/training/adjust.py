@@ -32,7 +32,6 @@ def average_logits(model: "keras.Model", views: Iterable[Any]) -> np.ndarray:
     """Averages the logits of several views of the same images.
 
     Args:
-        model: A model from images to logits.
         views: The images and, for example, their mirror images.
 
     Returns:

@@ -35,7 +35,6 @@ class Baseline:
         chosen: The parameter that was chosen on val.
         spread: Votes spread over all classes beside `votes` real ones, so that
             no probability is 0.
-        votes: See `spread`.
     """
 
     classifier: Any

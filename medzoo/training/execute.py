@@ -52,7 +52,6 @@ def execute(
     """Trains and evaluates one run.
 
     Args:
-        run: The run.
         until: Stops at the first check on val at or after this share of the
             budget, 0 to 1; the record is then `pruned`.
         read_test: Whether to read the labels of test. If not, the record is
@@ -217,7 +216,6 @@ class Session:
     """One training of a network: its model, its trainer and its record.
 
     Args:
-        run: The run.
         data: Its images, or features of them.
         trainer: Class of the trainer.
         state: State of an earlier session, as for `execute`.

@@ -100,7 +100,6 @@ def attach_backbone(
     """Returns the model from images to logits, with a head for features.
 
     Args:
-        run: The run.
         data: Its images, not their features.
         head: The model that was trained on the features.
     """

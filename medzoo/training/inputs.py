@@ -31,10 +31,8 @@ def make_stretch(
     """Makes the batches of several steps, stacked on a first axis of steps.
 
     Args:
-        run: The run.
         train: Its images.
         indices: Those of each batch, all of one length.
-        start: The first step.
     """
     import keras
 

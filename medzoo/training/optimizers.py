@@ -17,7 +17,6 @@ def build_optimizer(
     """Builds the optimizer of a run at its peak learning rate.
 
     Args:
-        run: The run.
         model: Its model, if the backbone has a rate of its own.
     """
     import keras

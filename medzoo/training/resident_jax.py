@@ -36,10 +36,12 @@ class ResidentTrainer(Trainer):
     """A `Trainer` whose steps between two checks are one program."""
 
     def __init__(self, model: "keras.Model", data: Dataset, run: Run) -> None:
+        import jax
+
         super().__init__(model, data, run)
         self._programs = programs_of(model)
-        self._train = put_on_device((data.train.images[:], data.train.labels))
-        self._val = put_on_device(in_batches(data.val.images[:]))
+        self._train = jax.device_put((data.train.images[:], data.train.labels))
+        self._val = jax.device_put(in_batches(data.val.images[:]))
 
     def _train_to(self, check: int, batches: Iterator[np.ndarray]) -> float:
         steps = range(self.step, check)
@@ -213,13 +215,6 @@ def in_batches(images: Any) -> Any:
     missing = -len(images) % BATCH_SIZE
     padding = [(0, missing)] + [(0, 0)] * (images.ndim - 1)
     return np.pad(images, padding).reshape(-1, BATCH_SIZE, *images.shape[1:])
-
-
-def put_on_device(arrays: Any) -> Any:
-    """Copies arrays to the device that Keras trains on."""
-    import jax
-
-    return jax.device_put(arrays)
 
 
 def read_values(model: "keras.Model") -> Values:

@@ -39,7 +39,6 @@ from medzoo.training.resident_jax import (
     list_groups,
     make_step_inputs,
     predict_batches,
-    put_on_device,
     read_values,
     train_steps,
 )
@@ -136,8 +135,6 @@ def execute_stack(
 
     Args:
         runs: With equal keys by `stack_key`.
-        until: See `execute`.
-        read_test: See `execute`.
         states: State of each run that was stopped earlier, else `None`.
         on_stop: Called with the `run_id` and the state of each training that
             is stopped.
@@ -230,8 +227,10 @@ class Stack:
             for name, member in zip(names, members, strict=True)
         }
         sources = np.array([[*data].index(name) for name in names])
-        self._train = put_on_device(_join(each.train for each in data.values()))
-        self._val = put_on_device(
+        self._train = jax.device_put(
+            _join(each.train for each in data.values())
+        )
+        self._val = jax.device_put(
             (
                 sources,
                 np.stack([in_batches(d.val.images) for d in data.values()]),

@@ -14,7 +14,6 @@ class TaskGradients(keras.Model):
 
     Args:
         net: A Functional model, compiled later with a `TaskLoss`.
-        num_tasks: Number of tasks.
 
     Raises:
         ValueError: If training changes no kernel that the tasks share.

@@ -35,7 +35,6 @@ class Confusion(NamedTuple):
     """Counts of one trial on the test split of one task, over its seeds.
 
     Args:
-        task: Name of the task.
         classes: Names of the classes.
         counts: Images by class (row) and predicted class (column), summed
             over the seeds; shape `(num_classes, num_classes)`.

@@ -104,7 +104,6 @@ def draw_explained(name: str, found: Sequence[Explained]) -> "Figure":
     """Draws a row of images for each task.
 
     Args:
-        name: Of the study.
         found: As of `read_explained`, with something in it.
     """
     trials = ", ".join(dict.fromkeys(task.trial for task in found))

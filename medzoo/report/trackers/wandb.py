@@ -34,7 +34,6 @@ class WandB:
     """Runs by their id; a mark says that one was logged to its end.
 
     Args:
-        study: Name of the study.
         folder: Where its files are.
     """
 

@@ -22,7 +22,6 @@ class Objective(ABC):
     several tasks and for masks is here.
 
     Args:
-        run: The run.
         data: Its dataset, as of `select_data`.
 
     Attributes:
