@@ -3,10 +3,11 @@
 import functools
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Unpack
 
 from medzoo.execution.job import Job
 from medzoo.record import Record
+from medzoo.runs.values import RunValues
 from medzoo.search.candidates import Tried
 from medzoo.store import Store
 from medzoo.training.saved import MODEL, RECORD, Saved, load_saved
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def run(
-    task: str | None = None, *, out: str | Path | None = None, **values: Any
+    task: str | None = None,
+    *,
+    out: str | Path | None = None,
+    **values: Unpack[RunValues],
 ) -> Record:
     """Trains and scores one run, or finds it in the store.
 
@@ -29,7 +33,8 @@ def run(
         out: Folder for the model, its record and its card; a run whose model is
             not there is trained again, with the same numbers.
         **values: Fields of `Run`, options of its model beside them, or
-            `recipe="best"` to start from.
+            `recipe="best"` to start from. `medzoo fields` and `medzoo models`
+            list them.
 
     Returns:
         Its record; the `status` is `failed` where an error ended it.

@@ -1,13 +1,11 @@
 """Pages of the documentation that are made from the code.
 
 A hook of MkDocs: where a page has a line `<!-- generated: NAME -->`, a function
-of `PAGES` writes its text. Run as a script with the name of a file, it writes
-the JSON schema of study files there, for editors.
+of `PAGES` writes its text.
 """
 
 import json
 import re
-import sys
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +27,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def on_files(files: Any, *, config: Any) -> Any:
     """Adds the JSON schema of study files to the site."""
     from mkdocs.structure.files import File
+
+    from medzoo.study.schema import format_schema
 
     schema = File.generated(config, SCHEMA, content=format_schema())
     files.append(schema)
@@ -92,17 +92,22 @@ def _describe(param: Any) -> str:
 
 def write_study_keys() -> str:
     """Writes the keys of a study file, from its schema."""
+    from medzoo.study.schema import make_schema
+
     return _write_schemas("key", make_schema()["properties"])
 
 
 def write_fields() -> str:
     """Writes the fields of a run, from the class `Run`."""
+    from medzoo.study.schema import read_fields
+
     return _write_schemas("field", read_fields())
 
 
 def write_models() -> str:
     """Writes the models of the zoo and the options of each."""
     from medzoo.models.registry import MODELS
+    from medzoo.study.schema import read_options
 
     parts = []
     for name, model in MODELS.items():
@@ -127,84 +132,6 @@ PAGES: dict[str, Callable[[], str]] = {
     "models": write_models,
     "columns": write_columns,
 }
-
-
-def make_schema() -> dict[str, Any]:
-    """Makes the JSON schema of study files.
-
-    The tables `[fixed]`, `[axes]`, `[[trials]]` and `[baseline]` get the fields
-    of a run and the options of all models; which option goes with which model
-    is checked by `medzoo study plan`.
-    """
-    from medzoo.study.document import Document
-
-    schema = Document.model_json_schema()
-    properties = schema["properties"]
-    del properties["data_options"]
-    values = _make_value_schemas()
-    table = {"type": "object", "properties": values}
-    lists = {
-        name: {"type": "array", "items": value, "minItems": 1}
-        for name, value in values.items()
-    }
-    grid = {"type": "object", "properties": lists}
-    changes = {
-        "tasks": {"anyOf": [{"const": "all"}, properties["tasks"]]},
-        "data": {"anyOf": [properties["data"], {"type": "object"}]},
-        "fixed": table,
-        "baseline": table,
-        "trials": {"type": "array", "items": table},
-        "axes": {"anyOf": [grid, {"type": "array", "items": grid}]},
-    }
-    for key, change in changes.items():
-        about = properties[key]["description"]
-        properties[key] = {**change, "description": about}
-    schema["$defs"]["Tuned"]["properties"] |= lists
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": "medzoo study",
-    }
-
-
-def format_schema() -> str:
-    """Writes the JSON schema of study files as text."""
-    return json.dumps(make_schema(), indent=2) + "\n"
-
-
-def _make_value_schemas() -> dict[str, Any]:
-    """Makes the schema of each field of a run, and of each option."""
-    from medzoo.models.registry import MODELS
-
-    found: dict[str, Any] = {}
-    for model in MODELS.values():
-        found |= read_options(model.options)
-    found |= read_fields()
-    found["model"]["enum"] = [*MODELS]
-    return found
-
-
-def read_fields() -> dict[str, dict[str, Any]]:
-    """Returns the schema of each field that a table of a study may hold."""
-    from medzoo.runs.fields import list_fields
-    from medzoo.runs.run import Run
-
-    properties = Run.model_json_schema()["properties"]
-    return {name: properties[name] for name in list_fields(place="trial")}
-
-
-def read_options(options: Any) -> dict[str, dict[str, Any]]:
-    """Returns the schema of each option of a model."""
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    return {
-        name: {
-            "type": kinds[type(option.default)],
-            "default": option.default,
-            "description": option.description,
-            **({"enum": [*option.choices]} if option.choices else {}),
-        }
-        for name, option in options.items()
-    }
 
 
 def _write_schemas(what: str, schemas: dict[str, dict[str, Any]]) -> str:
@@ -234,8 +161,3 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
     cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
-    Path(sys.argv[1]).write_text(format_schema())

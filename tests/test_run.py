@@ -1,11 +1,14 @@
 """Runs: what they accept, and which of them are the same."""
 
+from typing import get_type_hints
+
 import pytest
 from pydantic import ValidationError
 
 from medzoo.models.registry import MODELS
-from medzoo.runs.fields import FIELDS, OPTIMIZERS
+from medzoo.runs.fields import FIELDS, OPTIMIZERS, RunFields
 from medzoo.runs.run import Run
+from medzoo.runs.values import RunValues
 
 
 def test_written_out_defaults_make_the_same_run():
@@ -133,3 +136,18 @@ def test_the_graph_is_decided_by_what_the_table_says():
     for change in ({"ema": 0.9}, {"film": True}, {"weight_decay": 0.1}):
         other = Run(task="breastmnist", model="multi_head", **change)
         assert other.graph() != run.graph()
+
+
+def test_typed_values_are_the_fields_and_options():
+    typed = get_type_hints(RunValues)
+    assert typed.pop("recipe") is str
+    fields = get_type_hints(RunFields)
+    for name, about in FIELDS.items():
+        if about.place != "none" and name != "task":
+            assert typed.pop(name) == fields[name]
+    options = {
+        name: type(option.default)
+        for entry in MODELS.values()
+        for name, option in entry.options.items()
+    }
+    assert typed == options

@@ -2,13 +2,16 @@
 
 import re
 import time
+import tomllib
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from medzoo.study.document import FIELDS, Document
+from medzoo.study.schema import make_schema
 from medzoo.study.source import Source
-from medzoo.study.spec import read_study
+from medzoo.study.spec import list_studies, read_study
 from medzoo.tasks import NAMES
 
 GOOD = """\
@@ -286,3 +289,17 @@ def test_the_schema_describes_every_key_of_a_study():
     schema = Document.model_json_schema()
     assert all(value["description"] for value in schema["properties"].values())
     assert set(schema["properties"]) == set(Document.model_fields)
+
+
+def test_the_schema_for_editors_takes_every_study_and_finds_a_typing_error():
+    schema = make_schema()
+    fixed = schema["properties"]["fixed"]["properties"]
+    assert "adam" in fixed["optimizer"]["enum"]
+    assert fixed["epochs"]["description"].startswith("Budget")
+    assert fixed["dropout"]["type"] == "number"
+    validator = jsonschema.Draft202012Validator(schema)
+    for study in list_studies():
+        values = tomllib.loads(study.path.read_text())
+        assert not [*validator.iter_errors(values)], study.path
+        values["fixed"] = {"optimizer": "adamm"}
+        assert [*validator.iter_errors(values)]

@@ -85,6 +85,14 @@ def init(
     print(f"Wrote {path}. Change it, then: medzoo study plan {name}")
 
 
+@study_app.command(examples=["medzoo study schema"])
+def schema() -> None:
+    """Print the JSON schema of study files, for editors."""
+    from medzoo.study.schema import format_schema
+
+    print(format_schema(), end="")
+
+
 @study_app.command(
     examples=[
         "medzoo study plan quickstart",
