@@ -102,6 +102,16 @@ def test_a_study_reads_the_layout_of_the_publisher(data_folder, path):
         assert set(split.labels) == set(range(data.num_classes))
 
 
+def test_a_list_beside_a_study_is_found_from_any_folder(
+    data_folder, tmp_path, monkeypatch
+):
+    make_mednist(data_folder / "mednist")
+    monkeypatch.chdir(data_folder)
+    study = read_study("../examples/mednist/mednist.toml")
+    data = load_data(expand(study, smoke=True)[0].run)
+    assert data.num_classes == 6
+
+
 def test_images_of_a_lesion_stay_in_one_split(data_folder):
     make_skin(data_folder / "skin")
     study = read_study("examples/skin/imbalance_skin.toml")

@@ -29,12 +29,17 @@ def describe(error: ErrorDetails, path: KeyPath) -> str:
     key = format_key(path)
     if error["type"] == "missing":
         return f"{key} is missing."
+    name = key.strip("`").rpartition(".")[2]
     if error["type"] == "value_error":
-        return f"{key}: {error['ctx']['error']}"
+        sentence = str(error["ctx"]["error"])
+        # An option names itself, and the key adds its place in the file.
+        same = sentence.partition("`")[2].partition("`")[0] == name
+        return sentence if same and key == f"`{name}`" else f"{key}: {sentence}"
     text = error["msg"].replace(" after validation", "")
+    text = re.sub(r"a valid integer\b.*", "a whole number", text)
+    text = re.sub(r"a valid (number|boolean)\b.*", r"a \1", text)
     text = text.replace("a valid dictionary", "a table")
     text = re.sub(r"^\w+ should", f"{key} must", text)
-    name = key.strip("`").rpartition(".")[2]
     return f"{text}. Received: {name}={error['input']!r}."
 
 
@@ -56,6 +61,16 @@ def find_faults(
         path = paths[known[0]] if known else otherwise
         faults.append((path, describe(details, path or details["loc"])))
     return faults
+
+
+def _look_beside(path: Path, data: Any) -> Any:
+    """Returns the address of data beside a file, if they are there.
+
+    Other relative paths are of the current folder.
+    """
+    kind, colon, place = str(data).partition(":")
+    found = path.parent / place
+    return f"{kind}:{found}" if colon and place and found.exists() else data
 
 
 @dataclass(frozen=True)
@@ -88,13 +103,13 @@ class Source:
         )
 
     def parse(self) -> dict[str, Any]:
-        """Reads the TOML.
+        """Reads the TOML; data beside the file are found from anywhere.
 
         Raises:
             ValueError: If it is none, with the line and the reason.
         """
         try:
-            return tomllib.loads(self.text)
+            values = tomllib.loads(self.text)
         except tomllib.TOMLDecodeError as error:
             reason = re.fullmatch(
                 r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)",
@@ -106,6 +121,12 @@ class Source:
             raise ValueError(
                 f"{self}, line {line}{column}: not valid TOML: {what}."
             ) from None
+        table = values.get("data")
+        if isinstance(table, dict) and "source" in table:
+            table["source"] = _look_beside(self.path, table["source"])
+        elif isinstance(table, str):
+            values["data"] = _look_beside(self.path, table)
+        return values
 
     def line_of(self, path: KeyPath) -> int | None:
         """Finds the line of a key, or of the nearest table or list above it.
