@@ -28,6 +28,11 @@ def writing(path: Path, *, way_out: str = "") -> Iterator[None]:
         raise FileNotFoundError(text.rstrip()) from error
 
 
+def in_checkout() -> bool:
+    """Says whether this package is that of a checkout, with its Makefile."""
+    return Path(__file__).parents[1].joinpath("Makefile").is_file()
+
+
 @contextlib.contextmanager
 def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
     """Yields a path to write to, which takes the place of `path` at the end.

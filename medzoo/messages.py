@@ -58,14 +58,14 @@ def unknown(what: str, received: object, expected: Iterable[str]) -> str:
     Example:
 
     >>> print(unknown("model", "skip_cn", ["mlp", "skip_cnn"]))
-    Unknown model `skip_cn`. Expected one of: mlp, skip_cnn.
-    Received: model='skip_cn'. Did you mean `skip_cnn`?
+    Unknown model `skip_cn`. Did you mean `skip_cnn`? Expected one of: mlp,
+    skip_cnn. Received: model='skip_cn'.
     """
     names = list(expected)
     hint = _suggest(str(received), names)
     return (
-        f"Unknown {what} `{received}`. Expected one of: {', '.join(names)}. "
-        f"Received: {what}={received!r}.{hint}"
+        f"Unknown {what} `{received}`.{hint} Expected one of: "
+        f"{', '.join(names)}. Received: {what}={received!r}."
     )
 
 

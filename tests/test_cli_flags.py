@@ -98,7 +98,7 @@ def test_a_quiet_command_prints_its_result_and_logs_the_rest(medzoo, tmp_path):
     assert "mlp on breastmnist" in lines[1]
     assert lines[2:] == text.splitlines()
     text = medzoo(*arguments, "--log-file", str(tmp_path), code=2).err
-    assert "The log file cannot be written" in text
+    assert f"`{tmp_path}` cannot be written" in text
 
 
 def test_fields_of_a_run_are_listed_with_defaults(medzoo):

@@ -55,7 +55,9 @@ def test_another_folder_may_be_asked_for(folder, monkeypatch):
     wrong = b"not the official file"
     with serve(wrong) as server:
         monkeypatch.setenv("MEDZOO_MIRROR", server.url)
-        with pytest.raises(ValueError, match="sent another file"):
+        with pytest.raises(
+            ValueError, match="another file than the published one"
+        ):
             download_task("octmnist", 64, folder=folder / "other")
     assert server.paths == ["/octmnist_64.npz"]
     assert (folder / "other").is_dir()

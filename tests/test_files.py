@@ -182,7 +182,7 @@ def test_a_missing_file_is_one_sentence_with_the_ways_out(folder):
         "No file for task `bloodmnist` of size 64. Looked for: "
         f"{folder}/bloodmnist_64.npz. Run `medzoo download bloodmnist --size "
         "64` where there is a network, set MEDZOO_DATA to the folder that has "
-        "them, or pass DATA=synthetic (`--data synthetic`)."
+        "them, or pass --data synthetic (with make: DATA=synthetic)."
     )
 
 

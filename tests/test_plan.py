@@ -65,9 +65,10 @@ def test_a_fresh_study_is_all_left(study, store):
         "small: Which?\n"
         "3 trials x 2 tasks x 2 seeds = 12 runs on medmnist data\n"
         "0 done, 0 failed, 0 diverged, 12 left\n"
-        "Time left with one worker: 2 min "
-        "(estimated: 12 runs by a rough rule from the pixels)"
+        "Estimated time left with 1 worker: 2 min "
+        "(12 runs from their steps and pixels, roughly)"
     )
+    assert "with 2 workers: 1 min (" in plan.text(workers=2)
 
 
 def test_failed_runs_are_left_and_diverged_ones_are_not(study, store):
@@ -119,7 +120,7 @@ def test_a_smoke_run_says_nothing_of_the_time_of_a_full_one(study, store):
     for _, run in expand(study, smoke=True):
         write(store, run)
     assert set(make_plan(study, store).sources) == {
-        "a rough rule from the pixels"
+        "their steps and pixels, roughly"
     }
     assert make_plan(study, store, smoke=True).left == 0
 

@@ -112,8 +112,9 @@ FAULTS = {
     "an unknown task": (
         '"retinamnist"',
         '"retinamist"',
-        "x.toml, line 3: `tasks`: Unknown task `retinamist`. Expected one of: "
-        f"{TASKS}. Received: task='retinamist'. Did you mean `retinamnist`?",
+        "x.toml, line 3: `tasks`: Unknown task `retinamist`. Did you mean "
+        f"`retinamnist`? Expected one of: {TASKS}. "
+        "Received: task='retinamist'.",
     ),
     "a task with several labels": (
         '"retinamnist"',
@@ -132,17 +133,18 @@ FAULTS = {
     "an unknown optimizer": (
         '["sgd", "adam"]',
         '["sgd", "adam", "adma"]',
-        "x.toml, line 8: `axes.optimizer`: Unknown optimizer `adma`. Expected "
-        "one of: sgd, momentum, nesterov, rmsprop, adagrad, adadelta, adam, "
+        "x.toml, line 8: `axes.optimizer`: Unknown optimizer `adma`. Did you "
+        "mean `adamax`? Expected one of: sgd, "
+        "momentum, nesterov, rmsprop, adagrad, adadelta, adam, "
         "adamw, adamax, nadam, ftrl, lion, adafactor, lamb. Received: "
-        "optimizer='adma'. Did you mean `adamax`?",
+        "optimizer='adma'.",
     ),
     "an unknown model": (
         '"mlp"',
         '"mpl"',
-        "x.toml, line 11: `fixed.model`: Unknown model `mpl`. Expected one of: "
-        "mlp, skip_cnn, multi_head, unet, transfer, logistic_regression, knn. "
-        "Received: model='mpl'. Did you mean `mlp`?",
+        "x.toml, line 11: `fixed.model`: Unknown model `mpl`. Did you mean "
+        "`mlp`? Expected one of: mlp, skip_cnn, multi_head, unet, transfer, "
+        "logistic_regression, knn. Received: model='mpl'.",
     ),
     "a value out of range": (
         "epochs = 2",
@@ -153,8 +155,8 @@ FAULTS = {
     "a value of the wrong type": (
         "epochs = 2",
         "epochs = 1.5",
-        "x.toml, line 12: `fixed.epochs` must be a valid integer, got a number "
-        "with a fractional part. Received: epochs=1.5.",
+        "x.toml, line 12: `fixed.epochs` must be a whole number. "
+        "Received: epochs=1.5.",
     ),
     "a value that is not one of two": (
         "epochs = 2",

@@ -120,8 +120,8 @@ def test_a_file_of_bytes_is_refused(tmp_path):
 
 def test_an_unknown_study_names_the_nearest():
     sentence = (
-        f"Unknown study `optimizer`. Expected one of: {SHIPPED}. "
-        "Received: study='optimizer'. Did you mean `optimizers`?"
+        "Unknown study `optimizer`. Did you mean `optimizers`? Expected one "
+        f"of: {SHIPPED}. Received: study='optimizer'."
     )
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         read_study("optimizer")
@@ -174,9 +174,9 @@ def test_flags_override_tasks_seeds_and_data():
         ),
         (
             {"data": "sythetic"},
-            "`data`: Unknown data `sythetic`. Expected one of: medmnist, "
-            "synthetic, folder:PATH, csv:FILE, npz:FILE, masks:PATH. "
-            "Received: data='sythetic'. Did you mean `synthetic`?",
+            "`data`: Unknown data `sythetic`. Did you mean `synthetic`? "
+            "Expected one of: medmnist, synthetic, folder:PATH, csv:FILE, "
+            "npz:FILE, masks:PATH. Received: data='sythetic'.",
         ),
     ],
 )

@@ -125,7 +125,9 @@ def test_wrong_bytes_are_refused_and_removed(target):
     wrong = BODY[:-1] + b"?"
     with (
         serve(wrong) as server,
-        pytest.raises(ValueError, match="sent another file") as error,
+        pytest.raises(
+            ValueError, match="another file than the published one"
+        ) as error,
     ):
         fetch(server.url, target, MD5)
     assert f"Expected: MD5 {MD5}." in str(error.value)
@@ -176,7 +178,8 @@ def test_an_unreachable_server_is_one_sentence(target):
         pass
     with pytest.raises(
         FileNotFoundError,
-        match=r"^http://127.* cannot be reached \(.*Connection refused\)\.$",
+        match=r"^`.*` was not downloaded: http://127.* cannot be reached "
+        r"\(.*Connection refused\)\.$",
     ):
         fetch(server.url, target, MD5)
 

@@ -144,7 +144,7 @@ def test_a_plan_counts_candidates_and_the_runs_of_winners(tmp_path, store):
         "winners at most 20 runs",
         "0 of 4 choices made, 0 done, 0 failed, 0 diverged, 12 left",
     ]
-    assert "one worker: at most " in plan.text()
+    assert "1 worker: at most " in plan.text()
     assert sum(plan.sources.values()) == 20
     assert len(plan_all(study)) == 20
 

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.control import Control
 
+from medzoo.files import writing
+
 # Columns of text that is piped or logged, which nobody wants to be wrapped.
 _WIDE = 200
 
@@ -63,16 +65,12 @@ class CommandConsole(Console):
         """Adds to the log file, which is not kept open for days."""
         if self._log_file is None:
             return
-        try:
-            with self._log_file.open("a", encoding="utf-8") as file:
-                log = _open_console(file=file, width=_WIDE, no_color=True)
-                log.print(*objects, **options)
-        except OSError as error:
-            raise FileNotFoundError(
-                f"The log file cannot be written: {error.strerror}. Expected a "
-                "file in a folder that exists. Received: --log-file "
-                f"{self._log_file}."
-            ) from None
+        with (
+            writing(self._log_file),
+            self._log_file.open("a", encoding="utf-8") as file,
+        ):
+            log = _open_console(file=file, width=_WIDE, no_color=True)
+            log.print(*objects, **options)
 
 
 def _open_console(**options: Any) -> Console:

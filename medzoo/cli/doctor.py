@@ -10,6 +10,8 @@ from pathlib import Path
 
 import typer
 
+from medzoo.files import in_checkout
+
 # Packages by the extra that installs them; "" for those of medzoo itself.
 PACKAGES = {
     "": ("keras", "tensorflow", "numpy", "scikit-learn"),
@@ -52,8 +54,9 @@ def _find_package(package: str, extra: str) -> tuple[str, str]:
     try:
         return importlib.metadata.version(package), ""
     except importlib.metadata.PackageNotFoundError:
-        name = f"medzoo[{extra}]" if extra else "medzoo"
-        return "not installed", f"pip install '{name}'"
+        package = "." if in_checkout() else "medzoo"
+        extras = f"[{extra}]" if extra else ""
+        return "not installed", f"pip install '{package}{extras}'"
 
 
 def _list_devices() -> Iterator[tuple[str, str, str]]:

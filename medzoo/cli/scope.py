@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medzoo.files import in_checkout
+
 if TYPE_CHECKING:
     from medzoo.study.spec import Study
 
@@ -125,10 +127,17 @@ def format_command(
     smoke: bool,
     options: dict[str, bool],
 ) -> str:
-    """Writes the command that repeats a study, as its report shows it."""
-    given = {"TASKS": tasks, "DATA": data, "SEEDS": seeds}
-    given["SMOKE"] = "1" if smoke else None
+    """Writes the command that repeats a study, as its report shows it.
+
+    That is of make in a checkout, and of `medzoo` where there is none.
+    """
+    given = {"tasks": tasks, "data": data, "seeds": seeds}
+    given = {key: value for key, value in given.items() if value}
     flags = " ".join(f"--{name.replace('_', '-')}" for name in options)
-    given["ARGS"] = f'"{flags}"' if flags else None
-    variables = [f"{key}={value}" for key, value in given.items() if value]
-    return " ".join(["make", "study", f"NAME={name}", *variables])
+    if not in_checkout():
+        words = [f"--{key} {value}" for key, value in given.items()]
+        words += ["--smoke"] * smoke + [flags] * bool(flags)
+        return " ".join(["medzoo study run", name, *words])
+    words = [f"{key.upper()}={value}" for key, value in given.items()]
+    words += ["SMOKE=1"] * smoke + [f'ARGS="{flags}"'] * bool(flags)
+    return " ".join([f"make study NAME={name}", *words])

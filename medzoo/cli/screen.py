@@ -12,6 +12,7 @@ from rich.text import Text
 
 from medzoo.cli.console import CommandConsole
 from medzoo.conduct import Conduct, StudyResult
+from medzoo.execution.local import default_workers
 from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar, find_leader
 from medzoo.record import Record
@@ -59,7 +60,8 @@ def run_on_screen(
     """
     console, store = console or CommandConsole(), Store()
     conduct = Conduct(study, store, means=means, smoke=smoke, track=track)
-    console.print(conduct.plan().text())
+    workers = means.workers or default_workers(means.workers_per_gpu)
+    console.print(conduct.plan().text(workers), soft_wrap=True)
     signal_number = 0
     look = functools.partial(find_leader, study, store, smoke=smoke)
     try:

@@ -92,7 +92,7 @@ def run(
         console.result(_word(report.best, search.document.score))
     if report.proof is not None:
         console.print(
-            f"A search finds, a study proves: make study NAME={report.proof}",
+            f"A search finds, a study proves: medzoo study run {report.proof}",
             soft_wrap=True,
         )
     failed = sum(each.score is None for each in tried)

@@ -54,13 +54,13 @@ def list_command(as_json: AsJson = False) -> None:
         print(json.dumps([study.facts() for study in list_studies()]))
         return
     for study in list_studies():
-        told = (
+        about = (
             f"broken: {study.error}"
             if isinstance(study, BrokenStudy)
             else study.question
         )
         own = "" if study.path.is_absolute() else f" ({study.path})"
-        print(f"{study.name:<20} {told}{own}")
+        print(f"{study.name:<20} {about}{own}")
 
 
 @study_app.command(
@@ -113,13 +113,15 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Print what a study would run, what is done, and the time for the rest."""
+    from medzoo.execution.local import default_workers
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options)
     found = make_plan(study, Store(), smoke=smoke)
-    print(json.dumps(found.facts()) if as_json else found.text())
+    workers = default_workers()
+    print(json.dumps(found.facts()) if as_json else found.text(workers))
     if time:
         _print_costs(study, smoke)
 
@@ -223,6 +225,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
+    from medzoo.execution.local import default_workers
     from medzoo.report.results import read_results
     from medzoo.report.study_tables import describe_leaders
     from medzoo.store import Store
@@ -234,7 +237,7 @@ def status(
     if as_json:
         print(json.dumps(found.facts()))
         return
-    print(f"{study.name}: {found.status()}")
+    print(f"{study.name}: {found.status(default_workers())}")
     leaders = describe_leaders(read_results(study, store, smoke=smoke))
     print(leaders, end="\n" * bool(leaders))
 

@@ -253,12 +253,12 @@ def _interrupts() -> Iterator[list[int]]:
 
 
 def _describe(entry: "Entry") -> str:
-    told = [f"loss {entry['loss']:.3f}"]
+    parts = [f"loss {entry['loss']:.3f}"]
     for name in ("dice", "macro_f1"):
         found = entry.get(f"val_{name}")
         if found is not None:
-            told.append(f"val {format_score(name)} {found:.3f}")
-    return ", ".join(told)
+            parts.append(f"val {format_score(name)} {found:.3f}")
+    return ", ".join(parts)
 
 
 def _as_json(record: "Record") -> str:

@@ -63,7 +63,7 @@ def fetch(
         url: Address of the file.
         target: Path that it gets.
         md5: Its published MD5; `None` if there is none.
-        on_progress: As for `download_task`.
+        on_progress: Called with the bytes received and those of the file.
         patience: With a slow or silent server.
 
     Raises:
@@ -102,7 +102,8 @@ def _fetch(
     if md5 is not None and received != md5:
         part.unlink()
         raise ValueError(
-            f"{url} sent another file than the published one; it was removed. "
+            f"`{target.name}` was downloaded from {url}, but is another file "
+            "than the published one; it was removed. "
             f"Expected: MD5 {md5}. Received: MD5 {received}. Run the same "
             "command again, or set MEDZOO_MIRROR to another place."
         )
@@ -163,7 +164,8 @@ def _request_rest(
         )
     except requests.RequestException as error:
         raise FileNotFoundError(
-            f"{url} cannot be reached ({_reason(error)})."
+            f"`{part.stem}` was not downloaded: {url} cannot be reached "
+            f"({_reason(error)})."
         ) from error
     with response:
         sent = response.headers.get("Content-Range", "")
@@ -174,7 +176,8 @@ def _request_rest(
             return False
         if not response.ok:
             raise FileNotFoundError(
-                f"{url} answered {response.status_code} {response.reason}. "
+                f"`{part.stem}` was not downloaded: {url} answered "
+                f"{response.status_code} {response.reason}. "
                 "Expected the file. Set MEDZOO_MIRROR to a place that has it."
             )
         resumed = sent.startswith(f"bytes {start}-")

@@ -10,6 +10,7 @@ from medzoo.data.checksums import verify_md5
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folders import find_file, find_missing
 from medzoo.data.npz import check_arrays, map_array, read_array
+from medzoo.files import in_checkout
 from medzoo.tasks import SPLITS, Task, get_task
 
 # Bytes above which images of size 28 are mapped as well: all processes of a
@@ -110,8 +111,8 @@ def _format_missing(tasks: list[str], size: int) -> str:
     return (
         f"No file for task {names} of size {size}. Looked for: {paths}. "
         f"Run `{download_command(tasks, size)}` where there is a network, set "
-        "MEDZOO_DATA to the folder that has them, or pass DATA=synthetic "
-        "(`--data synthetic`)."
+        "MEDZOO_DATA to the folder that has them, or pass --data synthetic"
+        f"{' (with make: DATA=synthetic)' * in_checkout()}."
     )
 
 

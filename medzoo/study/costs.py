@@ -86,7 +86,7 @@ class Estimates:
             for key, shared in zip(_keys(run), _SHARED, strict=True)
             if key in self._costs
         )
-        cost, source = next(found, (ROUGH, "a rough rule from the pixels"))
+        cost, source = next(found, (ROUGH, "their steps and pixels, roughly"))
         num_images = self._count_images(run)
         steps = count_steps(run, num_images)
         pixels = _pixels(run, num_images)

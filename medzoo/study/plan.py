@@ -74,8 +74,8 @@ class StudyPlan:
             "num_candidates": self.num_candidates,
         }
 
-    def text(self) -> str:
-        """Words the plan in a few lines."""
+    def text(self, workers: int = 1) -> str:
+        """Words the plan in a few lines, with the time that workers need."""
         trials, tasks = len(self.study.trials), len(self.study.tasks)
         notes = "".join(f"{note}\n" for note in self.notes)
         return (
@@ -84,7 +84,7 @@ class StudyPlan:
             f"{_count(self.num_seeds, 'seed')}{self._sharing()} = "
             f"{_count(self.num_runs, 'run')} on {self.study.data} data\n"
             f"{notes}"
-            f"{self._tuning()}{self.status()}"
+            f"{self._tuning()}{self.status(workers)}"
         )
 
     def _sharing(self) -> str:
@@ -105,7 +105,7 @@ class StudyPlan:
             f"those of the winners at most {_count(self.num_at_most, 'run')}\n"
         )
 
-    def status(self) -> str:
+    def status(self, workers: int = 1) -> str:
         """Words how far the study is, in a line or two."""
         counts = (
             f"{self.done} done, {self.failed} failed, "
@@ -117,13 +117,13 @@ class StudyPlan:
         if not self.left:
             return counts
         sources = "; ".join(
-            f"{_count(count, 'run')} by {source}"
+            f"{_count(count, 'run')} from {source}"
             for source, count in self.sources.items()
         )
         return (
-            f"{counts}\nTime left with one worker: "
+            f"{counts}\nEstimated time left with {_count(workers, 'worker')}: "
             f"{'at most ' * (self.choices < self.problems)}"
-            f"{_duration(self.seconds_left)} (estimated: {sources})"
+            f"{_duration(self.seconds_left / workers)} ({sources})"
         )
 
 
