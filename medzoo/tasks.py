@@ -147,7 +147,7 @@ def split_tasks(name: str) -> tuple[str, ...]:
         name: One task, several joined by `+`, or `all` for the eleven.
 
     Raises:
-        ValueError: For an unknown task, or one that stands twice.
+        ValueError: For an unknown task, or one that is named twice.
 
     Example:
 
@@ -226,7 +226,7 @@ def class_ranges(name: str) -> dict[str, range]:
     """Lays the classes of several tasks side by side on one axis.
 
     Args:
-        name: As for `split_tasks`.
+        name: One task, several joined by `+`, or `all` for the eleven.
 
     Returns:
         The mask_class of each task on the axis of all classes.

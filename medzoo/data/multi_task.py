@@ -131,7 +131,7 @@ def join_datasets(
 
     Args:
         datasets: One a task, of one size of images.
-        with_tasks: As for `MultiTaskImages`.
+        with_tasks: Whether a batch has the task of each image.
 
     Example:
 

@@ -38,7 +38,7 @@ def enlarge(
     Args:
         values: `float32`, shape `(size, size, num_values)`.
         shape: Height and width of the image.
-        resize: As for `shrink`; padding is cut off.
+        resize: `pad` or `stretch`, as it was resized; padding is cut off.
 
     Returns:
         `float32`, shape `(*shape, num_values)`, by linear interpolation.

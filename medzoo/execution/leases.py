@@ -34,7 +34,7 @@ class Leases:
     silence on another one.
 
     Args:
-        folder: Where the files lie; shared by all who share the runs.
+        folder: Where the files are; shared by all who share the runs.
     """
 
     def __init__(self, folder: Path) -> None:

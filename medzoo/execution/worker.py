@@ -100,10 +100,10 @@ def run_all(
     group may exceed the memory of its device.
 
     Args:
-        jobs: As for `execute_group`.
-        store: As for `run_one`.
+        jobs: What to execute.
+        store: Holds states and predictions of earlier executions.
         execute: Function that executes them; `execute_group` if `None`.
-        **callbacks: As for `run_one`.
+        **callbacks: Callbacks of `medzoo.training.execute.execute`.
     """
     started = datetime.now(UTC).isoformat(timespec="seconds")
     try:
@@ -151,8 +151,8 @@ def execute_group(
     Args:
         jobs: One, or several that `ExecutionOptions.find_group` lets train
         together.
-        store: As for `execute_job`.
-        **callbacks: As for `execute_job`, for a single job.
+        store: Holds states and predictions; no record is written.
+        **callbacks: Callbacks of `execute`, for a single job.
 
     Returns:
         The result of `execute_job` for each.

@@ -157,7 +157,9 @@ TASK_WEIGHTINGS = (
 )
 MULTI_HEAD_OPTIONS: Options = {
     "trunk": Option("skip_cnn", "Model of the zoo under the heads."),
-    "film": Option(False, "Whether the trunk is given the task of an image."),
+    "film": Option(
+        False, "Whether the backbone is given the task of an image."
+    ),
     # Of a batch of 128, breastmnist has 0.2 images at alpha 1, 1.7 at 0.5 and
     # 12 at 0, where its 546 images are seen as often as tissuemnist's 165,466.
     "alpha": Option(

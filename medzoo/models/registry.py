@@ -84,7 +84,7 @@ MODELS: dict[str, Entry] = {
         options=SKIP_CNN_OPTIONS,
     ),
     "multi_head": Entry(
-        "a trunk of the zoo under one head for each of several tasks",
+        "a backbone of the zoo under one head for each of several tasks",
         width=24,
         parameters=184_047,
         options=MULTI_HEAD_OPTIONS,
@@ -138,10 +138,10 @@ def get_entry(name: str) -> Entry:
 def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
     """Returns the entry of a model that is built with some options.
 
-    A net on a trunk of the zoo has the options and the width of that trunk too.
+    A net on a backbone of the zoo has its options and its width too.
 
     Raises:
-        FieldError: For an unknown model or trunk.
+        FieldError: For an unknown model or backbone.
 
     Example:
 

@@ -58,7 +58,7 @@ def describe_unknown(
         known: Names that go there besides options; fields of a run if empty.
 
     Raises:
-        FieldError: For an unknown model or trunk among the values.
+        FieldError: For an unknown model or backbone among the values.
     """
     shown = shown or f"`{key}`"
     model = str(values.get("model", DEFAULTS["model"]))

@@ -91,8 +91,8 @@ class _Tuner:
         for trial, score in zip(self._trials, scores, strict=True):
             trial.status = "FAILED" if score is None else "COMPLETED"
             if score is not None:
-                told = {self._objective: score}
-                self._oracle.update_trial(trial.trial_id, told)
+                metrics = {self._objective: score}
+                self._oracle.update_trial(trial.trial_id, metrics)
             self._oracle.end_trial(trial)
 
 

@@ -41,7 +41,7 @@ def _check_parents(space: dict[str, Dimension]) -> dict[str, Dimension]:
             if allowed is None or not set(values) <= set(allowed):
                 raise ValueError(
                     f"`{name}.when.{parent}`: expected values of the list of a "
-                    f"key that stands above `{name}`. Received: {values}."
+                    f"key above `{name}`. Received: {values}."
                 )
         above[name] = dimension
     return space

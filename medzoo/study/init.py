@@ -6,14 +6,16 @@ from pathlib import Path
 from medzoo.runs.sources import find_custom
 from medzoo.study.spec import find_file, list_files
 
-_OF_IMAGES = """\
-# Question: Which of three optimizers is best on {task}?
+_HEAD = """\
+# Question: {question}
 # Command:  medzoo study run {name}
 # Writes:   results/{name}/
-question = "Which of three optimizers is best on {task}?"
+question = "{question}"
 data = {data}
 seeds = [0, 1, 2]
-baseline = {{ optimizer = "adam" }}
+"""
+_OF_IMAGES = """\
+baseline = { optimizer = "adam" }
 
 [axes]
 optimizer = ["momentum", "adam", "adamw"]
@@ -26,14 +28,8 @@ loss = "cross_entropy"
 epochs = 20
 """
 _OF_MASKS = """\
-# Question: Which loss of pixels is best on {task}?
-# Command:  medzoo study run {name}
-# Writes:   results/{name}/
-question = "Which loss of pixels is best on {task}?"
-data = {data}
-seeds = [0, 1, 2]
 score = "dice"
-baseline = {{ mask_loss = "cross_entropy" }}
+baseline = { mask_loss = "cross_entropy" }
 
 [axes]
 mask_loss = ["cross_entropy", "dice", "dice+cross_entropy"]
@@ -89,6 +85,12 @@ def init_study(name: str, data: str | None = None) -> Path:
 
 def _write_for(name: str, data: str) -> str:
     address = find_custom(data)
-    template = _OF_MASKS if address.kind == "masks" else _OF_IMAGES
     given = data if ":" in data else str(address)
-    return template.format(name=name, task=address.task, data=json.dumps(given))
+    what, rest = "Which of three optimizers", _OF_IMAGES
+    if address.kind == "masks":
+        what, rest = "Which loss of pixels", _OF_MASKS
+    question = f"{what} is best on {address.task}?"
+    return (
+        _HEAD.format(question=question, name=name, data=json.dumps(given))
+        + rest
+    )

@@ -90,8 +90,8 @@ def plan_all(
 def list_units(study: Study, *, smoke: bool = False) -> list[Run]:
     """Lists what can be done in different places: the runs of a study.
 
-    With `[tuned]` it is a trial's work on one task, which its run of the first
-    seed stands for, since a choice needs all of its candidates.
+    With `[tuned]` it is a trial's work on one task, represented by its run of
+    the first seed, since a choice needs all of its candidates.
     """
     problems = make_tuning_problems(study, smoke=smoke)
     runs = [problem.cell for problem in problems] or [

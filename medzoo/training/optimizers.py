@@ -128,13 +128,13 @@ def learning_rate_at(
 
 
 def has_trunk_rate(run: Run) -> bool:
-    """Says whether the trunk of a run has a learning rate of its own."""
+    """Says whether the backbone of a run has a learning rate of its own."""
     head_first, rate = _trunk_options(run)
     return head_first > 0 or rate != 1
 
 
 def _trunk_options(run: Run) -> tuple[float, float]:
-    """Returns the share of steps without the trunk, and the trunk's rate."""
+    """Returns the share of steps with a frozen backbone, and its rate."""
     options = run.options
     return (
         float(options.get("head_first", 0.0)),
@@ -143,7 +143,7 @@ def _trunk_options(run: Run) -> tuple[float, float]:
 
 
 def trunk_rate_at(run: Run, step: int, num_steps: int) -> float:
-    """Returns what multiplies the learning rate of the trunk at one step.
+    """Returns what multiplies the learning rate of the backbone at a step.
 
     Example:
 

@@ -110,7 +110,7 @@ def drop_leaks(
 
     Args:
         dataset: The data.
-        groups: As for `find_leaks`.
+        groups: Group of each image, in the order of train, val and test.
         kept_in: File that keeps the rows for the next process.
     """
     leaks = None

@@ -58,7 +58,7 @@ def read_mask(
             If empty, a file has 0 for the background and one other value.
         size: Height and width that the mask gets; a pixel takes the class of
             the nearest one.
-        resize: As for the image: `pad`, with background, or `stretch`.
+        resize: `pad`, with background, or `stretch`, like the image.
 
     Returns:
         `int8`, shape `(size, size)`: the class of each pixel, or -1; and what

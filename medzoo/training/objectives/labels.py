@@ -161,10 +161,10 @@ class LabelObjective(Objective):
         without: str,
     ) -> Predictions:
         """Scores a split, of the run as it is or without an option."""
-        loss = self.make_loss()
         if not without:
-            return self.keep(predictions, record, name, logits, loss)
-        found = self.score(getattr(self.data, name), logits, loss)
+            return self.keep(predictions, record, name, logits)
+        split = getattr(self.data, name)
+        found = self.score(split, logits, self.make_loss())
         record.without.setdefault(without, {})[name] = found
         return predictions
 
@@ -174,12 +174,11 @@ class LabelObjective(Objective):
         record: Record,
         name: str,
         logits: np.ndarray,
-        loss: Any,
     ) -> Predictions:
         """Fills in the scores of a split, and adds its predictions."""
         split = getattr(self.data, name)
         probabilities = to_probabilities(logits, self.run.output)
-        record.scores[name] = self.score(split, logits, loss)
+        record.scores[name] = self.score(split, logits, self.make_loss())
         record.per_class_f1[name] = list_f1(probabilities, split.labels)
         found = SplitPredictions(probabilities, split.labels)
         return predictions.with_split(name, found)

@@ -101,9 +101,8 @@ class TasksObjective(LabelObjective):
         record: Record,
         name: str,
         logits: np.ndarray,
-        loss: Any,
     ) -> Predictions:
-        split = getattr(self.data, name)
+        split, loss = getattr(self.data, name), self.make_loss()
         losses, _ = loss.by_task(split.labels, logits)
         by_task = dict(predictions.by_task)
         for (task, probabilities, labels), value in zip(
