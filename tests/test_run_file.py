@@ -66,11 +66,11 @@ def test_the_study_of_the_recipes_asks_for_the_recipes():
         ),
         (
             'task = "breast"\n',
-            "line 1: `task`: Unknown task `breast`. Expected one of: ",
+            "line 1: `task`: Unknown task `breast`. Did you mean `",
         ),
         (
             'task = "breastmnist"\nmodel = "mpl"\n',
-            "line 2: Unknown model `mpl`. Expected one of: ",
+            "line 2: Unknown model `mpl`. Did you mean `mlp`? Expected",
         ),
         (
             'task = "breastmnist"\nsteps = 5\nepochs = 5\n',

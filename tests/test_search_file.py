@@ -24,7 +24,7 @@ WRONG = {
     "half a range": ("low = 0.2\n", "", "a range with `low` and `high`"),
     "tuner": ('"random"', '"annealing"', "'bayesian'"),
     "twice": ("width = 8", "width = 8\ndropout = 0.1", "as well"),
-    "condition": ("{ loss =", "{ lost =", "stands above"),
+    "condition": ("{ loss =", "{ lost =", "of a key above"),
     "seeds": ("seeds = [0]", "seeds = [0]\nproof_seeds = [0]", "others than"),
     "grid": ('"random"', '"grid"', "a range with a `step`"),
     "task": ('"breastmnist"', '"brestmnist"', "`breastmnist`?"),
