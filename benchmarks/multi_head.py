@@ -2,8 +2,8 @@
 
     python benchmarks/multi_head.py
 
-The same trunk, batch and loss; the data are synthetic, and the time holds all
-that a step of a run has, the gathering of its images too. All variants take
+The same backbone, batch and loss; the data are synthetic, and the time holds
+all that a step of a run has, the gathering of its images too. All variants take
 turns, so that whatever else the machine does meets them alike. The fastest turn
 of each is compared, and, for the noise, the steps of each turn.
 """

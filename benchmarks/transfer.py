@@ -1,4 +1,4 @@
-"""What the feature cache saves, beside `model.fit` through a frozen trunk.
+"""What the feature cache saves, beside `model.fit` through a frozen backbone.
 
     python benchmarks/transfer.py [--tasks breastmnist] [--epochs 20]
 
@@ -140,7 +140,7 @@ def _write_page(rows: list[str], epochs: int) -> str:
             f"{len(HEADS)} heads of {epochs} epochs on a frozen MobileNet "
             "(alpha 0.25, ImageNet, three depths, images of 96 pixels), on one "
             "core, each way in a process of its own from its start to its end. "
-            "`fit` sends the images through the trunk in every epoch; medzoo "
+            "`fit` sends images through the backbone in every epoch; medzoo "
             "does so once, and its time includes that.",
             "",
             "| task | `fit`, seconds | medzoo, seconds | times faster "

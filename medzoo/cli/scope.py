@@ -24,7 +24,8 @@ Data = Annotated[
     ),
 ]
 SkipBad = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out own files that are bad.")
+    bool,
+    typer.Option("--skip-bad", help="Leave out files that are bad."),
 ]
 DropLeaks = Annotated[
     bool,

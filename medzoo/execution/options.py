@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from medzoo.execution.job import Execute
 from medzoo.execution.runner import Executor, Group
 from medzoo.execution.shard import Shard, take_shard
+from medzoo.execution.stacks import find_stacks
 from medzoo.runs.run import Run
 
 
@@ -90,9 +91,8 @@ class ExecutionOptions:
                 JAX backend.
         """
         from medzoo.execution.local import list_gpus
-        from medzoo.training.stacked_jax import choose_size, stack_key
 
         gpus = list_gpus() if self.stack == "auto" else []
         places = self.workers or len(gpus) * self.workers_per_gpu
-        size = choose_size(self.stack, num_jobs, places if gpus else 0)
-        return Group(size, stack_key) if size > 1 else None
+        size, key = find_stacks(self.stack, num_jobs, places if gpus else 0)
+        return Group(size, key) if size > 1 else None

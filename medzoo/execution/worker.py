@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from threadpoolctl import threadpool_limits
 
 from medzoo.execution.job import Execute, Job
+from medzoo.execution.stacks import execute_stack
 from medzoo.record import Predictions, Record
 from medzoo.runs.run import Run
 from medzoo.store import Store
@@ -159,27 +160,13 @@ def execute_group(
     """
     trained = [store.status(job.run.run_id) == "trained" for job in jobs]
     stack = [job for job, done in zip(jobs, trained, strict=True) if not done]
-    together = iter(_execute_stack(stack, store) if len(stack) > 1 else [])
+    together = iter(execute_stack(stack, store) if len(stack) > 1 else [])
     return [
         execute_job(job, store, **callbacks)
         if done or len(stack) == 1
         else next(together)
         for job, done in zip(jobs, trained, strict=True)
     ]
-
-
-def _execute_stack(
-    jobs: Sequence[Job], store: Store
-) -> list[tuple[Record, Predictions]]:
-    from medzoo.training.stacked_jax import execute_stack
-
-    return execute_stack(
-        [job.run for job in jobs],
-        until=jobs[0].until,
-        read_test=jobs[0].read_test,
-        states=[store.read_state(job.run.run_id) for job in jobs],
-        on_stop=store.write_state,
-    )
 
 
 def execute_job(

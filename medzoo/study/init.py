@@ -1,4 +1,4 @@
-"""New study files: copies of shipped ones, or for a user's own data."""
+"""New study files: copies of shipped ones, or for custom data."""
 
 import json
 from pathlib import Path
@@ -52,7 +52,7 @@ def init_study(name: str, data: str | None = None) -> Path:
 
     Args:
         name: A shipped study, which is copied; with `data`, any new name.
-        data: A user's own data, which a new study is written for: an address
+        data: Custom data, which a new study is written for: an address
             such as `folder:PATH`, or a path.
 
     Returns:
