@@ -24,7 +24,7 @@ from medzoo.study.spec import Study
 
 # The leader is looked for again after so many times the seconds that it took,
 # so that a large study does not spend its time on it.
-_REST = 50
+_REST = 10
 
 
 class ProgressBar(Watch):

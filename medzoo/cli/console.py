@@ -39,9 +39,9 @@ class CommandConsole(Console):
         self._output = _open_console()
         for console in (self, self._output):
             if not console.is_terminal:
-                console.width = _WIDE
+                console.width, console.soft_wrap = _WIDE, True
         now = datetime.now().isoformat(" ", timespec="seconds")
-        self._log(f"{now} medzoo {shlex.join(sys.argv[1:])}", soft_wrap=True)
+        self._log(f"{now} medzoo {shlex.join(sys.argv[1:])}")
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints progress, unless the console is quiet."""
@@ -69,7 +69,9 @@ class CommandConsole(Console):
             writing(self._log_file),
             self._log_file.open("a", encoding="utf-8") as file,
         ):
-            log = _open_console(file=file, width=_WIDE, no_color=True)
+            log = _open_console(
+                file=file, width=_WIDE, soft_wrap=True, no_color=True
+            )
             log.print(*objects, **options)
 
 

@@ -17,7 +17,11 @@ from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar, find_leader
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
-from medzoo.report.study_tables import judge_trials, make_short_summary
+from medzoo.report.study_tables import (
+    describe_leaders,
+    judge_trials,
+    make_short_summary,
+)
 from medzoo.report.tables import format_cell
 from medzoo.report.write import Report
 from medzoo.scores.table import format_score
@@ -152,7 +156,10 @@ def show_report(
     for text in (evidence.verdict, *evidence.warnings, evidence.notes):
         if text:
             console.result(f"{text}\n")
-    console.result(make_screen_table(evidence))
+    if evidence.statistics.complete:
+        console.result(make_screen_table(evidence))
+    elif leaders := describe_leaders(evidence.results):
+        console.result(leaders)
     for path in report.paths if verbose else ():
         console.result(f"Wrote {path}", soft_wrap=True)
 
@@ -170,7 +177,7 @@ def make_screen_table(evidence: Evidence) -> rich.table.Table:
     compared = evidence.statistics.baseline is not None
     places = judge_trials(evidence)
     judged = any(places.values())
-    table = rich.table.Table(box=rich.box.SIMPLE, padding=(0, 1))
+    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1))
     numbers: dict[str, Any] = {"justify": "right", "no_wrap": True}
     table.add_column("rank", **numbers)
     table.add_column("trial", overflow="fold")
