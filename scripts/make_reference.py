@@ -71,7 +71,12 @@ def _write_command(name: str, command: Any) -> str:
         rows.append((f"`{shown}`", _describe(param)))
     text = " ".join((command.help or "").split())
     table = _table(("argument or option", "meaning"), rows) if rows else ""
-    return f"## {name}\n\n{text}\n\n```text\n{' '.join(usage)}\n```\n\n{table}"
+    _, *examples = (command.epilog or "").splitlines() or [""]
+    shown = "\n".join(examples)
+    return (
+        f"## {name}\n\n{text}\n\n```text\n{' '.join(usage)}\n```\n\n{table}"
+        f"\n\n```bash\n{shown}\n```"
+    )
 
 
 def _describe(param: Any) -> str:

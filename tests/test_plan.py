@@ -66,7 +66,7 @@ def test_a_fresh_study_is_all_left(study, store):
         "3 trials x 2 tasks x 2 seeds = 12 runs on medmnist data\n"
         "0 done, 0 failed, 0 diverged, 12 left\n"
         "Estimated time left with 1 worker: 2 min "
-        "(12 runs from their steps and pixels, roughly)"
+        "(from steps and pixels, roughly)"
     )
     assert "with 2 workers: 1 min (" in plan.text(workers=2)
 
@@ -98,8 +98,8 @@ def test_time_is_the_median_of_the_same_task_else_of_the_model(study, store):
     # 100 steps after the first took 10 s by the median, and the rest 3 s.
     assert plan.seconds_left == pytest.approx(9 * (101 * 0.1 + 3))
     assert plan.sources == {
-        "runs of the same model, options and width": 6,
-        "runs of the same model, options, width and task": 3,
+        "earlier runs of the same model, options and width": 6,
+        "earlier runs of the same model, options, width and task": 3,
     }
 
 
@@ -119,9 +119,7 @@ def test_time_grows_with_steps_and_pixels(study, store):
 def test_a_smoke_run_says_nothing_of_the_time_of_a_full_one(study, store):
     for _, run in expand(study, smoke=True):
         write(store, run)
-    assert set(make_plan(study, store).sources) == {
-        "their steps and pixels, roughly"
-    }
+    assert set(make_plan(study, store).sources) == {"steps and pixels, roughly"}
     assert make_plan(study, store, smoke=True).left == 0
 
 

@@ -82,11 +82,11 @@ class Estimates:
     def of(self, run: Run) -> tuple[float, str]:
         """Returns the seconds of a run, and what says so."""
         found = (
-            (self._costs[key], f"runs of the same {shared}")
+            (self._costs[key], f"earlier runs of the same {shared}")
             for key, shared in zip(_keys(run), _SHARED, strict=True)
             if key in self._costs
         )
-        cost, source = next(found, (ROUGH, "their steps and pixels, roughly"))
+        cost, source = next(found, (ROUGH, "steps and pixels, roughly"))
         num_images = self._count_images(run)
         steps = count_steps(run, num_images)
         pixels = _pixels(run, num_images)

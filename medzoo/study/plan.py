@@ -120,6 +120,8 @@ class StudyPlan:
             f"{_count(count, 'run')} from {source}"
             for source, count in self.sources.items()
         )
+        if len(self.sources) == 1:
+            sources = f"from {next(iter(self.sources))}"
         return (
             f"{counts}\nEstimated time left with {_count(workers, 'worker')}: "
             f"{'at most ' * (self.choices < self.problems)}"
