@@ -11,11 +11,10 @@ from medzoo.runs.run import Run
 def test_written_out_defaults_make_the_same_run():
     plain = Run(task="breastmnist")
     written = Run(
-        task="breastmnist",
-        width=24,
-        learning_rate=1e-3,
-        epochs=20,
-        options={"dropout": 0.2},
+        task="breastmnist", width=24, learning_rate=1e-3,
+        epochs=20, options={"dropout": 0.2}, precision="float32",
+        ema=0.0, flip_test=False, adjust="none", mix="none",
+        imbalance="none",
     )
     assert plain == written
     assert plain.run_id == written.run_id
@@ -29,6 +28,9 @@ def test_written_out_defaults_make_the_same_run():
         {"options": {"dropout": 0.3}},
         {"data": "synthetic"},
         {"steps": 20},
+        {"precision": "bfloat16"},
+        {"imbalance": "oversample"},
+        {"ema": 0.9},
     ],
 )
 def test_whatever_decides_the_outcome_changes_the_id(change):
