@@ -11,9 +11,16 @@ from medzoo.runs.run import Run
 def test_written_out_defaults_make_the_same_run():
     plain = Run(task="breastmnist")
     written = Run(
-        task="breastmnist", width=24, learning_rate=1e-3,
-        epochs=20, options={"dropout": 0.2}, precision="float32",
-        ema=0.0, flip_test=False, adjust="none", mix="none",
+        task="breastmnist",
+        width=24,
+        learning_rate=1e-3,
+        epochs=20,
+        options={"dropout": 0.2},
+        precision="float32",
+        ema=0.0,
+        flip_test=False,
+        adjust="none",
+        mix="none",
         imbalance="none",
     )
     assert plain == written
