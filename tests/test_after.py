@@ -111,16 +111,3 @@ def test_a_shift_that_gains_nothing_is_none():
     data = make_data(train=[0] * 3 + [1], val=[0, 1])
     logits = np.array([[9.0, 0.0], [0.0, 9.0]])
     assert not choose_shift(logits, data, "softmax").any()
-
-
-def test_an_average_of_views_or_weights_leaves_the_run_id_of_others_alone():
-    assert (
-        Run(task="breastmnist").run_id
-        == Run(
-            task="breastmnist",
-            ema=0.0,
-            flip_test=False,
-            adjust="none",
-            mix="none",
-        ).run_id
-    )

@@ -101,12 +101,6 @@ def test_ways_differ_resume_alike_and_bear_a_class_without_images():
     assert len(losses) == len(IMBALANCES)
 
 
-def test_a_way_is_part_of_a_run_where_it_is_not_the_default():
-    ids = {Run(**SMALL, imbalance=name).run_id for name in IMBALANCES}
-    assert len(ids) == len(IMBALANCES)
-    assert Run(**SMALL, imbalance="none").run_id == Run(**SMALL).run_id
-
-
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

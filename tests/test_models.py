@@ -168,7 +168,7 @@ def test_a_model_of_members_learns_with_a_loss_for_each():
     keras.utils.set_random_seed(0)
     model = build("skip_cnn", members=2, dropout=0.0, stages=1)
     loss = JointLoss(build_loss("cross_entropy"))
-    model.compile("adam", loss, jit_compile=False)
+    model.compile("adam", loss, run_eagerly=True)
     batch, labels = images((28, 28, 3), 16), np.arange(16, dtype="int32") % 3
     losses = [float(model.train_on_batch(batch, labels)) for _ in range(5)]
     assert losses[-1] < losses[0]

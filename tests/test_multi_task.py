@@ -237,17 +237,6 @@ def test_a_score_that_a_task_lacks_is_not_averaged():
     assert found == {"macro_f1": 0.5, "auc": None, "harmonic_mean": 0.0}
 
 
-def test_a_run_of_several_tasks_is_resumed_with_the_same_bits(executed):
-    whole, expected = executed
-    states = []
-    execute(whole.run, until=0.5, on_stop=states.append)
-    record, predictions = execute(whole.run, state=states[0])
-    assert record.history == whole.history
-    found = predictions.to_arrays()
-    for name, values in expected.to_arrays().items():
-        np.testing.assert_array_equal(found[name], values)
-
-
 def test_test_labels_of_several_tasks_can_be_read_later(executed):
     whole, expected = executed
     record, predictions = execute(whole.run, read_test=False)

@@ -81,15 +81,6 @@ def test_a_run_in_bfloat16_ends_near_one_in_float32():
     np.testing.assert_allclose(exact, rough, atol=0.02)
 
 
-def test_the_precision_is_part_of_a_run_where_it_is_not_the_default():
-    plain, same, rough = (
-        make_run("mlp"),
-        make_run("mlp", precision="float32"),
-        make_run("mlp", precision="bfloat16"),
-    )
-    assert plain.run_id == same.run_id != rough.run_id
-
-
 def test_cached_features_are_float32():
     fields = {**SMALL, "model": "transfer", "options": {"weights": "none"}}
     assert is_cacheable(Run(**fields))

@@ -19,6 +19,12 @@ def test_written_out_defaults_make_the_same_run():
         learning_rate=1e-3,
         epochs=20,
         options={"dropout": 0.2},
+        precision="float32",
+        ema=0.0,
+        flip_test=False,
+        adjust="none",
+        mix="none",
+        imbalance="none",
     )
     assert plain == written
     assert plain.run_id == written.run_id
@@ -32,6 +38,9 @@ def test_written_out_defaults_make_the_same_run():
         {"options": {"dropout": 0.3}},
         {"data": "synthetic"},
         {"steps": 20},
+        {"precision": "bfloat16"},
+        {"imbalance": "oversample"},
+        {"ema": 0.9},
     ],
 )
 def test_whatever_decides_the_outcome_changes_the_id(change):

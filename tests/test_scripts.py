@@ -126,8 +126,8 @@ for values in {runs}:
 RUNS = [
     {"task": "breastmnist", "data": "synthetic", "batch_size": 64} | values
     for values in (
-        {"model": "skip_cnn", "width": 16, "steps": 12},
-        {"model": "logistic_regression", "backbone": "none"},
+        {"model": "skip_cnn", "width": 16, "stages": 1, "steps": 12},
+        {"model": "logistic_regression", "backbone": "none", "strength": 0.1},
     )
 ]
 COMPUTE = """

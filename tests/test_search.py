@@ -1,8 +1,10 @@
 """Search: it resumes for every tuner, and hides nothing."""
 
+import functools
 import itertools
 import json
 import math
+import shutil
 import statistics
 from collections import Counter
 
@@ -21,15 +23,27 @@ from medzoo.study.tuning import has_reached  # noqa: E402
 TUNERS = ("random", "hyperband", "bayesian", "grid")
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """Returns a search, its executor and its results; each is made once."""
+
+    @functools.cache
+    def make(tuner, workers=1):
+        folder = tmp_path_factory.mktemp(f"{tuner}_{workers}")
+        search = read(folder, tuner=tuner)
+        whole = Executed(Store(folder / "runs"), workers=workers)
+        return search, whole, whole.search(search)
+
+    return make
+
+
 # With 14, Gaussian processes propose the last two of nine at once.
 @pytest.mark.parametrize("workers", [1, 14])
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(
-    tuner, workers, tmp_path
+    tuner, workers, searched, tmp_path
 ):
-    search = read(tmp_path, tuner=tuner)
-    whole = Executed(Store(tmp_path / "whole"), workers=workers)
-    expected = whole.search(search)
+    search, whole, expected = searched(tuner, workers)
     assert len(expected) == search.document.trials
 
     store = Store(tmp_path / "runs")
@@ -43,17 +57,12 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(
 
 
 @pytest.mark.parametrize("tuner", ["bayesian", "hyperband"])
-def test_the_order_in_which_runs_end_changes_no_candidate(tuner, tmp_path):
-    search = read(tmp_path, tuner=tuner)
-    found = [
-        Executed(
-            Store(tmp_path / str(latest_first)),
-            workers=14,
-            latest_first=latest_first,
-        ).search(search)
-        for latest_first in (False, True)
-    ]
-    assert found[0] == found[1]
+def test_the_order_in_which_runs_end_changes_no_candidate(
+    tuner, searched, tmp_path
+):
+    search, _, expected = searched(tuner, 14)
+    turned = Executed(Store(tmp_path), workers=14, latest_first=True)
+    assert turned.search(search) == expected
 
 
 def test_candidates_are_told_as_soon_as_their_last_run_has_ended(tmp_path):
@@ -78,11 +87,10 @@ def test_a_search_whose_time_is_over_says_so_and_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize("tuner", TUNERS)
-def test_the_objective_is_the_harmonic_mean_over_tasks_on_val(tuner, tmp_path):
-    search = read(tmp_path, tuner=tuner)
-    store = Store(tmp_path / "runs")
-    for tried in Executed(store).search(search):
-        records = [store.read(run_id) for run_id in tried.run_ids]
+def test_the_objective_is_the_harmonic_mean_over_tasks_on_val(tuner, searched):
+    _, whole, found = searched(tuner)
+    for tried in found:
+        records = [whole.store.read(run_id) for run_id in tried.run_ids]
         assert {record.run.task for record in records} == {
             "breastmnist",
             "retinamnist",
@@ -106,10 +114,8 @@ def test_a_grid_leaves_no_choice_out(tmp_path):
 
 
 @pytest.mark.parametrize("tuner", ["random", "hyperband", "bayesian"])
-def test_values_lie_in_the_space_and_conditions_hold(tuner, tmp_path):
-    search = read(tmp_path, tuner=tuner)
-    store = Store(tmp_path / "runs")
-    for each in Executed(store).search(search):
+def test_values_lie_in_the_space_and_conditions_hold(tuner, searched):
+    for each in searched(tuner)[2]:
         values = each.values
         assert 0.001 <= values["learning_rate"] <= 0.1
         assert values["dropout"] in (0.0, 0.2, 0.4)
@@ -147,11 +153,10 @@ def test_a_longer_search_begins_as_the_shorter_one(tmp_path):
 
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_a_finished_search_is_the_same_with_any_number_of_workers(
-    tuner, tmp_path
+    tuner, searched, tmp_path
 ):
-    store = Store(tmp_path / "runs")
-    search = read(tmp_path, tuner=tuner)
-    found = Executed(store, workers=5).search(search)
+    search, whole, found = searched(tuner, 14)
+    store = Store(shutil.copytree(whole.store.folder, tmp_path / "runs"))
     again, told = Executed(store, workers=2), []
     assert again.search(search, on_tried=told.append) == found == told
     assert not again.jobs
@@ -160,10 +165,11 @@ def test_a_finished_search_is_the_same_with_any_number_of_workers(
     assert {job.run.run_id for job in again.jobs} == {found[3].run_ids[0]}
 
 
-def test_a_gaussian_process_is_not_asked_again_for_what_it_proposed(tmp_path):
-    store = Store(tmp_path / "runs")
-    search = read(tmp_path, tuner="bayesian")
-    found = Executed(store).search(search)
+def test_a_gaussian_process_is_not_asked_again_for_what_it_proposed(
+    searched, tmp_path
+):
+    search, whole, found = searched("bayesian")
+    store = Store(shutil.copytree(whole.store.folder, tmp_path / "runs"))
     (kept,) = (store.folder / "searches").glob("tiny*")
     content = json.loads(kept.read_text())
     content["rounds"][-1][0]["learning_rate"] = 0.0123

@@ -100,22 +100,6 @@ def test_an_image_meets_the_classes_of_its_own_task_alone(name, output):
     assert not slope[foreign].any()
 
 
-@every_loss
-def test_one_task_alone_has_the_loss_of_its_run(name, output):
-    labels, logits = make_batch()
-    labels = np.where(labels > 2, -1, labels)
-    shares = SHARES[:3] if name == "weighted_soft_f1" else None
-    options = {"output": output, "class_weights": shares, "weight": 0.3}
-    mixed, alone = TaskLoss(name, [3], **options), build_loss(name, **options)
-    logits = logits[:, :3]
-    assert_allclose(mixed(labels, logits), alone(labels, logits), rtol=2e-6)
-    assert_allclose(
-        gradient(mixed, labels, logits)[1],
-        gradient(alone, labels, logits)[1],
-        atol=1e-7,
-    )
-
-
 def test_the_weakest_task_has_the_steepest_share_of_the_harmonic_mean():
     # d HM / d F_t = HM ** 2 / (T F_t ** 2), by hand.
     f1 = np.array([0.5, 0.25], "float32")

@@ -150,20 +150,6 @@ def test_the_same_run_gives_the_same_bits_after_any_other(model):
         np.testing.assert_array_equal(values, arrays[name])
 
 
-def test_stopping_and_going_on_changes_nothing():
-    run = Run(**SMALL, optimizer="adam", schedule="cosine")
-    data = make_data()
-
-    def train(*stops):
-        trainer = Trainer(prepare_model(run, data), data, run)
-        for stop in stops:
-            trainer.train(until=stop)
-        return trainer
-
-    whole, halved = train(None).history, train(3, 6, None).history
-    assert whole == halved
-
-
 def test_the_best_weights_by_val_are_evaluated():
     record, _ = execute(Run(**{**SMALL, "epochs": 6}))
     best = max(

@@ -23,12 +23,8 @@ RUN = {
     "steps": 2,
 }
 # The signals of a random trunk fade with its depth.
-OPTIONS = {
-    "weights": "none",
-    "taps": "conv_pw_1_relu",
-    "resize": 32,
-    "dropout": 0.0,
-}
+TRUNK = {"weights": "none", "taps": "conv_pw_1_relu", "resize": 32}
+OPTIONS = {**TRUNK, "dropout": 0.0}
 
 
 def images(num_images=4):
@@ -42,16 +38,16 @@ def build(views, shape=(28, 28, 3)):
     return build_model("transfer", 3, input_shape=shape, views=views, **OPTIONS)
 
 
-@pytest.mark.parametrize(
-    ("views", "axes"), [("mirror", (2,)), ("any", (1,)), ("any", (1, 2))]
-)
-def test_an_image_and_its_mirror_image_have_the_same_logits(views, axes):
-    model, batch = build(views), images()
-    mirrored = np.flip(batch, axes)
-    np.testing.assert_allclose(model(batch), model(mirrored), atol=1e-4)
-    assert not np.allclose(
-        build("fixed")(batch), build("fixed")(mirrored), atol=1e-4
-    )
+def test_an_image_and_its_mirror_image_have_the_same_logits():
+    batch = images()
+    for views, several in (("mirror", [(2,)]), ("any", [(1,), (1, 2)])):
+        model = build(views)
+        for axes in several:
+            logits = model(np.flip(batch, axes))
+            np.testing.assert_allclose(model(batch), logits, atol=1e-4)
+    fixed = build("fixed")
+    turned = fixed(np.flip(batch, 2))
+    assert not np.allclose(fixed(batch), turned, atol=1e-4)
 
 
 def test_the_logits_are_the_mean_over_the_views():
@@ -114,7 +110,7 @@ def test_a_logistic_regression_becomes_a_model_from_raw_images(
         model="logistic_regression",
         loss="cross_entropy",
         max_images=40,
-        options={"weights": "none", "views": "by_task", "strength": 0.1},
+        options={**TRUNK, "views": "by_task", "strength": 0.1},
     )
     kept = []
     record, predictions = execute(run, on_model=kept.append)
@@ -146,7 +142,7 @@ def test_views_weigh_as_much_as_the_image_alone(tmp_path, monkeypatch):
             data="synthetic",
             model="logistic_regression",
             loss="cross_entropy",
-            options={"weights": "none", "views": views, "strength": 0.1},
+            options={**TRUNK, "views": views, "strength": 0.1},
         )
         features = with_features(run, data)
         baseline = fit_baseline(run, features)

@@ -114,7 +114,7 @@ def _check_gradients(
 ) -> None:
     """Takes a step, and looks for trainable weights that did not change."""
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile("sgd", loss, jit_compile=False)
+    model.compile("sgd", loss, run_eagerly=True)
     before = [ops.convert_to_numpy(w) for w in model.trainable_weights]
     # Of a U-Net, a label and a mask.
     labels = keras.tree.map_structure(
