@@ -86,7 +86,7 @@ def test_seed_zero_is_a_seed():
     [
         ({"task": "brestmnist"}, "Did you mean `breastmnist`?"),
         ({"task": "chestmnist"}, "several labels per image"),
-        ({"optimizer": "adm"}, "Unknown optimizer `adm`. Expected one of: sgd"),
+        ({"optimizer": "adm"}, "Unknown optimizer `adm`. Did you mean `adam`?"),
         ({"model": "resnet"}, "Unknown model `resnet`"),
         ({"options": {"dropuot": 1}}, "Did you mean `dropout`?"),
         ({"epochs": 3, "steps": 3}, "A run has one budget."),
