@@ -69,7 +69,7 @@ def find_best(results: Sequence[TrialResults]) -> TrialResults | None:
         `None` while a run is missing, or if none has all of its runs done; of
         equal ones, that whose name sorts first.
     """
-    ended = [len(t.done) + len(t.failed) == t.num_asked for t in results]
+    ended = [trial.has_ended for trial in results]
     ended += [not t.looks.missing for t in results if t.looks is not None]
     if not all(ended):
         return None

@@ -81,6 +81,11 @@ class TrialResults:
         return self._with_status("failed", "diverged")
 
     @property
+    def has_ended(self) -> bool:
+        """Whether all runs are done, failed or diverged."""
+        return len(self.done) + len(self.failed) == self.num_asked
+
+    @property
     def diverged(self) -> int:
         """Number of seeds of which a run diverged."""
         cells = self.records.items()
@@ -314,20 +319,23 @@ def gather(
 def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
     """Puts the best trial first: by harmonic mean, then by mean.
 
+    Test decides when all runs have ended, and val until then.
+
     Trials of which a run diverged come after those that have all their runs,
     the fewer seeds diverged the earlier; those with missing or failed runs
     after them. Equal ones keep the order of the study.
     """
-    return sorted(results, key=_badness)
+    results = list(results)
+    split = "test" if all(trial.has_ended for trial in results) else "val"
+    return sorted(results, key=lambda trial: _badness(trial, split))
 
 
-def _badness(trial: TrialResults) -> list[float]:
-    scores = trial.matrix(trial.score)[: trial.num_given]
+def _badness(trial: TrialResults, split: str) -> list[float]:
+    scores = trial.matrix(trial.score, split)[: trial.num_given]
     harmonic_mean = harmonic_mean_over_tasks(scores).mean
     mean = mean_over_tasks(scores).mean
     worst = math.inf if math.isnan(mean) else -mean
     if not math.isnan(harmonic_mean):
         return [0, -harmonic_mean, worst]
     lost = trial.diverged
-    settled = lost and len(trial.done) + len(trial.failed) == trial.num_asked
-    return [1, lost, worst] if settled else [2, 0, worst]
+    return [1, lost, worst] if lost and trial.has_ended else [2, 0, worst]

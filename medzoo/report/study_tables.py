@@ -137,12 +137,18 @@ _SUMMED = ("parameters", "train_seconds")
 def judge_trials(evidence: Evidence) -> dict[str, str | None]:
     """Words the verdict on each trial, against the baseline or the highest.
 
-    Trials of a smoke run have none.
+    Trials of a smoke run have none, and those of an unfinished study only that
+    they diverged.
     """
-    statistics = evidence.statistics
+    trials = evidence.statistics.trials
     if evidence.smoke:
-        return dict.fromkeys(statistics.trials)
-    return {name: _judge(statistics, name) for name in statistics.trials}
+        return dict.fromkeys(trials)
+    return {
+        name: _judge(evidence.statistics, name)
+        if evidence.is_concluded or trial.diverged
+        else None
+        for name, trial in trials.items()
+    }
 
 
 def _judge(statistics: StudyStatistics, name: str) -> str | None:
