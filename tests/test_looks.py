@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from drawn_scores import draw_scores, image_covariance_of
 
+from medzoo.report.inference import compare_pairs
 from medzoo.report.looks import (
     LOOKS,
     list_looks,
@@ -81,6 +82,21 @@ def test_looking_until_decided_keeps_the_level_and_saves_seeds():
     false, hits, _, seeds = conduct_many(80, 0.07)
     assert hits >= 93
     assert seeds <= 6.1
+
+
+def test_intervals_hold_the_truth_after_all_looks():
+    drawn = draw_scores(9, LOOKS[-1], num_studies=120, seed=3)
+    drawn[:, 1] -= 0.05
+    replicates, images = draw_replicates(9), image_covariance_of(9)
+    truth = np.array([-0.05, *[0.0] * 7])
+    pairs = [(row, 0) for row in range(1, 9)]
+    held = []
+    for values in drawn:
+        given = look(values, replicates, baseline="a").given.values()
+        seen = np.arange(LOOKS[-1]) < np.array(list(given))[:, None]
+        found = compare_pairs(np.where(seen, values, np.nan), images, pairs)
+        held.append(abs(found.estimate - truth) <= found.half_widths())
+    assert 0.93 <= np.mean(held) <= 0.99
 
 
 def test_trials_inside_the_margin_are_called_equal():
