@@ -121,7 +121,7 @@ def read_replicates(
                 test.probabilities,
                 test.labels,
                 name,
-                run.seed if run.resplit else None,
+                run.seed if run.is_resplit else None,
             )
         elif test.pixel_counts is not None:
             kept = _score_masks(test.pixel_counts, name)

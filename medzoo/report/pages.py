@@ -125,6 +125,11 @@ def list_facts(evidence: Evidence) -> dict[str, str]:
         + f", until decided, {study.max_seeds} at most" * study.is_looked_at,
         "Fixed": ", ".join(f"{key} {value}" for key, value in fixed.items()),
     }
+    if any(trial.overlap for trial in results):
+        facts["Folds"] = (
+            "each seed tests other images; intervals and tests bear that "
+            "training sets overlap (Nadeau and Bengio, 2003)"
+        )
     if study.tuned:
         facts["Tuned on val"] = _describe_tuning(study, study.tuned)
     if study.baseline is not None:

@@ -95,14 +95,14 @@ class TrialResults:
     def overlap(self) -> float:
         """Images of test by those of train and val, where seeds share them.
 
-        Each seed of `resplit` holds out other images of the same ones, so that
-        training sets overlap; 0 for seeds that share one official split.
+        Each seed of `resplit` and `folds` holds out other images of the same
+        ones, so that training sets overlap; 0 for seeds that share one split.
         """
         shares = [
             r.num_images.get("test", 0)
             / max(r.num_images.get("train", 0) + r.num_images.get("val", 0), 1)
             for r in self.done
-            if r.run.resplit
+            if r.run.is_resplit
         ]
         return max(shares, default=0.0)
 

@@ -95,6 +95,9 @@ class Scope(BaseModel):
             options = dict(values["data"])
             values["data"] = options.pop("source", "medmnist")
             values["data_options"] = options
+            folds = options.get("folds")
+            if isinstance(folds, int) and "seeds" not in values:
+                values["seeds"] = list(range(max(folds, 1)))  # Each fold once.
         try:
             task = name_task(str(values.get("data", "medmnist")))
         except ValueError:
