@@ -155,6 +155,7 @@ def plan_by_records(
         len(results),
         residual_variance(values[rows]),
         max(float(pairs.mean()), 0.0),
+        max(trial.overlap for trial in results),
     )
 
 

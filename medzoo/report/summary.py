@@ -223,7 +223,7 @@ def _plan(compared: Comparisons, reference: str) -> Plan | None:
     if math.isnan(images):
         return None
     residual = residual_variance(compared.values)
-    return Plan(len(compared.names), residual, images)
+    return Plan(len(compared.names), residual, images, compared.overlap)
 
 
 def _goodness(trial: TrialScores) -> tuple[float, float]:
