@@ -304,6 +304,18 @@ def test_a_file_or_flags_say_until_when(tmp_path):
         read_study(path)
 
 
+def test_a_report_points_to_that_until_decided(tmp_path, monkeypatch, capsys):
+    Path(tmp_path, "x.toml").write_text(FILE)
+    (tmp_path / "results" / "x@until-decided").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["medzoo", "study", "report", "x.toml"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "x@until-decided is the report of this study until decided" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_smoke_run_is_not_looked_at():
     study = make_looked()
     assert {run.seed for _, run in expand(study, smoke=True)} == {0}

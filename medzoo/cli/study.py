@@ -1,5 +1,6 @@
 """The commands of `medzoo study`."""
 
+import glob
 import json
 import sys
 from pathlib import Path
@@ -344,6 +345,7 @@ def report(
             smoke=smoke,
             force=force,
         )
+        _point_to_looks(study, out)
     if format is not None:
         short = make_short_summary(written.evidence)
         print(FORMATS[format](written.summary if format == "csv" else short))
@@ -368,6 +370,18 @@ def merge(
 
     store = Store()
     print(f"Merged into {store.folder}: {merge_stores(folders, store)}")
+
+
+def _point_to_looks(study: "Study", out: Path) -> None:
+    """Says where a study was run until decided, if this is not its report."""
+    title = study.folder_name(smoke=False)
+    start = f"{title}{'+' if '@' in title else '@'}until-decided"
+    for folder in sorted(out.glob(f"{glob.escape(start)}*/")):
+        print(
+            f"{folder} is the report of this study until decided: add "
+            "`--until decided`.",
+            file=sys.stderr,
+        )
 
 
 def _print_costs(study: "Study", smoke: bool) -> None:
