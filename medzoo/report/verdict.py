@@ -178,7 +178,9 @@ def _format_plan(statistics: StudyStatistics, num_seeds: int) -> str:
     if plan is None:
         return ""
     hidden = plan.detectable(num_seeds)
-    planned = statistics.looks.planned if statistics.looks else (num_seeds,)
+    looks = statistics.looks
+    ended = looks is not None and not looks.missing
+    most = max(looks.planned) if looks and ended else num_seeds
     if hidden < 0.001:
         return ""
     parts = [f"a difference under {_up(hidden)} would stay hidden"]
@@ -187,7 +189,7 @@ def _format_plan(statistics: StudyStatistics, num_seeds: int) -> str:
         needed = plan.seeds_needed(target)
         if target >= 0.9 * hidden or needed is None:
             continue
-        if max(planned) < needed <= _MOST_SEEDS:
+        if most < needed <= _MOST_SEEDS:
             parts.append(f"{needed} seeds would show {target:g}")
             break
     text = "; ".join(parts)
