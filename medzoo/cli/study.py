@@ -134,13 +134,14 @@ def plan(
     store = Store()
     found = make_plan(give_seeds(study, store, smoke=smoke), store, smoke=smoke)
     facts = found.facts()
-    shown = found.text(default_workers())
+    workers = default_workers()
+    shown = found.text(workers)
     if detect is not None:
         from medzoo.report.detect import detect as find_seeds
 
         wanted = find_seeds(study, store, detect)
         facts["detect"] = wanted.facts()
-        shown += f"\n{wanted.text()}"
+        shown += f"\n{wanted.text(workers)}"
     print(json.dumps(facts) if as_json else shown)
     if time:
         _print_costs(study, smoke)

@@ -53,8 +53,8 @@ class Detection:
             "source": self.source,
         }
 
-    def text(self) -> str:
-        """Words them in a few lines."""
+    def text(self, workers: int = 1) -> str:
+        """Words them in a few lines, for so many workers."""
         what = f"a difference of {self.difference:g} in {self.score}"
         floor = (
             f"No number of seeds finds less than {self.floor:.3f}, as all are "
@@ -69,10 +69,11 @@ class Detection:
                 "your own data."
             )
         else:
-            time = format_duration(self.seconds)
+            time = format_duration(self.seconds / workers)
+            shared = f"{workers} worker{'s' * (workers > 1)}"
             told = (
                 f"{self.num_seeds} seeds find {what}, in 80 % of such studies: "
-                f"{self.num_runs} runs are left, {time} with one worker. "
+                f"{self.num_runs} runs are left, {time} with {shared}. "
                 f"{floor}"
             )
         return f"{told}\nEstimated from {self.source}."
