@@ -77,6 +77,9 @@ def run_study(
     tasks: Iterable[str] | None = None,
     seeds: Iterable[int] | None = None,
     data: str | None = None,
+    until: str | None = None,
+    max_seeds: int | None = None,
+    max_hours: float | None = None,
     smoke: bool = False,
     workers: int | None = None,
     out: str | Path = "results",
@@ -89,6 +92,10 @@ def run_study(
         tasks: Only these tasks.
         seeds: Only these seeds.
         data: Data source in place of the file's.
+        until: `seeds`, or `decided`: seeds are added to the trials that are not
+            told apart, at looks after 3, 5, 8 and 12 seeds.
+        max_seeds: Most seeds of a trial until decided.
+        max_hours: Hours after which no run is started; the same call goes on.
         smoke: Only two steps a run.
         workers: Processes; one a core if `None`.
         out: Folder of all reports, which are written as by the command.
@@ -111,8 +118,10 @@ def run_study(
     from medzoo.progress import ProgressBar, find_leader
     from medzoo.study.spec import read_study
 
-    study = read_study(name).override(tasks=tasks, seeds=seeds, data=data)
-    means = ExecutionOptions(workers=workers, keep=study.keep)
+    study = read_study(name).override(
+        tasks=tasks, seeds=seeds, data=data, until=until, max_seeds=max_seeds
+    )
+    means = ExecutionOptions(workers=workers, hours=max_hours, keep=study.keep)
     store = Store()
     conduct = Conduct(study, store, means=means, smoke=smoke, track=study.track)
     look = functools.partial(find_leader, study, store, smoke=smoke)

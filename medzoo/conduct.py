@@ -11,6 +11,7 @@ from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.runner import Executor, execute_jobs
 from medzoo.record import Record
 from medzoo.report.kept_models import keep_models
+from medzoo.report.results import give_seeds
 from medzoo.report.study_tables import make_short_summary
 from medzoo.report.tables import make_frame, to_html
 from medzoo.report.trackers import Tracking
@@ -135,10 +136,12 @@ class Conduct:
 
     def plan(self) -> StudyPlan:
         """Counts what would be run, and what is done."""
-        return make_plan(self._study, self._store, smoke=self._smoke)
+        return make_plan(self._give_seeds(), self._store, smoke=self._smoke)
 
     def execute(self, watch: Watch) -> End:
         """Executes round after round: candidates of `[tuned]`, then the rest.
+
+        Until decided, a round is what the trials lack for the next look.
 
         Returns:
             How it ended.
@@ -155,8 +158,7 @@ class Conduct:
         try:
             with self._means.open_executor(len(jobs)) as executor:
                 while jobs:
-                    what = "" if jobs[0].read_test else "tuning"
-                    watch.start_round(what, len(self._tried))
+                    watch.start_round(self._name_round(jobs), len(self._tried))
                     if not self._execute_round(jobs, executor, watch):
                         return "late"
                     jobs = self._next_round()
@@ -198,7 +200,7 @@ class Conduct:
     def _next_round(self) -> list[Job]:
         """Lists what is executed at once, before candidates can be cut."""
         jobs = next_jobs(
-            self._study,
+            self._give_seeds(),
             self._store,
             smoke=self._smoke,
             units=self._units,
@@ -207,6 +209,18 @@ class Conduct:
         require_data(self._study, [job.run for job in jobs])
         self._tried += jobs
         return with_models(jobs, self._models) if self._models else jobs
+
+    def _give_seeds(self) -> Study:
+        return give_seeds(self._study, self._store, smoke=self._smoke)
+
+    def _name_round(self, jobs: list[Job]) -> str:
+        if not jobs[0].read_test:
+            return "tuning"
+        if not self._study.is_looked_at or self._smoke:
+            return ""
+        seeds = self._study.all_seeds
+        most = max(seeds.index(job.run.seed) for job in jobs) + 1
+        return f"up to {most} seeds"
 
     def _execute_round(
         self, jobs: list[Job], executor: Executor, watch: Watch

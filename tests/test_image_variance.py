@@ -11,7 +11,6 @@ from medzoo.report.bootstrap import (
     NUM_REPLICATES,
     bootstrap_score,
     read_replicates,
-    replicate_matrix,
 )
 from medzoo.report.results import gather
 from medzoo.scores.probabilities import macro_f1
@@ -212,7 +211,7 @@ def test_the_matrix_has_the_runs_where_the_scores_are(tmp_path):
     store, record, predictions = make_stored(tmp_path)
     records = make_records(study) | {record.run_id: record}
     adam = gather(expand(study), records)[0]
-    matrix = replicate_matrix(adam, store)
+    matrix = adam.read_replicates(store)
     assert matrix.shape == (NUM_REPLICATES, 2, 2)
     known = ~np.isnan(matrix[0])
     assert_array_equal(known, [[True, False], [False, False]])

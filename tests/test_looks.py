@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from drawn_scores import draw_scores, image_covariance_of
 
-from medzoo.report.looks import LOOKS, look_until_decided, spend_level
+from medzoo.report.inference import compare_pairs
+from medzoo.report.looks import (
+    LOOKS,
+    list_looks,
+    look_until_decided,
+    spend_level,
+)
 
 
 def test_looks_spend_the_level_once():
@@ -23,15 +29,9 @@ def draw_replicates(num_trials):
     return np.tile(draws[..., None], (1, 1, LOOKS[-1]))
 
 
-def conduct(values, replicates, margin=None, baseline=0):
-    """Returns outcomes, and how many seeds a trial was given on average."""
-    found = look_until_decided(
-        values, replicates, baseline=baseline, margin=margin
-    )
-    seeds = {k: look.num_seeds for look in found.done for k in look.settled}
-    last = found.done[-1].num_seeds
-    given = [seeds.get(trial, last) for trial in range(len(values))]
-    return found.settled, np.mean(given)
+def look(values, replicates, **options):
+    names = "abcdefghi"[: len(values)]
+    return look_until_decided(names, values, replicates, **options)
 
 
 def conduct_step_by_step(values, replicates):
@@ -39,28 +39,38 @@ def conduct_step_by_step(values, replicates):
     seen = np.full_like(values, np.nan)
     found = None
     while found is None or found.missing:
-        found = look_until_decided(seen, replicates, baseline=0)
-        for trial, num_seeds in found.missing.items():
-            seen[trial, :num_seeds] = values[trial, :num_seeds]
+        found = look(seen, replicates, baseline="a")
+        for row, num_seeds in enumerate(found.given.values()):
+            seen[row, :num_seeds] = values[row, :num_seeds]
     return found
 
 
 def conduct_many(
-    num_studies, difference, *, margin=None, baseline=0, **changes
+    num_studies,
+    difference,
+    *,
+    num_trials=9,
+    baseline="a",
+    options=None,
+    **changes,
 ):
     """Returns percent of studies with false calls, of true ones, and seeds."""
-    drawn = draw_scores(9, LOOKS[-1], num_studies=num_studies, **changes)
+    drawn = draw_scores(
+        num_trials, LOOKS[-1], num_studies=num_studies, **changes
+    )
     drawn[:, 1] -= difference
-    replicates = draw_replicates(9)
-    found = [conduct(values, replicates, margin, baseline) for values in drawn]
-    truth = {1} if difference else set()
+    replicates = draw_replicates(num_trials)
+    options = {"baseline": baseline, **(options or {})}
+    found = [look(values, replicates, **options) for values in drawn]
+    settled = [each.settled for each in found]
+    truth = {"b"} if difference else set()
     false = [
         any(o in ("better", "worse") and k not in truth for k, o in out.items())
-        for out, _ in found
+        for out in settled
     ]
-    hits = [outcomes.get(1) == "worse" for outcomes, _ in found]
-    equal = [outcomes.get(1) == "equal" for outcomes, _ in found]
-    seeds = np.mean([seeds for _, seeds in found])
+    hits = [outcomes.get("b") == "worse" for outcomes in settled]
+    equal = [outcomes.get("b") == "equal" for outcomes in settled]
+    seeds = np.mean([list(each.given.values()) for each in found])
     shares = (100 * np.mean(told) for told in (false, hits, equal))
     return (*shares, seeds)
 
@@ -74,12 +84,27 @@ def test_looking_until_decided_keeps_the_level_and_saves_seeds():
     assert seeds <= 6.1
 
 
+def test_intervals_hold_the_truth_after_all_looks():
+    drawn = draw_scores(9, LOOKS[-1], num_studies=120, seed=3)
+    drawn[:, 1] -= 0.05
+    replicates, images = draw_replicates(9), image_covariance_of(9)
+    truth = np.array([-0.05, *[0.0] * 7])
+    pairs = [(row, 0) for row in range(1, 9)]
+    held = []
+    for values in drawn:
+        given = look(values, replicates, baseline="a").given.values()
+        seen = np.arange(LOOKS[-1]) < np.array(list(given))[:, None]
+        found = compare_pairs(np.where(seen, values, np.nan), images, pairs)
+        held.append(abs(found.estimate - truth) <= found.half_widths())
+    assert 0.93 <= np.mean(held) <= 0.99
+
+
 def test_trials_inside_the_margin_are_called_equal():
-    false, _, equal, _ = conduct_many(40, 0.0, margin=0.05)
+    false, _, equal, _ = conduct_many(40, 0.0, options={"margin": 0.05})
     assert false <= 7
     assert equal >= 80
     # A trial as far off as the margin is seldom called equal.
-    assert conduct_many(120, 0.05, margin=0.05)[2] <= 8
+    assert conduct_many(120, 0.05, options={"margin": 0.05})[2] <= 8
 
 
 @pytest.mark.slow
@@ -101,32 +126,83 @@ def test_looks_find_what_is_there_in_many_studies(difference, power):
 
 @pytest.mark.slow
 def test_a_margin_keeps_its_promise_in_many_studies():
-    assert conduct_many(1_000, 0.04, margin=0.04)[2] <= 5
+    assert conduct_many(1_000, 0.04, options={"margin": 0.04})[2] <= 5
 
 
 def test_a_study_without_a_baseline_is_looked_at_from_the_highest():
     values = draw_scores(5, LOOKS[-1], num_studies=1)[0]
     values[2] += 0.2
     values[4] -= 0.1
-    found = look_until_decided(values, draw_replicates(5))
-    assert found.done[0].reference == 2
-    assert found.done[0].settled == dict.fromkeys([0, 1, 3, 4], "worse")
+    found = look(values, draw_replicates(5))
+    assert found.done[0].reference == "c"
+    assert found.done[0].settled == dict.fromkeys("abde", "worse")
     assert not found.missing
 
 
 @pytest.mark.slow
-def test_looks_without_a_baseline_keep_the_level():
-    # 5.5 in 200 studies, which are right to 1.6.
-    assert conduct_many(200, 0.0, baseline=None)[0] <= 7
+@pytest.mark.parametrize("num_trials", [3, 9])
+def test_looks_without_a_baseline_keep_the_level(num_trials):
+    false = conduct_many(
+        2_000,
+        0.0,
+        baseline=None,
+        num_trials=num_trials,
+        options={"num_draws": 499},
+    )[0]
+    assert false <= 5
 
 
 def test_interruptions_and_spare_seeds_change_nothing():
     values = draw_scores(6, LOOKS[-1], num_studies=1)[0]
     values[3] -= 0.06
     replicates = draw_replicates(6)
-    whole = look_until_decided(values, replicates, baseline=0)
+    whole = look(values, replicates, baseline="a")
     assert whole == conduct_step_by_step(values, replicates)
-    assert set(whole.settled) == {1, 2, 3, 4, 5}
-    short = look_until_decided(values[:, :4], replicates, baseline=0)
+    assert set(whole.settled) == set("bcdef")
+    short = look(values[:, :4], replicates, baseline="a")
     assert short.done == whole.done[:1]
-    assert set(short.missing.values()) <= {5}
+    assert max(short.given.values()) == 5
+    assert short.held == dict.fromkeys("abcdef", 3)
+
+
+def test_a_trial_that_lost_a_run_leaves_when_its_score_is_asked_for():
+    values = draw_scores(4, LOOKS[-1], num_studies=1)[0]
+    values[2] -= 0.03
+    replicates = draw_replicates(4)
+    whole = look(values, replicates, baseline="a")
+    lost = np.zeros(values.shape, bool)
+    lost[2, 4] = True
+    values[2, 4] = np.nan
+    found = look(values, replicates, baseline="a", lost=lost)
+    assert found.done[0] == whole.done[0]
+    assert (found.settled["c"], found.given["c"]) == ("lost", 5)
+    assert "c" not in found.done[1].p
+    assert not found.missing
+
+
+def test_a_study_that_lost_its_baseline_is_looked_at_from_the_highest():
+    values = draw_scores(4, LOOKS[-1], num_studies=1)[0]
+    values[1] += 0.2
+    lost = np.zeros(values.shape, bool)
+    lost[0] = True
+    found = look(values, draw_replicates(4), baseline="a", lost=lost)
+    assert found.done[0].reference == "b"
+    assert found.settled == {"a": "lost", "c": "worse", "d": "worse"}
+
+
+def test_trials_without_predictions_are_never_settled():
+    values = draw_scores(4, LOOKS[-1], num_studies=1)[0]
+    values[1:3] -= 0.2
+    replicates = draw_replicates(4)
+    replicates[:, 1] = np.nan
+    for baseline in ("a", None):
+        found = look(values, replicates, baseline=baseline)
+        assert found.settled["b"] == "undecided"
+        assert found.settled["c"] == "worse"
+
+
+def test_the_last_look_is_at_the_most_seeds():
+    assert list_looks(12) == (3, 5, 8, 12)
+    assert list_looks(4) == (3, 4)
+    assert list_looks(3) == (3,)
+    assert list_looks(20) == (3, 5, 8, 12, 20)

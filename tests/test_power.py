@@ -53,6 +53,15 @@ def test_no_number_of_seeds_passes_the_floor():
     assert min(shown) > floor
 
 
+def test_training_sets_that_overlap_raise_the_floor():
+    folds = Plan(9, RESIDUAL, IMAGES, overlap=1 / 4)
+    assert folds.smallest_visible > NINE.smallest_visible
+    assert folds.detectable(100_000) == pytest.approx(
+        folds.smallest_visible, rel=0.01
+    )
+    assert folds.power(0.05, 5) < NINE.power(0.05, 5)
+
+
 def test_what_is_detectable_has_the_planned_power():
     shown = NINE.detectable(8)
     assert NINE.power(shown, 8) == pytest.approx(0.8)

@@ -16,6 +16,7 @@ from medzoo.report.statistics import (
 )
 from medzoo.report.study_tables import (
     describe_leaders,
+    judge_trials,
     make_per_task,
     make_runs,
     make_short_summary,
@@ -114,6 +115,27 @@ def test_equal_trials_keep_the_order_of_the_study_and_empty_ones_come_last():
     rows = summary_of(study, make_records(study, scores))
     found = [row["optimizer"] for row in rows]
     assert found == ["adam", "nadam", "lion", "sgd"]
+
+
+def test_val_decides_the_order_until_all_runs_have_ended():
+    study = make_study(["adam", "sgd"])
+    records = make_records(study)
+    for run_id, record in records.items():
+        value = {"adam": 0.3, "sgd": 0.6}[record.run.optimizer]
+        scores = {**record.scores, "val": {"macro_f1": value}}
+        records[run_id] = record.model_copy(update={"scores": scores})
+    found = evidence_of(study, records)
+    assert [trial.trial.name for trial in found.results] == ["adam", "sgd"]
+    assert found.is_concluded
+    records = {
+        run_id: record
+        for run_id, record in records.items()
+        if record.run.seed == 0
+    }
+    found = evidence_of(study.override(seeds=[0, 1, 2]), records)
+    assert [trial.trial.name for trial in found.results] == ["sgd", "adam"]
+    assert found.verdict.startswith("Nothing is concluded before all runs")
+    assert set(judge_trials(found).values()) == {None}
 
 
 def test_missing_runs_are_empty_cells_and_zero_is_zero():

@@ -83,8 +83,9 @@ FAULTS = {
         "seeds =",
         "seed =",
         "x.toml, line 4: `seed` is not a key of a study. Did you mean `seeds`? "
-        "Expected one of: tasks, seeds, data, question, score, equal_within, "
-        "baseline, axes, fixed, trials, tuned, track, keep.",
+        "Expected one of: tasks, seeds, data, until, max_seeds, question, "
+        "score, equal_within, baseline, axes, fixed, trials, tuned, track, "
+        "keep.",
     ),
     "no question": (
         'question = "Which?"',

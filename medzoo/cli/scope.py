@@ -36,6 +36,14 @@ DropLeaks = Annotated[
 Seeds = Annotated[
     str | None, typer.Option(help="Only these seeds, separated by commas.")
 ]
+Until = Annotated[
+    Literal["seeds", "decided"] | None,
+    typer.Option(help="Run the seeds, or add some until it is decided."),
+]
+MaxSeeds = Annotated[
+    int | None,
+    typer.Option(min=3, help="Most seeds a trial until decided; 12."),
+]
 Smoke = Annotated[
     bool, typer.Option("--smoke", help="Two steps a run, to see it work.")
 ]
@@ -92,6 +100,8 @@ def read(
     data: str | None,
     seeds: str | None,
     data_options: dict[str, bool] | None = None,
+    until: str | None = None,
+    max_seeds: int | None = None,
 ) -> "Study":
     """Reads a study and applies what the flags say."""
     from medzoo.study.spec import read_study
@@ -101,6 +111,8 @@ def read(
         seeds=_integers("seeds", seeds) if seeds else None,
         data=data,
         data_options=data_options,
+        until=until,
+        max_seeds=max_seeds,
     )
 
 
@@ -127,6 +139,8 @@ def format_command(
     seeds: str | None,
     smoke: bool,
     options: dict[str, bool],
+    until: str | None = None,
+    max_seeds: int | None = None,
 ) -> str:
     """Writes the command that repeats a study, as its report shows it.
 
@@ -134,7 +148,10 @@ def format_command(
     """
     given = {"tasks": tasks, "data": data, "seeds": seeds}
     given = {key: value for key, value in given.items() if value}
-    flags = " ".join(f"--{name.replace('_', '-')}" for name in options)
+    listed = [f"--{name.replace('_', '-')}" for name in options]
+    listed += [f"--until {until}"] if until else []
+    listed += [f"--max-seeds {max_seeds}"] if max_seeds else []
+    flags = " ".join(listed)
     if not in_checkout():
         words = [f"--{key} {value}" for key, value in given.items()]
         words += ["--smoke"] * smoke + [flags] * bool(flags)

@@ -1,5 +1,6 @@
 """The commands of `medzoo study`."""
 
+import glob
 import json
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from medzoo.cli.scope import (
     Force,
     LogFile,
     MaxHours,
+    MaxSeeds,
     Name,
     Out,
     Quiet,
@@ -26,6 +28,7 @@ from medzoo.cli.scope import (
     SkipBad,
     Smoke,
     Tasks,
+    Until,
     Verbose,
     Workers,
     data_flags,
@@ -104,24 +107,42 @@ def plan(
     tasks: Tasks = None,
     data: Data = None,
     seeds: Seeds = None,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
     time: Annotated[
         bool, typer.Option("--time", help="Measure a few steps of each kind.")
     ] = False,
+    detect: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, max=1, help="Find the seeds that show this difference."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what a study would run, what is done, and the time for the rest."""
     from medzoo.execution.local import default_workers
+    from medzoo.report.results import give_seeds
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
     options = data_flags(skip_bad, drop_leaks)
-    study = read(name, tasks, data, seeds, options)
-    found = make_plan(study, Store(), smoke=smoke)
+    study = read(name, tasks, data, seeds, options, until, max_seeds)
+    store = Store()
+    found = make_plan(give_seeds(study, store, smoke=smoke), store, smoke=smoke)
+    facts = found.facts()
     workers = default_workers()
-    print(json.dumps(found.facts()) if as_json else found.text(workers))
+    shown = found.text(workers)
+    if detect is not None:
+        from medzoo.report.detect import detect as find_seeds
+
+        wanted = find_seeds(study, store, detect)
+        facts["detect"] = wanted.facts()
+        shown += f"\n{wanted.text(workers)}"
+    print(json.dumps(facts) if as_json else shown)
     if time:
         _print_costs(study, smoke)
 
@@ -138,6 +159,8 @@ def run(
     tasks: Tasks = None,
     data: Data = None,
     seeds: Seeds = None,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
@@ -185,7 +208,7 @@ def run(
 
     console = CommandConsole(quiet=quiet, log_file=log_file)
     options = data_flags(skip_bad, drop_leaks)
-    study = read(name, tasks, data, seeds, options)
+    study = read(name, tasks, data, seeds, options, until, max_seeds)
     means = ExecutionOptions(
         workers=workers,
         workers_per_gpu=workers_per_gpu,
@@ -205,7 +228,9 @@ def run(
         smoke=smoke,
         means=means,
         track=study.track if track is None else track.split(","),
-        command=format_command(name, tasks, data, seeds, smoke, options),
+        command=format_command(
+            name, tasks, data, seeds, smoke, options, until, max_seeds
+        ),
         force=force,
         verbose=verbose,
         console=console,
@@ -219,6 +244,8 @@ def status(
     tasks: Tasks = None,
     data: Data = None,
     seeds: Seeds = None,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
@@ -226,14 +253,17 @@ def status(
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
     from medzoo.execution.local import default_workers
-    from medzoo.report.results import read_results
+    from medzoo.report.results import give_seeds, read_results
     from medzoo.report.study_tables import describe_leaders
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
     options = data_flags(skip_bad, drop_leaks)
-    study, store = read(name, tasks, data, seeds, options), Store()
-    found = make_plan(study, store, smoke=smoke)
+    study, store = (
+        read(name, tasks, data, seeds, options, until, max_seeds),
+        Store(),
+    )
+    found = make_plan(give_seeds(study, store, smoke=smoke), store, smoke=smoke)
     if as_json:
         print(json.dumps(found.facts()))
         return
@@ -256,6 +286,8 @@ def report(
     tasks: Tasks = None,
     data: Data = None,
     seeds: Seeds = None,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
@@ -290,8 +322,8 @@ def report(
     from medzoo.store import Store
 
     options = data_flags(skip_bad, drop_leaks)
-    given = (name, tasks, data, seeds, smoke, options, explain)
-    if from_ is not None and not any(given):
+    scope = [name, tasks, data, seeds, until, max_seeds, smoke, options]
+    if from_ is not None and not any([*scope, explain]):
         evidence = read_evidence(from_)
         written = write_evidence_report(evidence, out, force=force)
     elif from_ is not None or name is None:
@@ -301,17 +333,20 @@ def report(
             f"changes the study. Received: name={name}, from={from_}."
         )
     else:
-        study = read(name, tasks, data, seeds, options)
+        study = read(name, tasks, data, seeds, options, until, max_seeds)
         if explain:
             explain_study(study, Store(), smoke=smoke)
         written = write_report(
             study,
             Store(),
             out,
-            command=format_command(name, tasks, data, seeds, smoke, options),
+            command=format_command(
+                name, tasks, data, seeds, smoke, options, until, max_seeds
+            ),
             smoke=smoke,
             force=force,
         )
+        _point_to_looks(study, out)
     if format is not None:
         short = make_short_summary(written.evidence)
         print(FORMATS[format](written.summary if format == "csv" else short))
@@ -336,6 +371,18 @@ def merge(
 
     store = Store()
     print(f"Merged into {store.folder}: {merge_stores(folders, store)}")
+
+
+def _point_to_looks(study: "Study", out: Path) -> None:
+    """Says where a study was run until decided, if this is not its report."""
+    title = study.folder_name(smoke=False)
+    start = f"{title}{'+' if '@' in title else '@'}until-decided"
+    for folder in sorted(out.glob(f"{glob.escape(start)}*/")):
+        print(
+            f"{folder} is the report of this study until decided: add "
+            "`--until decided`.",
+            file=sys.stderr,
+        )
 
 
 def _print_costs(study: "Study", smoke: bool) -> None:

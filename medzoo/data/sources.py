@@ -30,7 +30,8 @@ def load(
             of custom data.
         size: Height and width of the images.
         max_images: Keeps so many images of train, drawn by class.
-        seed: Draws those, and the new splits; it changes nothing otherwise.
+        seed: Draws those, and new splits or folds; it changes nothing
+            otherwise.
         options: Data options that do not hold their default.
         resplit: Splits train and val anew and leaves test alone.
     """
@@ -78,6 +79,10 @@ def _load(
         from medzoo.data.splits import resplit as split_anew
 
         dataset = split_anew(dataset, seed=seed)
+    if "folds" in dict(options):
+        from medzoo.data.folds import hold_out
+
+        dataset = hold_out(dataset, source, size, dict(options), seed=seed)
     if max_images is None:
         return dataset
     from dataclasses import replace

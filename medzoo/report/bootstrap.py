@@ -15,7 +15,6 @@ import zlib
 import numpy as np
 
 from medzoo.record import Predictions, Record
-from medzoo.report.results import TrialResults
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
 from medzoo.store import Reader
 
@@ -122,7 +121,7 @@ def read_replicates(
                 test.probabilities,
                 test.labels,
                 name,
-                run.seed if run.resplit else None,
+                run.seed if run.is_resplit else None,
             )
         elif test.pixel_counts is not None:
             kept = _score_masks(test.pixel_counts, name)
@@ -132,23 +131,6 @@ def read_replicates(
             return None
         _keep(store, path, kept)
     return kept[1:]
-
-
-def replicate_matrix(results: TrialResults, store: Reader) -> np.ndarray:
-    """Lays out the bootstraps of a trial on test like its score matrix.
-
-    Returns:
-        The trial's score, shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN
-        where a run has none.
-    """
-    shape = (NUM_REPLICATES, len(results.seeds), len(results.tasks))
-    matrix = np.full(shape, np.nan)
-    for (seed, task), record in results.records.items():
-        replicates = read_replicates(store, record, task, name=results.score)
-        if replicates is not None:
-            row, column = results.seeds.index(seed), results.tasks.index(task)
-            matrix[:, row, column] = replicates
-    return matrix
 
 
 def _cells(

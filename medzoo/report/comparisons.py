@@ -1,10 +1,10 @@
 """Trials side by side: how far apart, how sure, and what follows."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -14,13 +14,13 @@ from medzoo.report.inference import (
     holm,
     p_of_all_pairs,
 )
+from medzoo.report.looks import Looks, Verdict
+from medzoo.report.power import LEVEL
 from medzoo.report.statistics import (
     covariance_of_images,
     harmonic_mean_by_seed,
 )
 
-Verdict = Literal["better", "worse", "equal", "undecided"]
-LEVEL = 0.05
 # With fewer tasks, average ranks say next to nothing.
 FEWEST_TASKS = 5
 _NUM_PERMUTATIONS = 9_999
@@ -36,17 +36,25 @@ class TrialScores:
         replicates: Its bootstraps over test images, shape
             `(num_replicates, num_seeds, num_tasks)`; NaN where there is none.
         diverged: Seeds of which a run diverged.
+        num_given: Seeds that it is given, the first ones; all if `None`. The
+            rows of the others are NaN.
     """
 
     name: str
     matrix: np.ndarray
     replicates: np.ndarray
     diverged: int = 0
+    num_given: int | None = None
+
+    @property
+    def given(self) -> np.ndarray:
+        """Scores of the seeds that it is given."""
+        return self.matrix[: self.num_given]
 
     @property
     def complete(self) -> bool:
-        """Says whether every run has a score."""
-        return not np.isnan(self.matrix).any()
+        """Says whether every run of these seeds has a score."""
+        return not np.isnan(self.given).any()
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Difference:
         simultaneous: Ends of the interval that holds for all comparisons to
             one trial at once, where there are such.
         verdict: `better` or `worse` if the corrected p-value is 0.05 at most,
+            or what a look has spent of that,
             `equal` if the 95 % interval lies inside the margin of the study,
             else `undecided`.
         probability_of_improvement: See the function of that name.
@@ -92,6 +101,8 @@ class Comparisons:
         trials: The trials; all of them complete.
         margin: Half the width of the band of equality, if there is one.
         overlap: As of `medzoo.report.inference.compare_pairs`.
+        looks: The looks at the study; what they have compared is as they
+            found it.
     """
 
     def __init__(
@@ -100,11 +111,13 @@ class Comparisons:
         *,
         margin: float | None = None,
         overlap: float = 0.0,
+        looks: Looks | None = None,
     ):
         self.trials = {trial.name: trial for trial in trials}
         self.names = list(self.trials)
         self.margin = margin
         self.overlap = overlap
+        self.looks = looks
         self.values = np.array(
             [harmonic_mean_by_seed(trial.matrix) for trial in trials]
         )
@@ -112,7 +125,9 @@ class Comparisons:
             [harmonic_mean_by_seed(trial.replicates) for trial in trials],
             axis=1,
         )
-        self.images = covariance_of_images(self.replicates)
+        self.images = covariance_of_images(
+            self.replicates, ~np.isnan(self.values)
+        )
 
     def to(self, other: str) -> dict[str, Difference]:
         """Compares all other trials to one, with Holm's correction."""
@@ -123,7 +138,8 @@ class Comparisons:
         known = ~np.isnan(found.p)
         corrected = np.full(len(pairs), np.nan)
         corrected[known] = holm(found.p[known].tolist())
-        wide = found.half_widths(LEVEL / len(pairs))
+        levels = np.array([self._find_level(*pair) for pair in pairs])
+        wide = found.half_widths(levels / len(pairs))
         made = self._make(pairs, found, corrected, wide)
         return {name: d for (name, _), d in zip(pairs, made, strict=True)}
 
@@ -178,8 +194,8 @@ class Comparisons:
         )
         lows = [None if e is None else e[0] for e in ends]
         highs = [None if e is None else e[1] for e in ends]
-        matrices = {name: trial.matrix for name, trial in self.trials.items()}
-        return [
+        matrices = {name: trial.given for name, trial in self.trials.items()}
+        made = [
             Difference(
                 other=other,
                 estimate=float(found.estimate[at]),
@@ -189,7 +205,10 @@ class Comparisons:
                 p_corrected=_known(corrected[at]),
                 simultaneous=both[at],
                 verdict=self._judge(
-                    found.estimate[at], ends[at], corrected[at]
+                    found.estimate[at],
+                    ends[at],
+                    corrected[at],
+                    self._find_level(name, other),
                 ),
                 probability_of_improvement=probability_of_improvement(
                     matrices[name], matrices[other]
@@ -197,18 +216,54 @@ class Comparisons:
             )
             for at, (name, other) in enumerate(pairs)
         ]
+        if self.looks is None:
+            return made
+        return [
+            self._settle(name, difference, self.looks)
+            for (name, _), difference in zip(pairs, made, strict=True)
+        ]
+
+    def _settle(
+        self, name: str, difference: Difference, looks: Looks
+    ) -> Difference:
+        """Puts what looks have found in place of what it is now."""
+        other = difference.other
+        found = [
+            (look.num_seeds, trial, look)
+            for trial, reference in ((name, other), (other, name))
+            if (look := looks.find_last(trial)) and look.reference == reference
+        ]
+        if not found:
+            return difference
+        _, trial, look = max(found, key=lambda item: item[0])
+        verdict = looks.verdict(trial)
+        return dataclasses.replace(
+            difference,
+            p_corrected=_known(look.p[trial]),
+            verdict=verdict if trial == name else _turn(verdict),
+        )
+
+    def _find_level(self, name: str, other: str) -> float:
+        """Finds the level at which a pair is compared."""
+        if self.looks is None or not self.looks.done:
+            return LEVEL
+        look = self.looks.find_last(name)
+        if look is None or look.reference != other:
+            return self.looks.level
+        return look.level
 
     def _judge(
         self,
         estimate: float,
         ends: tuple[float, float] | None,
         corrected: float,
+        level: float,
     ) -> Verdict:
         if ends is None or np.isnan(corrected):
             return "undecided"
         if self.margin is not None and max(-ends[0], ends[1]) < self.margin:
             return "equal"
-        if corrected <= LEVEL:
+        if corrected <= level:
             return "better" if estimate > 0 else "worse"
         return "undecided"
 
@@ -221,6 +276,12 @@ def _ends(
     highs = np.minimum(estimates + halves, 1.0).tolist()
     ends = zip(lows, highs, strict=True)
     return [None if math.isnan(low) else (low, high) for low, high in ends]
+
+
+def _turn(verdict: Verdict) -> Verdict:
+    """Says of the second trial of a pair what was said of the first."""
+    turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
+    return turned.get(verdict, verdict)
 
 
 def _known(value: float) -> float | None:

@@ -80,10 +80,21 @@ class Evidence:
 
     @property
     def verdict(self) -> str:
-        """What may be concluded: nothing of a smoke run."""
-        if not self.smoke:
-            return write_verdict(self.statistics)
-        return f"A smoke run: {self.num_done} of {self.num_runs} runs are done."
+        """What may be concluded: nothing of a smoke run, or on the way."""
+        done = f"{self.num_done} of {self.num_runs} runs are done"
+        if self.smoke:
+            return f"A smoke run: {done}."
+        if not self.is_concluded:
+            return (
+                f"Nothing is concluded before all runs have ended: {done}. "
+                "Until then trials are in the order of their scores on val."
+            )
+        return write_verdict(self.statistics)
+
+    @property
+    def is_concluded(self) -> bool:
+        """Says whether all runs have ended, of a study that is no smoke run."""
+        return not self.smoke and not self.num_missing
 
     @property
     def best(self) -> TrialResults:

@@ -32,13 +32,14 @@ from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, Spread
 from medzoo.report.study_tables import (
     judge_trials,
+    make_looks,
     make_runs,
     make_short_summary,
     make_trials,
 )
 from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table, to_html
-from medzoo.report.verdict import describe_verdicts
+from medzoo.report.verdict import describe_looks, describe_verdicts
 from medzoo.scores.table import format_score
 
 # Facts that the page shows in places of their own.
@@ -71,7 +72,7 @@ def make_html(
     """
     study, statistics = evidence.study, evidence.statistics
     facts = list_facts(evidence)
-    details = make_trials(evidence)
+    details, looks = make_trials(evidence), make_looks(evidence)
     return render(
         "page.html",
         title=evidence.title,
@@ -83,6 +84,8 @@ def make_html(
         gaps=describe_gaps(evidence).replace("[failed.md](failed.md)", "below"),
         legend=f"{describe_verdicts(statistics)} {INTERVALS}",
         details=Markup(to_html(details) if details else ""),  # noqa: S704
+        looks=Markup(to_html(looks) if looks else ""),  # noqa: S704
+        about_looks=describe_looks(statistics),
         bar=describe_bars(statistics),
         score=next(iter(make_bars(evidence.best, statistics))),
         score_name=format_score(study.score),

@@ -58,7 +58,7 @@ class Sureness:
         shares = total / np.where(known, self.seeds, 1.0)
         return np.where(known, np.maximum(self.freedom, 1) * shares, 1e9)
 
-    def half_widths(self, level: float = 0.05) -> np.ndarray:
+    def half_widths(self, level: float | np.ndarray = 0.05) -> np.ndarray:
         """Returns half the width of the intervals of confidence `1 - level`.
 
         It is `t(g) sqrt(A + V)`. With up to three degrees of freedom this falls

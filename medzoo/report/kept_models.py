@@ -69,12 +69,15 @@ def find_best(results: Sequence[TrialResults]) -> TrialResults | None:
         `None` while a run is missing, or if none has all of its runs done; of
         equal ones, that whose name sorts first.
     """
-    ended = (len(t.done) + len(t.failed) == t.num_asked for t in results)
+    ended = [trial.has_ended for trial in results]
+    ended += [not t.looks.missing for t in results if t.looks is not None]
     if not all(ended):
         return None
     # Test decides nothing here, so neither does the order of a ranking.
     results = sorted(results, key=lambda trial: trial.trial.name)
-    means = [float(t.matrix(t.score, "val").mean()) for t in results]
+    means = [
+        float(t.matrix(t.score, "val")[: t.num_given].mean()) for t in results
+    ]
     if np.isnan(means).all():
         return None
     return results[int(np.nanargmax(means))]

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from medzoo.models.registry import get_entry
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
-from medzoo.report.study_tables import PACKAGES
+from medzoo.report.study_tables import PACKAGES, make_looks
 from medzoo.report.tables import Table, format_list, format_table
+from medzoo.report.verdict import describe_looks
 from medzoo.runs.fields import FIELDS, list_fields
 from medzoo.runs.run import Run
 from medzoo.scores.table import format_score
@@ -50,6 +51,7 @@ def make_page(
         format_table(table),
         "The trials are made of:" if details else "",
         format_table(details) if details else "",
+        *_list_looks(evidence, name),
         picture if masked and name == "summary" else "",
         describe_gaps(evidence),
         f"{_legend(evidence, name)} {INTERVALS} "
@@ -57,6 +59,13 @@ def make_page(
         foot,
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _list_looks(evidence: Evidence, name: str) -> list[str]:
+    table = make_looks(evidence) if name == "summary" else None
+    if table is None:
+        return []
+    return [describe_looks(evidence.statistics), format_table(table)]
 
 
 def _legend(evidence: Evidence, name: str) -> str:
@@ -112,9 +121,15 @@ def list_facts(evidence: Evidence) -> dict[str, str]:
         "Versions": _versions(records),
         "Device": " and ".join(_unique(r.device for r in records)) or "unknown",
         "Tasks": ", ".join(results[0].tasks),
-        "Seeds": ", ".join(map(str, results[0].seeds)),
+        "Seeds": ", ".join(map(str, results[0].seeds))
+        + f", until decided, {study.max_seeds} at most" * study.is_looked_at,
         "Fixed": ", ".join(f"{key} {value}" for key, value in fixed.items()),
     }
+    if any(trial.overlap for trial in results):
+        facts["Folds"] = (
+            "each seed tests other images; intervals and tests bear that "
+            "training sets overlap (Nadeau and Bengio, 2003)"
+        )
     if study.tuned:
         facts["Tuned on val"] = _describe_tuning(study, study.tuned)
     if study.baseline is not None:

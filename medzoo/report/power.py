@@ -25,11 +25,13 @@ class Plan:
         residual: `s^2`, the variance of one score that neither trial nor seed
             explains; see `residual_variance`.
         images: `V`, the variance of a difference over other test images.
+        overlap: As of `medzoo.report.inference.compare_pairs`.
     """
 
     num_trials: int
     residual: float
     images: float
+    overlap: float = 0.0
 
     def power(self, difference: float, num_seeds: int) -> float:
         """Returns the chance that a true difference to the baseline is found.
@@ -107,7 +109,8 @@ class Plan:
         from scipy import special
 
         upper = special.ndtri(self._upper)
-        return float((upper + special.ndtri(POWER)) * math.sqrt(self.images))
+        stays = self.images + 2 * self.residual * self.overlap
+        return float((upper + special.ndtri(POWER)) * math.sqrt(stays))
 
     @property
     def _upper(self) -> float:
@@ -118,7 +121,7 @@ class Plan:
         from scipy import special
 
         degrees = num_seeds - 1
-        seeds = 2 * self.residual / num_seeds
+        seeds = 2 * self.residual * (1 / num_seeds + self.overlap)
         rest = max(self.num_trials - 2, 0) * degrees
         freedom = degrees + min(PRIOR_FREEDOM, rest)
         total = seeds + self.images

@@ -2,15 +2,21 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from medzoo.record import Record
-from medzoo.report.statistics import harmonic_mean_over_tasks, mean_over_tasks
+from medzoo.report.bootstrap import NUM_REPLICATES, read_replicates
+from medzoo.report.looks import Looks, list_looks, look_until_decided
+from medzoo.report.statistics import (
+    harmonic_mean_by_seed,
+    harmonic_mean_over_tasks,
+    mean_over_tasks,
+)
 from medzoo.runs.run import Run
-from medzoo.store import Store
+from medzoo.store import Reader, Store
 from medzoo.study.expand import PlannedRun, expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
@@ -33,6 +39,7 @@ class TrialResults:
         in_all: Whether its costs are sums over all of its nets, as in a study
             that compares one net of all tasks with separate ones.
         score: Name of the score that the trial is judged by.
+        looks: The looks at its study, if there are any.
     """
 
     trial: Trial
@@ -44,6 +51,14 @@ class TrialResults:
     shared: bool = False
     in_all: bool = False
     score: str = "macro_f1"
+    looks: Looks | None = None
+
+    @property
+    def num_given(self) -> int:
+        """Number of seeds that the trial is judged by, the first ones."""
+        if self.looks is None:
+            return len(self.seeds)
+        return self.looks.held[self.trial.name]
 
     @property
     def num_nets(self) -> int:
@@ -53,7 +68,7 @@ class TrialResults:
     @property
     def num_asked(self) -> int:
         """Number of runs that make the trial complete."""
-        return len(self.seeds) * self.num_nets
+        return self.num_given * self.num_nets
 
     @property
     def done(self) -> list[Record]:
@@ -66,6 +81,11 @@ class TrialResults:
         return self._with_status("failed", "diverged")
 
     @property
+    def has_ended(self) -> bool:
+        """Whether all runs are done, failed or diverged."""
+        return len(self.done) + len(self.failed) == self.num_asked
+
+    @property
     def diverged(self) -> int:
         """Number of seeds of which a run diverged."""
         cells = self.records.items()
@@ -75,14 +95,14 @@ class TrialResults:
     def overlap(self) -> float:
         """Images of test by those of train and val, where seeds share them.
 
-        Each seed of `resplit` holds out other images of the same ones, so that
-        training sets overlap; 0 for seeds that share one official split.
+        Each seed of `resplit` and `folds` holds out other images of the same
+        ones, so that training sets overlap; 0 for seeds that share one split.
         """
         shares = [
             r.num_images.get("test", 0)
             / max(r.num_images.get("train", 0) + r.num_images.get("val", 0), 1)
             for r in self.done
-            if r.run.resplit
+            if r.run.is_resplit
         ]
         return max(shares, default=0.0)
 
@@ -147,17 +167,97 @@ class TrialResults:
                     values[row, column] = np.nan if value is None else value
         return values
 
+    def read_replicates(self, store: Reader) -> np.ndarray:
+        """Lays out the bootstraps of its score on test like its score matrix.
+
+        Returns:
+            Shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN where a run has
+            none.
+        """
+        shape = (NUM_REPLICATES, len(self.seeds), len(self.tasks))
+        matrix = np.full(shape, np.nan)
+        for (seed, task), record in self.records.items():
+            found = read_replicates(store, record, task, name=self.score)
+            if found is not None:
+                row, column = self.seeds.index(seed), self.tasks.index(task)
+                matrix[:, row, column] = found
+        return matrix
+
+    def find_lost(self) -> np.ndarray:
+        """Says which seeds have a run that ended without a score."""
+        lost = {
+            seed
+            for (seed, _), record in self.records.items()
+            if record.status in ("failed", "diverged")
+            or (record.status == "done" and not self._has_score(record))
+        }
+        return np.array([seed in lost for seed in self.seeds])
+
+    def _has_score(self, record: Record) -> bool:
+        return record.scores.get("test", {}).get(self.score) is not None
+
+    def judged_by(self, looks: Looks) -> "TrialResults":
+        """Returns the trial with the seeds that looks have judged it by."""
+        seeds = self.seeds[: max(looks.held.values())]
+        own = self.seeds[: looks.held[self.trial.name]]
+        return replace(
+            self,
+            seeds=seeds,
+            runs={k: v for k, v in self.runs.items() if k[0] in own},
+            records={k: v for k, v in self.records.items() if k[0] in own},
+            looks=looks,
+        )
+
 
 def read_results(
     study: Study, store: Store, *, smoke: bool = False
 ) -> list[TrialResults]:
     """Reads the records of a study, in the order of its trials.
 
+    Of a study until decided they are those of the last look at it, so that the
+    results do not depend on where it was interrupted.
+
     Args:
         study: The question and its trials.
         store: Where the records are.
         smoke: Whether to read those of a smoke run.
     """
+    results = _read_all(study, store, smoke=smoke)
+    if smoke or not study.is_looked_at:
+        return results
+    looks = _look(study, results, store)
+    return [trial.judged_by(looks) for trial in results]
+
+
+def give_seeds(study: Study, store: Store, *, smoke: bool = False) -> Study:
+    """Returns a study with the seeds that looks have given its trials so far.
+
+    A study that is not run until decided is returned as it is.
+    """
+    if smoke or not study.is_looked_at:
+        return study
+    study = replace(study, given={})
+    results = _read_all(study, store, smoke=smoke)
+    return replace(study, given=_look(study, results, store).given)
+
+
+def _look(study: Study, results: list[TrialResults], store: Store) -> Looks:
+    """Looks at the records of a study, as often as there are seeds for it."""
+    matrices = np.stack([trial.matrix(trial.score) for trial in results])
+    replicates = np.stack([t.read_replicates(store) for t in results], axis=1)
+    return look_until_decided(
+        [trial.trial.name for trial in results],
+        harmonic_mean_by_seed(matrices),
+        harmonic_mean_by_seed(replicates),
+        lost=np.stack([trial.find_lost() for trial in results]),
+        baseline=study.baseline.name if study.baseline else None,
+        looks=list_looks(study.max_seeds),
+        margin=study.equal_within,
+        overlap=max(trial.overlap for trial in results),
+    )
+
+
+def _read_all(study: Study, store: Store, *, smoke: bool) -> list[TrialResults]:
     planned = plan_runs(study, store, smoke=smoke)
     records = store.read_many(item.run.run_id for item in planned)
     return gather(
@@ -219,20 +319,23 @@ def gather(
 def rank(results: Iterable[TrialResults]) -> list[TrialResults]:
     """Puts the best trial first: by harmonic mean, then by mean.
 
+    Test decides when all runs have ended, and val until then.
+
     Trials of which a run diverged come after those that have all their runs,
     the fewer seeds diverged the earlier; those with missing or failed runs
     after them. Equal ones keep the order of the study.
     """
-    return sorted(results, key=_badness)
+    results = list(results)
+    split = "test" if all(trial.has_ended for trial in results) else "val"
+    return sorted(results, key=lambda trial: _badness(trial, split))
 
 
-def _badness(trial: TrialResults) -> list[float]:
-    scores = trial.matrix(trial.score)
+def _badness(trial: TrialResults, split: str) -> list[float]:
+    scores = trial.matrix(trial.score, split)[: trial.num_given]
     harmonic_mean = harmonic_mean_over_tasks(scores).mean
     mean = mean_over_tasks(scores).mean
     worst = math.inf if math.isnan(mean) else -mean
     if not math.isnan(harmonic_mean):
         return [0, -harmonic_mean, worst]
     lost = trial.diverged
-    settled = lost and len(trial.done) + len(trial.failed) == trial.num_asked
-    return [1, lost, worst] if settled else [2, 0, worst]
+    return [1, lost, worst] if lost and trial.has_ended else [2, 0, worst]

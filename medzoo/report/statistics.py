@@ -122,7 +122,9 @@ def harmonic_mean_over_tasks(matrix: np.ndarray) -> Spread:
     return over_seeds(by_seed)
 
 
-def covariance_of_images(replicates: np.ndarray) -> np.ndarray:
+def covariance_of_images(
+    replicates: np.ndarray, known: np.ndarray
+) -> np.ndarray:
     """Returns `image_covariance`, NaN for trials without bootstraps.
 
     A draw that has no score, as of images without any foreground, is left out
@@ -131,18 +133,24 @@ def covariance_of_images(replicates: np.ndarray) -> np.ndarray:
     Args:
         replicates: Shape `(num_replicates, num_trials, num_seeds)`; NaN where
             there is none.
+        known: Which runs have a score, shape `(num_trials, num_seeds)`.
     """
-    drawn = ~np.isnan(replicates).all(axis=0).any(axis=1)
+    blank = np.isnan(replicates)
+    drawn = known.any(axis=1) & ~(blank.all(axis=0) & known).any(axis=1)
     found = np.full((replicates.shape[1],) * 2, np.nan)
-    kept = replicates[:, drawn]
-    kept = kept[~np.isnan(kept).any(axis=(1, 2))]
-    if len(kept) > 1:
+    whole = ~(blank & known)[:, drawn].any(axis=(1, 2))
+    if whole.sum() > 1:
+        kept = np.where(known, replicates, np.nan)[whole][:, drawn]
         found[np.ix_(drawn, drawn)] = image_covariance(kept)
     return found
 
 
 def estimate_all(
-    values: np.ndarray, replicates: np.ndarray, *, overlap: float = 0.0
+    values: np.ndarray,
+    replicates: np.ndarray,
+    *,
+    given: np.ndarray | None = None,
+    overlap: float = 0.0,
 ) -> list[Estimate | None]:
     """Estimates one score of each trial, with the others' spread as a prior.
 
@@ -151,16 +159,21 @@ def estimate_all(
             that misses one has a mean of its others, but no interval.
         replicates: Bootstraps over test images, shape `(num_replicates,
             num_trials, num_seeds)`.
+        given: How many of the seeds each trial is given; all if left out.
         overlap: As of `medzoo.report.inference.compare_pairs`.
 
     Returns:
         `None` for a trial without any run.
     """
-    whole = ~np.isnan(values).any(axis=1)
+    num_seeds = values.shape[1]
+    given = np.full(len(values), num_seeds) if given is None else given
+    asked = np.arange(num_seeds) < given[:, None]
+    whole = ~(np.isnan(values) & asked).any(axis=1)
     halves = np.full(len(values), np.nan)
     if whole.any():
-        images = covariance_of_images(replicates[:, whole])
-        sureness = estimate_trials(values[whole], images, overlap=overlap)
+        kept = np.where(asked, values, np.nan)[whole]
+        images = covariance_of_images(replicates[:, whole], ~np.isnan(kept))
+        sureness = estimate_trials(kept, images, overlap=overlap)
         halves[whole] = sureness.half_widths()
     rows = zip(values, halves.tolist(), strict=True)
     return [_make_estimate(row, half) for row, half in rows]
@@ -179,5 +192,5 @@ def _make_estimate(values: np.ndarray, half: float) -> Estimate | None:
         low=max(0.0, mean - half),
         high=min(1.0, mean + half),
         half_width=half,
-        covers=("seeds and " if len(values) > 1 else "") + "test images",
+        covers=("seeds and " * (not math.isnan(deviation))) + "test images",
     )

@@ -13,6 +13,7 @@ from medzoo.report.results import TrialResults
 from medzoo.report.statistics import harmonic_mean_by_seed, mean_over_tasks
 from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
+from medzoo.report.verdict import format_p
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.scores.table import format_score, list_scores, list_summary
@@ -136,20 +137,27 @@ _SUMMED = ("parameters", "train_seconds")
 def judge_trials(evidence: Evidence) -> dict[str, str | None]:
     """Words the verdict on each trial, against the baseline or the highest.
 
-    Trials of a smoke run have none.
+    Trials of a smoke run have none, and those of an unfinished study only that
+    they diverged.
     """
-    statistics = evidence.statistics
+    trials = evidence.statistics.trials
     if evidence.smoke:
-        return dict.fromkeys(statistics.trials)
-    return {name: _judge(statistics, name) for name in statistics.trials}
+        return dict.fromkeys(trials)
+    return {
+        name: _judge(evidence.statistics, name)
+        if evidence.is_concluded or trial.diverged
+        else None
+        for name, trial in trials.items()
+    }
 
 
 def _judge(statistics: StudyStatistics, name: str) -> str | None:
     trial = statistics.trials[name]
     if trial.diverged:
-        return f"diverged {trial.diverged} of {statistics.num_seeds}"
+        return f"diverged {trial.diverged} of {trial.num_seeds}"
     if name == statistics.reference:
-        return "baseline" if name == statistics.baseline else "highest"
+        highest = "highest" if name == statistics.best else "reference"
+        return "baseline" if name == statistics.baseline else highest
     difference = statistics.to_reference(name)
     return None if difference is None else difference.verdict
 
@@ -244,6 +252,32 @@ def make_trials(evidence: Evidence) -> Table | None:
             [[n, *row] for n, row in zip(names, table.rows, strict=True)],
         )
     return table if len(table.columns) > 1 else None
+
+
+def make_looks(evidence: Evidence) -> Table | None:
+    """Makes the table of looks, if seeds are added until it is decided."""
+    looks = evidence.statistics.looks
+    if looks is None:
+        return None
+    rows: list[list[Cell]] = []
+    for look in looks.done:
+        settled = [
+            f"{name} {outcome}"
+            + (f" ({format_p(look.p[name])})" if name in look.p else "")
+            for name, outcome in look.settled.items()
+        ]
+        left = [name for name in look.p if name not in look.settled]
+        rows.append(
+            [
+                str(look.num_seeds),
+                f"{look.level:.4f}",
+                look.reference or None,
+                "; ".join(settled) or "nothing",
+                ", ".join(left) or "none",
+            ]
+        )
+    columns = ("seeds", "level spent", "compared to", "settled", "go on")
+    return Table(columns, rows)
 
 
 def list_trial_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:

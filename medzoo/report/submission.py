@@ -64,7 +64,8 @@ def choose_on_val(results: Iterable[TrialResults]) -> Choice:
 
 
 def _harmonic_means(trial: TrialResults) -> np.ndarray:
-    return harmonic_mean_by_seed(trial.matrix("macro_f1", "val"))
+    scores = trial.matrix("macro_f1", "val")[: trial.num_given]
+    return harmonic_mean_by_seed(scores)
 
 
 def collect_labels(records: Iterable[Record], store: Store) -> Labels:

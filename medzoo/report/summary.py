@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medzoo.report.bootstrap import replicate_matrix
 from medzoo.report.comparisons import (
     Comparisons,
     Difference,
@@ -26,6 +25,7 @@ from medzoo.report.inference import (
     luck_of_best,
     residual_variance,
 )
+from medzoo.report.looks import Looks
 from medzoo.report.power import Plan
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import (
@@ -50,6 +50,7 @@ class TrialStatistics:
             the baseline itself, and if either misses a run.
         to_others: To each other trial, corrected over all pairs of trials, as
             whoever reads them picks pairs by the same numbers.
+        num_seeds: Seeds that it is judged by.
         diverged: Seeds of which a run diverged.
         unsteady: Whether its seeds spread over three times the others'.
     """
@@ -59,6 +60,7 @@ class TrialStatistics:
     by_task: dict[str, Estimate | None]
     difference: Difference | None = None
     to_others: dict[str, Difference] = dataclasses.field(default_factory=dict)
+    num_seeds: int = 0
     diverged: int = 0
     unsteady: bool = False
 
@@ -72,12 +74,13 @@ class StudyStatistics:
         baseline: Name of the trial that `difference` refers to.
         best: Name of the complete trial with the highest harmonic mean, then
             the highest mean; `None` if no trial is complete.
-        num_seeds: Runs of a trial on each task.
+        num_seeds: Most runs of a trial on a task.
         num_tasks: Tasks of the study.
         friedman: Over the complete trials; `None` where it can say nothing.
         score: Name of the score that all of it is about.
         equal_within: Half the width of the band of equality, if there is one.
         plan: What further seeds would show; `None` if predictions are missing.
+        looks: The looks at the study, if seeds are added until it is decided.
     """
 
     trials: dict[str, TrialStatistics]
@@ -89,6 +92,7 @@ class StudyStatistics:
     score: str = "macro_f1"
     equal_within: float | None = None
     plan: Plan | None = None
+    looks: Looks | None = None
 
     @property
     def complete(self) -> list[str]:
@@ -98,10 +102,12 @@ class StudyStatistics:
     @property
     def reference(self) -> str | None:
         """Name of the trial that verdicts are about: the baseline, else the
-        best."""
+        best, or the one that the last look compared the others to."""
         if self.baseline in self.complete:
             return self.baseline
-        return self.best
+        done = self.looks.done if self.looks else []
+        compared = [look.reference for look in done if look.p]
+        return compared[-1] if compared else self.best
 
     def to_reference(self, name: str) -> Difference | None:
         """Returns what verdicts say of a trial, in numbers.
@@ -111,9 +117,13 @@ class StudyStatistics:
         do.
         """
         trial = self.trials[name]
+        if name == self.reference:
+            return None
         if self.reference == self.baseline:
             return trial.difference
-        return trial.to_others.get(self.reference or "")
+        look = self.looks.find_last(name) if self.looks else None
+        other = look.reference if look else self.reference
+        return trial.to_others.get(other or "")
 
     @property
     def tied(self) -> list[str]:
@@ -143,8 +153,9 @@ def summarise(
         TrialScores(
             trial.trial.name,
             trial.matrix(trial.score),
-            replicate_matrix(trial, store),
+            trial.read_replicates(store),
             trial.diverged,
+            trial.num_given,
         )
         for trial in results
     ]
@@ -155,6 +166,7 @@ def summarise(
         score=results[0].score,
         equal_within=equal_within,
         overlap=max(trial.overlap for trial in results),
+        looks=results[0].looks,
     )
 
 
@@ -166,6 +178,7 @@ def summarise_scores(
     score: str = "macro_f1",
     equal_within: float | None = None,
     overlap: float = 0.0,
+    looks: Looks | None = None,
 ) -> StudyStatistics:
     """Computes the statistics of a study from scores.
 
@@ -176,6 +189,7 @@ def summarise_scores(
         score: Name of the scores.
         equal_within: Half the width of the band of equality.
         overlap: As of `medzoo.report.inference.compare_pairs`.
+        looks: The looks at the study; its verdicts are theirs.
     """
     complete = [trial for trial in scores if trial.complete]
     best = max(complete, key=_goodness, default=None)
@@ -187,13 +201,16 @@ def summarise_scores(
         best=best.name if best else None,
         num_seeds=num_seeds,
         num_tasks=num_tasks,
-        friedman=friedman({t.name: t.matrix.mean(axis=0) for t in complete}),
+        friedman=friedman({t.name: t.given.mean(axis=0) for t in complete}),
         score=score,
         equal_within=equal_within,
+        looks=looks,
     )
     if best is None:
         return found
-    compared = Comparisons(complete, margin=equal_within, overlap=overlap)
+    compared = Comparisons(
+        complete, margin=equal_within, overlap=overlap, looks=looks
+    )
     return dataclasses.replace(
         found,
         trials=_compare(found, compared),
@@ -206,12 +223,12 @@ def _plan(compared: Comparisons, reference: str) -> Plan | None:
     if math.isnan(images):
         return None
     residual = residual_variance(compared.values)
-    return Plan(len(compared.names), residual, images)
+    return Plan(len(compared.names), residual, images, compared.overlap)
 
 
 def _goodness(trial: TrialScores) -> tuple[float, float]:
-    by_seed = harmonic_mean_by_seed(trial.matrix)
-    return float(by_seed.mean()), float(trial.matrix.mean())
+    by_seed = harmonic_mean_by_seed(trial.given)
+    return float(by_seed.mean()), float(trial.given.mean())
 
 
 def _estimate(
@@ -220,11 +237,12 @@ def _estimate(
     """Estimates the scores of each trial by itself."""
     matrices = np.stack([trial.matrix for trial in scores])
     replicates = np.stack([trial.replicates for trial in scores], axis=1)
+    given = np.array([len(trial.given) for trial in scores])
 
     def estimate(
         values: np.ndarray, drawn: np.ndarray
     ) -> list[Estimate | None]:
-        return estimate_all(values, drawn, overlap=overlap)
+        return estimate_all(values, drawn, given=given, overlap=overlap)
 
     means = estimate(matrices.mean(axis=2), replicates.mean(axis=3))
     by_task = {
@@ -239,6 +257,7 @@ def _estimate(
             harmonic_mean=harmonic[at] if trial.complete else None,
             mean=means[at],
             by_task={task: found[at] for task, found in by_task.items()},
+            num_seeds=len(trial.given),
             diverged=trial.diverged,
         )
         for at, trial in enumerate(scores)

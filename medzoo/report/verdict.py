@@ -42,16 +42,33 @@ def write_verdict(statistics: StudyStatistics) -> str:
     return " ".join([*sentences, *_warn(statistics)])
 
 
+def describe_looks(statistics: StudyStatistics) -> str:
+    """Says how often a study was looked at, and by which rules."""
+    looks = statistics.looks
+    if looks is None:
+        return ""
+    numbers = _join([str(number) for number in looks.planned])
+    return (
+        f"Looks after {numbers} seeds share one level of 5 %. A trial is "
+        "settled as better or worse if p after correction is the level spent "
+        "at most, and as undecided if further seeds would hardly settle it; "
+        "it gets no more seeds."
+    )
+
+
 def describe_verdicts(statistics: StudyStatistics) -> str:
     """Says what the words of the column `verdict` mean."""
     if statistics.reference is None:
         return ""
     equal = ""
+    level = "0.05"
+    if statistics.looks is not None:
+        level = "the level spent by its last look"
     if statistics.equal_within is not None:
         equal = f", equal if its interval is within {statistics.equal_within:g}"
     return (
         f"Verdict: against {statistics.reference}, better or worse if p after "
-        f"correction is 0.05 at most{equal}, else undecided."
+        f"correction is {level} at most{equal}, else undecided."
     )
 
 
@@ -67,6 +84,22 @@ def _compare(statistics: StudyStatistics, reference: str) -> list[str]:
     highest = _format_highest(statistics)
     if all(difference.p is None for difference in found.values()):
         return [highest, _format_unknown(statistics)]
+    # Several, if the highest was another one at each look.
+    others = dict.fromkeys([reference, *(d.other for d in found.values())])
+    decided: list[str] = []
+    rest: list[str] = []
+    for other in others:
+        of_other = {n: d for n, d in found.items() if d.other == other}
+        told, left = _compare_to(statistics, of_other, other)
+        decided, rest = decided + told, rest + left
+    # Without anything decided, a reader looks for the highest first.
+    return [*decided, *rest, highest] if decided else [highest, *rest]
+
+
+def _compare_to(
+    statistics: StudyStatistics, found: Mapping[str, Difference], reference: str
+) -> tuple[list[str], list[str]]:
+    """Writes what is decided of trials beside one, and what is not."""
     sides = {
         verdict: {n: d for n, d in found.items() if d.verdict == verdict}
         for verdict in ("worse", "better", "equal", "undecided")
@@ -83,9 +116,9 @@ def _compare(statistics: StudyStatistics, reference: str) -> list[str]:
             f"{_list(names)} {verb} practically equal to {reference} (within "
             f"{statistics.equal_within:g})."
         )
-    rest = _format_undecided(statistics, list(sides["undecided"]), reference)
-    # Without anything decided, a reader looks for the highest first.
-    return [*decided, *rest, highest] if decided else [highest, *rest]
+    return decided, _format_undecided(
+        statistics, list(sides["undecided"]), reference
+    )
 
 
 def _format_sides(
@@ -128,17 +161,26 @@ def _format_undecided(
             f"{what} with one seed: intervals cover other test images but not "
             "another training. Three seeds are the least."
         ]
-    told = f"{what} with {statistics.num_seeds} seeds"
-    hints = _format_plan(statistics)
+    counts = [statistics.trials[name].num_seeds for name in names]
+    told = f"{what} with {_span(counts)} seeds"
+    hints = _format_plan(statistics, min(counts))
     return [f"{told}: {hints}." if hints else f"{told}."]
 
 
-def _format_plan(statistics: StudyStatistics) -> str:
+def _span(counts: Sequence[int]) -> str:
+    """Writes `3`, or `3 to 12`."""
+    return " to ".join(map(str, dict.fromkeys((min(counts), max(counts)))))
+
+
+def _format_plan(statistics: StudyStatistics, num_seeds: int) -> str:
     """Writes what may hide, which seeds would show it, and what none shows."""
     plan = statistics.plan
     if plan is None:
         return ""
-    hidden = plan.detectable(statistics.num_seeds)
+    hidden = plan.detectable(num_seeds)
+    looks = statistics.looks
+    ended = looks is not None and not looks.missing
+    most = max(looks.planned) if looks and ended else num_seeds
     if hidden < 0.001:
         return ""
     parts = [f"a difference under {_up(hidden)} would stay hidden"]
@@ -147,7 +189,7 @@ def _format_plan(statistics: StudyStatistics) -> str:
         needed = plan.seeds_needed(target)
         if target >= 0.9 * hidden or needed is None:
             continue
-        if statistics.num_seeds < needed <= _MOST_SEEDS:
+        if most < needed <= _MOST_SEEDS:
             parts.append(f"{needed} seeds would show {target:g}")
             break
     text = "; ".join(parts)
@@ -191,7 +233,7 @@ def _warn(statistics: StudyStatistics) -> list[str]:
     absent = []
     for name, trial in statistics.trials.items():
         if trial.diverged:
-            seeds = f"{trial.diverged} of {statistics.num_seeds} seeds"
+            seeds = f"{trial.diverged} of {trial.num_seeds} seeds"
             sentences.append(
                 f"{name} diverged with {seeds}, so it is ranked last."
             )
@@ -201,6 +243,12 @@ def _warn(statistics: StudyStatistics) -> list[str]:
         verb = "is" if len(absent) == 1 else "are"
         sentences.append(
             f"{_list(absent)} {verb} not ranked, as runs are missing or failed."
+        )
+    looks = statistics.looks
+    if looks is not None and looks.missing:
+        sentences.append(
+            f"The look at {looks.given[looks.missing[0]]} seeds waits for runs "
+            f"of {_list(looks.missing)}."
         )
     unsteady = [n for n, t in statistics.trials.items() if t.unsteady]
     if unsteady:

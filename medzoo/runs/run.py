@@ -123,6 +123,11 @@ class Run(RunFields):
         }
         return kept
 
+    @property
+    def is_resplit(self) -> bool:
+        """Whether its seed decides which images are tested."""
+        return self.resplit or "folds" in self.data_options
+
     def is_quiet(self, name: str) -> bool:
         """Says whether a field or option is off, and tables leave it out."""
         value = self.flatten().get(name)

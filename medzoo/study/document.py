@@ -30,6 +30,8 @@ from medzoo.tasks import NAMES
 
 # What a trial may set; options of its model go beside these.
 FIELDS = list_fields(place="trial")
+# With fewer seeds there is nothing to decide.
+FEWEST_SEEDS = 3
 
 
 def _check_value(value: Any) -> Any:
@@ -93,6 +95,9 @@ class Scope(BaseModel):
             options = dict(values["data"])
             values["data"] = options.pop("source", "medmnist")
             values["data_options"] = options
+            folds = options.get("folds")
+            if isinstance(folds, int) and "seeds" not in values:
+                values["seeds"] = list(range(max(folds, 1)))  # Each fold once.
         try:
             task = name_task(str(values.get("data", "medmnist")))
         except ValueError:
@@ -128,6 +133,34 @@ class Scope(BaseModel):
                 f"Received: tasks={self.tasks}."
             )
             faults.append((("tasks",), sentence))
+        return faults
+
+
+class StudyScope(Scope):
+    """The part of a study that a command line may override."""
+
+    until: Literal["seeds", "decided"] = Field(
+        "seeds",
+        description="Run all `seeds`, or add seeds until the trials are "
+        "decided.",
+    )
+    max_seeds: int | None = Field(
+        None,
+        ge=FEWEST_SEEDS,
+        le=100,
+        description='Most seeds of a trial with `until = "decided"`; 12 if '
+        "left out.",
+    )
+
+    def list_faults(self) -> list[Fault]:
+        """Checks each value, and that `max_seeds` has a use."""
+        faults = super().list_faults()
+        if self.max_seeds is not None and self.until != "decided":
+            sentence = (
+                '`max_seeds` needs `until = "decided"`. '
+                f"Received: until={self.until!r}."
+            )
+            faults.append((("max_seeds",), sentence))
         return faults
 
 
@@ -171,7 +204,7 @@ else:  # The scores of the table, as the schema of the file lists them.
     _Score = Literal[list_used("study")]
 
 
-class Document(Scope):
+class Document(StudyScope):
     """A study: one question, answered by trials that differ in few values."""
 
     question: str = Field(min_length=1, description="What is to be found out.")

@@ -81,9 +81,12 @@ def _list_cells(study: Study, smoke: bool) -> Iterator[tuple[int, str, Trial]]:
     # Custom data are one task, of any name.
     several = len(study.tasks) > 1
     every = join_tasks(study.tasks) if several else study.tasks[0]
-    for seed in study.seeds[:1] if smoke else study.seeds:
+    seeds = study.seeds[:1] if smoke else study.all_seeds
+    for number, seed in enumerate(seeds):
         for task in study.tasks:
             for trial in study.trials:
+                if number >= study.given.get(trial.name, len(seeds)):
+                    continue
                 if not is_shared(study, trial):
                     yield seed, task, trial
                 elif task == study.tasks[0]:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medzoo.runs.run import Run
 from medzoo.runs.sources import find_fingerprint
@@ -24,7 +24,9 @@ class StudyPlan:
     Args:
         study: The study.
         num_seeds: Seeds that are run; 1 in a smoke run.
-        num_runs: Trials times tasks times seeds.
+        num_runs: Trials times tasks times seeds; until decided, those of the
+            seeds that are given so far.
+        num_most: Runs of all seeds that may be given.
         done: Runs that are done.
         diverged: Runs that are finished, though with a loss that is not finite.
         failed: Runs that an error ended; they are left to be tried again.
@@ -40,6 +42,7 @@ class StudyPlan:
     study: Study
     num_seeds: int
     num_runs: int
+    num_most: int
     done: int
     diverged: int
     failed: int
@@ -66,6 +69,7 @@ class StudyPlan:
             "trials": [trial.name for trial in self.study.trials],
             "num_seeds": self.num_seeds,
             "num_runs": self.num_runs,
+            "num_most": self.num_most,
             "done": self.done,
             "diverged": self.diverged,
             "failed": self.failed,
@@ -81,11 +85,20 @@ class StudyPlan:
         return (
             f"{self.study.name}: {self.study.question}\n"
             f"{_count(trials, 'trial')} x {_count(tasks, 'task')} x "
-            f"{_count(self.num_seeds, 'seed')}{self._sharing()} = "
-            f"{_count(self.num_runs, 'run')} on {self.study.data} data\n"
+            f"{self._seeds()}{self._sharing()} = {self._runs()} on "
+            f"{self.study.data} data\n"
             f"{notes}"
             f"{self._tuning()}{self.status(workers)}"
         )
+
+    def _seeds(self) -> str:
+        if self.num_most == self.num_runs:
+            return _count(self.num_seeds, "seed")
+        return f"up to {len(self.study.all_seeds)} seeds"
+
+    def _runs(self) -> str:
+        most = "at most " * (self.num_most > self.num_runs)
+        return f"{most}{_count(self.num_most, 'run')}"
 
     def _sharing(self) -> str:
         shared = [is_shared(self.study, trial) for trial in self.study.trials]
@@ -114,6 +127,8 @@ class StudyPlan:
         if self.problems:
             made = f"{self.choices} of {_count(self.problems, 'choice')} made"
             counts = f"{made}, {counts}"
+        if self.num_most > self.num_runs:
+            counts += f" of the first {_count(self.num_seeds, 'seed')}"
         if not self.left:
             return counts
         sources = "; ".join(
@@ -125,7 +140,7 @@ class StudyPlan:
         return (
             f"{counts}\nEstimated time left with {_count(workers, 'worker')}: "
             f"{'at most ' * (self.choices < self.problems)}"
-            f"{_duration(self.seconds_left / workers)} ({sources})"
+            f"{format_duration(self.seconds_left / workers)} ({sources})"
         )
 
 
@@ -133,7 +148,7 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> StudyPlan:
     """Compares a study with the store, without running or importing a backend.
 
     Args:
-        study: The study.
+        study: The study; until decided, with the seeds that are given so far.
         store: Records of this study and others.
         smoke: See `expand`.
     """
@@ -152,6 +167,7 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> StudyPlan:
         study=study,
         num_seeds=len({item.run.seed for item in cells}),
         num_runs=len(cells),
+        num_most=len(expand(replace(study, given={}), smoke=smoke)),
         done=counts["done"],
         diverged=counts["diverged"],
         failed=counts["failed"],
@@ -190,10 +206,10 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Rounds to what an estimate is good for.
 
-    >>> [_duration(hours * 3600) for hours in (0.005, 0.2, 2.5, 77.9)]
+    >>> [format_duration(hours * 3600) for hours in (0.005, 0.2, 2.5, 77.9)]
     ['under 1 min', '12 min', '2 h 30 min', '78 h']
     """
     minutes = round(seconds / 60)

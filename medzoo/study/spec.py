@@ -14,10 +14,13 @@ from pydantic import TypeAdapter, ValidationError
 from medzoo.messages import unknown
 from medzoo.models.options import Value
 from medzoo.runs.sources import is_custom
-from medzoo.study.document import Document, Scope, Tuned
+from medzoo.study.document import Document, StudyScope, Tuned
 from medzoo.study.source import Source, describe
 from medzoo.study.trials import Trial, make_trials
 from medzoo.tasks import SHAPES
+
+# Most seeds of a trial in a study until decided, if it names no other number.
+MAX_SEEDS = 12
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class Study:
         track: Names of trackers that log its runs.
         keep: Trained models that are kept: `none`, those of the `best` trial,
             or `all`.
+        until: `seeds`, or `decided`: further seeds are added, look by look,
+            until the trials are decided.
+        max_seeds: Most seeds of a trial in a study until decided.
+        given: Seeds that a trial is given so far in a study until decided, by
+            its name; a trial that is not named has all.
         of_file: The study as its file says, if flags have changed it.
     """
 
@@ -66,9 +74,35 @@ class Study:
     score: str = "macro_f1"
     equal_within: float | None = None
     keep: str = "best"
+    until: str = "seeds"
+    max_seeds: int = MAX_SEEDS
+    given: Mapping[str, int] = field(default_factory=dict, hash=False)
     of_file: "Study | None" = field(
         default=None, repr=False, compare=False, hash=False
     )
+
+    @property
+    def is_looked_at(self) -> bool:
+        """Says whether seeds are added until the trials are decided."""
+        return self.until == "decided"
+
+    @property
+    def all_seeds(self) -> tuple[int, ...]:
+        """All seeds that a trial may be given.
+
+        Until decided, the next integers follow on those of the file.
+        """
+        if not self.is_looked_at:
+            return self.seeds
+        first = max(self.seeds) + 1
+        more = range(first, first + max(self.max_seeds - len(self.seeds), 0))
+        return (*self.seeds, *more)[: self.max_seeds]
+
+    def with_seeds(self, seeds: Iterable[int]) -> "Study":
+        """Returns the study with exactly these seeds for every trial."""
+        return dataclasses.replace(
+            self, seeds=tuple(seeds), until="seeds", given={}
+        )
 
     @property
     def tune_seeds(self) -> tuple[int, ...]:
@@ -78,7 +112,7 @@ class Study:
         return tuple(self.tuned.tune_seeds)
 
     def list_changes(self, *, smoke: bool) -> dict[str, str]:
-        """Lists what flags have changed: data, data options, tasks, seeds.
+        """Lists what flags have changed: data, tasks, seeds, looks.
 
         Tasks count if they are not those that the data bring along.
 
@@ -98,6 +132,10 @@ class Study:
             changes["tasks"] = ", ".join(self.tasks)
         if set(self.seeds) != set(file.seeds):
             changes["seeds"] = ", ".join(map(str, sorted(self.seeds)))
+        if self.until != file.until:
+            changes["until"] = self.until
+        if self.is_looked_at and self.max_seeds != file.max_seeds:
+            changes["max_seeds"] = str(self.max_seeds)
         return changes | ({"smoke": "True"} if smoke else {})
 
     def folder_name(self, *, smoke: bool) -> str:
@@ -146,6 +184,7 @@ class Study:
             "question": self.question,
             "tasks": list(self.tasks),
             "seeds": list(self.seeds),
+            "until": self.until,
             "data": self.data,
             "trials": [trial.name for trial in self.trials],
         }
@@ -157,12 +196,15 @@ class Study:
         seeds: Iterable[int] | None = None,
         data: str | None = None,
         data_options: Mapping[str, Any] | None = None,
+        until: str | None = None,
+        max_seeds: int | None = None,
     ) -> "Study":
         """Returns the study with other tasks, seeds or data where given.
 
         Other data bring their own tasks, if none are given, and none of the
         options that the file has for its own; `data_options` are added.
-        Synthetic shapes replace images with masks.
+        Synthetic shapes replace images with masks. Seeds are all that is run,
+        unless `until` is given with them.
 
         Raises:
             ValueError: With the sentences for the same values in the file.
@@ -176,14 +218,20 @@ class Study:
             tasks = "all" if moved else self.tasks
             if moved and self.data.startswith("masks:"):
                 tasks = [SHAPES.name] if data == "synthetic" else tasks
+        if until is None:
+            until = self.until if seeds is None else "seeds"
+        if max_seeds is None and until == "decided":
+            max_seeds = self.max_seeds
         given = {
             "tasks": tasks if isinstance(tasks, str) else list(tasks),
             "seeds": list(self.seeds if seeds is None else seeds),
             "data": data,
             "data_options": {**options, **(data_options or {})},
+            "until": until,
+            "max_seeds": max_seeds,
         }
         try:
-            scope = Scope.model_validate(given)
+            scope = StudyScope.model_validate(given)
         except ValidationError as error:
             sentences = [describe(e, e["loc"]) for e in error.errors()]
             raise ValueError("\n".join(sentences)) from None
@@ -195,6 +243,9 @@ class Study:
             seeds=tuple(scope.seeds),
             data=scope.data,
             data_options=scope.data_options,
+            until=scope.until,
+            max_seeds=scope.max_seeds or self.max_seeds,
+            given={},
             of_file=self.of_file or self,
         )
 
@@ -284,6 +335,8 @@ def _make_study(source: Source) -> Study:
         score=document.score,
         equal_within=document.equal_within,
         keep=document.keep,
+        until=document.until,
+        max_seeds=document.max_seeds or MAX_SEEDS,
     )
 
 

@@ -51,7 +51,7 @@ def make_tuning_problems(
         return []
     values = tuple(study.tuned.candidates())
     runs = [_expand_all(study, v, study.tune_seeds, smoke) for v in values]
-    cells = expand(study.override(seeds=study.seeds[:1]), smoke=smoke)
+    cells = expand(study.with_seeds(study.seeds[:1]), smoke=smoke)
     return [
         TuningProblem(
             trial,
@@ -108,7 +108,7 @@ def name_runs(study: Study, *, smoke: bool = False) -> dict[Run, str]:
     names: dict[Run, str] = {}
     for values in study.tuned.candidates():
         chosen = ", ".join(f"{key}={value}" for key, value in values.items())
-        for seeds in (study.seeds, study.tune_seeds):
+        for seeds in (study.all_seeds, study.tune_seeds):
             found = _expand_all(study, values, seeds, smoke)
             for (trial, _), runs in found.items():
                 names |= dict.fromkeys(runs, f"{trial}, {chosen}")
@@ -119,7 +119,7 @@ def _expand_all(
     study: Study, values: dict[str, Value], seeds: Sequence[int], smoke: bool
 ) -> dict[tuple[str, str], tuple[Run, ...]]:
     """Lists the runs of one candidate by trial and task, one a seed."""
-    study = study.override(seeds=seeds)
+    study = study.with_seeds(seeds)
     cells = expand(study, smoke=smoke)
     keys = [(trial.name, run.task) for trial, run in cells]
     choices = dict.fromkeys(keys, values)

@@ -158,7 +158,7 @@ def require_data(run: Run) -> None:
 
 def load_data(run: Run) -> Dataset:
     """Loads the dataset of a run."""
-    drawn = run.max_images is not None or run.resplit
+    drawn = run.max_images is not None or run.is_resplit
     data = sources.load(
         run.task,
         run.data,
@@ -168,7 +168,9 @@ def load_data(run: Run) -> Dataset:
         options=tuple(sorted(run.data_options.items())),
         resplit=run.resplit,
     )
-    found = data.fingerprint.removesuffix(f", resplit {run.seed}")
+    folds = run.data_options.get("folds")
+    found = data.fingerprint.removesuffix(f", fold {run.seed} of {folds}")
+    found = found.removesuffix(f", resplit {run.seed}")
     if run.fingerprint not in ("", found):
         raise ValueError(
             f"The data of `{run.task}` have changed since the study was "

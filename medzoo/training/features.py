@@ -16,6 +16,7 @@ from filelock import FileLock
 
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folders import cache_folder
+from medzoo.data.folds import hold_out
 from medzoo.data.splits import resplit
 from medzoo.files import writing
 from medzoo.models.backbones import require_weights
@@ -42,10 +43,18 @@ def load_features(run: Run, load: Callable[[Run], Dataset]) -> Dataset:
 
     Images that are split anew with each seed have one set of features.
     """
-    if not (is_cacheable(run) and run.resplit):
+    if not (is_cacheable(run) and run.is_resplit):
         return with_features(run, load(run))
-    whole = run.model_copy(update={"resplit": False})
-    return resplit(with_features(whole, load(whole)), seed=run.seed)
+    options = {k: v for k, v in run.data_options.items() if k != "folds"}
+    whole = run.model_copy(update={"resplit": False, "data_options": options})
+    data = with_features(whole, load(whole))
+    if run.resplit:
+        data = resplit(data, seed=run.seed)
+    if "folds" in run.data_options:
+        data = hold_out(
+            data, run.data, run.size, run.data_options, seed=run.seed
+        )
+    return data
 
 
 def is_cacheable(run: Run) -> bool:

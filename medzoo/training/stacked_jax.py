@@ -107,7 +107,7 @@ def stack_key(run: Run) -> str | None:
     >>> stack_key(Run(task="breastmnist", model="knn")) is None
     True
     """
-    drawn = run.max_images is not None or run.resplit
+    drawn = run.max_images is not None or run.is_resplit
     weighs = run.loss == "weighted_soft_f1"
     weighs |= IMBALANCES[run.imbalance] == "loss"
     if (

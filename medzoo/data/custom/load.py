@@ -74,6 +74,7 @@ def read_custom(
         ValueError: With a line for each bad file, row or class.
     """
     given = dict(options)
+    given.pop("folds", None)  # Of the dataset that this makes.
     leaks = given.pop("drop_leaks", False)
     address = parse_address(data)
     if address.kind == "npz":

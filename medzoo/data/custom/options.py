@@ -39,6 +39,8 @@ class Options:
         page: Where the data are published, for whoever lacks them.
         skip_bad: Leaves out what is bad.
         drop_leaks: Leaves out images of train that val or test have as well.
+        folds: Parts of the images, of which each seed tests another; 0 for the
+            one split.
     """
 
     size: int = 28
@@ -61,12 +63,13 @@ class Options:
     page: str = field(default="", repr=False)
     skip_bad: bool = False
     drop_leaks: bool = False
+    folds: int = field(default=0, repr=False)
 
 
 _COLUMNS = ("path", "root", "label", "split", "group")
 _MASKS = ("mask", "mask_values", "mask_class", "no_mask")
 _ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
-              "page", "skip_bad", "drop_leaks")  # fmt: skip
+              "page", "skip_bad", "drop_leaks", "folds")  # fmt: skip
 _NAMES = {
     "folder": ("channels", *_ANY_FILES),
     "csv": ("channels", *_COLUMNS, *_ANY_FILES),
@@ -86,10 +89,10 @@ def defaults(data: str) -> dict[str, Option]:
     Example:
 
     >>> defaults("medmnist")
-    {'drop_leaks': False}
+    {'drop_leaks': False, 'folds': 0}
     """
     kind = data.partition(":")[0] if is_custom(data) else ""
-    names = _NAMES.get(kind, ("drop_leaks",))
+    names = _NAMES.get(kind, ("drop_leaks", "folds"))
     known = {k: v for k, v in asdict(Options()).items() if k in names}
     return known | ({"path": "path"} if kind == "csv" else {})
 
@@ -123,6 +126,11 @@ def make_canonical(data: str, options: Mapping[str, Any]) -> dict[str, Option]:
         _check(name, value, known[name])
         if value != known[name]:
             changed[name] = value
+    if changed.get("folds") and changed.get("drop_leaks"):
+        raise ValueError(
+            "`drop_leaks` is about one split, not about folds. Expected one of "
+            "the two; give images that belong together a `group`."
+        )
     if "val" in known:
         _check_shares(**{k: {**known, **changed}[k] for k in ("val", "test")})
     return changed
@@ -140,6 +148,11 @@ def _check(name: str, value: Any, default: Option) -> None:
         raise ValueError(
             f"Data option `{name}` must be of type {expected}. "
             f"Received: {name}={value!r}."
+        )
+    if name == "folds" and value and value < 2:
+        raise ValueError(
+            "`folds` is a number of parts. Expected 2 or more, such as 5. "
+            f"Received: folds={value}."
         )
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ValueError(unknown(name, value, _CHOICES[name]))

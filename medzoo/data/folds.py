@@ -1,0 +1,161 @@
+"""Cross-validation: each seed holds out another part of the images."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from medzoo.data.custom.address import is_custom, parse_address
+from medzoo.data.custom.listing import list_images
+from medzoo.data.custom.load import describe_rows
+from medzoo.data.custom.options import complete
+from medzoo.data.dataset import Dataset
+
+
+def hold_out(
+    dataset: Dataset,
+    source: str,
+    size: int,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+) -> Dataset:
+    """Holds out the fold of a seed, by the data option `folds`.
+
+    A test split that was given is never a part of it: the folds are of train
+    and val then, as they are of published data.
+
+    Args:
+        dataset: As it was loaded without folds.
+        source: Where it is from.
+        size: Of the images.
+        options: Data options, `folds` among them.
+        seed: Seed of the run.
+    """
+    groups: list[str] = []
+    drawn = False
+    if is_custom(source) and not source.startswith("npz:"):
+        files = {k: v for k, v in options.items() if k != "folds"}
+        address = parse_address(source)
+        listing = list_images(address, complete(source, size, files))
+        drawn = all(item.split != "test" for item in listing.items)
+        groups = [row["group"] for row in describe_rows(source, size, files)]
+    return split_into_folds(
+        dataset,
+        int(options["folds"]),
+        seed=seed,
+        groups=groups,
+        with_test=drawn,
+    )
+
+
+def split_into_folds(
+    dataset: Dataset,
+    num_folds: int,
+    *,
+    seed: int,
+    groups: Sequence[str] = (),
+    with_test: bool = False,
+) -> Dataset:
+    """Splits images into folds by class, groups whole, and holds out one.
+
+    Seeds 0 to `num_folds - 1` hold out one fold each, so that each image is
+    tested once; the next seeds do so with other folds, and so on. Val keeps its
+    share of the rest.
+
+    Args:
+        dataset: Its splits are read into memory.
+        num_folds: How many; 2 at least.
+        seed: Decides which images are held out.
+        groups: Of each image of train, val and test; an empty one is a group of
+            its own.
+        with_test: Whether images of test are among the folds.
+
+    Raises:
+        ValueError: If there are fewer groups than folds, or too few for val.
+
+    Example:
+
+    >>> from medzoo.data.dataset import Split
+    >>> images = np.zeros((10, 28, 28, 1), "uint8")
+    >>> split = Split(images, np.arange(10, dtype="int32") % 2)
+    >>> data = Dataset("toy", ("a", "b"), split, split, split, "toy")
+    >>> parts = split_into_folds(data, 5, seed=0)
+    >>> len(parts.train), len(parts.val), len(parts.test)
+    (8, 8, 4)
+    """
+    pooled = dataset.train.join(dataset.val)
+    pooled = pooled.join(dataset.test) if with_test else pooled
+    groups = list(groups or [""] * len(pooled))[: len(pooled)]
+    repeat, fold = divmod(seed, num_folds)
+    folds = draw_parts(
+        pooled.labels, groups, [1] * num_folds, seed=[repeat, num_folds]
+    )
+    rest = np.flatnonzero(folds != fold)
+    inner = draw_parts(
+        pooled.labels[rest],
+        [groups[row] for row in rest],
+        [len(dataset.train), len(dataset.val)],
+        seed=[repeat, num_folds, fold],
+    )
+    rows = rest[inner == 0], rest[inner == 1], np.flatnonzero(folds == fold)
+    if not all(map(len, rows)):
+        raise ValueError(
+            "`folds` leave a split without images. Expected more groups than "
+            f"folds, or fewer folds. Received: folds={num_folds}, "
+            f"{len(set(groups) - {''}) + groups.count('')} groups."
+        )
+    train, val, test = map(pooled.take, rows)
+    return replace(
+        dataset,
+        train=train,
+        val=val,
+        test=test,
+        fingerprint=f"{dataset.fingerprint}, fold {seed} of {num_folds}",
+    )
+
+
+def draw_parts(
+    labels: np.ndarray,
+    groups: Sequence[str],
+    weights: Sequence[int],
+    *,
+    seed: Sequence[int],
+) -> np.ndarray:
+    """Draws a part for each image: by class, and groups whole.
+
+    Groups go, the largest first and equal ones in a random order, to the part
+    that lacks most of their classes and of images.
+
+    Args:
+        labels: Shape `(n,)`.
+        groups: Of each image; an empty one is a group of its own.
+        weights: Of the parts.
+        seed: Of the random order.
+
+    Returns:
+        Numbers of the parts, shape `(n,)`.
+
+    Example:
+
+    >>> labels, groups = np.array([0, 0, 1, 1]), ["x", "x", "", ""]
+    >>> draw_parts(labels, groups, [1, 1], seed=[0]).tolist()
+    [0, 0, 1, 0]
+    """
+    # Beside its class, each image counts as one of all images.
+    classes = np.unique(labels, return_inverse=True)[1]
+    kinds = np.hstack(
+        [np.eye(classes.max() + 1)[classes], np.ones((len(classes), 1))]
+    )
+    kinds = kinds / kinds.sum(axis=0)
+    wanted = np.outer(np.array(weights) / sum(weights), np.ones(kinds.shape[1]))
+    members: dict[str | int, list[int]] = {}
+    for row in np.random.default_rng(seed).permutation(len(labels)).tolist():
+        members.setdefault(groups[row] or row, []).append(row)
+    parts = np.empty(len(labels), int)
+    for rows in sorted(members.values(), key=len, reverse=True):
+        held = kinds[rows].sum(axis=0)
+        parts[rows] = chosen = int(np.argmax(wanted @ (held > 0)))
+        wanted[chosen] -= held
+    return parts
