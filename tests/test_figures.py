@@ -11,6 +11,7 @@ from medzoo.report.figures.bars import describe_bars, make_bars
 from medzoo.report.figures.classes import count_confusions
 from medzoo.report.figures.costs import find_pareto_front
 from medzoo.report.figures.curves import over_seeds
+from medzoo.report.figures.differences import find_differences
 from medzoo.report.figures.heat_map import make_grid
 from medzoo.report.figures.style import pick_trials
 from medzoo.report.write import write_report
@@ -47,6 +48,8 @@ def make_grid_study(values):
 def test_only_figures_that_make_sense_are_drawn(figures):
     assert names_of(figures) == {
         "macro_f1_by_task.png",
+        "differences.png",
+        "pairs.png",
         "costs.png",
         "learning_curves.png",
         "classes_of_best.png",
@@ -54,6 +57,31 @@ def test_only_figures_that_make_sense_are_drawn(figures):
     assert {name.replace("png", "svg") for name in names_of(figures)} == set(
         figures
     ) - names_of(figures)
+
+
+def test_differences_are_those_of_the_statistics(drawn):
+    found = find_differences(drawn)
+    trials = drawn.statistics.trials
+    assert found.reference == "width 9"
+    assert found.to_reference == {
+        name: trials[name].difference for name in ("width 8", "width 10")
+    }
+    for row, name in zip(found.pairs, found.names, strict=True):
+        assert row[found.names.index(name)] is None
+    # The row minus the column: the other way round with the other sign.
+    assert found.pairs[0][1].estimate == -found.pairs[1][0].estimate
+
+
+def test_a_band_of_equality_is_said_and_what_is_unknown_is_not(tmp_path):
+    study = make_widths(3, tasks=NAMES[:1], equal_within=0.9)
+    found = report_on(study, tmp_path / "runs")
+    text = make_figures(found, tmp_path)["differences.svg"].decode()
+    assert "band: equal within 0.9" in text
+    assert text.count("equal, p") == 2
+    smoke = dataclasses.replace(found, smoke=True)
+    records = make_drawn(study)[0]
+    bare = report_on(study, tmp_path / "bare", records, {})
+    assert find_differences(smoke) is find_differences(bare) is None
 
 
 def test_a_study_without_records_has_one_figure(tmp_path):

@@ -113,7 +113,34 @@ def test_same_records_give_the_same_page(tmp_path):
 def test_page_opens_without_complaint(opened):
     opened.run("1")
     assert opened.complaints == []
-    assert opened.run("document.querySelectorAll('svg').length") == 4
+    assert opened.run("document.querySelectorAll('svg').length") == 5
+
+
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_nothing_is_wider_than_the_window(opened, page, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1}
+    opened.call("Emulation.setDeviceMetricsOverride", mobile=False, **size)
+    opened.open(page)
+    assert opened.run("document.documentElement.scrollWidth") <= width
+    # Texts end where their chart ends.
+    outside = """[...document.querySelectorAll('svg text')].filter(t => {
+      const [a, b] = [t, t.closest('svg')].map(e => e.getBoundingClientRect());
+      return a.left < b.left - 1 || a.right > b.right + 1;
+    }).map(t => t.textContent)"""
+    assert opened.run(outside) == []
+    opened.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_pairs_show_who_is_better(opened):
+    cells = opened.run(
+        "[...document.querySelectorAll('#pairs tbody tr')]"
+        ".map(r => [...r.querySelectorAll('td')].map(c => c.textContent))"
+    )
+    assert len(cells) >= 3
+    for at, row in enumerate(cells):
+        assert row[at] == ""
+    assert cells[0][1].startswith("+")
+    assert cells[1][0] == cells[0][1].replace("+", "\u2212")
 
 
 def test_table_of_trials_sorts_both_ways(opened):

@@ -20,6 +20,12 @@ from medzoo.report.evidence import Evidence
 from medzoo.report.figures.bars import Bar, describe_bars, make_bars
 from medzoo.report.figures.classes import count_confusions
 from medzoo.report.figures.costs import COSTS
+from medzoo.report.figures.differences import (
+    Differences,
+    describe_intervals,
+    find_differences,
+    name_difference,
+)
 from medzoo.report.figures.heat_map import make_grid
 from medzoo.report.pages import (
     INTERVALS,
@@ -87,6 +93,8 @@ def make_html(
         looks=Markup(to_html(looks) if looks else ""),  # noqa: S704
         about_looks=describe_looks(statistics),
         bar=describe_bars(statistics),
+        differences=find_differences(evidence),
+        bars=_describe_differences(evidence),
         score=next(iter(make_bars(evidence.best, statistics))),
         score_name=format_score(study.score),
         axes=[*study.axis_names, "", ""],
@@ -101,6 +109,11 @@ def make_html(
         fingerprints=sorted({p for r in evidence.records for p in _pair_up(r)}),
         data=Markup(dump(make_data(evidence))),  # noqa: S704
     )
+
+
+def _describe_differences(evidence: Evidence) -> str:
+    found = find_differences(evidence)
+    return "" if found is None else describe_intervals(evidence, found)
 
 
 def render(name: str, **values: Any) -> str:
@@ -184,6 +197,7 @@ def make_data(evidence: Evidence) -> dict[str, Any]:
     at = [runs.columns.index(name) for name in RUN_COLUMNS]
     shown = [[row[index] for index in at] for row in runs.rows]
     places = judge_trials(evidence)
+    found = find_differences(evidence)
     return {
         "tasks": results[0].tasks,
         "score": format_score(evidence.study.score),
@@ -204,13 +218,15 @@ def make_data(evidence: Evidence) -> dict[str, Any]:
         ],
         "classes": [
             {
-                "task": found.task,
-                "names": found.classes,
-                "counts": found.counts.tolist(),
-                "f1": [plain(value) for value in found.f1.mean(axis=0)],
+                "task": shown.task,
+                "names": shown.classes,
+                "counts": shown.counts.tolist(),
+                "f1": [plain(value) for value in shown.f1.mean(axis=0)],
             }
-            for found in count_confusions(results[0], evidence.store)
+            for shown in count_confusions(results[0], evidence.store)
         ],
+        "differences": _make_differences(evidence, found),
+        "pairs": _make_pairs(found),
         "ranks": _make_ranks(evidence.statistics),
         "heat_map": _make_heat_map(evidence),
     }
@@ -253,6 +269,42 @@ def _make_heat_map(evidence: Evidence) -> dict[str, Any] | None:
         return None
     values = [[plain(value) for value in row] for row in grid.values.tolist()]
     return {"rows": grid.rows, "columns": grid.columns, "values": values}
+
+
+def _make_differences(
+    evidence: Evidence, found: Differences | None
+) -> dict[str, Any] | None:
+    """Makes the rows of the trials beside the one that verdicts are about."""
+    if found is None:
+        return None
+    return {
+        "name": name_difference(evidence, found.reference),
+        "margin": evidence.statistics.equal_within,
+        "rows": [
+            {
+                "name": name,
+                "mean": plain(each.estimate),
+                "low": plain(each.low),
+                "high": plain(each.high),
+                "wide": [plain(end) for end in each.simultaneous or ()],
+                "p": plain(each.p_corrected),
+                "verdict": each.verdict,
+            }
+            for name, each in found.to_reference.items()
+        ],
+    }
+
+
+def _make_pairs(found: Differences | None) -> dict[str, Any] | None:
+    """Makes the matrix of all pairs: what is shown, and the verdicts."""
+    if found is None or len(found.names) < 3:
+        return None
+    cells = [
+        [each and [plain(each), plain(each.p_corrected)] for each in row]
+        for row in found.pairs
+    ]
+    verdicts = [[each and each.verdict for each in row] for row in found.pairs]
+    return {"names": found.names, "cells": cells, "verdicts": verdicts}
 
 
 def _make_ranks(statistics: StudyStatistics) -> dict[str, Any] | None:

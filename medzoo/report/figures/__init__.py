@@ -15,6 +15,11 @@ from medzoo.report.figures.classes import count_confusions, draw_classes
 from medzoo.report.figures.costs import differing_costs, draw_costs
 from medzoo.report.figures.critical_difference import draw_critical_difference
 from medzoo.report.figures.curves import draw_learning_curves
+from medzoo.report.figures.differences import (
+    draw_differences,
+    draw_pairs,
+    find_differences,
+)
 from medzoo.report.figures.explained import (
     draw_explained,
     find_explained,
@@ -38,6 +43,8 @@ DRAWING_VERSION = 2
 # All that there may be, so that one that is no longer drawn can be removed.
 NAMES = (
     "macro_f1_by_task",
+    "differences",
+    "pairs",
     "heat_map",
     "costs",
     "learning_curves",
@@ -83,6 +90,10 @@ def _choose(
     results, best = evidence.results, evidence.best
     figures: dict[str, Callable[[], Figure]] = {}
     figures["macro_f1_by_task"] = bind(draw_macro_f1, evidence)
+    if differences := find_differences(evidence):
+        figures["differences"] = bind(draw_differences, evidence, differences)
+        if len(differences.names) > 2:
+            figures["pairs"] = bind(draw_pairs, evidence, differences)
     grid = make_grid(evidence)
     if grid is not None and not np.isnan(grid.values).all():
         figures["heat_map"] = bind(draw_heat_map, evidence, grid)

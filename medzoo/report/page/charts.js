@@ -74,11 +74,17 @@ const widthOf = (parent, most) => {
   return Math.max(320, Math.min(most, room));
 };
 
+const ruler = document.createElement("canvas").getContext("2d");
+const widthOfText = (text) => {
+  ruler.font = `12px ${getComputedStyle(document.body).fontFamily}`;
+  return ruler.measureText(text).width;
+};
+
 // An empty chart: axes, grid, names of both; returns where things go.
 function makeFrame(parent, options) {
   const { x, y, xName, yName, label, log, rows } = options;
-  const { width = 560, height = 300, left = 56 } = options;
-  const [top, right, bottom] = [10, 14, 42];
+  const { width = 560, height = 300, left = 56, right = 14 } = options;
+  const [top, bottom] = [10, 42];
   const svg = draw(parent, "svg", {
     viewBox: `0 0 ${width} ${height}`, width, height,
     role: "img", "aria-label": label,
@@ -102,7 +108,9 @@ function makeFrame(parent, options) {
     const place = { x: left - 7, y: at + 4, "text-anchor": "end" };
     draw(svg, "text", place, rows ? tick : short(tick));
   }
-  const middle = (left + width - right) / 2;
+  // A name that is wider than the axis has the room of the whole chart.
+  const fits = widthOfText(xName) < width - left - right;
+  const middle = fits ? (left + width - right) / 2 : width / 2;
   const under = { x: middle, y: height - 6, "text-anchor": "middle" };
   draw(svg, "text", { ...under, class: "quiet" }, xName);
   if (yName) {
@@ -114,32 +122,50 @@ function makeFrame(parent, options) {
   return { svg, atX, atY };
 }
 
-// rows: {name, values, mean, low, high, colour}; a row each, a dot a value.
-function drawDots(parent, rows, { xName, line }) {
-  const ends = rows.flatMap((r) => [...r.values, r.low, r.high, r.mean]);
+// rows: {name, values, mean, low, high, colour}; a row each, a dot a value. A
+// row may have a second interval, `wide`, and a `note` at its end; `margin` is
+// half the width of a band around the line.
+function drawDots(parent, rows, { xName, line, margin }) {
+  const ends = rows.flatMap((r) =>
+    [...r.values, ...(r.wide ?? []), r.low, r.high, r.mean]);
+  if (margin) ends.push(-margin, margin);
+  const notes = rows.some((r) => r.note) ? 74 : 0;
   const width = widthOf(parent, 1000);
   const most = width < 600 ? 18 : 44;
-  const longest = Math.max(...rows.map((r) => r.name.length));
   const cut = (s) => (s.length > most ? `${s.slice(0, most - 1)}…` : s);
+  const names = rows.map((r) => cut(r.name));
   const { svg, atX, atY } = makeFrame(parent, {
     x: limits(ends.filter((v) => v !== null), { least: 0.05 }),
-    rows: rows.map((r) => cut(r.name)), xName, label: xName,
-    width, left: 24 + 6.6 * Math.min(most, longest),
-    height: 56 + 24 * rows.length,
+    rows: names, xName, label: xName,
+    width, left: 12 + Math.max(...names.map(widthOfText)),
+    height: 56 + 24 * rows.length, right: 14 + notes,
   });
+  if (margin)
+    draw(svg, "rect", {
+      x: atX(-margin), width: atX(margin) - atX(-margin), y: 10,
+      height: 4 + 24 * rows.length, fill: "var(--c2)", opacity: 0.15,
+    });
   if (Number.isFinite(line)) {
     const at = { x1: atX(line), x2: atX(line), y1: 10 };
     at.y2 = 14 + 24 * rows.length;
-    draw(svg, "line", { ...at, stroke: "var(--c1)", "stroke-dasharray": "4 3" });
+    const stroke = notes ? "var(--text)" : "var(--c1)";
+    draw(svg, "line", { ...at, stroke, "stroke-dasharray": "4 3" });
   }
   rows.forEach((row, i) => {
     const group = draw(svg, "g");
     const y = atY(i);
+    if (row.wide?.length)
+      draw(group, "line", {
+        x1: atX(row.wide[0]), x2: atX(row.wide[1]), y1: y, y2: y,
+        stroke: row.colour, "stroke-width": 1.2,
+      });
+    if (row.note)
+      draw(svg, "text", { x: width - notes - 6, y: y + 4 }, row.note);
     if (row.low !== null && row.high !== null)
       draw(group, "line", {
         x1: atX(row.low), x2: atX(row.high), y1: y, y2: y,
-        stroke: row.colour, "stroke-width": 3, "stroke-linecap": "round",
-        opacity: 0.55,
+        stroke: row.colour, "stroke-width": row.wide ? 6 : 3, opacity: 0.55,
+        "stroke-linecap": row.wide ? "butt" : "round",
       });
     for (const value of row.values.filter((v) => v !== null))
       draw(group, "circle", { cx: atX(value), cy: y, r: 2.6, class: "quiet" });
@@ -219,8 +245,15 @@ function drawScatter(parent, points, { xName, yName }) {
   }
 }
 
-// A table of numbers from 0 to `most` as shades of blue, and what each says.
-function drawMatrix(parent, rows, columns, values, { least = 0, most = 1, tell }) {
+// A table of numbers, and what each says: from 0 to `most` in shades of blue, or
+// as `shade` and `say` have it.
+function drawMatrix(parent, rows, columns, values, options) {
+  const { least = 0, most = 1, tell } = options;
+  const blue = (r, c) => {
+    const share = Math.round((100 * (values[r][c] - least)) / (most - least || 1));
+    return `color-mix(in oklab, var(--c0) ${0.75 * share}%, var(--panel))`;
+  };
+  const { shade = blue, say = (v) => (v ? format(v, 2) : "") } = options;
   const table = make(parent, "table", { class: "matrix" });
   const head = make(make(table, "thead"), "tr");
   for (const name of ["", ...columns]) make(head, "th", { text: name });
@@ -230,11 +263,9 @@ function drawMatrix(parent, rows, columns, values, { least = 0, most = 1, tell }
     make(line, "th", { text: name, class: "words", scope: "row" });
     columns.forEach((_, c) => {
       const value = values[r][c];
-      const cell = make(line, "td", { text: value ? format(value, 2) : "" });
+      const cell = make(line, "td", { text: value === null ? "" : say(value) });
       if (value === null) return;
-      const share = Math.round((100 * (value - least)) / (most - least || 1));
-      cell.style.background =
-        `color-mix(in oklab, var(--c0) ${0.75 * share}%, var(--panel))`;
+      cell.style.background = shade(r, c);
       explain(cell, tell(r, c));
     });
   });

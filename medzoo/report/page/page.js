@@ -52,6 +52,41 @@ function showScores() {
   show(keys[0]);
 }
 
+const VERDICTS = {
+  better: "var(--c0)", worse: "var(--c1)", equal: "var(--c2)",
+  undecided: "var(--quiet)",
+};
+const sayDifference = (value, low, high, p) =>
+  `${format([value, low, high])}${p === null ? "" : `, p ${formatP(p).replace(/^(?!<)/, "= ")}`}`;
+
+function showDifferences() {
+  if (!data.differences) return;
+  const { rows, name, margin } = data.differences;
+  const lines = rows.map((row) => ({
+    ...row, values: [], colour: VERDICTS[row.verdict], note: row.verdict,
+    tip: `${row.name}: ${row.verdict}\n`
+      + sayDifference(row.mean, row.low, row.high, row.p),
+  }));
+  const options = { xName: name, line: 0, margin };
+  drawDots(part("differences"), lines, options);
+}
+
+function showPairs() {
+  if (!part("pairs-part")) return;
+  if (!data.pairs) return (part("pairs-part").hidden = true);
+  const { names, cells, verdicts } = data.pairs;
+  const values = cells.map((row) => row.map((cell) => cell && cell[0][0]));
+  const tell = (r, c) => `${names[r]} minus ${names[c]}: ${verdicts[r][c]}\n`
+    + sayDifference(...cells[r][c][0], cells[r][c][1]);
+  const shade = (r, c) => verdicts[r][c] === "undecided"
+    ? "var(--panel)"
+    : `color-mix(in oklab, ${VERDICTS[verdicts[r][c]]} 55%, var(--panel))`;
+  const numbered = names.map((n, i) => `${n}  ${i + 1}`);
+  const say = (value) => withSign(value, 2);
+  const columns = names.map((_, i) => i + 1);
+  drawMatrix(part("pairs"), numbered, columns, values, { tell, shade, say });
+}
+
 // A trial is on the front if none is both cheaper and better.
 function markFront(points) {
   for (const p of points)
@@ -238,6 +273,8 @@ const best = data.summary.rows[0];
 makeTable(part("trials"), data.summary, {
   what: "trials", mark: (row) => data.marked && row === best,
 });
+showDifferences();
+showPairs();
 showScores();
 showRanks();
 showHeatMap();
