@@ -7,7 +7,7 @@ in `medzoo.scores.counts` and `medzoo.scores.probabilities`.
 from dataclasses import dataclass
 from typing import Literal
 
-Needs = Literal["labels", "probabilities", "masks", "tasks", "loss"]
+Needs = Literal["labels", "probabilities", "masks", "tasks", "loss", "own"]
 
 
 @dataclass(frozen=True)
@@ -17,8 +17,8 @@ class Score:
     Args:
         label: As tables and sentences show it.
         needs: What it is computed from: `labels` and predicted classes, their
-            `probabilities`, `masks`, scores of several `tasks` or heads, or the
-            `loss` of the run.
+            `probabilities`, `masks`, scores of several `tasks` or heads, the
+            `loss` of the run, or an `own` function of a plugin.
         higher_is_better: Whether a larger value is the better one.
         bounds: Lowest and highest value; `None` for no bound.
         summary: Position in the summary of a study, those of masks first; 0

@@ -15,7 +15,7 @@ from medzoo.messages import unknown
 from medzoo.models.options import Value
 from medzoo.runs.sources import is_custom
 from medzoo.study.document import Document, StudyScope, Tuned
-from medzoo.study.source import Source, describe
+from medzoo.study.source import Source, describe, write_toml
 from medzoo.study.trials import Trial, make_trials
 from medzoo.tasks import SHAPES
 
@@ -301,6 +301,23 @@ def read_study(name_or_path: str | Path) -> Study:
     """
     path = find_file("study", name_or_path, list_files("studies"))
     return _make_study(Source.read(path))
+
+
+def make_study(name: str, values: Mapping[str, Any]) -> Study:
+    """Makes a study of the keys that its file would have.
+
+    Args:
+        name: Its name.
+        values: Keys of a study file; those that are `None` or empty are left
+            out.
+
+    Raises:
+        ValueError: With one sentence for each fault.
+    """
+    given = {k: v for k, v in values.items() if v not in (None, [], {}, ())}
+    given.setdefault("question", f"Which trial of `{name}` is the best?")
+    source = Source(Path(f"{name}.toml"), write_toml(given))
+    return _make_study(source)
 
 
 def list_studies() -> list[Study | BrokenStudy]:
