@@ -12,7 +12,9 @@ from medzoo.plugins.register import TARGETS
 from medzoo.record import Record
 from medzoo.report.bootstrap import read_replicates
 from medzoo.report.evidence import Evidence
+from medzoo.report.evidence_file import read_evidence, write_evidence
 from medzoo.report.results import read_results
+from medzoo.report.study_tables import make_short_summary
 from medzoo.runs.plugins import REGISTERED
 from medzoo.runs.run import Run
 from medzoo.scores.table import SCORES
@@ -121,9 +123,14 @@ def folder(tmp_path, monkeypatch):
         (tmp_path / name).write_text(text)
     monkeypatch.setattr("sys.path", [*sys.path])
     monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
-    yield tmp_path
+    return tmp_path
+
+
+def forget():
+    """Leaves this process without what was registered."""
     SCORES.pop("error_rate", None)
     TARGETS.pop(("score", "error_rate"), None)
+    REGISTERED.clear()
 
 
 def edit(path, old, new):
@@ -157,23 +164,23 @@ def test_a_study_of_plugins_is_trained_and_scored_by_their_score(folder):
     drawn = read_replicates(store, record, name="error_rate")
     accuracy = (values.probabilities.argmax(1) == values.labels).mean()
     assert drawn.mean() == pytest.approx(1 - accuracy, abs=0.02)
-    study = Evidence.read(study, store).statistics
-    assert study.score == "error_rate"
+    evidence = Evidence.read(study, store)
+    write_evidence(evidence, folder / "evidence.zip")
+    forget()
+    again = read_evidence(folder / "evidence.zip")
+    assert make_short_summary(again) == make_short_summary(evidence)
+    assert "error rate" in make_short_summary(again).columns[2]
 
 
 def test_records_are_read_without_the_plugin(folder):
     run = expand(read_study(folder / "own.toml"))[0].run
     text = Record(run=run, run_id=run.run_id, status="failed").model_dump_json()
-    before = dict(REGISTERED)
-    REGISTERED.clear()
-    try:
-        again = Record.model_validate_json(text).run
-        assert again.run_id == run.run_id
-        assert (again.model, again.options) == (run.model, run.options)
-        with pytest.raises(ValueError, match="Unknown model `tiny`"):
-            Run(task="breastmnist", model="tiny")
-    finally:
-        REGISTERED.update(before)
+    forget()
+    again = Record.model_validate_json(text).run
+    assert again.run_id == run.run_id
+    assert (again.model, again.options) == (run.model, run.options)
+    with pytest.raises(ValueError, match="Unknown model `tiny`"):
+        Run(task="breastmnist", model="tiny")
 
 
 @pytest.mark.parametrize(
@@ -413,8 +420,6 @@ def test_a_wrong_plugin_is_one_sentence(fault, tmp_path, monkeypatch):
     (tmp_path / name).write_text(HEAD + text)
     with pytest.raises(ValueError, match=expected) as error:
         load_and_check(name, tmp_path)
-    SCORES.pop("odd", None)
-    TARGETS.pop(("score", "odd"), None)
     assert "\n" not in str(error.value)
 
 

@@ -217,13 +217,11 @@ def _open_bar(run: "Run", console: "CommandConsole") -> "Progress":
     """Opens a bar of the budget; of a baseline, which has none, it pulses."""
     from rich import progress as bars
 
-    from medzoo.models.registry import get_entry
-
     columns: list[bars.ProgressColumn] = [
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
     ]
-    fitted = get_entry(run.model).baseline
+    fitted = run.entry.baseline
     if not fitted:
         columns += [bars.TaskProgressColumn()]
     columns += [bars.TimeElapsedColumn()]

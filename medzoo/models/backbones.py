@@ -28,7 +28,7 @@ class Backbone:
         block: Pattern whose group names the block of a layer by its name.
         options: Further arguments of the function.
         minimum: Smallest height and width.
-        build: From `(height, width, channels)` and `weights` to the network.
+        build: Function of a plugin, from `(height, width, 3)` to the network.
     """
 
     application: str
@@ -174,20 +174,9 @@ def get_backbone(name: str) -> Backbone:
     >>> get_backbone("keras:trained/model.keras@pool").application
     ''
     """
-    if not name.startswith(ADDRESSES):
-        return BACKBONES[name]
-    from medzoo.models import own_backbones
-
-    kind, _, address = name.partition(":")
-    build = {"keras": own_backbones.build_saved, "hub": own_backbones.build_hub}
-    return Backbone(
-        "",
-        "",
-        pixels="bytes",
-        block=r"(.+)",
-        minimum=1,
-        build=lambda *shape, **kw: build[kind](address, *shape, **kw),
-    )
+    if name.startswith(ADDRESSES):
+        return Backbone("", "", pixels="bytes", block=r"(.+)", minimum=1)
+    return BACKBONES[name]
 
 
 def find_file(backbone: str) -> Path | None:

@@ -9,14 +9,27 @@ from keras import Model
 from medzoo.models.backbones import find_file
 
 
-def build_saved(
-    address: str, input_shape: tuple[int, ...], *, weights: str
+def build_addressed(
+    backbone: str, input_shape: tuple[int, ...], *, weights: str
 ) -> Model:
+    """Builds the network of an address.
+
+    Args:
+        backbone: `keras:FILE@LAYER` or `hub:PRESET`.
+        input_shape: `(height, width, channels)`; a saved network has its own.
+        weights: `none` for random ones.
+    """
+    kind, _, address = backbone.partition(":")
+    if kind == "keras":
+        return build_saved(address, weights=weights)
+    return build_hub(address, input_shape, weights=weights)
+
+
+def build_saved(address: str, *, weights: str) -> Model:
     """Loads a network that Keras saved, up to one of its layers.
 
     Args:
         address: `FILE@LAYER`; without a layer, what its head takes.
-        input_shape: `(height, width, channels)`, which its own replaces.
         weights: `none` for random ones in the place of its own.
 
     Raises:

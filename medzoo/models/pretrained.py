@@ -8,6 +8,7 @@ import keras
 from keras import KerasTensor, Model, layers, ops
 
 from medzoo.models.backbones import get_backbone, require_weights
+from medzoo.models.own_backbones import build_addressed
 
 # Mean and deviation of ImageNet's red, green and blue, 0 to 1.
 MEAN = (0.485, 0.456, 0.406)
@@ -41,8 +42,13 @@ def build_backbone(
     entry = get_backbone(backbone)
     height, width = (resize or max(s, entry.minimum) for s in input_shape[:2])
     path = require_weights(backbone, weights)
-    if entry.build is not None:
-        network = entry.build((height, width, 3), weights=weights)
+    if not entry.application:
+        shape = (height, width, 3)
+        network = (
+            entry.build(shape)
+            if entry.build
+            else build_addressed(backbone, shape, weights=weights)
+        )
         height, width = (
             side or asked
             for side, asked in zip(

@@ -270,7 +270,7 @@ def register_backbone(
             pixels="bytes",
             block=r"(.+)",
             minimum=1,
-            build=lambda shape, *, weights: target(shape),
+            build=target,
         )
         _OWN.add(_name(target, name))
         return target
@@ -313,6 +313,7 @@ def register_score(
             bounds,
             summary=len(SCORES),
             use=frozenset({"study"}),
+            content=TARGETS["score", called].plugin.content,
         )
         return target
 

@@ -14,11 +14,6 @@ def list_own_scores() -> list[str]:
     return [name for kind, name in TARGETS if kind == "score"]
 
 
-def content_of(name: str) -> str:
-    """Returns the digest of a registered score."""
-    return TARGETS["score", name].plugin.content
-
-
 def compute_own(
     name: str, probabilities: np.ndarray, labels: np.ndarray
 ) -> float | None:

@@ -15,13 +15,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from medzoo.plugins.scores import (
-    compute_own,
-    content_of,
-    list_own_scores,
-)
+from medzoo.plugins.scores import compute_own, list_own_scores
 from medzoo.record import Predictions, Record
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
+from medzoo.scores.table import list_own
 from medzoo.store import Reader
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
@@ -147,12 +144,7 @@ def read_replicates(
     if record.status != "done" or score is None:
         return None
     run_id, task = record.run_id, task or record.run.task
-    parts = [run_id]
-    parts += [task] if record.run.task != task else []
-    parts += [name] if name != "macro_f1" else []
-    own = name in list_own_scores()
-    parts += [content_of(name)] if own else []
-    path = f"{run_id[:2]}/{'.'.join(parts)}.boot.npy"
+    path = name_replicates(record, task, name)
     kept = _read(store, path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
         predictions = store.read_predictions(run_id) or Predictions()
@@ -166,8 +158,8 @@ def read_replicates(
                 name,
                 run.seed if run.is_resplit else None,
             )
-        elif own:
-            fold = run.seed if run.resplit else None
+        elif name in list_own_scores():
+            fold = run.seed if run.is_resplit else None
             data = test.probabilities, test.labels
             replicates = bootstrap_own_score(*data, name, fold=fold)
             kept = np.append(score, replicates)
@@ -179,6 +171,16 @@ def read_replicates(
             return None
         _keep(store, path, kept)
     return kept[1:]
+
+
+def name_replicates(record: Record, task: str, name: str) -> str:
+    """Names the file of the bootstrap of a run on one of its tasks."""
+    parts = [record.run_id]
+    parts += [task] if record.run.task != task else []
+    parts += [name] if name != "macro_f1" else []
+    own = list_own()
+    parts += [own[name].content] if name in own else []
+    return f"{record.run_id[:2]}/{'.'.join(parts)}.boot.npy"
 
 
 def _cells(

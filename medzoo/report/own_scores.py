@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 from medzoo.plugins.scores import compute_own, list_own_scores
 from medzoo.record import Predictions, Record
-from medzoo.store import Store
+from medzoo.store import Reader
 
 
 def with_own_scores(
-    records: Mapping[str, Record], store: Store
+    records: Mapping[str, Record], store: Reader
 ) -> dict[str, Record]:
     """Adds the scores that are registered to records that are done.
 
@@ -22,7 +22,7 @@ def with_own_scores(
     return {key: _add(record, names, store) for key, record in records.items()}
 
 
-def _add(record: Record, names: list[str], store: Store) -> Record:
+def _add(record: Record, names: list[str], store: Reader) -> Record:
     if record.status != "done":
         return record
     predictions = store.read_predictions(record.run_id) or Predictions()
@@ -43,5 +43,7 @@ def _fill_in(
         if found is None or split not in scores:
             continue
         for name in names:
+            if name in scores[split]:  # Of evidence, whose numbers are rounded.
+                continue
             value = compute_own(name, found.probabilities, found.labels)
             scores[split][name] = value

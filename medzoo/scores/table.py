@@ -25,6 +25,7 @@ class Score:
             for a score that it leaves out.
         use: Where it may be chosen or is shown: `study` and `search`, which
             compare by it, and `history`, after each check of a run.
+        content: Digest of the function of a plugin.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Score:
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     summary: int = 0
     use: frozenset[str] = frozenset()
+    content: str = ""
 
 
 _HISTORY = frozenset({"history"})
@@ -77,6 +79,11 @@ def list_scores(*needs: Needs) -> tuple[str, ...]:
     ('harmonic_mean', 'joint')
     """
     return tuple(name for name, s in SCORES.items() if s.needs in needs)
+
+
+def list_own() -> dict[str, Score]:
+    """Returns the scores of plugins."""
+    return {name: s for name, s in SCORES.items() if s.needs == "own"}
 
 
 def list_used(use: str) -> tuple[str, ...]:

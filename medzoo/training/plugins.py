@@ -15,11 +15,11 @@ def import_plugins(
 
     Arguments, results and errors are those of `load_plugins`.
     """
-    names = [str(name) for name in names]
-    if any(mentions_keras(name, beside) for name in names):
+    texts = [str(name) for name in names]
+    if any(mentions_keras(text, beside) for text in texts):
         limit_threads()  # As training in this process wants it.
         import_keras()
-    return load_plugins(names, beside)
+    return load_plugins(texts, beside)
 
 
 def install_plugins(names: Iterable[str | Path]) -> None:
