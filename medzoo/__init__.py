@@ -7,10 +7,38 @@ trained model. The command line is `medzoo`.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from medzoo.api import load, run, run_search, run_study
+    from medzoo.api import (
+        Dataset,
+        load,
+        register_activation,
+        register_augmentation,
+        register_backbone,
+        register_loss,
+        register_model,
+        register_optimizer,
+        register_schedule,
+        register_score,
+        run,
+        run_search,
+        run_study,
+    )
 
 __version__ = "0.2.0"
-__all__ = ["load", "run", "run_search", "run_study"]
+__all__ = [
+    "Dataset",
+    "load",
+    "register_activation",
+    "register_augmentation",
+    "register_backbone",
+    "register_loss",
+    "register_model",
+    "register_optimizer",
+    "register_schedule",
+    "register_score",
+    "run",
+    "run_search",
+    "run_study",
+]
 
 
 def __getattr__(name: str) -> Any:

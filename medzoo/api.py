@@ -1,11 +1,22 @@
 """All of it from a notebook: `run`, `run_study`, `run_search` and `load`."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
+from medzoo.data.custom.from_python import Dataset
 from medzoo.execution.job import Job
+from medzoo.plugins.register import (  # noqa: F401 - offered as medzoo's own
+    register_activation,
+    register_augmentation,
+    register_backbone,
+    register_loss,
+    register_model,
+    register_optimizer,
+    register_schedule,
+    register_score,
+)
 from medzoo.record import Record
 from medzoo.runs.values import RunValues
 from medzoo.search.candidates import Tried
@@ -34,7 +45,10 @@ def run(
             not there is trained again, with the same numbers.
         **values: Fields of `Run`, options of its model beside them, or
             `recipe="best"` to start from. `medzoo fields` and `medzoo models`
-            list them.
+            list them. `model`, `loss`, `optimizer`, `activation`,
+            `augmentation` and `schedule` may be functions as `register_model`
+            and its like take them, the loss and the optimizer objects of Keras,
+            and `data` a `Dataset`.
 
     Returns:
         Its record; the `status` is `failed` where an error ended it.
@@ -46,12 +60,16 @@ def run(
 
         record = medzoo.run("breastmnist", model="mlp", dropout=0.3, seed=1)
         record.scores["test"]["macro_f1"]
+        medzoo.run("breastmnist", optimizer=keras.optimizers.Lion(3e-4))
     """
     from medzoo.execution.one_thread import run_with_one_thread
+    from medzoo.plugins.objects import name_objects
     from medzoo.report.card import write_card
     from medzoo.study.run_file import read_run
+    from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
 
+    values = name_objects(_name_data(values))
     wanted = read_run(task=task, **values)
     store = Store()
     folder = None if out is None else Path(out)
@@ -60,6 +78,7 @@ def run(
     if record is not None and done and _holds(folder, record):
         return record
     require_data(wanted)
+    check_plugins([wanted])
 
     model = "" if folder is None else str(folder / MODEL)
     record, predictions = run_with_one_thread(Job(wanted, model=model), store)
@@ -72,11 +91,14 @@ def run(
 
 
 def run_study(
-    name: str | Path,
+    name: str | Path = "study",
     *,
+    axes: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None = None,
+    trials: Iterable[Mapping[str, Any]] | None = None,
+    fixed: Mapping[str, Any] | None = None,
     tasks: Iterable[str] | None = None,
     seeds: Iterable[int] | None = None,
-    data: str | None = None,
+    data: "str | Dataset | None" = None,
     until: str | None = None,
     max_seeds: int | None = None,
     max_hours: float | None = None,
@@ -84,14 +106,20 @@ def run_study(
     workers: int | None = None,
     out: str | Path = "results",
     progress: bool = True,
+    **keys: Any,
 ) -> "StudyResult":
     """Runs what is missing of a study in worker processes.
 
     Args:
-        name: A shipped study, one of `./studies`, or a path to a TOML file.
+        name: A shipped study, one of `./studies`, or a path to a TOML file;
+            with `axes` or `trials` the name of a new one.
+        axes: Lists of values by field, as in a study file; functions and
+            objects of Keras may stand in the place of names.
+        trials: Further trials, each with its values.
+        fixed: Values that all trials share.
         tasks: Only these tasks.
         seeds: Only these seeds.
-        data: Data source in place of the file's.
+        data: Data source in place of the file's, or a `Dataset`.
         until: `seeds`, or `decided`: seeds are added to the trials that are not
             told apart, at looks after 3, 5, 8 and 12 seeds.
         max_seeds: Most seeds of a trial until decided.
@@ -100,6 +128,8 @@ def run_study(
         workers: Processes; one a core if `None`.
         out: Folder of all reports, which are written as by the command.
         progress: Whether to draw a bar, if there is a terminal for it.
+        **keys: With `axes` or `trials`, further keys of a study file, such as
+            `question` and `score`.
 
     Returns:
         Its `table` of trials, the best first, its `verdict`, the `paths` of its
@@ -116,11 +146,16 @@ def run_study(
     from medzoo.conduct import Conduct
     from medzoo.execution.options import ExecutionOptions
     from medzoo.progress import ProgressBar, find_leader
-    from medzoo.study.spec import read_study
+    from medzoo.study.spec import make_study, read_study
 
-    study = read_study(name).override(
-        tasks=tasks, seeds=seeds, data=data, until=until, max_seeds=max_seeds
-    )
+    scope = _name_data({"data": data, "tasks": tasks, "seeds": seeds})
+    scope |= {"until": until, "max_seeds": max_seeds}
+    size = scope.pop("size", None)
+    if axes is None and trials is None:
+        study = read_study(name).override(**scope)
+    else:
+        tables = _name_tables(axes, trials, fixed or {}, size)
+        study = make_study(str(name), {**keys, **scope, **tables})
     means = ExecutionOptions(workers=workers, hours=max_hours, keep=study.keep)
     store = Store()
     conduct = Conduct(study, store, means=means, smoke=smoke, track=study.track)
@@ -155,19 +190,53 @@ def run_search(name: str | Path, *, workers: int = 1) -> list[Tried]:
         return run_search(search, Store(), executor=executor, workers=workers)
 
 
-def load(path: str | Path, *, task: str | None = None) -> Saved:
+def load(
+    path: str | Path,
+    *,
+    task: str | None = None,
+    plugins: Iterable[str | Path] = (),
+) -> Saved:
     """Loads a model that was kept by `run` or `medzoo train`, safely.
 
     Args:
         path: A `.keras` file, or the folder of one.
         task: Which task is wanted of a net of several.
+        plugins: Files or modules of layers that it has from outside of medzoo;
+            they are run.
 
     Example:
 
         model = medzoo.load("trained")
         model.predict(images)  # uint8 in, probabilities out
     """
-    return load_saved(path, task)
+    return load_saved(path, task, plugins)
+
+
+def _name_data(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Writes the address of a `Dataset` in its place, with its size."""
+    data = values.get("data")
+    if not isinstance(data, Dataset):
+        return dict(values)
+    options = {"data_options": data.options} if data.options else {}
+    return {**values, "data": data.address, "size": data.size, **options}
+
+
+def _name_tables(
+    axes: Mapping[str, Any] | Iterable[Mapping[str, Any]] | None,
+    trials: Iterable[Mapping[str, Any]] | None,
+    fixed: Mapping[str, Any],
+    size: int | None,
+) -> dict[str, Any]:
+    """Registers what is no name in the tables of a study."""
+    from medzoo.plugins.objects import name_objects
+
+    grids = [axes] if isinstance(axes, Mapping) else list(axes or ())
+    sized = {"size": size} if size else {}
+    return {
+        "axes": [name_objects(grid) for grid in grids],
+        "trials": [name_objects(trial) for trial in trials or ()],
+        "fixed": {**sized, **name_objects(fixed)},
+    }
 
 
 def _holds(folder: Path | None, record: Record) -> bool:

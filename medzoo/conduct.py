@@ -259,9 +259,11 @@ class _RunFailed(Exception):  # noqa: N818 - not an error
 
 
 def require_data(study: Study, runs: list[Run]) -> None:
-    """Verifies the files that runs need before anything trains."""
+    """Verifies what runs need before anything trains: plugins and files."""
+    from medzoo.training.check import check_plugins
     from medzoo.training.weights import fetch_weights
 
+    check_plugins(runs)
     fetch_weights(runs)
     if study.data == "medmnist":
         from medzoo.data.official import require_files

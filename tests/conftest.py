@@ -5,9 +5,25 @@ from pathlib import Path
 
 import pytest
 
+from medzoo.models.backbones import BACKBONES
+from medzoo.plugins.register import TARGETS
+from medzoo.runs.plugins import REGISTERED
+from medzoo.scores.table import SCORES
 from medzoo.training.backend import set_threads
 
 set_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _own_plugins():
+    """Forgets what a test has registered."""
+    tables = [REGISTERED, TARGETS, SCORES, BACKBONES]
+    before = [dict(table) for table in tables]
+    yield
+    for table, known in zip(tables, before, strict=True):
+        if table != known:
+            table.clear()
+            table.update(known)
 
 
 _MARKERS = {"real_data": "data", "browser": "extras"}

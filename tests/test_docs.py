@@ -161,6 +161,8 @@ def check_make(words):
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_toml_is_read(path, tmp_path):
     for block in blocks(path):
+        if block["title"]:
+            (tmp_path / block["title"]).write_text(block["text"])
         if block["language"] == "toml":
             check_toml(block, tmp_path)
 
@@ -222,7 +224,7 @@ def run_blocks(path, folder, *, marks):
             for words in commands(block["text"]):
                 if words[0] == "medzoo":
                     run_command(words[1:])
-        elif block["language"] == "python":
+        elif block["language"] == "python" and not block["title"]:
             exec(compile(block["text"], str(path), "exec"), names)
 
 

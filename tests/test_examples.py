@@ -20,10 +20,10 @@ ROOT = Path(__file__).parents[1]
 STUDIES = [
     path.relative_to(ROOT)
     for path in sorted(ROOT.glob("examples/*/*.toml"))
-    if path.stem != "unet_search"
+    if path.stem not in ("unet_search", "own_model")
 ]
 SEARCH = Path("examples/busi/unet_search.toml")
-FOLDERS = sorted(p.name for p in (ROOT / "examples").iterdir() if p.is_dir())
+FOLDERS = sorted({path.parts[1] for path in STUDIES} | {"bloodcells"})
 
 
 def make_busi(folder):

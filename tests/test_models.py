@@ -7,8 +7,8 @@ from keras import ops
 
 from medzoo.losses.classification import JointLoss, build_loss
 from medzoo.models.registry import MODELS, build_model
-from medzoo.models.testing import check_model
 from medzoo.runs import fields as choices
+from medzoo.testing import check_model
 
 NETWORKS = [name for name, entry in MODELS.items() if not entry.baseline]
 # A linear head has no width, and signals fade in a backbone of random weights.

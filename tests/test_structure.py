@@ -20,7 +20,7 @@ ROOT = PACKAGE.parent
 # the lines below its own.
 FLOORS = (
     ("__main__",),
-    ("api", "cli"),
+    ("api", "cli", "testing"),
     ("progress",),
     ("conduct",),
     ("explore",),
@@ -31,6 +31,7 @@ FLOORS = (
     ("training",),
     ("store",),
     ("record",),
+    ("plugins",),
     ("runs",),
     ("models", "losses", "data"),
     ("scores",),

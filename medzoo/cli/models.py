@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from medzoo.cli.scope import AsJson, Data, Format, Name, Seeds, Tasks, read
+from medzoo.cli.scope import (
+    AsJson,
+    Data,
+    Format,
+    Name,
+    PluginFiles,
+    Seeds,
+    Tasks,
+    read,
+)
 from medzoo.cli.submission import evaluate_submission
 
 if TYPE_CHECKING:
@@ -47,12 +56,13 @@ def predict(
         str | None,
         typer.Option(help="Which task, of a net of several."),
     ] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Predict the class of images, and their masks if the model has any."""
     from medzoo.data.images import read_images
     from medzoo.training.saved import load_saved
 
-    saved = load_saved(model, task)
+    saved = load_saved(model, task, plugin or ())
     if saved.task != task:
         raise ValueError(
             f"`{saved.path}` is of one task, and is not asked for one. "
@@ -85,6 +95,7 @@ def evaluate_model(
     *,
     out: Path | None,
     as_json: bool,
+    plugin: list[str] | None = None,
 ) -> None:
     """Scores a model on a split of a task."""
     from medzoo.scores import probabilities as scores
@@ -92,7 +103,7 @@ def evaluate_model(
     from medzoo.training.saved import load_saved, load_task
     from medzoo.training.standard_file import write_standard_file
 
-    saved = load_saved(model, task)
+    saved = load_saved(model, task, plugin or ())
     _tell(saved)
     run, data = load_task(saved, task)
     images = getattr(data, split)
@@ -155,6 +166,7 @@ def explain(
     out: Annotated[
         Path, typer.Option(help="Figure to write, .png or .svg.")
     ] = Path("explain.png"),
+    plugin: PluginFiles = None,
 ) -> None:
     """Show which parts of images speak for a class."""
     from medzoo.data.images import Images, read_images
@@ -166,7 +178,7 @@ def explain(
 
     if out.suffix not in (".png", ".svg"):
         raise ValueError(unknown("figure", out.suffix, (".png", ".svg")))
-    saved = load_saved(model, task)
+    saved = load_saved(model, task, plugin or ())
     if label is not None and label not in saved.classes:
         raise ValueError(unknown("class", label, saved.classes))
     if images:
@@ -298,12 +310,15 @@ def evaluate(
     size: Annotated[
         int, typer.Option(help="Size of the images of a submission.")
     ] = 28,
+    plugin: PluginFiles = None,
 ) -> None:
     """Score a model on a split of its task, or a submission on all of test."""
     if file.suffix == ".csv":
         evaluate_submission(file, data, size)
     else:
-        evaluate_model(file, task, split, out=out, as_json=as_json)
+        evaluate_model(
+            file, task, split, out=out, as_json=as_json, plugin=plugin
+        )
 
 
 # Images that both runtimes are compared on, and that calibrate integers.
@@ -326,6 +341,7 @@ def export(
     task: Annotated[
         str | None, typer.Option(help="A task; the model's own if left out.")
     ] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """Write a model for another runtime, load it there, and compare."""
     import numpy as np
@@ -333,7 +349,7 @@ def export(
     from medzoo.training.export import export as export_model
     from medzoo.training.saved import load_saved, load_task
 
-    saved = load_saved(model, task)
+    saved = load_saved(model, task, plugin or ())
     data = None
     if int8 or task is not None or saved.record is not None:
         _, data = load_task(saved, task)

@@ -91,6 +91,14 @@ MaxHours = Annotated[
     float | None,
     typer.Option(min=0, help="Start no run after so many hours."),
 ]
+PluginFiles = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        help="File or module of own models, losses and more, which is run; "
+        "may be repeated.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medzoo.cli.scope import AsJson, Data, LogFile, Quiet
+from medzoo.cli.scope import AsJson, Data, LogFile, PluginFiles, Quiet
 from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def train(
         Path | None,
         typer.Option(help="Folder for model.keras, its record and its card."),
     ] = None,
+    plugin: PluginFiles = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     log_file: LogFile = None,
@@ -78,7 +79,9 @@ def train(
     from medzoo.report.card import write_card
     from medzoo.store import Store
     from medzoo.study.run_file import read_run
+    from medzoo.training.plugins import import_plugins
 
+    import_plugins(plugin or ())
     flags = {
         "task": task,
         "model": model,
@@ -181,10 +184,12 @@ def _train(
     from medzoo.execution.job import Job
     from medzoo.execution.worker import run_one
     from medzoo.training.backend import import_keras, set_threads
+    from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
     from medzoo.training.saved import MODEL, save_model
 
     require_data(run)
+    check_plugins([run])
     set_threads(1)
     import_keras()
     console.print(f"Run {run.run_id}: {run.model} on {run.task}.")
@@ -212,13 +217,11 @@ def _open_bar(run: "Run", console: "CommandConsole") -> "Progress":
     """Opens a bar of the budget; of a baseline, which has none, it pulses."""
     from rich import progress as bars
 
-    from medzoo.models.registry import get_entry
-
     columns: list[bars.ProgressColumn] = [
         bars.TextColumn("{task.description}"),
         bars.BarColumn(),
     ]
-    fitted = get_entry(run.model).baseline
+    fitted = run.entry.baseline
     if not fitted:
         columns += [bars.TaskProgressColumn()]
     columns += [bars.TimeElapsedColumn()]

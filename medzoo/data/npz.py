@@ -94,6 +94,17 @@ def read_array(path: Path, name: str) -> np.ndarray:
         return array
 
 
+def read_texts(path: Path, *names: str) -> dict[str, tuple[str, ...]]:
+    """Reads the lists of texts among some arrays that the archive has."""
+    with _open(path) as archive:
+        there = {Path(member).stem for member in archive.namelist()}
+    found = {}
+    for name in names:
+        if name in there and describe_array(path, name)[1].kind == "U":
+            found[name] = tuple(read_array(path, name).reshape(-1).tolist())
+    return found
+
+
 def map_array(path: Path, name: str) -> np.ndarray:
     """Maps a `uint8` array of the archive read-only, without reading it.
 

@@ -10,6 +10,7 @@ from typing import Any
 from medzoo.execution.job import Execute, Job, Outcome
 from medzoo.execution.local import RUNS_A_WORKER
 from medzoo.execution.worker import failed_record, run_all
+from medzoo.plugins.files import Sources, place_sources, read_sources
 from medzoo.record import Predictions, Record
 from medzoo.store import Store
 from medzoo.training.backend import set_threads
@@ -92,7 +93,9 @@ class RayExecutor:
 
     def start(self, jobs: Sequence[Job], store: Store) -> None:
         """Hands jobs to Ray, as one task."""
-        task = self._execute.remote(jobs, store, *self._about)
+        plugins = [p for job in jobs for p in job.run.plugins.values()]
+        sources = read_sources(plugins)
+        task = self._execute.remote(jobs, store, *self._about, sources)
         self._running[task] = jobs
 
     def is_busy(self) -> bool:
@@ -150,6 +153,7 @@ def run_on_node(
     store: Store,
     timeout: float | None,
     execute: Execute | None,
+    sources: Sources,
 ) -> list[tuple[Record, Predictions]]:
     """Executes jobs in a process of Ray, as a worker of one machine does."""
     from medzoo.training.execute import require_data
@@ -158,6 +162,7 @@ def run_on_node(
         raise TimeoutError(f"The run took longer than {timeout:g} seconds.")
 
     set_threads(1)
+    place_sources(sources)
     for job in jobs:
         require_data(job.run)
     signal.signal(signal.SIGALRM, end)

@@ -1,6 +1,7 @@
 """What the losses share: a batch, its labels, weights and means."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -22,7 +23,9 @@ class BatchLoss(keras.losses.Loss):
     functions: ClassVar[Mapping[str, Callable[..., Any]]]
 
     def __init__(self, loss: str, **options: Any) -> None:
-        super().__init__(name=loss.replace("+", "_and_"))
+        # Graphs of TensorFlow allow no other characters.
+        name = re.sub(r"[^\w.-]+", "_", loss.replace("+", "_and_"))
+        super().__init__(name=name)
         self.loss = loss
         self.options = options
 

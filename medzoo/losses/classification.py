@@ -7,6 +7,7 @@ the batch is labelled. `output` turns logits into probabilities: `softmax` or
 only the ratios matter; equal ones if `None`.
 """
 
+from collections import ChainMap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -279,7 +280,7 @@ VARIANTS: dict[str, Callable[..., Any]] = {
 class LabelLoss(BatchLoss):
     """A loss of the labels of a batch, as `build_loss` makes it."""
 
-    functions = LOSSES | VARIANTS
+    functions = ChainMap(LOSSES, VARIANTS)
 
 
 def build_loss(
@@ -288,6 +289,7 @@ def build_loss(
     output: str = "softmax",
     weight: float = 0.5,
     class_weights: Sequence[float] | None = None,
+    **options: Any,
 ) -> keras.losses.Loss:
     """Builds a scalar loss for `compile` that can be saved with its model.
 
@@ -297,6 +299,7 @@ def build_loss(
         weight: Share of soft F1 in `cross_entropy+soft_f1`, 0 to 1.
         class_weights: Weight of each class, not negative; `weighted_soft_f1`
             needs them.
+        **options: Further arguments of the function of that name.
 
     Raises:
         ValueError: For an unknown name or output, a weight outside of `[0, 1]`,
@@ -319,7 +322,7 @@ def build_loss(
         raise ValueError(
             f"`weight` must lie between 0 and 1. Received: weight={weight}."
         )
-    options: dict[str, Any] = {"output": _choose(output, output, output)}
+    options["output"] = _choose(output, output, output)
     if class_weights is not None:
         options["class_weights"] = [float(value) for value in class_weights]
     if name == "cross_entropy+soft_f1":

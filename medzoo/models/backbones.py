@@ -1,20 +1,26 @@
 """Pretrained backbones and the files of their weights, without Keras."""
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+# `keras:FILE@LAYER` is a network that Keras saved, up to a layer;
+# `hub:PRESET` one of keras-hub.
+ADDRESSES = ("keras:", "hub:")
 PUBLISHER = "https://storage.googleapis.com/tensorflow/keras-applications"
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """One network of `keras.applications`, without its classifier.
+    """One network without its classifier, of `keras.applications` if not said.
 
     Args:
-        application: Name of its function there.
+        application: Name of its function there; empty for a network that
+            `build` makes.
         file: Its ImageNet weights below `PUBLISHER`.
         pixels: What it was trained on: `bytes` (0 to 255), `symmetric` (-1 to
             1), `normalised` (by the mean and deviation of ImageNet), or `bgr`
@@ -22,6 +28,7 @@ class Backbone:
         block: Pattern whose group names the block of a layer by its name.
         options: Further arguments of the function.
         minimum: Smallest height and width.
+        build: Function of a plugin, from `(height, width, 3)` to the network.
     """
 
     application: str
@@ -30,6 +37,7 @@ class Backbone:
     block: str
     options: Mapping[str, Any] = field(default_factory=dict)
     minimum: int = 32
+    build: Callable[..., Any] | None = None
 
 
 def _mobilenet(alpha: float, file: str) -> Backbone:
@@ -137,6 +145,60 @@ BACKBONES: dict[str, Backbone] = {
 }
 
 
+class BackboneNames(Collection[str]):
+    """The names that `backbone` may have: of the table, and addresses.
+
+    Args:
+        others: Further names.
+    """
+
+    def __init__(self, *others: str) -> None:
+        self._others = others
+
+    def __contains__(self, name: object) -> bool:
+        is_address = isinstance(name, str) and name.startswith(ADDRESSES)
+        return is_address or name in BACKBONES or name in self._others
+
+    def __iter__(self) -> Iterator[str]:
+        return iter((*self._others, *BACKBONES))
+
+    def __len__(self) -> int:
+        return len(self._others) + len(BACKBONES)
+
+
+def get_backbone(name: str) -> Backbone:
+    """Returns the backbone of a name, or of an address.
+
+    Example:
+
+    >>> get_backbone("keras:trained/model.keras@pool").application
+    ''
+    """
+    if name.startswith(ADDRESSES):
+        return Backbone("", "", pixels="bytes", block=r"(.+)", minimum=1)
+    return BACKBONES[name]
+
+
+def find_file(backbone: str) -> Path | None:
+    """Returns the file of a network of the user; `None` for any other.
+
+    Example:
+
+    >>> find_file("keras:trained/model.keras@pool").name
+    'model.keras'
+    """
+    if not backbone.startswith("keras:"):
+        return None
+    return Path(backbone[6:].rpartition("@")[0] or backbone[6:]).expanduser()
+
+
+@lru_cache(maxsize=8)
+def hash_file(path: Path, modified: int) -> str:
+    """Hashes a file, anew if it was modified."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def find_weights(backbone: str, weights: str) -> Path | None:
     """Returns the file of the weights of a backbone; `None` for `none`.
 
@@ -152,7 +214,9 @@ def find_weights(backbone: str, weights: str) -> Path | None:
     >>> find_weights("mobilenet_025", "imagenet").name
     'mobilenet_2_5_224_tf_no_top.h5'
     """
-    if weights == "none":
+    if (file := find_file(backbone)) is not None:
+        return file
+    if weights == "none" or not get_backbone(backbone).file:
         return None
     if weights != "imagenet":
         return Path(weights).expanduser()
@@ -169,7 +233,9 @@ def require_weights(backbone: str, weights: str) -> Path | None:
     path = find_weights(backbone, weights)
     if path is None or path.is_file():
         return path
-    if weights == "imagenet":
+    if find_file(backbone) is not None:
+        way_out = "Expected a .keras file, as in keras:trained/model.keras"
+    elif weights == "imagenet":
         way_out = (
             f"Download {PUBLISHER}/{BACKBONES[backbone].file} to that place, "
             "or pass weights='none' to start from random ones"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from medzoo.messages import FieldError, unknown
-from medzoo.models.backbones import BACKBONES
+from medzoo.models.backbones import BackboneNames, get_backbone
 
 Value = str | bool | int | float
 # What a field or an option of a run changes: the data, the traced graph, only
@@ -188,15 +188,18 @@ FLIPS: dict[str, tuple[tuple[int, ...], ...]] = {
     "any": ((), (1,), (2,), (1, 2)),
 }
 VIEWS = ("plain", *FLIPS, "by_task")
+# The last two are of networks that end in tokens, the first of them of the
+# class.
+POOLS = ("mean", "mean_std", "class", "class_mean")
 FEATURE_OPTIONS: Options = {
     "backbone": Option(
         "mobilenet_025",
         "Network of keras.applications; none for pixels.",
-        choices=("none", *BACKBONES),
+        choices=BackboneNames("none"),
     ),
     "weights": Option("imagenet", "Its weights: imagenet, none or a file."),
     "taps": Option("three", "Layers whose outputs are the features."),
-    "pool": Option("mean", "Pooling of a layer.", choices=("mean", "mean_std")),
+    "pool": Option("mean", "Pooling of a layer.", choices=POOLS),
     "resize": Option(
         0,
         "Side that images are resized to; 0 for the larger of theirs and the "
@@ -212,7 +215,9 @@ LOGISTIC_OPTIONS: Options = {
 TRANSFER_OPTIONS: Options = {
     **FEATURE_OPTIONS,
     "backbone": Option(
-        "mobilenet_025", "Network of keras.applications.", choices=BACKBONES
+        "mobilenet_025",
+        "Network of keras.applications.",
+        choices=BackboneNames(),
     ),
     "views": _VIEWS,
     "freeze": Option(
@@ -276,7 +281,7 @@ def check_features(
     check_options(known, options)
     if options["backbone"] == "none":
         return
-    minimum = BACKBONES[options["backbone"]].minimum
+    minimum = get_backbone(options["backbone"]).minimum
     if options["resize"] and options["resize"] < minimum:
         raise FieldError(
             f"Backbone `{options['backbone']}` needs images of {minimum} "

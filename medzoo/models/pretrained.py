@@ -7,13 +7,15 @@ from pathlib import Path
 import keras
 from keras import KerasTensor, Model, layers, ops
 
-from medzoo.models.backbones import BACKBONES, require_weights
+from medzoo.models.backbones import get_backbone, require_weights
+from medzoo.models.own_backbones import build_addressed
 
 # Mean and deviation of ImageNet's red, green and blue, 0 to 1.
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 # Mean of its blue, green and red, 0 to 255, as Caffe had it.
 BGR_MEAN = (103.939, 116.779, 123.68)
+_NO_MAPS = (layers.InputLayer, layers.ZeroPadding2D, keras.Model)
 
 
 def build_backbone(
@@ -37,18 +39,32 @@ def build_backbone(
             to another architecture.
         FileNotFoundError: If the weights are not there.
     """
-    entry = BACKBONES[backbone]
+    entry = get_backbone(backbone)
     height, width = (resize or max(s, entry.minimum) for s in input_shape[:2])
-    network = getattr(keras.applications, entry.application)(
-        include_top=False,
-        weights=None,
-        input_shape=(height, width, 3),
-        pooling="avg",
-        **entry.options,
-    )
     path = require_weights(backbone, weights)
-    if path is not None:
-        _load(network, path, backbone)
+    if not entry.application:
+        shape = (height, width, 3)
+        network = (
+            entry.build(shape)
+            if entry.build
+            else build_addressed(backbone, shape, weights=weights)
+        )
+        height, width = (
+            side or asked
+            for side, asked in zip(
+                network.input_shape[1:3], (height, width), strict=True
+            )
+        )
+    else:
+        network = getattr(keras.applications, entry.application)(
+            include_top=False,
+            weights=None,
+            input_shape=(height, width, 3),
+            pooling="avg",
+            **entry.options,
+        )
+        if path is not None:
+            _load(network, path, backbone)
     pooled = _pool(network, _find_taps(network, taps, backbone), pool)
     features = Model(network.input, pooled, name="network")
     inputs = x = keras.Input(input_shape, name="pixels")
@@ -56,9 +72,15 @@ def build_backbone(
         x = layers.Resizing(
             height, width, interpolation="bicubic", name="resize"
         )(x)
-    if input_shape[-1] == 1:
+    if input_shape[-1] == 1 and network.input_shape[-1] == 3:
         x = layers.Concatenate(name="grey_to_rgb")([x, x, x])
-    x = features(scale_pixels(x, entry.pixels))
+    elif input_shape[-1] == 3 and network.input_shape[-1] == 1:
+        x = ops.mean(x, axis=-1, keepdims=True)
+    x = scale_pixels(x, entry.pixels)
+    if network.input.dtype == "uint8":
+        # A cast would cut what is a little below a whole number.
+        x = ops.cast(ops.clip(ops.round(x), 0, 255), "uint8")
+    x = features(x)
     if isinstance(x, list):
         x = layers.Concatenate(name="features")(x)
     return Model(inputs, x, name="backbone")
@@ -99,18 +121,21 @@ def _load(network: Model, path: Path, backbone: str) -> None:
             warnings.simplefilter("error", UserWarning)
             network.load_weights(path)
     except (ValueError, OSError, KeyError, UserWarning) as error:
+        application = get_backbone(backbone).application
         raise ValueError(
             f"{path} does not hold the weights of backbone `{backbone}`. "
-            f"Expected those of {BACKBONES[backbone].application} without its "
-            "classifier, as Keras saves them. "
-            f"Received: {str(error).splitlines()[0]}"
+            f"Expected those of {application} without its classifier, as Keras "
+            f"saves them. Received: {str(error).splitlines()[0]}"
         ) from error
 
 
 def _find_taps(network: Model, taps: str, backbone: str) -> list[KerasTensor]:
     """Returns what the named layers give, before it is pooled."""
     if taps in ("last", "three"):
-        return _ends(network)[-3 if taps == "three" else -1 :]
+        ends = _ends(network)
+        if not ends or len(network.output.shape) == 3:  # Features or tokens.
+            return [network.output]
+        return ends[-3 if taps == "three" else -1 :]
     known = [layer.name for layer in network.layers]
     for name in taps.split(","):
         if name not in known:
@@ -126,35 +151,53 @@ def _pool(
     network: Model, maps: list[KerasTensor], pool: str
 ) -> list[KerasTensor]:
     """Returns the averages over positions, and the deviations if asked for."""
-    end = _ends(network)[-1]
+    ends = _ends(network)
     # The output of the network itself may end in a normalisation.
-    pooled = [network.output if x is end else _average(x) for x in maps]
+    last = network.output if len(network.output.shape) == 2 else None
+    pooled = [
+        last
+        if last is not None and ends and x is ends[-1]
+        else _average(x, pool)
+        for x in maps
+    ]
     if pool == "mean_std":
-        pooled += [_deviation(x) for x in maps if len(x.shape) == 4]
+        pooled += [_deviation(x) for x in maps if len(x.shape) > 2]
     return pooled
 
 
 def _ends(network: Model) -> list[KerasTensor]:
     """Returns the last output of each resolution, but for padded ones."""
-    maps = [
+    found = [
         operation.output
         for operation in network.operations
-        if not isinstance(operation, (layers.ZeroPadding2D, keras.Model))
-        and len(operation.output.shape) == 4
+        if not isinstance(operation, _NO_MAPS)
+        and isinstance(operation.output, KerasTensor)
     ]
+    maps = [x for x in found if len(x.shape) == 4 and None not in x.shape[1:]]
+    if not maps:
+        return []
     # Squeeze-and-excitation blocks have maps of one pixel on the way.
     least = maps[-1].shape[1]
     ends = {x.shape[1]: x for x in maps if x.shape[1] >= least}
     return [ends[height] for height in sorted(ends, reverse=True)]
 
 
-def _average(x: KerasTensor) -> KerasTensor:
-    return layers.GlobalAveragePooling2D()(x) if len(x.shape) == 4 else x
+def _average(x: KerasTensor, pool: str) -> KerasTensor:
+    """Averages over positions, or takes what `pool` says of tokens."""
+    if len(x.shape) == 4:
+        return layers.GlobalAveragePooling2D()(x)
+    if len(x.shape) != 3:
+        return x
+    first, mean = x[:, 0], ops.mean(x, axis=1)
+    if pool == "class":
+        return first
+    return ops.concatenate([first, mean], -1) if pool == "class_mean" else mean
 
 
 def _deviation(x: KerasTensor) -> KerasTensor:
     # A channel that is 0 everywhere has a gradient too.
-    return ops.sqrt(ops.var(x, axis=(1, 2)) + 1e-6)
+    axes = tuple(range(1, len(x.shape) - 1))
+    return ops.sqrt(ops.var(x, axis=axes) + 1e-6)
 
 
 def scale_pixels(x: KerasTensor, pixels: str) -> KerasTensor:

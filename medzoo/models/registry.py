@@ -166,7 +166,7 @@ def find_entry(name: str, options: Mapping[str, Any]) -> Entry:
 
 
 def build_model(
-    name: str,
+    name: "str | Callable[..., keras.Model]",
     num_classes: int | Sequence[int],
     *,
     input_shape: tuple[int, ...],
@@ -178,7 +178,7 @@ def build_model(
     """Builds a model of the zoo.
 
     Args:
-        name: A name of `MODELS`.
+        name: A name of `MODELS`, or a builder that takes what is left.
         num_classes: Number of logits; for `multi_head` those of each task.
         input_shape: `(height, width, channels)` of the `uint8` images.
         width: The size dial; the model's default if `None`.
@@ -193,6 +193,15 @@ def build_model(
     Raises:
         ValueError: For an unknown model or option.
     """
+    if callable(name):
+        return name(
+            num_classes,
+            input_shape=input_shape,
+            width=width,
+            activation=activation,
+            augmentation=augmentation,
+            **options,
+        )
     entry = find_entry(name, options)
     if entry.baseline:
         raise ValueError(

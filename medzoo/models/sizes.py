@@ -3,10 +3,14 @@
 import functools
 import math
 from bisect import bisect_left
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from medzoo.models.registry import build_model
+
+if TYPE_CHECKING:
+    import keras
 
 # How far, as a share of what is wanted, the parameters may be off.
 TOLERANCE = 0.05
@@ -14,7 +18,7 @@ MAX_WIDTH = 2**14
 
 
 def solve_width(
-    model: str,
+    model: "str | Callable[..., keras.Model]",
     num_classes: int | tuple[int, ...],
     *,
     input_shape: tuple[int, ...],
@@ -27,7 +31,7 @@ def solve_width(
     values finds it, in a second or two.
 
     Args:
-        model: A name of `MODELS`.
+        model: A name of `MODELS`, or a builder.
         num_classes: Number of logits; for `multi_head` those of each task.
         input_shape: `(height, width, channels)`.
         parameters: Trainable parameters to come within 5 % of.
@@ -60,8 +64,9 @@ def solve_width(
         key=lambda width: abs(count(width) - parameters),
     )
     if abs(count(width) - parameters) > TOLERANCE * parameters:
+        name = getattr(model, "__name__", model)
         raise ValueError(
-            f"No width of `{model}` has trainable parameters within "
+            f"No width of `{name}` has trainable parameters within "
             f"{TOLERANCE:.0%} of {parameters:,} for images of shape "
             f"{input_shape} and {num_classes} classes. The nearest are "
             f"{count(width):,} at width={width}. "
@@ -72,7 +77,7 @@ def solve_width(
 
 @functools.cache
 def count_trainable(
-    model: str,
+    model: "str | Callable[..., keras.Model]",
     num_classes: int | tuple[int, ...],
     *,
     input_shape: tuple[int, ...],
@@ -82,7 +87,7 @@ def count_trainable(
     """Counts the trainable parameters of a model without making their values.
 
     Args:
-        model: A name of `MODELS`.
+        model: A name of `MODELS`, or a builder.
         num_classes: Number of logits; for `multi_head` those of each task.
         input_shape: `(height, width, channels)`.
         width: The size dial.

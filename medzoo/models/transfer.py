@@ -5,7 +5,7 @@ from typing import Any
 
 from keras import Input, KerasTensor, Model, layers, ops
 
-from medzoo.models.backbones import BACKBONES
+from medzoo.models.backbones import get_backbone
 from medzoo.models.layers import (
     MeanLogits,
     check_shape,
@@ -47,7 +47,8 @@ def build(
         width: Units of the hidden layer of the head `mlp`.
         activation: Activation of that layer.
         augmentation: A preset of `medzoo.models.augmentation`.
-        backbone: A name of `BACKBONES`.
+        backbone: A name of `BACKBONES`, or an address such as
+            `keras:model.keras@layer`.
         weights: `imagenet`, `none` for random ones, or the path of a file that
             Keras saved for this backbone without its classifier.
         freeze: `all` freezes the backbone, statistics too; `none`; `bn` freezes
@@ -59,7 +60,8 @@ def build(
         dropout: Share of the features dropped in training.
         resize: Height and width for the backbone; 0 for those of the image, or
             what the backbone needs at least.
-        pool: `mean` over positions, or `mean_std` with the deviation beside it.
+        pool: `mean` over positions, or `mean_std` with the deviation beside it;
+            of tokens also the first, `class`, and both, `class_mean`.
         views: `plain` for the image as it is; else the backbone sees its mirror
             images as well, each an image of its own in training, and their
             logits are averaged: `mirror` for left and right, `any` for top and
@@ -104,7 +106,7 @@ def build(
             resize=resize,
             pool=pool,
         )
-        freeze_backbone(network, freeze, BACKBONES[backbone].block)
+        freeze_backbone(network, freeze, get_backbone(backbone).block)
         inputs, x = images_input(input_shape, augmentation)
         training = False if freeze == "all" else None
         x = _features_of_views(network, x, views, training=training)

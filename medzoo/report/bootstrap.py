@@ -11,11 +11,14 @@ hold several classes each, so that they are drawn from all.
 import io
 import math
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
+from medzoo.plugins.scores import compute_own, list_own_scores
 from medzoo.record import Predictions, Record
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
+from medzoo.scores.table import list_own
 from medzoo.store import Reader
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
@@ -62,25 +65,60 @@ def bootstrap_score(
         [Efron, 1979](https://doi.org/10.1214/aos/1176344552).
     """
     cells, num_classes, labels = _cells(probabilities, labels)
+    by_class = cells[np.argsort(labels, kind="stable")]
+    found = []
+    for places in _draw(labels, num_classes, num_replicates, fold):
+        drawn = by_class[places]
+        drawn += np.arange(len(places))[:, None] * num_classes**2
+        size = len(places) * num_classes**2
+        counts = np.bincount(drawn.ravel(), minlength=size)
+        counts = counts.reshape(len(places), num_classes, num_classes)
+        found.append(LABEL_SCORES[score](counts))
+    return np.concatenate(found)
+
+
+def bootstrap_own_score(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    name: str,
+    *,
+    num_replicates: int = NUM_REPLICATES,
+    fold: int | None = None,
+) -> np.ndarray:
+    """Scores a run by the score of a plugin, on the draws of the others.
+
+    Returns:
+        Shape `(num_replicates,)`; NaN where a draw has no such score.
+    """
+    labels = np.asarray(labels).astype("int64").reshape(-1)
+    probabilities, labels = probabilities[labels >= 0], labels[labels >= 0]
+    order = np.argsort(labels, kind="stable")
+    found = [
+        compute_own(name, probabilities[rows], labels[rows])
+        for places in _draw(
+            labels, probabilities.shape[1], num_replicates, fold
+        )
+        for rows in order[places]
+    ]
+    return np.array([math.nan if v is None else v for v in found])
+
+
+def _draw(
+    labels: np.ndarray, num_classes: int, num_replicates: int, fold: int | None
+) -> Iterator[np.ndarray]:
+    """Yields places among the images sorted by class, some replicates each."""
     seed = zlib.crc32(labels.astype("<i4").tobytes())
     # A 0 at the end would change nothing.
     key = [seed, len(labels), 0 if fold is None else fold + 1]
     random = np.random.default_rng(key)
-    by_class = cells[np.argsort(labels, kind="stable")]
     sizes = np.bincount(labels, minlength=num_classes)
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
     widths = np.repeat(sizes, sizes)
     step = max(1, _AT_ONCE // max(len(labels), 1))
-    found = []
     for start in range(0, num_replicates, step):
         rows = min(step, num_replicates - start)
         shares = random.random((rows, len(labels)))
-        drawn = by_class[starts + (shares * widths).astype("int64")]
-        drawn += np.arange(rows)[:, None] * num_classes**2
-        counts = np.bincount(drawn.ravel(), minlength=rows * num_classes**2)
-        counts = counts.reshape(rows, num_classes, num_classes)
-        found.append(LABEL_SCORES[score](counts))
-    return np.concatenate(found)
+        yield starts + (shares * widths).astype("int64")
 
 
 def read_replicates(
@@ -106,10 +144,7 @@ def read_replicates(
     if record.status != "done" or score is None:
         return None
     run_id, task = record.run_id, task or record.run.task
-    parts = [run_id]
-    parts += [task] if record.run.task != task else []
-    parts += [name] if name != "macro_f1" else []
-    path = f"{run_id[:2]}/{'.'.join(parts)}.boot.npy"
+    path = name_replicates(record, task, name)
     kept = _read(store, path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
         predictions = store.read_predictions(run_id) or Predictions()
@@ -123,6 +158,11 @@ def read_replicates(
                 name,
                 run.seed if run.is_resplit else None,
             )
+        elif name in list_own_scores():
+            fold = run.seed if run.is_resplit else None
+            data = test.probabilities, test.labels
+            replicates = bootstrap_own_score(*data, name, fold=fold)
+            kept = np.append(score, replicates)
         elif test.pixel_counts is not None:
             kept = _score_masks(test.pixel_counts, name)
         else:
@@ -131,6 +171,16 @@ def read_replicates(
             return None
         _keep(store, path, kept)
     return kept[1:]
+
+
+def name_replicates(record: Record, task: str, name: str) -> str:
+    """Names the file of the bootstrap of a run on one of its tasks."""
+    parts = [record.run_id]
+    parts += [task] if record.run.task != task else []
+    parts += [name] if name != "macro_f1" else []
+    own = list_own()
+    parts += [own[name].content] if name in own else []
+    return f"{record.run_id[:2]}/{'.'.join(parts)}.boot.npy"
 
 
 def _cells(

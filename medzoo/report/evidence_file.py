@@ -17,11 +17,14 @@ from pydantic import BaseModel, Field
 
 from medzoo.files import replacing, writing
 from medzoo.record import Predictions, Record
+from medzoo.report.bootstrap import name_replicates
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures import find_masks
 from medzoo.report.figures.explained import find_explained
+from medzoo.report.own_scores import with_own_scores
 from medzoo.report.results import TrialResults
 from medzoo.runs.run import Run
+from medzoo.scores.table import SCORES
 from medzoo.store import Reader
 from medzoo.study.audits import name_audit
 from medzoo.study.kept_models import name_folder
@@ -117,8 +120,11 @@ class EvidenceFile(Reader):
     def read_evidence(self) -> Evidence:
         """Reads the study and its results, and computes their statistics."""
         contents = self.contents
+        study = Study.from_json(contents.study)
+        for name, score in study.own_scores.items():
+            SCORES.setdefault(name, score)
         return Evidence.of(
-            Study.from_json(contents.study),
+            study,
             self,
             [self._fill(cells) for cells in contents.trials],
             smoke=contents.smoke,
@@ -256,6 +262,7 @@ class _Members:
 def _write_all(members: _Members, evidence: Evidence) -> None:
     store, found = evidence.store, evidence.records
     records = store.read_many(dict.fromkeys(r.run_id for r in found))
+    records = with_own_scores(records, store)
     lines = (f"{r.model_dump_json()}\n".encode() for r in records.values())
     members.add(_RECORDS, lines)
     arrays = {}
@@ -315,9 +322,23 @@ def _list_files(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     for name in sorted(audits):
         if content := store.read_file(name):
             yield name, content
+    if evidence.study.score in evidence.study.own_scores:
+        yield from _list_replicates(evidence)
     models = name_folder(evidence.study, smoke=evidence.smoke)
     for _, name, content in find_explained(evidence.results, store, models):
         yield name, content
+
+
+def _list_replicates(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
+    """Yields bootstraps of an own score, which need its function."""
+    names = {
+        name_replicates(record, task, evidence.study.score)
+        for trial in evidence.results
+        for (_, task), record in trial.records.items()
+    }
+    for name in sorted(names):
+        if content := evidence.store.read_file(name):
+            yield name, content
 
 
 def round_probabilities(probabilities: np.ndarray) -> np.ndarray:

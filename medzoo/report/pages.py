@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
-from medzoo.models.registry import get_entry
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
 from medzoo.report.study_tables import PACKAGES, make_looks
@@ -226,7 +225,7 @@ def list_settings(
 
     about = (*list_fields(place="study"), *list_fields(place="none"), "size")
     unused = {*about, *["loss_weight"] * (run.loss != "cross_entropy+soft_f1")}
-    if get_entry(run.model).baseline:
+    if run.entry.baseline:
         unused |= FIELDS.keys() - set(_OF_BASELINES)
     return {
         key: str(value)

@@ -10,6 +10,7 @@ import numpy as np
 from medzoo.record import Record
 from medzoo.report.bootstrap import NUM_REPLICATES, read_replicates
 from medzoo.report.looks import Looks, list_looks, look_until_decided
+from medzoo.report.own_scores import with_own_scores
 from medzoo.report.statistics import (
     harmonic_mean_by_seed,
     harmonic_mean_over_tasks,
@@ -260,6 +261,7 @@ def _look(study: Study, results: list[TrialResults], store: Store) -> Looks:
 def _read_all(study: Study, store: Store, *, smoke: bool) -> list[TrialResults]:
     planned = plan_runs(study, store, smoke=smoke)
     records = store.read_many(item.run.run_id for item in planned)
+    records = with_own_scores(records, store)
     return gather(
         planned,
         records,

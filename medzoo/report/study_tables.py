@@ -20,9 +20,6 @@ from medzoo.scores.table import format_score, list_scores, list_summary
 from medzoo.tasks import NAMES
 
 SPLITS = ("train", "val", "test")
-RUN_SCORES = list_scores("labels", "probabilities", "loss")
-# Behind them, if a run has masks.
-RUN_MASK_SCORES = list_scores("masks")
 SECONDS = (
     "load",
     "build",
@@ -78,6 +75,7 @@ def _fields(run: Run) -> dict[str, Cell]:
         for name, value in run.model_dump(mode="json").items()
     }
     del fields["fingerprint"]  # The record has one in any case.
+    del fields["plugins"]
     for name in ("options", "data_options"):
         fields[name] = json.dumps(fields[name])
     return fields
@@ -85,14 +83,16 @@ def _fields(run: Run) -> dict[str, Cell]:
 
 def _scores(record: Record, masked: bool) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
+    names = list_scores("labels", "probabilities", "loss", "own")
     for split in SPLITS[1:]:
         scores = record.scores.get(split, {})
-        row |= {f"{split}_{name}": scores.get(name) for name in RUN_SCORES}
+        row |= {f"{split}_{name}": scores.get(name) for name in names}
         classes = record.per_class_f1.get(split, [])
         row[f"{split}_per_class_f1"] = " ".join(map(str, classes))
         if masked:
             row |= {
-                f"{split}_{name}": scores.get(name) for name in RUN_MASK_SCORES
+                f"{split}_{name}": scores.get(name)
+                for name in list_scores("masks")
             }
             dice = record.per_mask_class_dice.get(split, [])
             row[f"{split}_per_segment_dice"] = " ".join(map(str, dice))
@@ -125,9 +125,6 @@ def _rest(record: Record) -> dict[str, Cell]:
     }
 
 
-TRIAL_SCORES = list_summary("labels", "probabilities", "loss")
-# Before them, of runs with masks.
-TRIAL_MASK_SCORES = list_summary("masks")
 # `mflops`: millions of operations of one image, forward.
 COSTS = ("parameters", "mflops", "train_seconds", "images_per_second")
 # Costs that are sums over all nets where a study has nets of several tasks.
@@ -285,11 +282,11 @@ def list_trial_scores(results: Sequence[TrialResults]) -> tuple[str, ...]:
 
     The loss of masks on test is not known, as their logits are not kept.
     """
+    names = list_summary("labels", "probabilities", "loss", "own")
     if not any(trial.has_masks for trial in results):
-        return TRIAL_SCORES
-    return TRIAL_MASK_SCORES + tuple(
-        score for score in TRIAL_SCORES if score != "loss"
-    )
+        return names
+    masks = list_summary("masks")
+    return masks + tuple(score for score in names if score != "loss")
 
 
 def make_per_task(evidence: Evidence) -> Table:

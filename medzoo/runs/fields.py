@@ -21,6 +21,13 @@ from pydantic_core import core_schema
 from medzoo.data.custom.address import is_custom
 from medzoo.messages import FieldError, unknown
 from medzoo.models.options import Affects, Value
+from medzoo.models.registry import Entry
+from medzoo.runs.plugins import (
+    Plugin,
+    choose_plugins,
+    find_entry,
+    list_registered,
+)
 from medzoo.tasks import split_tasks
 
 
@@ -152,9 +159,12 @@ class About:
         )
 
     def _check(self, value: str, info: ValidationInfo) -> str:
-        if value not in self.choices:
-            name = info.field_name or ""
-            raise FieldError(unknown(name, value, self.choices), name)
+        name = info.field_name or ""
+        if value not in self.choices and name not in info.data.get(
+            "plugins", {}
+        ):
+            known = [*self.choices, *list_registered(name)]
+            raise FieldError(unknown(name, value, known), name)
         return value
 
 
@@ -172,6 +182,16 @@ class RunFields(BaseModel):
         protected_namespaces=(),
     )
 
+    # Before the fields that may name one.
+    plugins: Annotated[
+        dict[str, Plugin],
+        About(
+            "graph",
+            "What fields name that is not of medzoo, as it was registered; in "
+            "`run_id` it is the content that counts.",
+            place="none",
+        ),
+    ] = {}
     task: Annotated[
         str,
         About(
@@ -424,10 +444,15 @@ class RunFields(BaseModel):
         """The tasks that it is about: several only for `multi_head`."""
         return list_tasks(self.task, self.data)
 
+    @property
+    def entry(self) -> Entry:
+        """The entry of its model, with all options of the run."""
+        return find_entry(self.model, self.options, self.plugins)
+
     def flatten(self) -> dict[str, Any]:
         """Returns plain values of the fields, and of options beside them."""
         return {
-            **self.model_dump(mode="json", exclude={"options"}),
+            **self.model_dump(mode="json", exclude={"options", "plugins"}),
             **self.options,
         }
 
@@ -489,3 +514,19 @@ def list_tasks(task: str, data: str) -> tuple[str, ...]:
     ('retinamnist', 'breastmnist')
     """
     return (task,) if is_custom(data) else split_tasks(task)
+
+
+def model_of(values: Mapping[str, Any]) -> str:
+    """Returns the model of a run of these fields, which may leave it out."""
+    return str(values.get("model", DEFAULTS["model"]))
+
+
+def entry_of(values: Mapping[str, Any]) -> Entry:
+    """Returns the entry of the model of a run of these fields and options.
+
+    Raises:
+        FieldError: For an unknown model or trunk.
+    """
+    nested = values.get("options")
+    options = {**values, **(nested if isinstance(nested, Mapping) else {})}
+    return find_entry(model_of(values), options, choose_plugins(values))

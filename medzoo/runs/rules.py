@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medzoo.messages import FieldError, naming, not_listed
-from medzoo.models.registry import MODELS, find_entry, get_entry
+from medzoo.models.registry import MODELS
 from medzoo.runs.fields import (
     DEFAULTS,
     FIELDS,
     IMBALANCES,
     RunFields,
+    entry_of,
     list_fields,
     list_refused,
 )
@@ -37,6 +38,7 @@ def check_rules(run: RunFields) -> None:
         check_task(run.task, run.data, run.size)
     check_tasks(run)
     check_once(run)
+    check_plugins(run)
     check_imbalance(run)
     check_masks(run)
     check_baseline(run)
@@ -62,9 +64,7 @@ def describe_unknown(
     """
     shown = shown or f"`{key}`"
     model = str(values.get("model", DEFAULTS["model"]))
-    nested = values.get("options")
-    options = {**values, **(nested if isinstance(nested, Mapping) else {})}
-    expected = find_entry(model, options).options
+    expected = entry_of(values).options
     if any(key in entry.options for entry in MODELS.values()):
         return (
             f"{shown} is not an option of `{model}`. "
@@ -97,6 +97,43 @@ def check_once(run: RunFields) -> None:
         )
 
 
+def check_plugins(run: RunFields) -> None:
+    """Refuses what plugins cannot do.
+
+    Raises:
+        FieldError: For a common argument that a builder leaves out, for own
+            augmentation where images and masks are moved together, and for an
+            own loss of several tasks.
+    """
+    if "augmentation" in run.plugins and predicts_masks(run):
+        raise FieldError(
+            f"Augmentation `{run.augmentation}` of a plugin does not move "
+            "masks with their images. Expected one of medzoo for a model that "
+            f"predicts masks. Received: augmentation={run.augmentation!r}.",
+            *("augmentation", "model"),
+        )
+    if "loss" in run.plugins and len(run.tasks) > 1:
+        raise FieldError(
+            f"Loss `{run.loss}` of a plugin is of one task. Expected one of "
+            f"medzoo for several. Received: loss={run.loss!r}.",
+            *("loss", "task"),
+        )
+    model = run.plugins.get("model")
+    if model is None:
+        return
+    for name in ("width", "parameters", "activation", "augmentation"):
+        argument = "width" if name == "parameters" else name
+        value = getattr(run, name)
+        if argument in model.takes or value == DEFAULTS[name]:
+            continue
+        raise FieldError(
+            f"The builder of model `{run.model}` takes no `{argument}`. "
+            f"Expected it among its arguments, or no `{name}` for this model. "
+            f"Received: {name}={value!r}.",
+            *(name, "model"),
+        )
+
+
 def check_baseline(run: RunFields) -> None:
     """Refuses what a classifier of scikit-learn does not have.
 
@@ -104,7 +141,7 @@ def check_baseline(run: RunFields) -> None:
         FieldError: For other ways to treat imbalance, and for what changes
             images or averages weights.
     """
-    if not get_entry(run.model).baseline:
+    if not run.entry.baseline:
         return
     expected = BASELINE_IMBALANCES[run.model]
     if run.imbalance not in expected:

@@ -10,14 +10,15 @@ from pydantic import model_validator
 
 from medzoo.data.custom.options import make_canonical
 from medzoo.messages import FieldError, naming
-from medzoo.models.registry import find_entry
 from medzoo.runs.fields import (
     DEFAULTS,
     OPTIMIZERS,
     RunFields,
+    entry_of,
     list_fields,
     list_tasks,
 )
+from medzoo.runs.plugins import choose_plugins
 from medzoo.runs.rules import check_rules, describe_unknown
 from medzoo.runs.sources import check_source
 
@@ -51,7 +52,8 @@ class Run(RunFields):
         given = filled.get("options") or {}
         if not isinstance(given, Mapping):
             return values
-        entry = find_entry(model_of(filled), {**filled, **given})
+        filled["plugins"] = choose_plugins(filled)
+        entry = entry_of(filled)
         beside = {key: v for key, v in filled.items() if key in entry.options}
         filled = {key: v for key, v in filled.items() if key not in beside}
         _check_keys(filled)
@@ -92,11 +94,16 @@ class Run(RunFields):
         content = self.model_dump(
             mode="json", exclude_defaults=True, exclude=named
         )
-        defaults = find_entry(self.model, self.options).defaults
+        if self.plugins:
+            content["plugins"] = {
+                kind: plugin.content for kind, plugin in self.plugins.items()
+            }
+        defaults = self.entry.defaults
         content["options"] = {
             option: value
             for option, value in self.options.items()
             if value != defaults[option]
+            and not (option == "backbone" and option in self.plugins)
         }
         text = json.dumps([RUN_VERSION, content], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -114,7 +121,7 @@ class Run(RunFields):
         data act on it by shapes and class weights alone.
         """
         fields = set(list_fields("graph", "constants"))
-        options = find_entry(self.model, self.options).options
+        options = self.entry.options
         kept = self.model_dump(include=fields)
         kept["options"] = {
             name: value
@@ -135,13 +142,8 @@ class Run(RunFields):
             return True
         if name in DEFAULTS:
             return name in list_fields(quiet=True) and value == DEFAULTS[name]
-        option = find_entry(self.model, self.options).options[name]
+        option = self.entry.options[name]
         return option.quiet and value == option.default
-
-
-def model_of(values: Mapping[str, Any]) -> str:
-    """Returns the model of a run of these fields, which may leave it out."""
-    return str(values.get("model", DEFAULTS["model"]))
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:
@@ -170,10 +172,13 @@ def _fill_data(values: dict[str, Any]) -> None:
 def _fill_optimizer(values: dict[str, Any]) -> None:
     """Gives rates that are left out the defaults of the optimizer."""
     name = values.get("optimizer", DEFAULTS["optimizer"])
-    if not isinstance(name, str) or name not in OPTIMIZERS:
+    plugin = values["plugins"].get("optimizer")
+    if plugin is not None:
+        rates: Mapping[str, Any] = plugin.defaults
+    elif isinstance(name, str) and name in OPTIMIZERS:
+        rates = OPTIMIZERS[name]._asdict()
+    else:
         return
-    choice = OPTIMIZERS[name]
-    if values.get("learning_rate") is None:
-        values["learning_rate"] = choice.learning_rate
-    if values.get("weight_decay") is None:
-        values["weight_decay"] = choice.weight_decay
+    for rate in ("learning_rate", "weight_decay"):
+        if values.get(rate) is None:
+            values[rate] = rates.get(rate, 0.0)

@@ -1,35 +1,39 @@
 """Types of the values that a run is made from, for editors and checkers."""
 
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Callable, Mapping
+from typing import Any, TypedDict
+
+# A name, or a function as `medzoo.register_model` and its like take it.
+NameOrFunction = str | Callable[..., Any]
 
 
 class RunValues(TypedDict, total=False):
     """Fields of a run but its task, and options of all models beside them.
 
-    `medzoo.runs.fields` and `medzoo.models.options` declare them.
+    `medzoo.runs.fields` and `medzoo.models.options` declare them. Functions,
+    objects of Keras and data in memory stand in the place of their names.
     """
 
     recipe: str
-    data: str
+    data: Any  # An address, or a `medzoo.Dataset`.
     data_options: Mapping[str, str | bool | int | float | tuple[str, ...]]
     size: int
     max_images: int | None
     resplit: bool
-    model: str
+    model: NameOrFunction
     width: int | None
     parameters: int | None
-    activation: str
+    activation: NameOrFunction
     output: str
-    augmentation: str
+    augmentation: NameOrFunction
     mix: str
-    loss: str
+    loss: Any  # Also an object of Keras, as the optimizer.
     loss_weight: float
     imbalance: str
-    optimizer: str
+    optimizer: Any
     learning_rate: float | None
     weight_decay: float | None
-    schedule: str
+    schedule: NameOrFunction
     warmup: float
     batch_size: int
     epochs: int | None

@@ -7,7 +7,7 @@ in `medzoo.scores.counts` and `medzoo.scores.probabilities`.
 from dataclasses import dataclass
 from typing import Literal
 
-Needs = Literal["labels", "probabilities", "masks", "tasks", "loss"]
+Needs = Literal["labels", "probabilities", "masks", "tasks", "loss", "own"]
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,15 @@ class Score:
     Args:
         label: As tables and sentences show it.
         needs: What it is computed from: `labels` and predicted classes, their
-            `probabilities`, `masks`, scores of several `tasks` or heads, or the
-            `loss` of the run.
+            `probabilities`, `masks`, scores of several `tasks` or heads, the
+            `loss` of the run, or an `own` function of a plugin.
         higher_is_better: Whether a larger value is the better one.
         bounds: Lowest and highest value; `None` for no bound.
         summary: Position in the summary of a study, those of masks first; 0
             for a score that it leaves out.
         use: Where it may be chosen or is shown: `study` and `search`, which
             compare by it, and `history`, after each check of a run.
+        content: Digest of the function of a plugin.
     """
 
     label: str
@@ -33,6 +34,7 @@ class Score:
     bounds: tuple[float | None, float | None] = (0.0, 1.0)
     summary: int = 0
     use: frozenset[str] = frozenset()
+    content: str = ""
 
 
 _HISTORY = frozenset({"history"})
@@ -77,6 +79,11 @@ def list_scores(*needs: Needs) -> tuple[str, ...]:
     ('harmonic_mean', 'joint')
     """
     return tuple(name for name, s in SCORES.items() if s.needs in needs)
+
+
+def list_own() -> dict[str, Score]:
+    """Returns the scores of plugins."""
+    return {name: s for name, s in SCORES.items() if s.needs == "own"}
 
 
 def list_used(use: str) -> tuple[str, ...]:

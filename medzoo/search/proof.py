@@ -1,10 +1,10 @@
 """The study that tests the winner of a search with new seeds."""
 
-import json
 from collections.abc import Mapping
 
 from medzoo.models.options import Value
 from medzoo.search.search_file import Search
+from medzoo.study.source import write_toml
 
 
 def write_proof(search: Search, best: Mapping[str, Value]) -> str:
@@ -28,7 +28,7 @@ def write_proof(search: Search, best: Mapping[str, Value]) -> str:
     }
     fixed = {k: v for k, v in about.fixed.items() if k not in apart}
     baseline = {k: v for k, v in about.baseline.items() if k not in fixed}
-    head = {
+    head: dict[str, object] = {
         "question": f"Is what the search `{search.name}` found better than "
         "its baseline, with new seeds?",
         "tasks": about.tasks,
@@ -38,34 +38,29 @@ def write_proof(search: Search, best: Mapping[str, Value]) -> str:
         if about.data_options
         else about.data,
     }
+    if about.plugins:
+        folder = search.path.parent.resolve()
+        head["plugins"] = [
+            str(folder / name) if name.endswith(".py") else name
+            for name in about.plugins
+        ]
     return "\n".join(
         [
             f"# Written by the search `{search.name}`; its winner was chosen "
             "on val.",
-            *_lines(head),
+            write_toml(head),
             'baseline = { name = "baseline" }',
             "",
             "[[trials]]",
             'name = "winner"',
-            *_lines({**apart, **best}),
+            write_toml({**apart, **best}),
             "",
             "[[trials]]",
             'name = "baseline"',
-            *_lines(baseline),
+            write_toml(baseline),
             "",
             "[fixed]",
-            *_lines(fixed),
+            write_toml(fixed),
             "",
         ]
     )
-
-
-def _lines(values: Mapping[str, object]) -> list[str]:
-    return [f"{key} = {_toml(value)}" for key, value in values.items()]
-
-
-def _toml(value: object) -> str:
-    """Writes a value; JSON has strings, numbers and lists as TOML has them."""
-    if isinstance(value, dict):
-        return f"{{ {', '.join(_lines(value))} }}"
-    return json.dumps(value)

@@ -9,7 +9,7 @@ from medzoo.search.search_file import Search
 from medzoo.store import Store
 
 # Keys that may change: a longer search continues a shorter one.
-_FREE = {"question", "trials", "hours", "proof_seeds", "baseline"}
+_FREE = {"plugins", "question", "trials", "hours", "proof_seeds", "baseline"}
 Values = Mapping[str, Any]
 
 

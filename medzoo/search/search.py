@@ -101,6 +101,7 @@ def _execute_round(
     options: dict[str, Any],
 ) -> list[float | None]:
     """Executes the missing runs of a round; returns its scores."""
+    from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
 
     jobs = {each.number: each.jobs(store) for each in candidates}
@@ -120,6 +121,7 @@ def _execute_round(
 
     judge_finished()
     missing = dict.fromkeys(job for each in jobs.values() for job in each)
+    check_plugins(job.run for job in missing)
     for job in missing:
         require_data(job.run)
     if missing and not execute_jobs(

@@ -18,6 +18,7 @@ from medzoo.runs.sources import with_fingerprint
 from medzoo.scores.table import list_used
 from medzoo.search.space import Dimension, list_grid, probe
 from medzoo.study.document import Scope, join_tables, list_wrong_keys
+from medzoo.study.plugins import load_listed
 from medzoo.study.source import (
     Fault,
     KeyPath,
@@ -74,6 +75,7 @@ class SearchDocument(Scope):
     """A search: a space of values and a budget."""
 
     question: str = Field(min_length=1)
+    plugins: list[str] = []
     seeds: Annotated[list[int], Field(min_length=1)] = [0]
     score: _Score = "macro_f1"
     tuner: Tuner = "random"
@@ -171,7 +173,9 @@ def find_searches() -> dict[str, Path]:
 
 def _read(source: Source) -> SearchDocument:
     try:
-        document = SearchDocument.model_validate(source.parse())
+        values = source.parse()
+        load_listed(source, values)
+        document = SearchDocument.model_validate(values)
     except ValidationError as error:
         faults = []
         for details in error.errors():

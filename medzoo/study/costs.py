@@ -11,7 +11,6 @@ from typing import NamedTuple
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
-from medzoo.models.registry import get_entry
 from medzoo.record import Predictions, Record
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
@@ -171,7 +170,7 @@ def measure(run: Run) -> MeasuredCost:
     data = with_features(run, load_data(run))
     num_evaluated = len(data.val) + len(data.test)
     megabytes = num_evaluated * (data.num_classes + 1) * 4 / 2**20
-    if get_entry(run.model).baseline:
+    if run.entry.baseline:
         seconds = execute(run, read_test=False)[0].seconds["total"]
         return MeasuredCost(0.0, 0.0, 0.0, seconds, len(data.train), megabytes)
     budget = {"epochs": None, "steps": STEPS, "patience": None}

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -17,14 +17,15 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from medzoo.messages import not_listed
+from medzoo.messages import not_listed, unknown
 from medzoo.models.options import Value
-from medzoo.models.registry import MODELS, find_entry
-from medzoo.runs.fields import list_fields
+from medzoo.models.registry import MODELS
+from medzoo.runs.fields import entry_of, list_fields, model_of
 from medzoo.runs.rules import describe_unknown
-from medzoo.runs.run import Run, model_of
+from medzoo.runs.run import Run
 from medzoo.runs.sources import is_custom, name_task
 from medzoo.scores.table import list_used
+from medzoo.study.plugins import load_listed
 from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
 from medzoo.tasks import NAMES
 
@@ -198,16 +199,28 @@ class Tuned(BaseModel):
         ]
 
 
-if TYPE_CHECKING:
-    _Score = str
-else:  # The scores of the table, as the schema of the file lists them.
-    _Score = Literal[list_used("study")]
+def _check_score(name: str) -> str:
+    if name not in list_used("study"):
+        raise ValueError(unknown("score", name, list_used("study")))
+    return name
+
+
+_Score = Annotated[
+    str,
+    AfterValidator(_check_score),
+    WithJsonSchema({"type": "string", "enum": list(list_used("study"))}),
+]
 
 
 class Document(StudyScope):
     """A study: one question, answered by trials that differ in few values."""
 
     question: str = Field(min_length=1, description="What is to be found out.")
+    plugins: list[str] = Field(
+        [],
+        description="Python files, beside the study, or modules that register "
+        "models, losses and more.",
+    )
     score: _Score = Field("macro_f1", description="What tables sort by.")
     equal_within: float | None = Field(
         None,
@@ -249,8 +262,10 @@ class Document(StudyScope):
         Raises:
             ValueError: With a sentence for each fault.
         """
+        values = source.parse()
+        load_listed(source, values)
         try:
-            document = cls.model_validate(source.parse())
+            document = cls.model_validate(values)
         except ValidationError as error:
             faults = [(e["loc"], _describe(e)) for e in error.errors()]
             raise source.fault(*faults) from None
@@ -330,7 +345,7 @@ def list_wrong_keys(tables: Tables) -> list[Fault]:
     values, paths = join_tables(tables)
     model = model_of(values)
     try:
-        options = find_entry(model, values).options
+        options = entry_of(values).options
     except ValueError as error:
         path = paths["trunk" if model in MODELS else "model"]
         return [(path, f"{format_key(path)}: {error}")]

@@ -13,6 +13,7 @@ from medzoo.study.audits import copy_audits
 _CIRCUMSTANCES = {
     "seconds", "images_per_second", "peak_memory_mb", "device", "versions",
     "started", "error",
+    "run",  # Its id is the same; its plugins may lie elsewhere.
 }  # fmt: skip
 _RANKS = {"done": 3, "diverged": 3, "trained": 2, "pruned": 1, "failed": 0}
 

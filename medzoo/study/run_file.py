@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from medzoo.messages import FieldError, unknown
-from medzoo.models.registry import find_entry
-from medzoo.runs.fields import FIELDS
+from medzoo.runs.fields import FIELDS, entry_of
 from medzoo.runs.rules import describe_unknown
-from medzoo.runs.run import Run, model_of
+from medzoo.runs.run import Run
 from medzoo.runs.sources import name_task, with_fingerprint
+from medzoo.study.plugins import load_listed
 from medzoo.study.source import KeyPath, Source, find_faults
 
 RECIPES = Path(__file__).parents[1] / "recipes"
@@ -75,6 +75,8 @@ def read_run(
     origin: dict[str, Source] = {}
     for source in _list_sources(path, recipe):
         parsed = source.parse()
+        load_listed(source, parsed)
+        parsed.pop("plugins", None)
         values |= parsed
         origin |= dict.fromkeys(parsed, source)
     flags = {key: value for key, value in given.items() if value is not None}
@@ -130,7 +132,7 @@ def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
 def _list_unknown(values: dict[str, Any]) -> list[tuple[KeyPath, str]]:
     """Words every key that the run does not have."""
     try:
-        options = find_entry(model_of(values), values).options
+        options = entry_of(values).options
     except FieldError as error:
         return [((error.fields[0],), str(error))]
     known = {key for key, about in FIELDS.items() if about.place != "none"}

@@ -1,6 +1,7 @@
 """The text of a study file, and sentences that say where it is wrong."""
 
 import functools
+import json
 import re
 import tomllib
 from collections import Counter
@@ -156,6 +157,35 @@ class Source:
                 for path, sentence in faults
             )
         )
+
+
+def write_toml(values: Mapping[str, Any]) -> str:
+    """Writes values as TOML, tables after all else.
+
+    Example:
+
+    >>> print(write_toml({"axes": [{"model": ["mlp"]}], "seeds": [0]}))
+    seeds = [0]
+    axes = [{ model = ["mlp"] }]
+    """
+    last = sorted(values, key=lambda key: _holds_tables(values[key]))
+    return "\n".join(f"{key} = {_write_value(values[key])}" for key in last)
+
+
+def _holds_tables(value: Any) -> bool:
+    return isinstance(value, Mapping) or (
+        isinstance(value, list | tuple)
+        and any(isinstance(each, Mapping) for each in value)
+    )
+
+
+def _write_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        pairs = (f"{k} = {_write_value(v)}" for k, v in value.items())
+        return f"{{ {', '.join(pairs)} }}"
+    if isinstance(value, str | bool | int | float):
+        return json.dumps(value)
+    return f"[{', '.join(map(_write_value, value))}]"
 
 
 def find_lines(text: str) -> dict[KeyPath, int]:

@@ -14,8 +14,9 @@ from pydantic import TypeAdapter, ValidationError
 from medzoo.messages import unknown
 from medzoo.models.options import Value
 from medzoo.runs.sources import is_custom
+from medzoo.scores.table import Score, list_own
 from medzoo.study.document import Document, StudyScope, Tuned
-from medzoo.study.source import Source, describe
+from medzoo.study.source import Source, describe, write_toml
 from medzoo.study.trials import Trial, make_trials
 from medzoo.tasks import SHAPES
 
@@ -54,6 +55,7 @@ class Study:
         max_seeds: Most seeds of a trial in a study until decided.
         given: Seeds that a trial is given so far in a study until decided, by
             its name; a trial that is not named has all.
+        own_scores: Scores of plugins, by name.
         of_file: The study as its file says, if flags have changed it.
     """
 
@@ -77,6 +79,7 @@ class Study:
     until: str = "seeds"
     max_seeds: int = MAX_SEEDS
     given: Mapping[str, int] = field(default_factory=dict, hash=False)
+    own_scores: dict[str, Score] = field(default_factory=dict, hash=False)
     of_file: "Study | None" = field(
         default=None, repr=False, compare=False, hash=False
     )
@@ -303,6 +306,23 @@ def read_study(name_or_path: str | Path) -> Study:
     return _make_study(Source.read(path))
 
 
+def make_study(name: str, values: Mapping[str, Any]) -> Study:
+    """Makes a study of the keys that its file would have.
+
+    Args:
+        name: Its name.
+        values: Keys of a study file; those that are `None` or empty are left
+            out.
+
+    Raises:
+        ValueError: With one sentence for each fault.
+    """
+    given = {k: v for k, v in values.items() if v not in (None, [], {}, ())}
+    given.setdefault("question", f"Which trial of `{name}` is the best?")
+    source = Source(Path(f"{name}.toml"), write_toml(given))
+    return _make_study(source)
+
+
 def list_studies() -> list[Study | BrokenStudy]:
     """Reads the shipped studies and those of `./studies`, sorted by name."""
     studies: list[Study | BrokenStudy] = []
@@ -337,6 +357,7 @@ def _make_study(source: Source) -> Study:
         keep=document.keep,
         until=document.until,
         max_seeds=document.max_seeds or MAX_SEEDS,
+        own_scores=list_own(),
     )
 
 

@@ -10,11 +10,12 @@ import contextlib
 import random
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from medzoo.data.dataset import Dataset
 from medzoo.models.registry import build_model
 from medzoo.models.sizes import solve_width
+from medzoo.plugins.targets import find_activation, find_builder
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.runs.symmetries import choose_options, choose_preset
@@ -95,15 +96,15 @@ def find_width(run: Run, data: Dataset) -> int:
     Raises:
         ValueError: If no width comes within 5 % of `parameters`.
     """
-    if run.width is not None:
-        return run.width
+    if run.width is not None or not run.parameters:
+        return run.width or 0
     objective = make_objective(run, data)
     return solve_width(
-        run.model,
+        find_builder(run),
         objective.heads,
         input_shape=data.input_shape,
         parameters=run.parameters or 0,
-        **choose_options(run),
+        **_model_options(run),
         **objective.model_options,
     )
 
@@ -122,15 +123,26 @@ def build_network(run: Run, data: Dataset, width: int) -> "keras.Model":
     mixed = run.precision == "bfloat16"
     with _policy("mixed_bfloat16" if mixed else "float32"):
         return build_model(
-            run.model,
+            find_builder(run),
             objective.heads,
             input_shape=data.input_shape,
             width=width,
-            activation=run.activation,
+            activation=find_activation(run),
             augmentation=choose_preset(run.task, run.augmentation),
-            **choose_options(run),
+            **_model_options(run),
             **objective.model_options,
         )
+
+
+def _model_options(run: Run) -> dict[str, Any]:
+    """Returns the options of the model of a run, without those of plugins."""
+    others = {
+        name
+        for kind, plugin in run.plugins.items()
+        if kind != "model"
+        for name in plugin.options
+    }
+    return {k: v for k, v in choose_options(run).items() if k not in others}
 
 
 def net_of(model: "keras.Model") -> "keras.Model":

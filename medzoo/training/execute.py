@@ -13,7 +13,6 @@ from medzoo.data import sources
 from medzoo.data.dataset import Dataset
 from medzoo.messages import unknown
 from medzoo.models.flops import count_flops
-from medzoo.models.registry import get_entry
 from medzoo.record import Parameters, Predictions, Record
 from medzoo.runs.run import Run
 from medzoo.training.baselines import build_probe, fit_baseline
@@ -66,7 +65,7 @@ def execute(
     """
     started = time.perf_counter()
     data = load_features(run, load_data)
-    if get_entry(run.model).baseline:
+    if run.entry.baseline:
         return _execute_baseline(run, data, read_test, started, on_model)
     loaded = time.perf_counter() - started
     trainer = choose_trainer(data)
@@ -240,7 +239,7 @@ class Session:
         self.trainer = trainer(model, data, run)
         self.record = describe(run, _count_parameters(model, data), data)
         self.record.flops = count_flops(net_of(model)) + data.frozen_flops
-        self.record.width = find_width(run, data)
+        self.record.width = find_width(run, data) or None
         if state is not None:
             self._go_on(state)
         ended = time.perf_counter()

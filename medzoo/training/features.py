@@ -1,6 +1,5 @@
 """Cached features: a frozen backbone sees each image once for all epochs."""
 
-import functools
 import hashlib
 import importlib.metadata
 import json
@@ -19,7 +18,7 @@ from medzoo.data.folders import cache_folder
 from medzoo.data.folds import hold_out
 from medzoo.data.splits import resplit
 from medzoo.files import writing
-from medzoo.models.backbones import require_weights
+from medzoo.models.backbones import hash_file, require_weights
 from medzoo.models.flops import count_flops
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import choose_options
@@ -130,9 +129,13 @@ def _describe(run: Run, data: Dataset) -> dict[str, Any]:
     # A limit that does not bind leaves the images what they are.
     limit = run.max_images
     drawn = limit is not None and len(data.train) >= limit
+    plugin = run.plugins.get("backbone")
     about = {
+        **({"plugin": plugin.content} if plugin else {}),
         "version": FEATURES_VERSION,
-        "weights": _hash(path, path.stat().st_mtime_ns) if path else run.seed,
+        "weights": hash_file(path, path.stat().st_mtime_ns)
+        if path
+        else run.seed,
         "data": data.fingerprint,
         "shape": data.input_shape,
         "max_images": [run.max_images, run.seed] if drawn else None,
@@ -142,13 +145,6 @@ def _describe(run: Run, data: Dataset) -> dict[str, Any]:
         },
     }
     return about | {k: options[k] for k in _OPTIONS if k in options}
-
-
-@functools.lru_cache(maxsize=8)
-def _hash(path: Path, modified: int) -> str:
-    """Hashes a file, anew if it was modified."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _make(

@@ -1,9 +1,10 @@
 """Optimizers by name, and learning rates by step."""
 
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
+from medzoo.plugins.targets import find_schedule, make_optimizer
 from medzoo.runs.fields import OPTIMIZERS
 from medzoo.runs.run import Run
 
@@ -19,6 +20,25 @@ def build_optimizer(
     Args:
         model: Its model, if the backbone has a rate of its own.
     """
+    optimizer = make_optimizer(run) or _build_known(run)
+    if run.ema:
+        optimizer.use_ema, optimizer.ema_momentum = True, run.ema
+    if model is not None and has_trunk_rate(run):
+        own = {id(v) for v in model.get_layer("backbone").trainable_variables}
+        variables = enumerate(model.trainable_variables)
+        indices = [index for index, v in variables if id(v) in own]
+        scaled = with_trunk_rate(type(optimizer))
+        optimizer = scaled(indices, **optimizer.get_config())
+    if run.weight_decay:
+        # Decay pulls kernels to zero; biases and normalisation are left alone.
+        optimizer.exclude_from_weight_decay(
+            var_names=["bias", "beta", "gamma", "log_variances"]
+        )
+    return optimizer
+
+
+def _build_known(run: Run) -> "keras.Optimizer":
+    """Builds an optimizer of the table."""
     import keras
 
     choice = OPTIMIZERS[run.optimizer]
@@ -26,23 +46,9 @@ def build_optimizer(
     # Keras's AdamW has a decay of its own where none is given.
     if run.weight_decay or choice.keras_class == "AdamW":
         options["weight_decay"] = run.weight_decay
-    if run.ema:
-        options |= {"use_ema": True, "ema_momentum": run.ema}
     if choice.keras_class == "SGD":
         options |= {"momentum": choice.momentum, "nesterov": choice.nesterov}
-    optimizer_class = getattr(keras.optimizers, choice.keras_class)
-    if model is not None and has_trunk_rate(run):
-        own = {id(v) for v in model.get_layer("backbone").trainable_variables}
-        variables = enumerate(model.trainable_variables)
-        options["backbone"] = [index for index, v in variables if id(v) in own]
-        optimizer_class = with_trunk_rate(optimizer_class)
-    optimizer = optimizer_class(**options)
-    if run.weight_decay:
-        # Decay pulls kernels to zero; biases and normalisation are left alone.
-        optimizer.exclude_from_weight_decay(
-            var_names=["bias", "beta", "gamma", "log_variances"]
-        )
-    return optimizer
+    return getattr(keras.optimizers, choice.keras_class)(**options)
 
 
 def rate_variables(optimizer: "keras.Optimizer") -> "list[keras.Variable]":
@@ -58,7 +64,7 @@ def rates_at(run: Run, step: int, num_steps: int) -> list[float]:
         step,
         num_steps,
         peak=run.learning_rate or 0.0,
-        schedule=run.schedule,
+        schedule=find_schedule(run),
         warmup=run.warmup,
     )
     if not has_trunk_rate(run):
@@ -92,7 +98,7 @@ def learning_rate_at(
     num_steps: int,
     *,
     peak: float,
-    schedule: str,
+    schedule: str | Callable[[int, int], float],
     warmup: float = 0.0,
 ) -> float:
     """Returns the learning rate of one step.
@@ -105,7 +111,9 @@ def learning_rate_at(
         step: Index of the step, from 0.
         num_steps: Steps of the whole training.
         peak: Largest learning rate.
-        schedule: `constant`, `cosine` or `step`.
+        schedule: `constant`, `cosine` or `step`; or a function of the step
+            and the number of steps, those of the warmup left out, to the share
+            of the peak.
         warmup: Share of the steps over which the rate rises linearly to the
             peak first, 0 to 1.
 
@@ -117,6 +125,8 @@ def learning_rate_at(
     rising = round(warmup * num_steps)
     if step < rising:
         return peak * (step + 1) / rising
+    if callable(schedule):
+        return peak * float(schedule(step - rising, max(1, num_steps - rising)))
     progress = (step - rising) / max(1, num_steps - rising)
     if schedule == "cosine":
         return peak * 0.5 * (1 + math.cos(math.pi * progress))

@@ -1,6 +1,7 @@
 """Trained models on disk, with their records."""
 
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +18,7 @@ from medzoo.training.backend import import_keras
 from medzoo.training.execute import load_data, require_data
 from medzoo.training.objectives.masks import predict_labels
 from medzoo.training.objectives.tasks import MultiTaskNet
+from medzoo.training.plugins import install_plugins
 from medzoo.training.predict import predict_logits, to_probabilities
 
 if TYPE_CHECKING:
@@ -124,16 +126,22 @@ def label_shape(model: "keras.Model") -> tuple[int | None, ...]:
     return tuple(output.shape)
 
 
-def load_saved(path: str | Path, task: str | None = None) -> Saved:
+def load_saved(
+    path: str | Path,
+    task: str | None = None,
+    plugins: Iterable[str | Path] = (),
+) -> Saved:
     """Loads a model and the record beside it.
 
     Nothing in the file can run code: layers that hold Python functions are
-    refused, and arrays are read without pickle.
+    refused, and arrays are read without pickle. Only what is asked for as
+    plugins is imported.
 
     Args:
         path: A `.keras` file, or the folder of `model.keras`; the record is
             `record.json` beside it.
         task: One of the tasks of a net of several.
+        plugins: Files or modules of layers that it has from outside of medzoo.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -152,6 +160,7 @@ def load_saved(path: str | Path, task: str | None = None) -> Saved:
             f"`{path}` is no model. Expected a file of Keras's own format, "
             "which ends in .keras and cannot run code."
         )
+    install_plugins(plugins)
     record = _read_record(path)
     if record is not None and len(record.run.tasks) > 1:
         saved = _load_one_of_several(path, record, task)
@@ -229,10 +238,23 @@ def _load_model(path: Path) -> "keras.Model":
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as e:
         reason = str(e).strip().splitlines()[0] if str(e).strip() else repr(e)
+        record = _read_record(path)
         raise ValueError(
             f"`{path}` cannot be loaded safely. Expected a model of the zoo. "
-            f"Received: {reason}"
+            f"Received: {reason}{_name_plugins(record)}"
         ) from None
+
+
+def _name_plugins(record: Record | None) -> str:
+    """Says which plugins a model may need, if its run had any."""
+    found = record.run.plugins.values() if record else ()
+    sources = sorted({plugin.source for plugin in found if plugin.source})
+    if not sources:
+        return ""
+    return (
+        f" Its run had the plugins {', '.join(sources)}: pass them as "
+        f"plugins={sources} (--plugin), if you trust them; they are run."
+    )
 
 
 def read_record(path: str | Path) -> tuple[Path, Record]:

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from medzoo.data.dataset import Dataset, Split
-from medzoo.models.registry import get_entry
 from medzoo.record import Predictions, Record
 from medzoo.runs.fields import IMBALANCES, list_fields
 from medzoo.runs.rules import predicts_masks
@@ -111,7 +110,7 @@ def stack_key(run: Run) -> str | None:
     weighs = run.loss == "weighted_soft_f1"
     weighs |= IMBALANCES[run.imbalance] == "loss"
     if (
-        get_entry(run.model).baseline
+        run.entry.baseline
         or len(run.tasks) > 1
         or predicts_masks(run)
         or (drawn and weighs)  # The loss of each seed has other constants.

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from medzoo.data.download import fetch
 from medzoo.models.backbones import (
-    BACKBONES,
     PUBLISHER,
+    find_file,
     find_weights,
+    get_backbone,
     require_weights,
 )
 from medzoo.runs.run import Run
@@ -25,7 +26,7 @@ def fetch_weights(runs: Iterable[Run]) -> None:
         path = find_weights(backbone, weights)
         if path is None or path.is_file():
             continue
-        if weights == "imagenet":
+        if weights == "imagenet" and find_file(backbone) is None:
             _download(backbone, path)
         require_weights(backbone, weights)
 
@@ -39,7 +40,7 @@ def _named(run: Run) -> tuple[str, str]:
 
 def _download(backbone: str, path: Path) -> None:
     mirror = os.environ.get("MEDZOO_MIRROR")
-    url = f"{PUBLISHER}/{BACKBONES[backbone].file}"
+    url = f"{PUBLISHER}/{get_backbone(backbone).file}"
     if mirror:
         url = f"{mirror.rstrip('/')}/{path.name}"
     print(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)

@@ -6,14 +6,15 @@ import numpy as np
 
 from medzoo.data.checksums import md5_of
 from medzoo.data.dataset import Dataset, Split
-from medzoo.data.npz import describe_array, map_array, read_array
+from medzoo.data.npz import describe_array, map_array, read_array, read_texts
 from medzoo.tasks import SPLITS
 
 
 def load_arrays(path: Path, task: str, size: int) -> Dataset:
     """Loads `train_images`, `train_labels` and so on from an npz archive.
 
-    Images are memory-mapped. Classes are named by their numbers.
+    Images are memory-mapped. Classes are named by `classes` of the archive, or
+    by their numbers; its `notes` replace that on the split.
 
     Args:
         path: The archive.
@@ -32,21 +33,24 @@ def load_arrays(path: Path, task: str, size: int) -> Dataset:
     if len({split.images.shape[-1] for split in splits}) > 1:
         raise ValueError(f"`{path}` has grey and coloured splits.")
     train, val, test = splits
+    texts = read_texts(path, "classes", "notes")
     highest = max(int(split.labels.max()) for split in splits)
+    names = texts.get("classes") or tuple(map(str, range(highest + 1)))
+    highest = max(highest, len(names) - 1)
     absent = sorted(set(range(highest + 1)) - set(train.labels.tolist()))
-    if absent:
+    if absent or highest >= len(names):
         raise ValueError(
             f"Labels of `{path}` must run from 0 without a gap, each in train. "
             f"Received: 0 to {highest}, without {absent} in train."
         )
     return Dataset(
         task,
-        tuple(map(str, range(highest + 1))),
+        names,
         train,
         val,
         test,
         fingerprint=f"own:{md5_of(path)[:16]}:npz",
-        notes=("Split as given in the file.",),
+        notes=texts.get("notes", ("Split as given in the file.",)),
     )
 
 

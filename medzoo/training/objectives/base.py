@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from medzoo.data.dataset import Dataset
+from medzoo.plugins.targets import install
 from medzoo.record import Predictions, Record
 from medzoo.runs.run import Run
 from medzoo.training.predict import Scores
@@ -33,6 +34,7 @@ class Objective(ABC):
     def __init__(self, run: Run, data: Dataset) -> None:
         self.run = run
         self.data = data
+        install(run)
 
     @classmethod
     @abstractmethod

@@ -10,6 +10,7 @@ from medzoo.data.batches import batch_indices, sampled_indices
 from medzoo.data.dataset import Dataset, Split
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.runs.fields import IMBALANCES
+from medzoo.runs.plugins import options_of
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import list_flips
 from medzoo.scores import probabilities as scores
@@ -59,6 +60,7 @@ class LabelObjective(Objective):
                 output=run.output,
                 weight=run.loss_weight,
                 class_weights=self.class_weights(),
+                **self._loss_options(),
             )
         joint = (
             run.mix != "none"
@@ -66,6 +68,11 @@ class LabelObjective(Objective):
             or run.options.get("views", "plain") != "plain"
         )
         return JointLoss(loss) if joint else loss
+
+    def _loss_options(self) -> dict[str, Any]:
+        """Returns the options that the loss of a plugin declares."""
+        plugin = self.run.plugins.get("loss")
+        return options_of(plugin, self.run.options) if plugin else {}
 
     def class_weights(self) -> list[float] | None:
         """Returns the shares of the classes in train, if the loss has any."""

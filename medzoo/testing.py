@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from medzoo.models.registry import build_model
+from medzoo.plugins.register import TARGETS
 
 Builder = Callable[..., keras.Model]
 
@@ -29,8 +30,8 @@ def check_model(
     gives the same logits when it is loaded.
 
     Args:
-        model: A name of `MODELS`, or a function `build(num_classes, *,
-            input_shape, **options)` that returns a model.
+        model: A name of `MODELS` or of a registered model, or a function
+            `build(num_classes, *, input_shape, **options)` that returns one.
         input_shape: `(height, width, channels)` of the images.
         num_classes: Number of logits.
         **options: Options of the model; without dropout, which may leave a
@@ -44,7 +45,11 @@ def check_model(
     >>> check_model("mlp", width=8)
     """
     builder: Builder
-    if isinstance(model, str):
+    registered = TARGETS.get(("model", str(model)))
+    if registered is not None:
+        builder = registered.target
+        options = {**registered.plugin.defaults, **options}
+    elif isinstance(model, str):
         builder = functools.partial(build_model, model)
     else:
         builder = model

@@ -1,0 +1,248 @@
+"""Custom data from arrays, a data frame or a `tf.data` pipeline."""
+
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from medzoo.data.custom.table import name_split
+from medzoo.data.folders import cache_folder
+from medzoo.data.splits import draw_splits
+from medzoo.files import replacing, writing
+from medzoo.messages import unknown
+from medzoo.tasks import SPLITS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Dataset(NamedTuple):
+    """Data of a notebook, written once to the user's cache by their content.
+
+    `data=` of `medzoo.run` and `medzoo.run_study` takes it.
+
+    Args:
+        address: Where it lies, as `data` of a run has it.
+        size: Height and width of its images.
+        options: Data options that are not the usual ones.
+    """
+
+    address: str
+    size: int
+    options: Mapping[str, Any] = {}
+
+    @classmethod
+    def from_arrays(
+        cls,
+        images: Any,
+        labels: Any,
+        *,
+        groups: Sequence[Any] | None = None,
+        splits: Sequence[str] | None = None,
+        classes: Sequence[str] | None = None,
+        name: str = "arrays",
+        val: float = 0.1,
+        test: float = 0.2,
+        seed: int = 0,
+    ) -> "Dataset":
+        """Takes arrays of images and labels.
+
+        Args:
+            images: `uint8`, shape `(n, side, side)`, or `(n, side, side,
+                channels)` with 1 or 3 channels.
+            labels: Whole numbers from 0, or names of classes, shape `(n,)`.
+            groups: Patient or slide of each image; images of one group stay in
+                one split.
+            splits: `train`, `val` or `test` for each image; drawn by class if
+                `None`.
+            classes: Names of the classes, in the order of their labels; sorted
+                if labels are names.
+            name: Name of the task.
+            val: Share of val, where splits are drawn.
+            test: Share of test.
+            seed: Draws the splits.
+
+        Raises:
+            ValueError: For arrays that do not fit.
+        """
+        images, labels = np.asarray(images), np.asarray(labels).reshape(-1)
+        _check_images(images, len(labels))
+        numbers, names = _number_classes(labels, classes)
+        if groups is not None and len(groups) != len(labels):
+            raise ValueError(
+                f"`groups` must name one group an image. Expected {len(labels)}"
+                f" of them. Received: {len(groups)}."
+            )
+        if splits is None:
+            keys = [""] * len(labels) if groups is None else map(str, groups)
+            drawn = draw_splits(
+                numbers, list(keys), val=val, test=test, seed=seed
+            )
+            note = f"Split at random, {val:.0%} val and {test:.0%} test"
+            note += "." if groups is None else ", by group."
+        else:
+            drawn, note = _read_splits(splits, groups, len(labels))
+        arrays: dict[str, np.ndarray] = {"classes": np.array(names)}
+        arrays["notes"] = np.array([note])
+        for split in SPLITS:
+            rows = drawn == split
+            if not rows.any():
+                raise ValueError(
+                    f"No image is in `{split}`. Expected some in each of "
+                    f"{', '.join(SPLITS)}."
+                )
+            arrays[f"{split}_images"] = images[rows]
+            arrays[f"{split}_labels"] = numbers[rows]
+        file = io.BytesIO()
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        path = _write(file.getvalue(), name, ".npz")
+        return cls(f"npz:{path}", images.shape[1])
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        frame: "pd.DataFrame",
+        *,
+        path: str = "path",
+        label: str = "label",
+        group: str | None = None,
+        split: str | None = None,
+        root: str | Path = ".",
+        size: int = 28,
+        name: str = "frame",
+        **options: Any,
+    ) -> "Dataset":
+        """Takes a data frame of paths and labels, with all of its columns.
+
+        Args:
+            frame: A row an image.
+            path: Column of the paths of image files.
+            label: Column of the classes.
+            group: Column of patients or slides, if there is one.
+            split: Column of splits, if there is one.
+            root: Folder that the paths are relative to.
+            size: Height and width that images get.
+            name: Name of the task.
+            **options: Further options of CSV files, such as `resize`.
+
+        Raises:
+            ValueError: For a column that is not there.
+        """
+        columns = {"path": path, "label": label, "group": group, "split": split}
+        asked = {key: c for key, c in columns.items() if c is not None}
+        for column in asked.values():
+            if column not in frame.columns:
+                raise ValueError(unknown("column", column, frame.columns))
+        written = _write(frame.to_csv(index=False).encode(), name, ".csv")
+        usual = {"path": "path", "label": "label", "group": "group"}
+        usual["split"] = "split"
+        own = {k: c for k, c in asked.items() if c != usual[k]}
+        own["root"] = str(Path(root).resolve())
+        return cls(f"csv:{written}", size, {**own, **options})
+
+    @classmethod
+    def from_tf_data(
+        cls,
+        dataset: Iterable[tuple[Any, Any]],
+        *,
+        splits: Mapping[str, Iterable[tuple[Any, Any]]] | None = None,
+        **options: Any,
+    ) -> "Dataset":
+        """Takes a finite pipeline of images and labels, which is read once.
+
+        Args:
+            dataset: Pairs of images and labels, in batches or one by one.
+            splits: Further pipelines, `val` and `test`, where `dataset` is
+                train alone.
+            **options: Arguments of `from_arrays`.
+        """
+        parts = {"train": dataset, **(splits or {})}
+        read = {name: _read_pairs(pairs) for name, pairs in parts.items()}
+        images = np.concatenate([found[0] for found in read.values()])
+        labels = np.concatenate([found[1] for found in read.values()])
+        if splits is not None:
+            options["splits"] = [
+                name for name, found in read.items() for _ in found[1]
+            ]
+        return cls.from_arrays(images, labels, **options)
+
+
+def _check_images(images: np.ndarray, count: int) -> None:
+    shape = images.shape
+    fits = images.ndim in (3, 4) and len(images) == count > 0
+    fits = fits and shape[1] == shape[2] and shape[3:] in ((), (1,), (3,))
+    if not fits or images.dtype != np.uint8:
+        raise ValueError(
+            "`images` must be uint8, 0 to 255, of shape (num_images, side, "
+            f"side) or (num_images, side, side, 1 or 3), here with {count} "
+            f"images as there are labels. Received: {images.dtype} of shape "
+            f"{shape}."
+        )
+
+
+def _number_classes(
+    labels: np.ndarray, classes: Sequence[str] | None
+) -> tuple[np.ndarray, list[str]]:
+    """Returns labels as numbers, and the names of the classes."""
+    if labels.dtype.kind in "iu":
+        highest = int(labels.max())
+        names = [*map(str, classes or range(highest + 1))]
+        if labels.min() < 0 or highest >= len(names):
+            raise ValueError(
+                f"`labels` must lie between 0 and {len(names) - 1}. "
+                f"Received: {labels.min()} to {highest}."
+            )
+        return labels.astype("int32"), names
+    texts = [str(label) for label in labels.tolist()]
+    names = list(classes or sorted(set(texts)))
+    if strange := sorted(set(texts) - set(names)):
+        raise ValueError(unknown("class", strange[0], names))
+    return np.array([names.index(text) for text in texts], "int32"), names
+
+
+def _read_splits(
+    splits: Sequence[str], groups: Sequence[Any] | None, count: int
+) -> tuple[np.ndarray, str]:
+    """Returns the split of each image, and a note of groups that are torn."""
+    if len(splits) != count:
+        raise ValueError(
+            f"`splits` must name one split an image. Expected {count} of them. "
+            f"Received: {len(splits)}."
+        )
+    named = [name_split(str(split)) for split in splits]
+    for given, found in zip(splits, named, strict=True):
+        if found is None:
+            raise ValueError(unknown("split", given, SPLITS))
+    note = "Split as given."
+    if groups is not None:
+        pairs = set(zip(map(str, groups), named, strict=True))
+        torn = len(pairs) - len({group for group, _ in pairs})
+        note += f" {torn} groups are in several splits." if torn else ""
+    return np.array(named), note
+
+
+def _read_pairs(pairs: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
+    images, labels = [], []
+    for image, label in pairs:
+        image, label = np.asarray(image), np.asarray(label)
+        single = label.ndim == 0
+        images.append(image[None] if single else image)
+        labels.append(label.reshape(-1))
+    if not images:
+        raise ValueError("The pipeline has no images. Expected some.")
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _write(content: bytes, name: str, ending: str) -> Path:
+    """Writes content under its digest, unless it is there."""
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    path = cache_folder() / "arrays" / digest / f"{name}{ending}"
+    if not path.is_file():
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as part:
+                Path(part).write_bytes(content)
+    return path

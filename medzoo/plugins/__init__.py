@@ -1,0 +1,1 @@
+"""Models, losses and more that a user brings along: registered and checked."""

@@ -1,0 +1,261 @@
+"""The functions and objects of the plugins that runs name."""
+
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medzoo.plugins.files import PLACED, PluginError, import_file
+from medzoo.plugins.identity import identify
+from medzoo.plugins.register import (
+    TARGETS,
+    Registered,
+    add_plugin,
+    show_path,
+)
+from medzoo.runs.plugins import Plugin, options_of
+from medzoo.runs.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+
+def find_target(kind: str, plugin: Plugin) -> Any:
+    """Returns the function or object of a plugin, from its source if needed.
+
+    Raises:
+        PluginError: If it is missing, or its content is another than that of
+            the run.
+    """
+    known = TARGETS.get((kind, plugin.name))
+    if known is not None and known.plugin.content == plugin.content:
+        return known.target
+    if plugin.config:
+        return _keep(kind, _make_object(plugin), plugin)
+    if not plugin.source:
+        raise PluginError(
+            f"{kind.capitalize()} `{plugin.name}` was defined in a notebook or "
+            "in a session, and is not in this process. Define it there again."
+        )
+    found = _import(kind, plugin)
+    if found.plugin.content != plugin.content:
+        raise PluginError(
+            f"{kind.capitalize()} `{plugin.name}` of {plugin.source} has "
+            f"changed since the run was planned. Expected {plugin.content}. "
+            f"Received: {found.plugin.content}. Run the same command again."
+        )
+    return found.target
+
+
+def find_place(kind: str, plugin: Plugin) -> tuple[str, str]:
+    """Returns the file and line of a plugin in words, and its folder.
+
+    Both are empty for an object of Keras.
+    """
+    target = inspect.unwrap(find_target(kind, plugin))
+    try:
+        path = inspect.getsourcefile(target) or ""
+        _, line = inspect.getsourcelines(target)
+    except (TypeError, OSError):
+        return "", ""
+    return f"{show_path(Path(path))}, line {line}", str(Path(path).parent)
+
+
+def _import(kind: str, plugin: Plugin) -> Registered:
+    """Imports the source of a plugin, and finds it there."""
+    path = PLACED.get(plugin.source, Path(plugin.source))
+    key = (kind, plugin.name)
+    if plugin.source.endswith(".py"):
+        if not path.is_file():
+            raise PluginError(
+                f"No plugin `{plugin.source}`, which has the {kind} "
+                f"`{plugin.name}` of a run. Expected the file in its place."
+            )
+        module = import_file(path)
+    else:
+        module = importlib.import_module(plugin.source)
+    found = TARGETS.get(key)
+    if found is not None and found.plugin.content == plugin.content:
+        return found
+    target: Any = module
+    for name in plugin.attribute.split("."):
+        target = getattr(target, name, None)
+    if target is None or not plugin.attribute:
+        if found is not None:
+            return found
+        raise PluginError(
+            f"`{plugin.source}` has no {kind} `{plugin.name}` any more."
+        )
+    content = identify(target)
+    return _keep_registered(kind, target, plugin, content)
+
+
+def _keep_registered(
+    kind: str, target: Any, plugin: Plugin, content: str
+) -> Registered:
+    found = plugin.model_copy(update={"content": content})
+    add_plugin(kind, target, found)
+    return Registered(target, found)
+
+
+def _keep(kind: str, target: Any, plugin: Plugin) -> Any:
+    add_plugin(kind, target, plugin)
+    return target
+
+
+def _make_object(plugin: Plugin) -> Any:
+    import keras
+
+    return keras.saving.deserialize_keras_object(plugin.config)
+
+
+def find_builder(run: Run) -> "str | Callable[..., keras.Model]":
+    """Returns the name of a run's model, or its builder where a plugin has it.
+
+    The builder takes all arguments of `medzoo.models.registry.build_model` but
+    the name.
+    """
+    plugin = run.plugins.get("model")
+    if plugin is None:
+        return run.model
+    return _with_common(find_target("model", plugin), plugin.takes)
+
+
+@functools.lru_cache(maxsize=32)
+def _with_common(
+    builder: Callable[..., Any], takes: tuple[str, ...]
+) -> "Callable[..., keras.Model]":
+    """Makes a builder that leaves out common arguments which are not taken."""
+
+    @functools.wraps(builder)
+    def build(num_classes: Any, **arguments: Any) -> "keras.Model":
+        import keras
+
+        for name in ("input_shape", "width", "activation", "augmentation"):
+            if name not in takes:
+                arguments.pop(name, None)
+        built = builder(num_classes, **arguments)
+        if not isinstance(built, keras.Model):
+            raise PluginError(
+                f"The builder `{builder.__name__}` must return a Keras model. "
+                f"Received: {type(built).__name__}."
+            )
+        if not hasattr(built, "output") or not isinstance(
+            built, keras.Sequential | _functional()
+        ):
+            raise PluginError(
+                f"The builder `{builder.__name__}` must return a Functional or "
+                "Sequential model, which knows its inputs. Received: "
+                f"{type(built).__name__}. Call it on keras.Input(input_shape) "
+                "and return keras.Model(inputs, outputs)."
+            )
+        if isinstance(built, keras.Sequential):
+            return keras.Model(built.inputs, built.outputs, name=built.name)
+        return built
+
+    return build
+
+
+def _functional() -> type:
+    import keras
+
+    inputs = keras.Input((1,))
+    return type(keras.Model(inputs, inputs))
+
+
+def find_activation(run: Run) -> Any:
+    """Returns the name of a run's activation, or a function of a plugin."""
+    plugin = run.plugins.get("activation")
+    if plugin is None:
+        return run.activation
+    return find_target("activation", plugin)
+
+
+def find_schedule(run: Run) -> "str | Callable[[int, int], float]":
+    """Returns the name of a run's schedule, or a function of a plugin."""
+    plugin = run.plugins.get("schedule")
+    if plugin is None:
+        return run.schedule
+    target = find_target("schedule", plugin)
+    return functools.partial(target, **options_of(plugin, run.options))
+
+
+def make_optimizer(run: Run) -> "keras.Optimizer | None":
+    """Makes the optimizer of a plugin; `None` if it is one of medzoo."""
+    plugin = run.plugins.get("optimizer")
+    if plugin is None:
+        return None
+    import keras
+
+    target = find_target("optimizer", plugin)
+    rates = {"learning_rate": float(run.learning_rate or 0)}
+    if run.weight_decay:
+        rates["weight_decay"] = run.weight_decay
+    if isinstance(target, keras.Optimizer):  # A fresh one for each run.
+        config = target.get_config() | rates
+        if config.get("weight_decay") is not None:
+            config["weight_decay"] = run.weight_decay
+        return type(target).from_config(config)
+    if not isinstance(target, type):
+        rates.setdefault("weight_decay", 0.0)
+        taken = inspect.signature(target).parameters
+        rates = {k: v for k, v in rates.items() if k in taken}
+    made = target(**rates, **options_of(plugin, run.options))
+    if not isinstance(made, keras.Optimizer):
+        raise PluginError(
+            f"Optimizer `{run.optimizer}` must return a "
+            f"keras.optimizers.Optimizer. Received: {type(made).__name__}."
+        )
+    return made
+
+
+def install(run: Run) -> None:
+    """Puts what layers and losses look up by name into their tables."""
+    if "loss" in run.plugins:
+        from medzoo.losses import classification
+        from medzoo.plugins.losses import adapt_loss
+
+        target = find_target("loss", run.plugins["loss"])
+        classification.LOSSES[run.loss] = adapt_loss(target)
+    if "augmentation" in run.plugins:
+        install_augmentation(run.augmentation, run.plugins["augmentation"])
+    if "activation" in run.plugins:
+        install_activation(run.activation, run.plugins["activation"])
+
+
+def install_augmentation(name: str, plugin: Plugin) -> None:
+    """Lets layers of augmentation find a plugin by its name."""
+    from medzoo.models import augmentation
+
+    target = find_target("augmentation", plugin)
+
+    def make_layers() -> list[Any]:
+        if not callable(target):
+            return [target]
+        made = target()
+        return list(made) if isinstance(made, list | tuple) else [made]
+
+    augmentation.AUGMENTATIONS[name] = make_layers
+
+
+def install_activation(name: str, plugin: Plugin) -> None:
+    """Lets Keras save an activation by its name, and load it by that."""
+    import keras
+
+    target = find_target("activation", plugin)
+    if callable(target) and not keras.saving.get_registered_name(target).count(
+        ">"
+    ):
+        keras.saving.register_keras_serializable("plugin", name)(target)
+
+
+def install_all(names: Mapping[tuple[str, str], Any] | list) -> None:
+    """Puts what was registered into the tables that saved models need."""
+    for kind, name in names:
+        plugin = TARGETS[kind, name].plugin
+        if kind == "augmentation":
+            install_augmentation(name, plugin)
+        elif kind == "activation":
+            install_activation(name, plugin)

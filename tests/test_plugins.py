@@ -1,0 +1,462 @@
+"""Models, losses and more of a user: found, identified, trained and stored."""
+
+import sys
+
+import pytest
+
+from medzoo.execution.job import Job
+from medzoo.execution.local import LocalExecutor
+from medzoo.execution.runner import execute_jobs
+from medzoo.execution.worker import run_one
+from medzoo.plugins.files import load_plugins, place_sources, read_sources
+from medzoo.plugins.identity import identify
+from medzoo.plugins.register import TARGETS
+from medzoo.plugins.targets import find_target
+from medzoo.record import Record
+from medzoo.report.bootstrap import read_replicates
+from medzoo.report.evidence import Evidence
+from medzoo.report.evidence_file import read_evidence, write_evidence
+from medzoo.report.results import read_results
+from medzoo.report.study_tables import make_short_summary
+from medzoo.runs.plugins import REGISTERED
+from medzoo.runs.run import Run
+from medzoo.scores.table import SCORES
+from medzoo.store import Store
+from medzoo.study.expand import expand
+from medzoo.study.spec import read_study
+from medzoo.training.check import check_plugins
+
+NETS = '''
+"""Nets."""
+import keras
+from keras import layers, ops
+
+import medzoo
+import parts
+
+SLOPE = 0.1
+
+
+@medzoo.register_model(width=4)
+def tiny(num_classes, *, input_shape, width, squeeze: float = 0.5):
+    """A docstring."""
+    inputs = keras.Input(input_shape, dtype="uint8")
+    x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
+    x = parts.mix(x, int(width * squeeze))
+    x = layers.LeakyReLU(SLOPE)(x)
+    return keras.Model(inputs, layers.Dense(num_classes)(x))
+
+
+@medzoo.register_loss
+def hinge(labels, logits, margin: float = 1.0):
+    truth = 2 * ops.one_hot(labels, logits.shape[-1]) - 1
+    return ops.mean(ops.relu(margin - truth * logits), axis=-1)
+
+
+@medzoo.register_optimizer(learning_rate=0.02)
+def plain(learning_rate, weight_decay):
+    return keras.optimizers.SGD(learning_rate, momentum=0.5)
+
+
+@medzoo.register_schedule
+def halved(step, steps):
+    return 1.0 if step < steps / 2 else 0.5
+
+
+@medzoo.register_activation
+def bent(x):
+    return x + ops.relu(x)
+
+
+@medzoo.register_augmentation
+def darker():
+    return layers.RandomBrightness(0.1, value_range=(-1, 1))
+
+
+@medzoo.register_score(label="error rate", higher_is_better=False)
+def error_rate(probabilities, labels):
+    return float((probabilities.argmax(1) != labels).mean())
+'''
+PARTS = """
+from keras import layers
+
+
+def mix(x, units):
+    x = layers.AveragePooling2D(7)(x)
+    return layers.Dense(units)(layers.Flatten()(x))
+"""
+STUDY = """
+question = "Which is better?"
+plugins = ["nets.py"]
+tasks = ["breastmnist"]
+seeds = [0]
+data = "synthetic"
+score = "error_rate"
+
+[fixed]
+steps = 2
+max_images = 32
+
+[[trials]]
+name = "own"
+model = "tiny"
+squeeze = 1.0
+loss = "hinge"
+margin = 0.5
+optimizer = "plain"
+schedule = "halved"
+
+[[trials]]
+name = "zoo"
+model = "mlp"
+width = 4
+activation = "bent"
+augmentation = "darker"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a study, its plugin and a module of that."""
+    for name, text in (
+        ("nets.py", NETS),
+        ("parts.py", PARTS),
+        ("own.toml", STUDY),
+    ):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+    return tmp_path
+
+
+def forget():
+    """Leaves this process without what was registered."""
+    SCORES.pop("error_rate", None)
+    TARGETS.pop(("score", "error_rate"), None)
+    REGISTERED.clear()
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def content(folder, kind="model", name="tiny"):
+    load_plugins(["nets.py"], folder)
+    return REGISTERED[kind, name].content
+
+
+def train(study, store):
+    for _, run in expand(study):
+        store.write(*run_one(Job(run), store))
+
+
+def test_a_study_of_plugins_is_trained_and_scored_by_their_score(folder):
+    study, store = read_study(folder / "own.toml"), Store()
+    check_plugins(run for _, run in expand(study))
+    train(study, store)
+    own, zoo = read_results(study, store)
+    assert [len(trial.done) for trial in (own, zoo)] == [1, 1]
+    for trial in (own, zoo):
+        scores = trial.done[0].scores["test"]
+        assert scores["error_rate"] == pytest.approx(1 - scores["accuracy"])
+    (record,) = own.done
+    assert record.history[-1]["learning_rate"] == pytest.approx(0.01)
+    values = store.read_predictions(record.run_id).test
+    drawn = read_replicates(store, record, name="error_rate")
+    accuracy = (values.probabilities.argmax(1) == values.labels).mean()
+    assert drawn.mean() == pytest.approx(1 - accuracy, abs=0.02)
+    evidence = Evidence.read(study, store)
+    write_evidence(evidence, folder / "evidence.zip")
+    forget()
+    again = read_evidence(folder / "evidence.zip")
+    assert make_short_summary(again) == make_short_summary(evidence)
+    assert any("error rate" in c for c in make_short_summary(again).columns)
+
+
+def test_records_are_read_without_the_plugin(folder):
+    run = expand(read_study(folder / "own.toml"))[0].run
+    text = Record(run=run, run_id=run.run_id, status="failed").model_dump_json()
+    forget()
+    again = Record.model_validate_json(text).run
+    assert again.run_id == run.run_id
+    assert (again.model, again.options) == (run.model, run.options)
+    with pytest.raises(ValueError, match="Unknown model `tiny`"):
+        Run(task="breastmnist", model="tiny")
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("nets.py", '    """A docstring."""\n', "    # A comment.\n"),
+        (
+            "nets.py",
+            "(x, int(width * squeeze))",
+            "(\n    x, int(width*squeeze))",
+        ),
+        ("nets.py", "margin - truth", "2 * margin - truth"),
+        ("nets.py", "width=4", "width=5"),
+    ],
+    ids=["comment", "layout", "another function", "default width"],
+)
+def test_what_a_model_does_not_use_is_no_part_of_it(folder, file, old, new):
+    before = content(folder)
+    edit(folder / file, old, new)
+    assert content(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("nets.py", "offset=-1.0", "offset=-0.5"),
+        ("nets.py", "SLOPE = 0.1", "SLOPE = 0.2"),
+        ("nets.py", "squeeze: float = 0.5", "squeeze: float = 0.6"),
+        ("parts.py", "AveragePooling2D(7)", "AveragePooling2D(4)"),
+    ],
+    ids=["source", "constant", "default of an option", "module beside it"],
+)
+def test_what_a_model_uses_is_part_of_it(folder, file, old, new):
+    before = content(folder)
+    edit(folder / file, old, new)
+    assert content(folder) != before
+
+
+def test_the_name_and_place_of_a_file_are_no_part_of_a_run(folder):
+    first = expand(read_study(folder / "own.toml"))
+    moved = folder / "moved"
+    moved.mkdir()
+    for name in ("nets.py", "parts.py", "own.toml"):
+        (folder / name).rename(moved / name)
+    second = expand(read_study(moved / "own.toml"))
+    assert [r.run_id for _, r in first] == [r.run_id for _, r in second]
+
+
+def test_a_run_of_built_in_things_has_the_id_it_had():
+    assert Run(task="breastmnist").run_id == "dd9d84c26e8f2c47"
+    run = Run(task="breastmnist", model="transfer")
+    assert run.run_id == "18da8abcee631e80"
+
+
+def test_content_that_changes_while_a_study_runs_is_refused(folder):
+    run = expand(read_study(folder / "own.toml"))[0].run
+    edit(folder / "nets.py", "offset=-1.0", "offset=-0.5")
+    load_plugins(["nets.py"], folder)
+    record, _ = run_one(Job(run), Store())
+    assert "has changed since the run was planned" in record.error["message"]
+
+
+def test_options_are_typed_by_the_signature(folder):
+    load_plugins(["nets.py"], folder)
+    run = Run(task="breastmnist", model="tiny", loss="hinge")
+    assert run.width == 4
+    assert run.options == {"margin": 1.0, "squeeze": 0.5}
+    with pytest.raises(ValueError, match="`squeeze` must be of type float"):
+        Run(task="breastmnist", model="tiny", squeeze="half")
+    with pytest.raises(ValueError, match="takes no `augmentation`"):
+        Run(task="breastmnist", model="tiny", augmentation="flips")
+    with pytest.raises(ValueError, match="`margin` is not .* Did you mean|is"):
+        Run(task="breastmnist", model="mlp", margin=1.0)
+
+
+def test_closures_that_may_change_need_a_version():
+    def make(widths):
+        def build():
+            return widths
+
+        return build
+
+    assert identify(make(3)) == identify(make(3)) != identify(make(4))
+    with pytest.raises(ValueError, match="may change between runs"):
+        identify(make([3]))
+    with pytest.raises(ValueError, match="lambda"):
+        identify(lambda x: x)
+    assert identify(lambda x: x, version="3") == identify(print, version="3")
+
+
+HEAD = """
+import keras
+import numpy as np
+from keras import layers, ops
+import medzoo
+
+
+"""
+MODEL = """
+@medzoo.register_model(width=4)
+def odd(num_classes, *, input_shape, width):
+    inputs = keras.Input(input_shape, dtype="uint8")
+    x = layers.Rescaling(1 / 255)(inputs)
+    x = layers.Flatten()(layers.AveragePooling2D(7)(x))
+    {before}
+    return keras.Model(inputs, {end})
+"""
+END = "layers.Dense(num_classes)(x)"
+
+
+def model(before="pass", end=END):
+    return MODEL.format(before=before, end=end)
+
+
+LOSS = """
+@medzoo.register_loss
+def odd(labels, logits):
+    return {}
+"""
+# Each: what is in the file, and what the sentence says.
+WRONG = {
+    "syntax": ("def odd(:\n", "line 8: SyntaxError: invalid syntax"),
+    "import": ("import no_such_thing\n", "line 8: ModuleNotFoundError: No mod"),
+    "raises": ("int('x')\n", "line 8: ValueError: invalid literal"),
+    "nothing": ("x = 1\n", "registers nothing"),
+    "taken": (
+        model().replace("odd", "mlp"),
+        "line 9: The name `mlp` is taken: medzoo has such a model",
+    ),
+    "twice": (model() * 2, "Two plugins register the model `odd`"),
+    "no default": (
+        model().replace("width)", "width, depth)"),
+        "Argument `depth` of model `odd` has no default",
+    ),
+    "type of option": (
+        model().replace("width)", "width, depths=(1, 2))"),
+        "`depths` of model `odd` must be text, a number",
+    ),
+    "no width": (
+        model().replace("(width=4)", ""),
+        "Model `odd` has no default width",
+    ),
+    "no shape": (
+        model().replace("input_shape, ", ""),
+        "`odd` must take `input_shape`",
+    ),
+    "no rate": (
+        "@medzoo.register_optimizer\ndef odd(learning_rate):\n    pass\n",
+        "Optimizer `odd` has no default learning rate",
+    ),
+    "iterator": (
+        "FILE = iter(())\n" + model(before="next(FILE)"),
+        "The content of model `odd` cannot be told",
+    ),
+    "shape": (
+        model(end="layers.Dense(num_classes + 1)(x)"),
+        "line 9: model `odd` must end in logits of shape .* \\(None, 3\\)",
+    ),
+    "dtype": (
+        model(end="layers.Dense(num_classes, dtype='float16')(x)"),
+        "must end in float32 logits. Received: float16",
+    ),
+    "int16": (
+        model(end=f"ops.cast({END}, 'int16')"),
+        "must end in float32 logits. Received: int16",
+    ),
+    "softmax": (
+        model(end="layers.Dense(num_classes, activation='softmax')(x)"),
+        "must end in logits and not in probabilities.* softmax of layer",
+    ),
+    "NaN logits": (
+        model(before="x = layers.Rescaling(float('inf'))(x - 1)"),
+        "must return finite logits",
+    ),
+    "unused weight": (
+        model(before="x = x + 0 * layers.Dense(1)(x)"),
+        "must give every trainable weight a gradient.*`dense",
+    ),
+    "builder raises": (
+        model(before="x = layers.Conv2D(4, 3)(x)"),
+        "line 14: ValueError",
+    ),
+    "no model": (
+        model(end=END).replace("keras.Model(inputs, ", "(inputs, "),
+        "must return a Keras model. Received: tuple",
+    ),
+    "batch of one": (
+        model(before="x = ops.reshape(x, (8, 16))"),
+        "must end in logits of shape .* \\(8, 2\\)",
+    ),
+    "NaN loss": (
+        LOSS.format("0 * ops.mean(logits) + float('nan')"),
+        "loss `odd` must be finite. Received: nan",
+    ),
+    "unlabelled": (
+        LOSS.format("ops.mean(ops.square(logits))"),
+        "must leave out images labelled -1",
+    ),
+    "loss raises": (
+        LOSS.format("logits[:, 7]"),
+        "cannot be computed",
+    ),
+    "optimizer": (
+        "@medzoo.register_optimizer(learning_rate=0.1)\n"
+        "def odd(learning_rate):\n    return 'adam'\n",
+        "must return a keras.optimizers.Optimizer. Received: str",
+    ),
+    "schedule": (
+        "@medzoo.register_schedule\ndef odd(step, steps):\n    return -1.0\n",
+        "must return a share of the peak learning rate.* Received: -1.0",
+    ),
+    "augmentation": (
+        "@medzoo.register_augmentation\n"
+        "def odd():\n    return layers.CenterCrop(3, 3)\n",
+        "must return finite images of the shape that it takes",
+    ),
+    "score": (
+        "@medzoo.register_score\n"
+        "def odd(probabilities, labels):\n    return labels\n",
+        "Score `odd` must return one number or None",
+    ),
+}
+
+
+def load_and_check(name, folder):
+    fields = {"task": "breastmnist", "model": "mlp"}
+    found = dict(load_plugins([name], folder))
+    found.pop("score", None)
+    check_plugins([Run(**fields | found)])
+
+
+@pytest.mark.parametrize("fault", WRONG)
+def test_a_wrong_plugin_is_one_sentence(fault, tmp_path, monkeypatch):
+    text, expected = WRONG[fault]
+    monkeypatch.setattr("sys.path", [*sys.path])
+    name = f"{fault.replace(' ', '_')}.py"
+    (tmp_path / name).write_text(HEAD + text)
+    with pytest.raises(ValueError, match=expected) as error:
+        load_and_check(name, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_sources_travel_to_other_machines(folder, monkeypatch):
+    run = expand(read_study(folder / "own.toml"))[0].run
+    sources = read_sources(run.plugins.values())
+    (texts,) = sources.values()
+    assert sorted(texts) == ["nets.py", "parts.py"]
+    for name in texts:
+        (folder / name).unlink()
+    monkeypatch.setattr("tempfile.tempdir", str(folder / "far"))
+    (folder / "far").mkdir()
+    forget()
+    TARGETS.clear()
+    place_sources(sources)
+    for kind, plugin in run.plugins.items():
+        assert callable(find_target(kind, plugin))
+
+
+@pytest.mark.slow
+def test_workers_give_the_numbers_of_one_process(folder):
+    study = read_study(folder / "own.toml").override(seeds=[0, 1])
+    here, there = Store(folder / "here"), Store(folder / "there")
+    train(study, here)
+    runs = [run for _, run in expand(study)]
+    with LocalExecutor(2) as executor:
+        execute_jobs(map(Job, runs), there, executor=executor)
+    for run in runs:
+        one, other = here.read(run.run_id), there.read(run.run_id)
+        assert one.scores == other.scores
+        assert one.history == other.history
+
+
+def test_a_missing_plugin_is_one_sentence_of_the_study(folder):
+    (folder / "nets.py").unlink()
+    with pytest.raises(ValueError, match="own.toml, line 3: No plugin `nets"):
+        read_study(folder / "own.toml")
