@@ -270,42 +270,38 @@ class _Rules:
         else:
             corrected = holm(found.p.tolist(), len(kept) - 1)
             family = len(values) - 1
-        names = [self.names[row] for row in rivals]
-        outcomes = zip(
-            names,
-            self._settle(found, corrected, spent[number]),
-            self._hope(found, family, spent[-1]) < FUTILE,
-            strict=True,
-        )
+        p = {
+            self.names[row]: value
+            for row, value in zip(rivals, corrected, strict=True)
+        }
+        is_over = self._hope(found, family, spent[-1]) < FUTILE
+        is_over |= number == len(self.looks) - 1
         return replace(
             look,
             reference=self.names[reference],
-            settled={
-                name: outcome or "undecided"
-                for name, outcome, is_futile in outcomes
-                if outcome or is_futile or number == len(self.looks) - 1
-            },
-            p=dict(zip(names, corrected, strict=True)),
+            settled=self._settle(found, p, look.level, is_over),
+            p=p,
         )
 
     def _settle(
-        self, found: Sureness, corrected: Sequence[float], level: float
-    ) -> list[Outcome | None]:
-        """Says what each comparison has settled, if anything."""
+        self,
+        found: Sureness,
+        p: Mapping[str, float],
+        level: float,
+        is_over: np.ndarray,
+    ) -> dict[str, Outcome]:
+        """Says what the comparisons have settled, by name of the trial."""
+        margin = 0.0 if self.margin is None else self.margin
         ends = np.abs(found.estimate) + found.half_widths(2 * level)
-        inside = ends < (0 if self.margin is None else self.margin)
-        return [
-            "equal"
-            if is_inside
-            else None
-            if not p <= level
-            else "better"
-            if estimate > 0
-            else "worse"
-            for estimate, is_inside, p in zip(
-                found.estimate.tolist(), inside.tolist(), corrected, strict=True
-            )
-        ]
+        settled: dict[str, Outcome] = {}
+        for at, (name, value) in enumerate(p.items()):
+            if ends[at] < margin:
+                settled[name] = "equal"
+            elif value <= level:
+                settled[name] = "better" if found.estimate[at] > 0 else "worse"
+            elif is_over[at]:
+                settled[name] = "undecided"
+        return settled
 
     def _correct_all(
         self,
