@@ -205,7 +205,7 @@ def compare(
         studies = open_evidence(name), open_evidence(other)
         names = (name, other) if studies[0].title == studies[1].title else None
         table = compare_studies(*studies, names=names)
-    print(FORMATS[format](table))
+    print(FORMATS[format](table).rstrip("\n"))
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
