@@ -1,6 +1,7 @@
 """All of it from a notebook: `run`, `run_study`, `run_search` and `load`."""
 
 import functools
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -105,6 +106,7 @@ def run_study(
     smoke: bool = False,
     workers: int | None = None,
     out: str | Path = "results",
+    force: bool = False,
     progress: bool = True,
     **keys: Any,
 ) -> "StudyResult":
@@ -127,6 +129,8 @@ def run_study(
         smoke: Only two steps a run.
         workers: Processes; one a core if `None`.
         out: Folder of all reports, which are written as by the command.
+        force: Whether to replace a report that has more results; without, a
+            warning says that it was left as it is.
         progress: Whether to draw a bar, if there is a terminal for it.
         **keys: With `axes` or `trials`, further keys of a study file, such as
             `question` and `score`.
@@ -163,9 +167,11 @@ def run_study(
     with ProgressBar(Console(stderr=True, quiet=not progress), look) as bar:
         conduct.execute(bar)
     command = f"medzoo.run_study({str(name)!r}, ...)"
-    result = conduct.conclude(Path(out), command=command)
+    result = conduct.conclude(Path(out), command=command, force=force)
     if not result.runs_done:
         raise RuntimeError(_format_failure(study.name, result))
+    if result.report.unwritten:
+        warnings.warn(result.report.unwritten, stacklevel=2)
     return result
 
 

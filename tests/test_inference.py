@@ -1,5 +1,8 @@
 """Differences and intervals: level, power and coverage, by simulation."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 from drawn_scores import MEAN, correct, draw_scores, image_covariance_of
@@ -17,6 +20,7 @@ from medzoo.report.inference import (
     residual_variance,
 )
 
+ROOT = Path(__file__).parents[1]
 # Level in % for equal, log-normal and three times noisier baseline spread;
 # power in % for differences of .05 and .1; mean half-width.
 TABLE = {
@@ -76,6 +80,22 @@ def test_level_power_and_width_of_differences(num_trials, num_seeds):
 @pytest.mark.parametrize(("num_trials", "num_seeds"), TABLE)
 def test_level_power_and_width_in_many_studies(num_trials, num_seeds):
     check_row(num_trials, num_seeds, 60_000)
+
+
+def test_the_page_shows_what_was_simulated():
+    path = ROOT / "benchmarks" / "verdicts.py"
+    spec = importlib.util.spec_from_file_location("verdicts", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    rows = script.read_rows()
+    (shown,) = script.BLOCK.findall(script.PAGE.read_text(encoding="utf-8"))
+    assert shown == script.format_rows(rows)
+    for row in rows:
+        shape, found = tuple(map(int, row[:2])), row[2:]
+        told = [float(text.removesuffix(" %")) for text in found]
+        assert_allclose(told[:3], TABLE[shape][:3], atol=1)
+        assert_allclose(told[3:5], TABLE[shape][3:5], atol=3)
+        assert told[5] == pytest.approx(TABLE[shape][5], abs=0.001)
 
 
 def test_differences_of_a_committed_study():

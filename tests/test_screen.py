@@ -2,14 +2,22 @@
 
 import io
 
+import numpy as np
 import pytest
 from page_records import make_widths, report_on
 from report_records import make_records, make_study
 from rich.console import Console
 
 from medzoo.cli.console import CommandConsole
-from medzoo.cli.screen import make_screen_table, show_page, show_report
+from medzoo.cli.screen import (
+    make_screen_table,
+    run_on_screen,
+    show_page,
+    show_report,
+)
+from medzoo.execution.options import ExecutionOptions
 from medzoo.progress import ProgressBar, find_leader
+from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.write import write_report
 from medzoo.store import Store
 from medzoo.study.trials import Trial
@@ -60,6 +68,28 @@ def test_first_is_the_verdict_and_last_the_page(tmp_path, capsys):
     assert not [line for line in lines if line.startswith("Wrote")]
     show_report(report, console, verbose=True)
     assert f"Wrote {page}" in capsys.readouterr().out.splitlines()
+
+
+def test_a_refused_report_is_said_and_ends_with_3(
+    tmp_path, monkeypatch, capsys
+):
+    study = make_study()
+    records = make_records(study)
+    run_id = next(iter(records))
+    split = SplitPredictions(np.eye(2), np.array([0, 1]))
+    for folder in ("whole", "bare"):
+        store = Store(tmp_path / folder)
+        for record in records.values():
+            kept = folder == "whole" and record.run_id == run_id
+            store.write(record, Predictions(split, split) if kept else None)
+    means = ExecutionOptions(workers=1)
+    codes = []
+    for folder in ("whole", "bare"):
+        monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / folder))
+        out = tmp_path / "out"
+        codes.append(run_on_screen(study, out, command="x", means=means))
+    assert codes == [0, 3]
+    assert "is left as it is" in capsys.readouterr().err
 
 
 def test_the_bar_names_the_trial_that_leads_on_val(tmp_path):

@@ -43,6 +43,20 @@ def test_a_search_by_dice_looks_for_the_weights_that_are_kept(tuner, tmp_path):
         assert each.score == record.history[3]["val_dice"]
 
 
+def test_a_report_of_more_candidates_is_not_replaced(tmp_path):
+    search = read(tmp_path, *MASKS)
+    store = Store(tmp_path / "runs")
+    tried = Executed(store, make=mark).search(search)
+    report = write_search(search, tried, tmp_path, command="x")
+    before = report.paths[0].read_bytes()
+    fewer = write_search(search, tried[:2], tmp_path, command="x")
+    assert "has 6 candidates with a score, and there are 2" in fewer.unwritten
+    assert fewer.paths == ()
+    assert report.paths[0].read_bytes() == before
+    forced = write_search(search, tried[:2], tmp_path, command="x", force=True)
+    assert len(forced.paths[0].read_text().splitlines()) == 3
+
+
 def test_the_report_and_the_proof_name_the_score(tmp_path):
     search = read(tmp_path, *MASKS)
     store = Store(tmp_path / "runs")

@@ -12,7 +12,7 @@ from medzoo.cli.doctor import doctor
 from medzoo.cli.help import App, format_examples
 from medzoo.cli.look import audit, explore
 from medzoo.cli.models import card, ensemble, evaluate, explain, export, predict
-from medzoo.cli.scope import Format, Name, Seeds, Tasks, read
+from medzoo.cli.scope import Format, Seeds, Tasks, read
 from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app
 from medzoo.cli.submission import submit
@@ -164,22 +164,48 @@ def download(
     download_tasks(names or NAMES, size)
 
 
-@app.command(examples=["medzoo compare optimizers"])
+@app.command(
+    examples=[
+        "medzoo compare optimizers",
+        "medzoo compare results/optimizers results/losses",
+    ]
+)
 def compare(
-    name: Name,
+    name: Annotated[
+        str,
+        typer.Argument(help="A study, or with a second one also a folder."),
+    ],
+    other: Annotated[
+        str | None,
+        typer.Argument(
+            help="Another study on the same test images, its folder of "
+            "results, or its evidence.zip."
+        ),
+    ] = None,
     tasks: Tasks = None,
     seeds: Seeds = None,
     format: Format = "md",
 ) -> None:
-    """Set the best trial of a study beside published figures, by task."""
+    """Set a study beside published figures, or two beside each other."""
     from medzoo.report.evidence import Evidence
+    from medzoo.report.pairwise import compare_studies, open_evidence
     from medzoo.report.published import set_beside
     from medzoo.report.tables import FORMATS
     from medzoo.store import Store
 
-    study = read(name, tasks, "medmnist", seeds)
-    table = set_beside(Evidence.read(study, Store()))
-    print(FORMATS[format](table))
+    if other is None:
+        study = read(name, tasks, "medmnist", seeds)
+        table = set_beside(Evidence.read(study, Store()))
+    elif tasks or seeds:
+        raise ValueError(
+            "Two studies are compared on what both have. Expected no `--tasks` "
+            f"and no `--seeds`. Received: tasks={tasks}, seeds={seeds}."
+        )
+    else:
+        studies = open_evidence(name), open_evidence(other)
+        names = (name, other) if studies[0].title == studies[1].title else None
+        table = compare_studies(*studies, names=names)
+    print(FORMATS[format](table).rstrip("\n"))
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

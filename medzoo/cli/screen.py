@@ -59,8 +59,8 @@ def run_on_screen(
         console: Where it is printed.
 
     Returns:
-        The exit code: 0 all done, 1 some runs failed, 130 interrupted, 143
-        terminated.
+        The exit code: 0 all done, 1 some runs failed, 3 the report that is
+        there has more, 130 interrupted, 143 terminated.
     """
     console, store = console or CommandConsole(), Store()
     conduct = Conduct(study, store, means=means, smoke=smoke, track=track)
@@ -229,4 +229,6 @@ def _close(
     show_page(report, console)
     if signal_number:
         return 128 + signal_number
-    return 1 if result.runs_failed or candidates_failed else 0
+    if result.runs_failed or candidates_failed:
+        return 1
+    return 3 if report.evidence.records and report.unwritten else 0

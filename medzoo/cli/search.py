@@ -9,6 +9,7 @@ from medzoo.cli.help import App
 from medzoo.cli.scope import (
     Address,
     ExecutorName,
+    Force,
     LogFile,
     MaxHours,
     Out,
@@ -59,6 +60,7 @@ def run(
     retries: Retries = 1,
     run_timeout: RunTimeout = None,
     max_hours: MaxHours = None,
+    force: Force = False,
     quiet: Quiet = False,
     log_file: LogFile = None,
 ) -> None:
@@ -84,8 +86,10 @@ def run(
         console.note("No candidate was finished.")
         raise typer.Exit(130)
     report = write_search(
-        search, tried, out, command=f"make search NAME={name}"
+        search, tried, out, command=f"make search NAME={name}", force=force
     )
+    if report.unwritten:
+        console.note(report.unwritten, soft_wrap=True)
     for path in report.paths:
         console.print(f"Wrote {path}", soft_wrap=True)
     if report.best is not None:
@@ -104,7 +108,7 @@ def run(
     if not is_whole:
         console.note("Interrupted. Run the same command again to go on.")
         raise typer.Exit(130)
-    raise typer.Exit(1 if failed else 0)
+    raise typer.Exit(1 if failed else 3 if report.unwritten else 0)
 
 
 def _run(

@@ -1,5 +1,6 @@
 """The report of a search: tables, figures, and a study to prove its best."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,30 +46,48 @@ class SearchReport:
         table: The candidates, the best first.
         best: The best of them, `None` if none has a score.
         proof: The study that compares the best with the baseline.
+        unwritten: Why nothing was written, in a sentence.
     """
 
     paths: tuple[Path, ...]
     table: Table
     best: Tried | None
     proof: Path | None
+    unwritten: str = ""
 
 
 def write_search(
-    search: Search, tried: Sequence[Tried], out: Path, *, command: str
+    search: Search,
+    tried: Sequence[Tried],
+    out: Path,
+    *,
+    command: str,
+    force: bool = False,
 ) -> SearchReport:
     """Writes the report of a search into `out/searches/<search.name>/`.
+
+    A report of the same search with more scored candidates is left as it is.
 
     Args:
         search: The search.
         tried: Its candidates, in any order.
         out: Folder of all reports.
         command: The command that runs the search, as the page shows it.
+        force: Whether to replace any earlier report.
     """
     folder = out / "searches" / search.name
     table = make_candidates(search, tried)
+    best = next((t for t in rank_tried(tried) if t.score is not None), None)
+    earlier = count_scored(folder, search)
+    found = sum(each.score is not None for each in tried)
+    if not force and found < earlier:
+        reason = (
+            f"{folder} is left as it is: it has {earlier} candidates with a "
+            f"score, and there are {found} now. `--force` replaces it."
+        )
+        return SearchReport((), table, best, None, unwritten=reason)
     files = {"candidates.csv": to_csv(table).encode()}
     proof = None
-    best = next((t for t in rank_tried(tried) if t.score is not None), None)
     if best is not None:
         figures = {
             "best_so_far": draw_best_so_far(search, tried),
@@ -85,6 +104,21 @@ def write_search(
         replace_file(folder / name, content)
     paths = tuple(folder / name for name in files)
     return SearchReport(paths, table, best, proof)
+
+
+def count_scored(folder: Path, search: Search) -> int:
+    """Counts the candidates with a score in an earlier report.
+
+    One of another space or objective is of another search, and counts nothing.
+    """
+    try:
+        with (folder / "candidates.csv").open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return 0
+    known = {*search.document.space, search.objective}
+    same = bool(rows) and known <= rows[0].keys()
+    return sum(bool(row[search.objective]) for row in rows) if same else 0
 
 
 def _make_page(

@@ -1,0 +1,180 @@
+"""Trials of two studies on the same test images, pair by pair."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from medzoo.record import Predictions, Record
+from medzoo.report.bootstrap import replicate_matrix
+from medzoo.report.comparisons import TrialScores
+from medzoo.report.evidence import Evidence
+from medzoo.report.evidence_file import read_evidence
+from medzoo.report.results import TrialResults
+from medzoo.report.summary import StudyStatistics, summarise_scores
+from medzoo.report.tables import Table
+from medzoo.store import Reader, Store
+from medzoo.study.audits import name_audit
+from medzoo.study.spec import read_study
+
+
+def open_evidence(name: str) -> Evidence:
+    """Reads a study from a folder of results, its evidence file, or the store.
+
+    Args:
+        name: A path to the folder or the file, else the name of a study.
+    """
+    if Path(name).suffix == ".zip" or Path(name).is_dir():
+        return read_evidence(Path(name))
+    return Evidence.read(read_study(name), Store())
+
+
+def compare_studies(
+    one: Evidence, other: Evidence, *, names: tuple[str, str] | None = None
+) -> Table:
+    """Compares each trial of a study with each of another.
+
+    They are paired by the seeds, tasks and test images that both have. A trial
+    whose runs both studies share is compared as one of the first alone.
+    P-values are corrected over all pairs of all of these trials.
+
+    Args:
+        one: The first study.
+        other: The second.
+        names: Of both, as they stand before trials; their titles if left out.
+
+    Returns:
+        A row a pair, the largest difference first.
+
+    Raises:
+        ValueError: If they are of another score, of smoke runs, share no task
+            or seed, or were tested on other images.
+    """
+    if one.smoke or other.smoke or one.study.score != other.study.score:
+        raise ValueError(
+            "Only full runs that are judged by the same score can be compared. "
+            f"Received: {_word(one)} and {_word(other)}."
+        )
+    first, second = _restrict(one, other), _restrict(other, one)
+    if not first[0].seeds or not first[0].tasks:
+        raise ValueError(
+            "The studies share no task, or no seed. Expected some of both. "
+            f"Received: {_word(one)} and {_word(other)}."
+        )
+    for task in first[0].tasks:
+        _require_same_images(task, (one, first), (other, second))
+    known = {_ids(trial) for trial in first}
+    second = [trial for trial in second if _ids(trial) not in known]
+    before = names or (one.title, other.title)
+    scores = [_score(before[0], trial, one.store) for trial in first]
+    mine = len(scores)
+    scores += [_score(before[1], trial, other.store) for trial in second]
+    statistics = summarise_scores(
+        scores,
+        first[0].tasks,
+        score=one.study.score,
+        equal_within=one.study.equal_within,
+        overlap=max(trial.overlap for trial in (*first, *second)),
+    )
+    ours = {trial.name for trial in scores[:mine]}
+    return _make_table(statistics, ours)
+
+
+def _word(evidence: Evidence) -> str:
+    study = evidence.study
+    return (
+        f"{evidence.title} ({study.score}; tasks {', '.join(study.tasks)}; "
+        f"seeds {', '.join(map(str, study.seeds))})"
+    )
+
+
+def _restrict(evidence: Evidence, other: Evidence) -> list[TrialResults]:
+    """Keeps the seeds and tasks that another study has as well."""
+    theirs = other.results[0]
+    found = evidence.results[0]
+    seeds = tuple(sorted(set(found.seeds) & set(theirs.seeds)))
+    tasks = tuple(task for task in theirs.tasks if task in found.tasks)
+    tasks = tuple(sorted(tasks))
+    cells = {(seed, task) for seed in seeds for task in tasks}
+    return [
+        replace(
+            trial,
+            seeds=seeds,
+            tasks=tasks,
+            runs={k: v for k, v in trial.runs.items() if k in cells},
+            records={k: v for k, v in trial.records.items() if k in cells},
+        )
+        for trial in evidence.results
+    ]
+
+
+def _require_same_images(
+    task: str, *studies: tuple[Evidence, list[TrialResults]]
+) -> None:
+    """Compares content and labels of the test images, seed by seed."""
+    found = [_find_images(task, e.store, results) for e, results in studies]
+    for seed in found[0].keys() & found[1].keys():
+        (content, labels), (others, their_labels) = (f[seed] for f in found)
+        if content != others or not np.array_equal(labels, their_labels):
+            titles = " and ".join(evidence.title for evidence, _ in studies)
+            raise ValueError(
+                f"{titles} were tested on other images of `{task}`, seed "
+                f"{seed}. Expected the same, as trials are compared image by "
+                f"image. Received: {content} ({len(labels)} images) and "
+                f"{others} ({len(their_labels)} images)."
+            )
+
+
+def _find_images(
+    task: str, store: Reader, results: Iterable[TrialResults]
+) -> dict[int, tuple[str, np.ndarray]]:
+    """Finds the content and the labels of a test split by seed."""
+    found: dict[int, tuple[str, np.ndarray]] = {}
+    for trial in results:
+        for (seed, name), record in trial.records.items():
+            if name != task or seed in found:
+                continue
+            kept = store.read_predictions(record.run_id) or Predictions()
+            test = kept.of_task(task).test
+            if test is not None:
+                found[seed] = _identify(record, task), test.labels
+    return found
+
+
+def _identify(record: Record, task: str) -> str:
+    """Names the images of a task, whatever their size, and their split."""
+    parts = record.data_fingerprint.split("+")
+    tasks = record.run.tasks
+    part = parts[tasks.index(task)] if len(parts) == len(tasks) else parts[0]
+    content, _, split = part.partition(", ")
+    return ", ".join(filter(None, (Path(name_audit(content)).stem, split)))
+
+
+def _ids(trial: TrialResults) -> tuple[str, ...]:
+    cells = sorted(trial.runs.items())
+    return tuple(run.run_id for _, run in cells)
+
+
+def _score(study: str, trial: TrialResults, store: Reader) -> TrialScores:
+    return TrialScores(
+        f"{study}: {trial.trial.name}",
+        trial.matrix(trial.score),
+        replicate_matrix(trial, store),
+        trial.diverged,
+    )
+
+
+def _make_table(statistics: StudyStatistics, ours: set[str]) -> Table:
+    pairs = [
+        (name, found)
+        for name in statistics.trials
+        if name in ours
+        for other, found in statistics.trials[name].to_others.items()
+        if other not in ours
+    ]
+    pairs.sort(key=lambda pair: -abs(pair[1].estimate))
+    return Table(
+        ("trial", "minus", "difference", "p", "verdict"),
+        [[name, d.other, d, d.p_corrected, d.verdict] for name, d in pairs],
+    )
