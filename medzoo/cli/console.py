@@ -46,7 +46,8 @@ class CommandConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints progress, unless the console is quiet."""
         super().print(*objects, **options)
-        if not any(isinstance(each, Control) for each in objects):
+        # Bars print nothing but what moves the cursor.
+        if objects and not isinstance(objects[0], Control):
             self._log(*objects, **options)
 
     def note(self, *objects: Any, **options: Any) -> None:

@@ -177,7 +177,9 @@ def make_screen_table(evidence: Evidence) -> rich.table.Table:
     compared = evidence.statistics.baseline is not None
     places = judge_trials(evidence)
     judged = any(places.values())
-    table = rich.table.Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1))
+    table = rich.table.Table(
+        box=rich.box.SIMPLE_HEAD, show_edge=False, padding=(0, 1)
+    )
     numbers: dict[str, Any] = {"justify": "right", "no_wrap": True}
     table.add_column("rank", **numbers)
     table.add_column("trial", overflow="fold")

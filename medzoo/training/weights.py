@@ -48,6 +48,6 @@ def _download(backbone: str, path: Path) -> None:
         fetch(url, path, None)
     except FileNotFoundError as error:
         raise FileNotFoundError(
-            f"{error} Without these weights of backbone `{backbone}`, put the "
-            f"file at {path}, or pass weights='none' to start from random ones."
+            f"{error} Put the weights of backbone `{backbone}` at {path}, or "
+            "set the option weights = none to start from random ones."
         ) from error
