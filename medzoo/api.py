@@ -70,8 +70,7 @@ def run(
     from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
 
-    values = name_objects(_name_data(values))
-    wanted = read_run(task=task, **values)
+    wanted = read_run(task=task, **name_objects(_name_data(values)))
     store = Store()
     folder = None if out is None else Path(out)
     record = store.read(wanted.run_id)

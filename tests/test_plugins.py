@@ -449,7 +449,7 @@ def test_workers_give_the_numbers_of_one_process(folder):
     train(study, here)
     runs = [run for _, run in expand(study)]
     with LocalExecutor(2) as executor:
-        execute_jobs(map(Job, runs), there, executor=executor)
+        execute_jobs(map(Job, runs), there, executor=executor, on_record=print)
     for run in runs:
         one, other = here.read(run.run_id), there.read(run.run_id)
         assert one.scores == other.scores
