@@ -112,7 +112,7 @@ def test_other_images_are_refused(whole, tmp_path):
 
 def test_what_cannot_be_compared_is_refused(whole):
     smoke = dataclasses.replace(whole, smoke=True)
-    with pytest.raises(ValueError, match="Only full runs"):
+    with pytest.raises(ValueError, match="Only finished studies"):
         compare_studies(whole, smoke)
     apart = [dataclasses.replace(t, seeds=(7,)) for t in whole.results]
     other = dataclasses.replace(whole, results=apart)

@@ -20,8 +20,9 @@ from medzoo.execution.job import Outcome
 from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.shard import Shard
 from medzoo.record import Predictions, Record, SplitPredictions
+from medzoo.report.evidence_file import read_evidence
 from medzoo.report.results import give_seeds, read_results
-from medzoo.report.write import write_report
+from medzoo.report.write import write_evidence_report, write_report
 from medzoo.scores.probabilities import macro_f1
 from medzoo.store import Store
 from medzoo.study.expand import expand
@@ -169,6 +170,17 @@ def test_seeds_are_added_until_all_is_decided(whole):
     names = [what for what, _ in rounds]
     assert names[0] == "up to 3 seeds"
     assert len(names) == len(looks.done)
+
+
+def test_evidence_keeps_the_looks(whole, tmp_path):
+    study, store = make_looked(), Store(whole[0])
+    report = write_report(study, store, tmp_path / "a", command="x")
+    folder = report.page.parent
+    again = read_evidence(folder)
+    assert again.results[0].looks == read_looks(study, whole[0])
+    made = write_evidence_report(again, tmp_path / "b")
+    for path in made.paths:
+        assert path.read_bytes() == (folder / path.name).read_bytes()
 
 
 def test_further_seeds_are_the_next_integers(whole):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from medzoo.files import replacing, writing
 from medzoo.record import Predictions, Record
@@ -57,6 +57,9 @@ class _Contents(BaseModel):
             they have in `Predictions.to_arrays`.
         sha256: Checksums of all other members.
     """
+
+    # What is compared without predictions has no p-value.
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     format: Annotated[int, Field(ge=_FORMAT, le=_FORMAT)]
     command: str

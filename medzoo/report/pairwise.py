@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.record import Predictions, Record
-from medzoo.report.bootstrap import replicate_matrix
 from medzoo.report.comparisons import TrialScores
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
+from medzoo.report.looks import Looks
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics, summarise_scores
 from medzoo.report.tables import Table
@@ -48,21 +48,26 @@ def compare_studies(
         A row a pair, the largest difference first.
 
     Raises:
-        ValueError: If they are of another score, of smoke runs, share no task
-            or seed, or were tested on other images.
+        ValueError: If they are unfinished, smoke runs, or of another score,
+            share no task or seed, or were tested on other images.
     """
-    if one.smoke or other.smoke or one.study.score != other.study.score:
+    concluded = one.is_concluded and other.is_concluded
+    if not concluded or one.study.score != other.study.score:
         raise ValueError(
-            "Only full runs that are judged by the same score can be compared. "
-            f"Received: {_word(one)} and {_word(other)}."
+            "Only finished studies that are judged by the same score can be "
+            f"compared. Received: {_word(one)} and {_word(other)}."
         )
-    first, second = _restrict(one, other), _restrict(other, one)
-    if not first[0].seeds or not first[0].tasks:
+    own, theirs = one.results[0], other.results[0]
+    seeds = tuple(seed for seed in own.seeds if seed in theirs.seeds)
+    tasks = tuple(task for task in own.tasks if task in theirs.tasks)
+    if not seeds or not tasks:
         raise ValueError(
             "The studies share no task, or no seed. Expected some of both. "
             f"Received: {_word(one)} and {_word(other)}."
         )
-    for task in first[0].tasks:
+    first = _restrict(one, seeds, tasks)
+    second = _restrict(other, seeds, tasks)
+    for task in tasks:
         _require_same_images(task, (one, first), (other, second))
     known = {_ids(trial) for trial in first}
     second = [trial for trial in second if _ids(trial) not in known]
@@ -72,7 +77,7 @@ def compare_studies(
     scores += [_score(before[1], trial, other.store) for trial in second]
     statistics = summarise_scores(
         scores,
-        first[0].tasks,
+        tasks,
         score=one.study.score,
         equal_within=one.study.equal_within,
         overlap=max(trial.overlap for trial in (*first, *second)),
@@ -85,17 +90,15 @@ def _word(evidence: Evidence) -> str:
     study = evidence.study
     return (
         f"{evidence.title} ({study.score}; tasks {', '.join(study.tasks)}; "
-        f"seeds {', '.join(map(str, study.seeds))})"
+        f"seeds {', '.join(map(str, study.seeds))}; {evidence.num_done} of "
+        f"{evidence.num_runs} runs)"
     )
 
 
-def _restrict(evidence: Evidence, other: Evidence) -> list[TrialResults]:
-    """Keeps the seeds and tasks that another study has as well."""
-    theirs = other.results[0]
-    found = evidence.results[0]
-    seeds = tuple(sorted(set(found.seeds) & set(theirs.seeds)))
-    tasks = tuple(task for task in theirs.tasks if task in found.tasks)
-    tasks = tuple(sorted(tasks))
+def _restrict(
+    evidence: Evidence, seeds: tuple[int, ...], tasks: tuple[str, ...]
+) -> list[TrialResults]:
+    """Keeps some seeds and tasks of each trial."""
     cells = {(seed, task) for seed in seeds for task in tasks}
     return [
         replace(
@@ -104,9 +107,18 @@ def _restrict(evidence: Evidence, other: Evidence) -> list[TrialResults]:
             tasks=tasks,
             runs={k: v for k, v in trial.runs.items() if k in cells},
             records={k: v for k, v in trial.records.items() if k in cells},
+            looks=_give(trial, seeds),
         )
         for trial in evidence.results
     ]
+
+
+def _give(trial: TrialResults, seeds: tuple[int, ...]) -> Looks | None:
+    """Keeps of which seeds a trial is judged that was settled early."""
+    if trial.looks is None:
+        return None
+    given = set(trial.seeds[: trial.num_given]) & set(seeds)
+    return Looks((), given={trial.trial.name: len(given)})
 
 
 def _require_same_images(
@@ -160,8 +172,9 @@ def _score(study: str, trial: TrialResults, store: Reader) -> TrialScores:
     return TrialScores(
         f"{study}: {trial.trial.name}",
         trial.matrix(trial.score),
-        replicate_matrix(trial, store),
+        trial.read_replicates(store),
         trial.diverged,
+        trial.num_given,
     )
 
 

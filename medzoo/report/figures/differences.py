@@ -62,7 +62,7 @@ class Differences(NamedTuple):
 def find_differences(evidence: Evidence) -> Differences | None:
     """Finds what can be drawn; `None` where no difference has an interval.
 
-    Nothing can be said of a smoke run.
+    Nothing is concluded of a smoke run, nor on the way.
     """
     statistics = evidence.statistics
     shown = [t.trial.name for t in pick_trials(evidence, _MOST_TRIALS)]
@@ -72,7 +72,7 @@ def find_differences(evidence: Evidence) -> Differences | None:
         if name != statistics.reference
         if (found := statistics.to_reference(name)) and found.low is not None
     }
-    if evidence.smoke or not to_reference:
+    if not evidence.is_concluded or not to_reference:
         return None
     names = [n for n in shown if statistics.trials[n].to_others]
     pairs = [
