@@ -223,8 +223,8 @@ def describe_evidence(title: str, num_bytes: int) -> str:
 
     Example:
 
-    >>> describe_evidence("optimizers", 345_000).splitlines()[0]
-    '[evidence.zip](evidence.zip) (0.35 MB) holds the runs with their '
+    >>> describe_evidence("optimizers", 350_000).partition(" holds")[0]
+    '[evidence.zip](evidence.zip) (0.35 MB)'
     """
     return (
         f"[{EVIDENCE}]({EVIDENCE}) ({max(num_bytes / 1e6, 0.01):.2f} MB) holds "
@@ -356,7 +356,7 @@ def round_probabilities(probabilities: np.ndarray) -> np.ndarray:
     Example:
 
     >>> found = round_probabilities(np.array([[0.49999, 0.50001]]))
-    >>> found.argmax(), found.dtype.name
+    >>> int(found.argmax()), found.dtype.name
     (1, 'float16')
     """
     found = probabilities.astype("float16")
