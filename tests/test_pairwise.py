@@ -11,6 +11,7 @@ from medzoo.cli import app
 from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.evidence_file import write_evidence
 from medzoo.report.pairwise import compare_studies, open_evidence
+from medzoo.report.results import gather
 from medzoo.scores.probabilities import score
 from medzoo.study.expand import expand
 from medzoo.tasks import NAMES, get_task
@@ -72,15 +73,16 @@ def test_a_trial_that_both_have_is_compared_once(whole):
     }
 
 
-def test_only_shared_seeds_and_tasks_count(whole, tmp_path):
+def test_only_shared_seeds_and_tasks_count(whole):
     one = split(whole, {"width 8"}, name="a")
-    fewer = [
-        dataclasses.replace(trial, seeds=(1, 2), tasks=NAMES[1:2])
-        for trial in whole.results
-        if trial.trial.name == "width 10"
-    ]
-    study = dataclasses.replace(whole.study, name="b", baseline=None)
-    other = type(whole).of(study, whole.store, fewer)
+    study = dataclasses.replace(
+        whole.study, name="b", baseline=None, seeds=(1, 2), tasks=NAMES[1:2]
+    )
+    records = whole.store.read_many(run.run_id for _, run in expand(study))
+    fewer = gather(expand(study), records)
+    other = type(whole).of(
+        study, whole.store, [t for t in fewer if t.trial.name == "width 10"]
+    )
     (row,) = compare_studies(one, other).rows
     means = [
         trial.matrix("macro_f1")[1:, 1].mean()
@@ -110,12 +112,12 @@ def test_other_images_are_refused(whole, tmp_path):
         compare_studies(whole, other)
 
 
-def test_what_cannot_be_compared_is_refused(whole):
+def test_what_cannot_be_compared_is_refused(whole, tmp_path):
     smoke = dataclasses.replace(whole, smoke=True)
     with pytest.raises(ValueError, match="Only finished studies"):
         compare_studies(whole, smoke)
-    apart = [dataclasses.replace(t, seeds=(7,)) for t in whole.results]
-    other = dataclasses.replace(whole, results=apart)
+    study = make_widths(2, tasks=NAMES[:1], seeds=(7,))
+    other = report_on(study, tmp_path, *draw(study))
     with pytest.raises(ValueError, match="share no task, or no seed"):
         compare_studies(whole, other)
 

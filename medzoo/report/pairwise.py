@@ -1,6 +1,6 @@
 """Trials of two studies on the same test images, pair by pair."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,34 +124,31 @@ def _give(trial: TrialResults, seeds: tuple[int, ...]) -> Looks | None:
 def _require_same_images(
     task: str, *studies: tuple[Evidence, list[TrialResults]]
 ) -> None:
-    """Compares content and labels of the test images, seed by seed."""
-    found = [_find_images(task, e.store, results) for e, results in studies]
-    for seed in found[0].keys() & found[1].keys():
-        (content, labels), (others, their_labels) = (f[seed] for f in found)
-        if content != others or not np.array_equal(labels, their_labels):
-            titles = " and ".join(evidence.title for evidence, _ in studies)
-            raise ValueError(
-                f"{titles} were tested on other images of `{task}`, seed "
-                f"{seed}. Expected the same, as trials are compared image by "
-                f"image. Received: {content} ({len(labels)} images) and "
-                f"{others} ({len(their_labels)} images)."
-            )
+    """Compares content and labels of the test images of all runs of a seed."""
+    first: dict[int, tuple[str, np.ndarray]] = {}
+    titles = " and ".join(evidence.title for evidence, _ in studies)
+    for evidence, results in studies:
+        for seed, found, theirs in _list_images(task, evidence.store, results):
+            content, labels = first.setdefault(seed, (found, theirs))
+            if content != found or not np.array_equal(labels, theirs):
+                raise ValueError(
+                    f"{titles} were tested on other images of `{task}`, seed "
+                    f"{seed}. Expected the same, as trials are compared image "
+                    f"by image. Received: {content} ({len(labels)} images) and "
+                    f"{found} ({len(theirs)} images)."
+                )
 
 
-def _find_images(
+def _list_images(
     task: str, store: Reader, results: Iterable[TrialResults]
-) -> dict[int, tuple[str, np.ndarray]]:
-    """Finds the content and the labels of a test split by seed."""
-    found: dict[int, tuple[str, np.ndarray]] = {}
+) -> Iterator[tuple[int, str, np.ndarray]]:
+    """Yields seed, content and labels of the test split of each run."""
     for trial in results:
         for (seed, name), record in trial.records.items():
-            if name != task or seed in found:
-                continue
             kept = store.read_predictions(record.run_id) or Predictions()
             test = kept.of_task(task).test
-            if test is not None:
-                found[seed] = _identify(record, task), test.labels
-    return found
+            if name == task and test is not None:
+                yield seed, _identify(record, task), test.labels
 
 
 def _identify(record: Record, task: str) -> str:
