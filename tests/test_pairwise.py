@@ -116,6 +116,8 @@ def test_what_cannot_be_compared_is_refused(whole, tmp_path):
     smoke = dataclasses.replace(whole, smoke=True)
     with pytest.raises(ValueError, match="Only finished studies"):
         compare_studies(whole, smoke)
+    with pytest.raises(ValueError, match="runs of the second study are runs"):
+        compare_studies(whole, whole)
     study = make_widths(2, tasks=NAMES[:1], seeds=(7,))
     other = report_on(study, tmp_path, *draw(study))
     with pytest.raises(ValueError, match="share no task, or no seed"):

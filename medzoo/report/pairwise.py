@@ -49,7 +49,8 @@ def compare_studies(
 
     Raises:
         ValueError: If they are unfinished, smoke runs, or of another score,
-            share no task or seed, or were tested on other images.
+            share no task or seed, were tested on other images, or the second
+            has no run of its own.
     """
     concluded = one.is_concluded and other.is_concluded
     if not concluded or one.study.score != other.study.score:
@@ -71,6 +72,11 @@ def compare_studies(
         _require_same_images(task, (one, first), (other, second))
     known = {_ids(trial) for trial in first}
     second = [trial for trial in second if _ids(trial) not in known]
+    if not second:
+        raise ValueError(
+            "All runs of the second study are runs of the first. Expected other "
+            f"trials to compare. Received: {_word(one)} and {_word(other)}."
+        )
     before = names or (one.title, other.title)
     scores = [_score(before[0], trial, one.store) for trial in first]
     mine = len(scores)
