@@ -17,7 +17,7 @@ from rich.text import Text
 
 from medzoo.conduct import Watch
 from medzoo.record import Record
-from medzoo.report.results import read_results
+from medzoo.report.results import read_every_seed
 from medzoo.report.study_tables import rank_leaders
 from medzoo.store import Store
 from medzoo.study.spec import Study
@@ -95,7 +95,7 @@ class _LedProgress(Progress):
 
 def find_leader(study: Study, store: Store, *, smoke: bool = False) -> str:
     """Words the trial that leads on val so far, as `medzoo study status`."""
-    leaders = rank_leaders(read_results(study, store, smoke=smoke))
+    leaders = rank_leaders(read_every_seed(study, store, smoke=smoke))
     if leaders is None:
         return ""
     return (

@@ -223,7 +223,7 @@ def read_results(
         store: Where the records are.
         smoke: Whether to read those of a smoke run.
     """
-    results = _read_all(study, store, smoke=smoke)
+    results = read_every_seed(study, store, smoke=smoke)
     if smoke or not study.is_looked_at:
         return results
     looks = _look(study, results, store)
@@ -238,7 +238,7 @@ def give_seeds(study: Study, store: Store, *, smoke: bool = False) -> Study:
     if smoke or not study.is_looked_at:
         return study
     study = replace(study, given={})
-    results = _read_all(study, store, smoke=smoke)
+    results = read_every_seed(study, store, smoke=smoke)
     return replace(study, given=_look(study, results, store).given)
 
 
@@ -258,7 +258,10 @@ def _look(study: Study, results: list[TrialResults], store: Store) -> Looks:
     )
 
 
-def _read_all(study: Study, store: Store, *, smoke: bool) -> list[TrialResults]:
+def read_every_seed(
+    study: Study, store: Store, *, smoke: bool = False
+) -> list[TrialResults]:
+    """Reads records as `read_results`, of a study until decided all of them."""
     planned = plan_runs(study, store, smoke=smoke)
     records = store.read_many(item.run.run_id for item in planned)
     records = with_own_scores(records, store)
