@@ -342,6 +342,10 @@ WRONG = {
         model(end="layers.Dense(num_classes + 1)(x)"),
         "line 9: model `odd` must end in logits of shape .* \\(None, 3\\)",
     ),
+    "input": (
+        model().replace("keras.Input(input_shape", "keras.Input((28, 28, 3)"),
+        "must take images of shape .*28, 1\\). Received: an input of .*28, 3",
+    ),
     "dtype": (
         model(end="layers.Dense(num_classes, dtype='float16')(x)"),
         "must end in float32 logits. Received: float16",

@@ -6,6 +6,7 @@ A plugin is the user's code and is run as such, with all that it may do.
 import hashlib
 import importlib
 import importlib.util
+import re
 import sys
 import tempfile
 import traceback
@@ -46,12 +47,11 @@ class Blaming(AbstractContextManager):
 
     Args:
         what: What failed, as a sentence begins.
-        way_out: What to do, as a sentence; may be empty.
         folder: Of the plugin, whose lines are named.
     """
 
-    def __init__(self, what: str, way_out: str = "", folder: str = "") -> None:
-        self._what, self._way_out, self._folder = what, way_out, folder
+    def __init__(self, what: str, folder: str = "") -> None:
+        self._what, self._folder = what, folder
 
     def __exit__(
         self,
@@ -63,21 +63,28 @@ class Blaming(AbstractContextManager):
             return
         place = _find_place(error, self._folder)
         own = type(error).__module__ == "medzoo.messages"
-        text = str(error).strip().splitlines() or [""]
-        reason = str(error) if own else f"{type(error).__name__}: {text[0]}"
-        reason = reason.rstrip(".")
-        sentence = f"{self._what}{place}: {reason}. {self._way_out}"
-        raise PluginError(sentence.strip()) from error
+        reason = str(error) if own else _describe_error(error)
+        sentence = f"{self._what}: {place}{reason.rstrip('.')}."
+        raise PluginError(sentence) from error
+
+
+def _describe_error(error: Exception) -> str:
+    """Words an error in one line; of Keras, what it sets in bold."""
+    text = str(error).strip()
+    bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL)
+    first = ((bold[1] if bold else text).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"
 
 
 def _find_place(error: Exception, folder: str) -> str:
     """Words the last line of a plugin on the way to an error."""
     if isinstance(error, SyntaxError) and error.filename:
         path = show_path(Path(error.filename))
-        return f" {path}, line {error.lineno}"
+        return f"{path}, line {error.lineno}: "
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if folder and frame.filename.startswith(folder):
-            return f" {show_path(Path(frame.filename))}, line {frame.lineno}"
+            path = show_path(Path(frame.filename))
+            return f"{path}, line {frame.lineno}: "
     return ""
 
 
@@ -150,7 +157,7 @@ def import_file(path: Path) -> ModuleType:
         raise PluginError(f"`{show_path(path)}` is no Python file.")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    what = f"Plugin `{path.name}` cannot be imported."
+    what = f"Plugin `{path.name}` cannot be imported"
     before = dict(TARGETS)
     with Blaming(what, folder=folder):
         spec.loader.exec_module(module)
@@ -196,7 +203,7 @@ def place_sources(sources: Sources) -> None:
 
 
 def _load_module(name: str) -> None:
-    what = f"Plugin `{name}` cannot be imported."
+    what = f"Plugin `{name}` cannot be imported"
     with Blaming(what):
         known = sys.modules.get(name)
         module = known or importlib.import_module(name)

@@ -28,7 +28,7 @@ def compute_own(
         PluginError: If it raises, or returns no number.
     """
     kept = labels >= 0
-    with Blaming(f"Score `{name}` cannot be computed."):
+    with Blaming(f"Score `{name}` cannot be computed"):
         value: Any = TARGETS["score", name].target(
             np.asarray(probabilities[kept], "float64"), labels[kept]
         )

@@ -5,8 +5,10 @@ and defaults that it declares, and a digest of its content for `run_id`. What
 makes the thing itself is in `medzoo.plugins`.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -105,8 +107,17 @@ def choose_plugins(values: Mapping[str, Any]) -> dict[str, Plugin]:
 
 
 def _find_plugin(kind: str, name: str) -> Plugin | None:
-    """Finds what was registered, or the file of a backbone."""
+    """Finds what was registered, or the files of a backbone."""
     path = find_file(name) if kind == "backbone" else None
+    folder = Path(name.removeprefix("hub:"))
+    if path is None and name.startswith("hub:") and folder.is_dir():
+        hashes = [
+            hash_file(file, file.stat().st_mtime_ns)
+            for file in sorted(folder.iterdir())
+            if file.is_file()
+        ]
+        content = hashlib.sha256("".join(hashes).encode()).hexdigest()[:16]
+        return Plugin(name=name, content=content, source=str(folder))
     if path is None:
         return REGISTERED.get((kind, name))
     if not path.is_file():

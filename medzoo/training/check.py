@@ -85,11 +85,11 @@ def _blame(run: Run, *kinds: str, what: str = "") -> Blaming:
     kind = next((k for k in kinds if k in run.plugins), "")
     plugin = run.plugins.get(kind)
     if plugin is None or kind == "backbone":
-        return Blaming(f"Model `{run.model}` {what or 'fails'}.")
+        return Blaming(f"Model `{run.model}` {what or 'fails'}")
     place, folder = find_place(kind, plugin)
     name = f"{kind.capitalize()} `{plugin.name}`"
     at = f" ({place})" if place else ""
-    return Blaming(f"{name}{at} {what or 'fails'}.", folder=folder)
+    return Blaming(f"{name}{at} {what or 'fails'}", folder=folder)
 
 
 def _fault(run: Run, kind: str, sentence: str) -> PluginError:
@@ -121,6 +121,14 @@ def _check_logits(
 ) -> None:
     import keras
 
+    if tuple(model.input_shape[1:]) != tuple(data.input_shape):
+        raise _fault(
+            run,
+            kind,
+            f"must take images of shape {data.input_shape}. Received: an input "
+            f"of {tuple(model.input_shape[1:])}. Use the `input_shape` that "
+            "the builder is given.",
+        )
     output = model.output
     expected = (None, data.num_classes)
     if not isinstance(output, keras.KerasTensor) or output.shape != expected:
