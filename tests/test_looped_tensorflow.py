@@ -77,13 +77,13 @@ def test_stretches_of_steps_give_the_record_of_single_ones(name, monkeypatch):
 def test_a_stretch_takes_a_fraction_of_a_second(monkeypatch):
     run = Run(**SMALL | {"epochs": None, "steps": 40, "batch_size": 8})
     lengths = []
-    original = LoopedTrainer._train_stretch
+    original = LoopedTrainer.plan_stretch
 
     def note(self, steps, batches):
         lengths.append(len(steps))
         return original(self, steps, batches)
 
-    monkeypatch.setattr(LoopedTrainer, "_train_stretch", note)
+    monkeypatch.setattr(LoopedTrainer, "plan_stretch", note)
     execute(run)
     assert lengths[0] == 1
     assert max(lengths) > 1

@@ -9,7 +9,7 @@ import numpy as np
 
 from medzoo.files import replacing
 from medzoo.report.figures.style import (
-    add_panel,
+    add_image,
     add_titles,
     make_figure,
     shorten,
@@ -148,17 +148,9 @@ def draw_overlays(
         left = 0.2 + column * (2 * _SIDE + 3 * _GAP)
         top = 0.95 + row * (_SIDE + 0.4)
         limit = max(float(np.abs(found).max()), 1e-6)
-        shown = image[..., 0] if image.shape[-1] == 1 else image
-        for part in (0, 1):
-            at = left + part * (_SIDE + _GAP / 2)
-            axis = add_panel(figure, at, top, _SIDE, _SIDE)
-            axis.imshow(shown, cmap="gray", vmin=0, vmax=255)
-            axis.set_axis_off()
-            if part:
-                axis.imshow(
-                    found, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.55
-                )
-            else:
-                text = shorten(captions[index], 46)
-                axis.set_title(text, size=7, loc="left", pad=3)
+        plain = add_image(figure, image, left, top, _SIDE)
+        text = shorten(captions[index], 46)
+        plain.set_title(text, size=7, loc="left", pad=3)
+        under = add_image(figure, image, left + _SIDE + _GAP / 2, top, _SIDE)
+        under.imshow(found, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=0.55)
     return figure

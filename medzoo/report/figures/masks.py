@@ -8,7 +8,7 @@ import numpy as np
 from medzoo.record import MaskExamples
 from medzoo.report.figures.style import (
     COLOURS,
-    add_panel,
+    add_image,
     add_titles,
     make_figure,
     shorten,
@@ -58,10 +58,7 @@ def draw_masks(
         for column, layer in enumerate(parts):
             left = 0.2 + column * (_SIDE + _GAP)
             top = 1.0 + index * (_SIDE + 0.24)
-            axis = add_panel(figure, left, top, _SIDE, _SIDE)
-            axis.set_axis_off()
-            shown = image[..., 0] if image.shape[-1] == 1 else image
-            axis.imshow(shown, cmap="gray", vmin=0, vmax=255)
+            axis = add_image(figure, image, left, top, _SIDE)
             if layer is not None:
                 axis.imshow(layer)
             if not index:

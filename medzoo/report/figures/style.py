@@ -55,6 +55,17 @@ def add_panel(
     return axis
 
 
+def add_image(
+    figure: "Figure", image: np.ndarray, left: float, top: float, side: float
+) -> "Axes":
+    """Draws an image, `uint8` of shape `(height, width, channels)`."""
+    axis = add_panel(figure, left, top, side, side)
+    axis.set_axis_off()
+    shown = image[..., 0] if image.shape[-1] == 1 else image
+    axis.imshow(shown, cmap="gray", vmin=0, vmax=255)
+    return axis
+
+
 def add_titles(figure: "Figure", title: str, note: str) -> None:
     """Writes a title and a note at the top; they take 0.6 inches."""
     width, height = figure.get_size_inches()
