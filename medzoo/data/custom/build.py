@@ -336,7 +336,7 @@ def _write(
         facts = [masks.facts[at] for at in selection.indices]
         names = name_classes(read_values(options), selection.items, facts)
         _write_masks(masks_path(folder, fingerprint), masks, selection, names)
-        notes.append(_describe_masks(names, facts))
+        notes += _describe_masks(names, facts, options.size)
     manifest = Manifest(
         stamp=stamp,
         fingerprint=fingerprint,
@@ -373,6 +373,8 @@ def _hash_content(
     digests = [(one.digest if one else "-",) for one in facts]
     named = [(item.mask_class,) for item in selection.items]
     content = [(fingerprint, repr(classes)), *digests, *named]
+    if options.resize == "pad" and any(row[5] != row[6] for row in rows):
+        content.append(("padding is -1",))
     return make_fingerprint(content, options)
 
 
@@ -492,12 +494,20 @@ def _describe_split(
 
 
 def _describe_masks(
-    names: Sequence[str], facts: Sequence[MaskFacts | None]
-) -> str:
+    names: Sequence[str], facts: Sequence[MaskFacts | None], size: int
+) -> list[str]:
+    """Counts masks that are empty or unknown, and classes that were lost."""
     known = [one for one in facts if one is not None]
     marked = sum(bool(one.classes) for one in known)
-    lost = len(facts) - len(known)
-    return (
+    unknown = len(facts) - len(known)
+    notes = [
         f"Masks of {', '.join(names)}: {marked} mark something, "
-        f"{len(known) - marked} are empty{f', {lost} unknown' * bool(lost)}."
-    )
+        f"{len(known) - marked} are empty"
+        f"{f', {unknown} unknown' * bool(unknown)}."
+    ]
+    if lost := sum(bool(one.lost) for one in known):
+        notes.append(
+            f"{lost} of {marked} masks lose a class at {size} x {size} pixels: "
+            "what they mark is too thin. A larger `size` keeps it."
+        )
+    return notes

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from medzoo.data.custom.address import Address
 from medzoo.data.custom.folder import read_class_folders, read_image_folder
+from medzoo.data.custom.mask_names import find_mask_pattern
 from medzoo.data.custom.options import Options
 from medzoo.data.custom.paths import find_fault, locate
 from medzoo.data.custom.pattern import Pattern, read_pattern
@@ -71,6 +72,8 @@ def list_images(address: Address, options: Options) -> Listing:
     lister = _Lister(table, images, mask, options)
     lister.add_rows()
     if mask and table.is_folder:
+        if not options.mask:
+            _propose_pattern(table, lister.listing, images[0])
         lister.leave_out_masks()
         if not options.mask and (address.path / "masks").is_dir():
             faults = _find_orphans(address.path, lister.listing.items)
@@ -138,6 +141,35 @@ def _find_patterns(root: Path, options: Options) -> tuple[str, str]:
             f'"truth/{{stem}}.png". Received: {names}.'
         )
     return "images/{path}", "masks/{folder}/{stem}.*"
+
+
+def _propose_pattern(table: Table, listing: Listing, image: str) -> None:
+    """Raises a `ValueError` if masks are called otherwise, and says how."""
+    masks = {path for item in listing.items for path in item.masks}
+    found = {
+        item.name
+        for item in listing.items
+        if item.masks or item.paths[0] in masks
+    } | {path.relative_to(table.path).as_posix() for path in masks}
+    prefix = image.replace("{path}", "")
+    names = [prefix + row["path"] for _, row in table.rows]
+    missing = [name for name in names if name not in found]
+    if 2 * len(missing) < len(names):
+        return
+    files = [
+        path.relative_to(table.path).as_posix()
+        for path in walk(table.path)
+        if path.suffix.lower() in MASK_ENDINGS
+    ]
+    match = find_mask_pattern(missing, files, prefix.rstrip("/"))
+    if match is not None:
+        pattern, first, mask = match
+        raise ValueError(
+            f"{len(missing)} of {len(names)} images of `{table.path}` have no "
+            "mask called as they are. Expected a pattern of the names: mask = "
+            f'"{pattern}" in the table [data] of a study file. Received: '
+            f"`{first}` with `{mask}`."
+        )
 
 
 def _find_orphans(root: Path, items: Iterable[Item]) -> list[Fault]:
