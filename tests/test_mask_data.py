@@ -138,10 +138,11 @@ def test_masks_are_resized_with_their_image_to_the_nearest_class(tmp_path):
             Image.fromarray(values).save(path)
     dataset = load_custom(f"masks:{tmp_path}", size=16)
     for image, mask in zip(*pair_up(dataset), strict=True):
-        assert set(np.unique(mask)) == {0, 1}
-        # Padded above and below: the marker lies where the image is bright.
-        assert not mask[[*range(4), *range(12, 16)]].any()
-        assert ((image[..., 0] > 150) == mask).mean() > 0.97
+        # Padded above and below; the mark lies where the image is bright.
+        assert (mask[[*range(4), *range(12, 16)]] == -1).all()
+        inside = mask[4:12]
+        assert set(np.unique(inside)) == {0, 1}
+        assert ((image[4:12, :, 0] > 150) == inside).mean() > 0.95
 
 
 def test_a_palette_and_grey_values_in_rgb_are_classes(tmp_path):
@@ -193,3 +194,117 @@ def test_without_masks_it_is_a_task_of_labels(tmp_path):
 def test_values_are_named_once_and_at_least_two(texts):
     with pytest.raises(ValueError, match="`mask_values` name each value"):
         read_values(Options(mask_values=tuple(texts.split())))
+
+
+def sort_palette(mask, *greys):
+    """Saves a mask by a palette of these greys, in their order."""
+    indices = np.searchsorted(np.sort(greys), mask)
+    image = Image.fromarray(np.argsort(greys)[indices].astype(np.uint8), "P")
+    image.putpalette([level for grey in greys for level in [grey] * 3])
+    return image
+
+
+@pytest.mark.parametrize("ending", ["png", "gif", "tif"])
+@pytest.mark.parametrize("greys", [(255, 0), (0, 255), (90, 255, 0)])
+def test_a_palette_of_greys_is_read_by_its_greys(tmp_path, ending, greys):
+    make_masks(tmp_path)
+    for index in range(12):
+        (tmp_path / "masks" / f"{index:02}.png").unlink()
+        image = sort_palette(make_mask(index), *greys)
+        image.save(tmp_path / "masks" / f"{index:02}.{ending}")
+    expect_pairs(load_custom(f"masks:{tmp_path}"))
+
+
+def test_a_palette_that_shows_two_values_alike_is_refused(tmp_path):
+    make_masks(tmp_path)
+    image = Image.fromarray(make_mask(1, value=1))
+    image.putpalette([7] * 6)
+    image.save(tmp_path / "masks" / "01.png")
+    with pytest.raises(ValueError, match="its values 0, 1 the same greys"):
+        load_custom(f"masks:{tmp_path}")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_soft_edges_are_cut_where_a_threshold_says(tmp_path, mode):
+    make_masks(tmp_path)
+    expected = load_custom(f"masks:{tmp_path}").train
+    for path in (tmp_path / "masks").iterdir():
+        mask = Image.open(path).convert(mode)
+        path.unlink()
+        mask.save(path.with_suffix(".jpg"), quality=75)
+    data = f"masks:{tmp_path}"
+    with pytest.raises(ValueError, match="Then mask_threshold = 128 cuts"):
+        load_custom(data)
+    cut = load_custom(data, mask_threshold=128)
+    assert (cut.train.masks == expected.masks).mean() > 0.98
+    named = ("0=skin", "255=mole")
+    other = load_custom(data, mask_threshold=128, mask_values=named)
+    assert other.mask_classes == ("skin", "mole")
+    assert (other.train.masks == cut.train.masks).all()
+    low = load_custom(data, mask_threshold=10)
+    assert low.fingerprint != cut.fingerprint
+    with pytest.raises(ValueError, match="`mask_threshold` leaves two values"):
+        load_custom(data, mask_threshold=128, mask_values=(*named, "9=x"))
+
+
+def test_marks_that_vanish_are_counted_before_a_training(tmp_path):
+    root = make_masks(tmp_path / "x", num=12)
+    thin = np.zeros((SIDE, SIDE), np.uint8)
+    thin[:, 0] = 255
+    for index in (1, 2):
+        path = root / "masks" / f"{index:02}.png"
+        Image.fromarray(thin).save(path)
+    notes = load_custom(f"masks:{root}", size=4).notes
+    assert notes[-1].startswith("2 of 8 masks lose a class at 4 x 4 pixels")
+    assert "lose" not in load_custom(f"masks:{root}").notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("masks/{}_segmentation.png", "masks/{stem}_segmentation.png"),
+        ("masks/mask_{}.png", "masks/mask_{stem}.png"),
+        ("masks/{}-mask.tif", "masks/{stem}-mask.tif"),
+    ],
+)
+def test_masks_with_other_names_are_given_a_pattern(tmp_path, name, pattern):
+    root = make_masks(tmp_path / "x")
+    for index in range(12):
+        path = root / "masks" / f"{index:02}.png"
+        Image.open(path).save(root / name.format(f"{index:02}"))
+        path.unlink()
+    with pytest.raises(ValueError, match="12 of 12 images") as error:
+        load_custom(f"masks:{root}")
+    assert f'mask = "{pattern}" in' in str(error.value)
+    expect_pairs(load_custom(f"masks:{root}", mask=pattern))
+
+
+def test_masks_in_folders_of_other_names_are_given_a_pattern(tmp_path):
+    root = make_masks(tmp_path / "x")
+    (root / "images").rename(root / "Training_Input")
+    truth = root / "Training_GroundTruth"
+    (root / "masks").rename(truth)
+    for path in truth.iterdir():
+        path.rename(truth / f"{path.stem}_segmentation.png")
+    pattern = "Training_GroundTruth/{stem}_segmentation.png"
+    with pytest.raises(ValueError, match="called as they are") as error:
+        load_custom(f"masks:{root}")
+    assert pattern in str(error.value)
+    dataset = load_custom(f"masks:{root}", mask=pattern)
+    assert sum(map(len, dataset.splits.values())) == 12
+
+
+def test_padding_of_an_image_without_a_mask_is_unknown(tmp_path):
+    for name in ("images", "masks"):
+        (tmp_path / name).mkdir()
+    for index in range(9):
+        make_image(index, shape=(4, 8)).save(
+            tmp_path / "images" / f"{index}.png"
+        )
+        if index % 2:
+            mask = np.full((4, 8), 255, np.uint8)
+            Image.fromarray(mask).save(tmp_path / "masks" / f"{index}.png")
+    dataset = load_custom(f"masks:{tmp_path}", size=8, no_mask="empty")
+    _, masks = pair_up(dataset)
+    assert (masks[:, [0, 1, 6, 7]] == -1).all()
+    assert (masks[:, 2:6] >= 0).all()

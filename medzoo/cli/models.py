@@ -98,6 +98,7 @@ def evaluate_model(
     plugin: list[str] | None = None,
 ) -> None:
     """Scores a model on a split of a task."""
+    from medzoo.data.splits import describe_absent
     from medzoo.scores import probabilities as scores
     from medzoo.training.objectives.masks import score_split
     from medzoo.training.saved import load_saved, load_task
@@ -119,6 +120,8 @@ def evaluate_model(
         print(f"{run.task}, {split}, {len(images)} images")
         for name, value in found.items():
             print(f"{name:<18}{'' if value is None else f'{value:.4f}'}")
+        for line in describe_absent(data, [split]):
+            print(line)
     if out is not None:
         path = write_standard_file(
             out,

@@ -283,4 +283,5 @@ def _as_text(record: "Record") -> str:
     for option, without in record.without.items():
         others = [f"{without[s]['macro_f1']:.3f} on {s}" for s in without]
         lines.append(f"Without `{option}` the macro F1 is {', '.join(others)}.")
+    lines += record.notes
     return "\n".join(lines) if record.scores else f"The run {record.status}."

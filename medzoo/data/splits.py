@@ -1,12 +1,16 @@
 """Stratified subsets and splits, with or without groups."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from medzoo.data.dataset import Dataset, Split
 from medzoo.tasks import SPLITS
+
+# Groups of which every split is tried, and of which some exchanges are.
+_FEW, _MOST = 9, 60
 
 
 def take_stratified(split: Split, max_images: int, *, seed: int) -> Split:
@@ -126,13 +130,49 @@ def resplit(dataset: Dataset, *, seed: int) -> Dataset:
     def take(indices: np.ndarray) -> Split:
         return pooled.take(np.sort(indices))
 
-    return replace(
+    anew = replace(
         dataset,
         train=take(rest[~is_val]),
         val=take(rest[is_val]),
         test=take(order[held_out]),
         fingerprint=f"{dataset.fingerprint}, resplit {seed}",
     )
+    of_before = describe_absent(dataset)
+    notes = [note for note in dataset.notes if note not in of_before]
+    return replace(anew, notes=(*notes, *describe_absent(anew)))
+
+
+def describe_absent(
+    dataset: Dataset, splits: Sequence[str] = SPLITS[1:]
+) -> list[str]:
+    """Words which classes have no image in a split, and what that costs.
+
+    Macro F1 counts a class without images as 0, so that it cannot reach 1.
+
+    Args:
+        dataset: The data.
+        splits: Those that are scored.
+
+    Example:
+
+    >>> images = np.zeros((2, 4, 4, 1), "uint8")
+    >>> both = Split(images, np.array([0, 1], "int32"))
+    >>> one = Split(images, np.array([0, 0], "int32"))
+    >>> describe_absent(Dataset("toy", ("a", "b"), both, one, both, "toy"))
+    ['No image of `b` in val: macro F1 of val can reach 0.500 at most.']
+    """
+    lines = []
+    for split in splits:
+        there = np.unique(dataset.splits[split].labels)
+        absent = sorted({*range(dataset.num_classes)} - {*there.tolist()})
+        if absent and (there >= 0).any():
+            names = ", ".join(f"`{dataset.classes[at]}`" for at in absent)
+            most = 1 - len(absent) / dataset.num_classes
+            lines.append(
+                f"No image of {names} in {split}: macro F1 of {split} can "
+                f"reach {most:.3f} at most."
+            )
+    return lines
 
 
 def draw_splits(
@@ -142,12 +182,14 @@ def draw_splits(
     val: float,
     test: float,
     seed: int,
+    marks: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws a split in which every class keeps its share.
 
     Images of one group stay together; shares are then met as nearly as groups
     allow. Each goes, in a random order, to the split that lacks most of it. A
-    class of three images has one in each.
+    class of three images, in three groups where there are groups, has one in
+    each split, if that is possible for all such classes.
 
     Args:
         labels: Whole numbers from 0, shape `(n,)`.
@@ -155,6 +197,8 @@ def draw_splits(
         val: Share of val, 0 to 1.
         test: Share of test.
         seed: Decides which image goes where.
+        marks: What else each split has to have, such as classes of masks:
+            booleans, shape `(n, num_marks)`.
 
     Example:
 
@@ -167,14 +211,91 @@ def draw_splits(
     counts = np.bincount(labels)
     wanted = np.array([_divide(shares, count) for count in counts.tolist()]).T
     wanted = wanted / np.maximum(counts, 1)
-    drawn = np.empty(len(labels), dtype="<U5")
-    for members in _shuffled_groups(groups, seed):
-        held = np.bincount(labels[members], minlength=len(counts))
+    units = _shuffled_groups(groups, seed)
+    chosen = np.empty(len(units), int)
+    held = np.zeros((len(units), len(counts)), np.int32)
+    for at, members in enumerate(units):
+        held[at] = np.bincount(labels[members], minlength=len(counts))
         # What is left of the wish of each split, over the group's classes.
-        chosen = int(np.argmax(wanted @ held))
-        wanted[chosen] -= held / np.maximum(counts, 1)
-        drawn[members] = SPLITS[chosen]
+        chosen[at] = int(np.argmax(wanted @ held[at]))
+        wanted[chosen[at]] -= held[at] / np.maximum(counts, 1)
+    has = [held > 0, np.ones((len(units), 1), bool)]
+    if marks is not None:
+        has.append(np.array([marks[members].any(axis=0) for members in units]))
+    goal = _Goal(np.hstack(has), held.sum(axis=1), np.array(shares) / 1e6)
+    chosen = goal.fill_gaps(chosen)
+    drawn = np.empty(len(labels), dtype="<U5")
+    for at, members in enumerate(units):
+        drawn[members] = SPLITS[chosen[at]]
     return drawn
+
+
+class _Goal:
+    """What a split of groups should have: each class in each of its parts.
+
+    Args:
+        has: Whether a group has a class, shape `(num_groups, num_classes)`.
+        sizes: Images of each group.
+        shares: Of train, val and test.
+    """
+
+    def __init__(
+        self, has: np.ndarray, sizes: np.ndarray, shares: np.ndarray
+    ) -> None:
+        self.has, self.sizes, self.shares = has, sizes, shares
+        number = has.sum(axis=0)
+        self.needed = np.outer(shares > 0, number >= (shares > 0).sum())
+        self.needed[0] = number > 0
+
+    def rate(self, chosen: np.ndarray) -> float:
+        """Rates a choice; less is better, a class that train lacks is worst."""
+        gaps, spread = self._count(chosen)
+        return float(gaps[0].sum() * 10 + gaps[1:].sum() + spread / 10)
+
+    def _count(self, chosen: np.ndarray) -> tuple[np.ndarray, float]:
+        inside = chosen == np.arange(len(self.shares))[:, None]
+        there = np.array([self.has[rows].any(axis=0) for rows in inside])
+        gaps = self.needed & ~there
+        found = inside @ self.sizes / self.sizes.sum()
+        return gaps, float(np.abs(found - self.shares).sum())
+
+    def fill_gaps(self, chosen: np.ndarray) -> np.ndarray:
+        """Moves groups until no class is missing; of a few, tries all."""
+        if not self._count(chosen)[0].any():
+            return chosen
+        if len(chosen) <= _FEW:
+            parts = np.flatnonzero(self.shares)
+            choices = itertools.product(parts, repeat=len(chosen))
+            return min(map(np.array, choices), key=self.rate)
+        best = self.rate(chosen)
+        while True:
+            value, found = min(
+                ((self.rate(other), at) for at, other in self._moves(chosen)),
+                default=(best, ()),
+            )
+            if value >= best:
+                return chosen
+            best = value
+            chosen = chosen.copy()
+            for group, part in found:
+                chosen[group] = part
+
+    def _moves(
+        self, chosen: np.ndarray
+    ) -> Iterator[tuple[tuple[tuple[int, int], ...], np.ndarray]]:
+        """Yields moves that fill a gap, alone or as an exchange."""
+        for part, kind in np.argwhere(self._count(chosen)[0])[:_FEW].tolist():
+            outside = self.has[:, kind] & (chosen != part)
+            inside = np.flatnonzero(chosen == part)[:_FEW].tolist()
+            for group in np.flatnonzero(outside)[:_MOST].tolist():
+                for back in (None, *inside):
+                    moves = [(group, part)]
+                    if back is not None:
+                        moves.append((back, int(chosen[group])))
+                    other = chosen.copy()
+                    for at, to in moves:
+                        other[at] = to
+                    yield tuple(moves), other
 
 
 def _divide(shares: Sequence[int], count: int) -> list[int]:

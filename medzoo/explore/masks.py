@@ -34,6 +34,8 @@ TILE = 128
 # Images of train below which a mask class is hard to learn, and pixels below
 # which an object is hard to see.
 _FEW, _SMALL = 30, 16
+# Share of the edge of images from which a mask class is like a background.
+_EDGE = 0.8
 
 
 def show_masks(summary: MaskSummary) -> dict[str, Any]:
@@ -80,6 +82,13 @@ def find_mask_warnings(summary: MaskSummary) -> list[str]:
             warnings.append(
                 f"Half of the images with {one.name} have fewer than "
                 f"{_SMALL} pixels of it. A larger size shows more."
+            )
+        edge = np.ones(one.places.shape, bool)
+        edge[1:-1, 1:-1] = False
+        if one.places.size >= _SMALL and one.places[edge].mean() > _EDGE:
+            warnings.append(
+                f"{one.name} is most of the edge of the images. If it is the "
+                "background, say so: mask_values name the background first."
             )
     return warnings
 

@@ -50,6 +50,8 @@ _TRAINED = ("", "train")
 # Lines of faults that an error shows; all are in a file.
 _MOST_LINES = 60
 _CHUNK = 256
+# Groups below which a split says little of other groups.
+_FEW_GROUPS = 3
 
 
 def open_cache(address: Address, options: Options) -> Cache:
@@ -162,12 +164,23 @@ def _select(
     if faults:
         _refuse(faults, folder / "faults.csv", options)
     splits = _complete_splits(items, good, masks, options)
+    if not masks and len(trained) == 1:
+        raise ValueError(_refuse_one_class(items, good))
     order = sorted(good, key=lambda at: (SPLITS.index(splits[at]), at))
     return _Selection(
         np.array(order),
         [items[at] for at in order],
         [splits[at] for at in order],
         len(faults),
+    )
+
+
+def _refuse_one_class(items: Sequence[Item], good: Sequence[int]) -> str:
+    first = items[good[0]]
+    return (
+        f"All {len(good)} images are of one class, {first.label!r}. Expected "
+        f"two classes at least. Received: {first.name}, ... Is the label in "
+        "another column, or in another level of the folders?"
     )
 
 
@@ -242,16 +255,56 @@ def _complete_splits(
             val=options.val if "val" in missing else 0.0,
             test=options.test if "test" in missing else 0.0,
             seed=options.split_seed,
+            marks=_list_marks(items, pool, masks) if masks else None,
         )
         splits.update(zip(pool, drawn.tolist(), strict=True))
     empty = [split for split in SPLITS if split not in splits.values()]
     if empty:
-        raise ValueError(
-            f"No image is left for {' and '.join(empty)}. Expected at least "
-            "one class of three images, in three groups where there are "
-            f"groups. Received: {len(good)} good images."
-        )
+        pool = [at for at in good if items[at].split in _TRAINED]
+        few = [items[at] for at in pool]
+        raise ValueError(_refuse_empty(few, empty, min(3, 1 + len(missing))))
     return splits
+
+
+def _refuse_empty(
+    items: Sequence[Item], empty: Sequence[str], needed: int
+) -> str:
+    """Words why a split has no image; `needed` groups would do."""
+    groups = {item.group or f"{at}" for at, item in enumerate(items)}
+    named = sorted({item.group for item in items} - {""})
+    counts = Counter(item.label for item in items)
+    label, most = counts.most_common(1)[0] if counts else ("", 0)
+    text = (
+        f"No image is left for {' and '.join(empty)}. Expected at least one "
+        "class of three images, in three groups where there are groups. "
+        f"Received: {len(items)} images"
+    )
+    if named and len(groups) < needed:
+        return (
+            f"{text} in {len(groups)} groups ({', '.join(named)}), and a group "
+            f"stays in one split. Add images of {needed - len(groups)} more, "
+            "or give a column `split`."
+        )
+    return (
+        f"{text}, of the largest class, {label!r}, {most}. Add images of it, "
+        "or give a column `split`."
+    )
+
+
+def _list_marks(
+    items: Sequence[Item], pool: Sequence[int], masks: Masks
+) -> np.ndarray:
+    """Returns labels and classes of masks as marks for `draw_splits`."""
+    marks = [
+        {
+            items[at].label,
+            ("class", items[at].mask_class),
+            *(masks.facts[at] or MaskFacts()).classes,
+        }
+        for at in pool
+    ]
+    kinds = sorted(set().union(*marks), key=repr)
+    return np.array([[kind in held for kind in kinds] for held in marks])
 
 
 def _name_stratum(item: Item, facts: MaskFacts | None) -> str:
@@ -283,7 +336,7 @@ def _write(
         facts = [masks.facts[at] for at in selection.indices]
         names = name_classes(read_values(options), selection.items, facts)
         _write_masks(masks_path(folder, fingerprint), masks, selection, names)
-        notes.append(_describe_masks(names, facts))
+        notes += _describe_masks(names, facts, options.size)
     manifest = Manifest(
         stamp=stamp,
         fingerprint=fingerprint,
@@ -320,6 +373,8 @@ def _hash_content(
     digests = [(one.digest if one else "-",) for one in facts]
     named = [(item.mask_class,) for item in selection.items]
     content = [(fingerprint, repr(classes)), *digests, *named]
+    if options.resize == "pad" and any(row[5] != row[6] for row in rows):
+        content.append(("padding is -1",))
     return make_fingerprint(content, options)
 
 
@@ -399,7 +454,26 @@ def _make_notes(
             rule = f"percentiles {LOW} to {HIGH} of train"
         shown = ", ".join(f"{low} to {high}" for low, high in ranges)
         notes.append(f"16-bit values by channel: {rule}, {shown}, to 0 to 255.")
-    return notes
+    return [*notes, *_describe_few_groups(selection)]
+
+
+def _describe_few_groups(selection: _Selection) -> list[str]:
+    """Says if val or test is of a few groups alone."""
+    held: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for item, split in zip(selection.items, selection.splits, strict=True):
+        held[split].add(item.group)
+    few = [
+        f"{split} {len(held[split])}"
+        for split in SPLITS[1:]
+        if "" not in held[split] and len(held[split]) < _FEW_GROUPS
+    ]
+    if not few:
+        return []
+    return [
+        f"Few groups ({', '.join(few)}, train {len(held['train'])}): scores of "
+        "so few say little of others. Repeat with other values of "
+        "`split_seed`, and look at the spread."
+    ]
 
 
 def _describe_split(
@@ -420,12 +494,20 @@ def _describe_split(
 
 
 def _describe_masks(
-    names: Sequence[str], facts: Sequence[MaskFacts | None]
-) -> str:
+    names: Sequence[str], facts: Sequence[MaskFacts | None], size: int
+) -> list[str]:
+    """Counts masks that are empty or unknown, and classes that were lost."""
     known = [one for one in facts if one is not None]
     marked = sum(bool(one.classes) for one in known)
-    lost = len(facts) - len(known)
-    return (
+    unknown = len(facts) - len(known)
+    notes = [
         f"Masks of {', '.join(names)}: {marked} mark something, "
-        f"{len(known) - marked} are empty{f', {lost} unknown' * bool(lost)}."
-    )
+        f"{len(known) - marked} are empty"
+        f"{f', {unknown} unknown' * bool(unknown)}."
+    ]
+    if lost := sum(bool(one.lost) for one in known):
+        notes.append(
+            f"{lost} of {marked} masks lose a class at {size} x {size} pixels: "
+            "what they mark is too thin. A larger `size` keeps it."
+        )
+    return notes

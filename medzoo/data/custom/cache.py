@@ -17,6 +17,8 @@ from medzoo.tasks import SPLITS
 
 # Part of every fingerprint. Raise it when the same files give other pixels.
 VERSION = 1
+# Part of every stamp. Raise it when the same files give other masks or splits.
+_READING = 2
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def masks_path(folder: Path, fingerprint: str) -> Path:
 def make_stamp(listing: Listing, extra: str) -> str:
     """Hashes the names, sizes and times of change of all files."""
     faults = [tuple(fault) for fault in listing.faults]
-    digest = hashlib.sha256(repr((VERSION, extra, faults)).encode())
+    digest = hashlib.sha256(repr((_READING, extra, faults)).encode())
     for item in listing.items:
         digest.update(repr(item).encode())
         for path in (*item.paths, *item.masks):

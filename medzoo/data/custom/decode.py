@@ -14,7 +14,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from medzoo.data.custom.listing import Item
-from medzoo.data.custom.masks import MaskFacts, read_mask, read_values
+from medzoo.data.custom.masks import (
+    MaskFacts,
+    make_empty,
+    read_mask,
+    read_values,
+)
 from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import BadImage, ImageFacts, read_pixels
 from medzoo.data.custom.table import Fault
@@ -88,15 +93,19 @@ def decode_masks(
     facts: list[MaskFacts | None] = [none] * len(items)
 
     def read(at: int) -> None:
+        image = items[at].paths[0]
         if not items[at].masks:
-            values[at] = 0 if is_empty else -1
+            values[at] = -1
+            if is_empty:
+                values[at] = make_empty(image, options.size, options.resize)
             return
         values[at], facts[at] = read_mask(
             items[at].masks,
-            items[at].paths[0],
+            image,
             classes,
             size=options.size,
             resize=options.resize,
+            threshold=options.mask_threshold,
         )
 
     return Masks(values, facts, _read_all(read, items))

@@ -3,25 +3,20 @@
 import bisect
 import fnmatch
 import os
-import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from medzoo.data.custom.address import Address
+from medzoo.data.custom.folder import read_class_folders, read_image_folder
+from medzoo.data.custom.mask_names import find_mask_pattern
 from medzoo.data.custom.options import Options
-from medzoo.data.custom.table import (
-    ENDINGS,
-    Fault,
-    Row,
-    Table,
-    name_split,
-    read_class_folders,
-    read_csv,
-    read_image_folder,
-    walk,
-)
+from medzoo.data.custom.paths import find_fault, locate
+from medzoo.data.custom.pattern import Pattern, read_pattern
+from medzoo.data.custom.spelling import require_one_spelling
+from medzoo.data.custom.table import Fault, Row, Table, name_split, read_csv
+from medzoo.data.custom.walk import ENDINGS, walk
 from medzoo.data.folders import data_folder, expand_path
 from medzoo.messages import unknown
 
@@ -77,10 +72,19 @@ def list_images(address: Address, options: Options) -> Listing:
     lister = _Lister(table, images, mask, options)
     lister.add_rows()
     if mask and table.is_folder:
+        if not options.mask:
+            _propose_pattern(table, lister.listing, images[0])
         lister.leave_out_masks()
         if not options.mask and (address.path / "masks").is_dir():
             faults = _find_orphans(address.path, lister.listing.items)
             lister.listing.faults += faults
+    where = f"Spell it alike in `{address.path}`."
+    items = lister.listing.items
+    for labels in (
+        [(item.label, item.name) for item in items],
+        [(item.mask_class, item.name) for item in items],
+    ):
+        require_one_spelling(labels, where)
     return lister.listing
 
 
@@ -139,6 +143,35 @@ def _find_patterns(root: Path, options: Options) -> tuple[str, str]:
     return "images/{path}", "masks/{folder}/{stem}.*"
 
 
+def _propose_pattern(table: Table, listing: Listing, image: str) -> None:
+    """Raises a `ValueError` if masks are called otherwise, and says how."""
+    masks = {path for item in listing.items for path in item.masks}
+    found = {
+        item.name
+        for item in listing.items
+        if item.masks or item.paths[0] in masks
+    } | {path.relative_to(table.path).as_posix() for path in masks}
+    prefix = image.replace("{path}", "")
+    names = [prefix + row["path"] for _, row in table.rows]
+    missing = [name for name in names if name not in found]
+    if 2 * len(missing) < len(names):
+        return
+    files = [
+        path.relative_to(table.path).as_posix()
+        for path in walk(table.path)
+        if path.suffix.lower() in MASK_ENDINGS
+    ]
+    match = find_mask_pattern(missing, files, prefix.rstrip("/"))
+    if match is not None:
+        pattern, first, mask = match
+        raise ValueError(
+            f"{len(missing)} of {len(names)} images of `{table.path}` have no "
+            "mask called as they are. Expected a pattern of the names: mask = "
+            f'"{pattern}" in the table [data] of a study file. Received: '
+            f"`{first}` with `{mask}`."
+        )
+
+
 def _find_orphans(root: Path, items: Iterable[Item]) -> list[Fault]:
     """Finds masks whose image is missing, or has another name."""
     used = {path for item in items for path in item.masks}
@@ -166,45 +199,67 @@ class _Lister:
         mask: str,
         options: Options,
     ) -> None:
-        columns = table.columns
-        self.images = [_to_pattern(text, columns) for text in images]
-        self.mask = _to_pattern(mask, columns) if mask else ""
-        self.options, self.table = options, table
+        self.options, self.table, self.has_masks = options, table, bool(mask)
+        self.images = [self._read_pattern(text) for text in images]
+        self.mask = self._read_pattern(mask) if mask else None
         folder = table.path if table.is_folder else table.path.parent
         self.root = folder / expand_path(options.root)
-        self.listing = Listing([], table.faults, has_masks=bool(mask))
+        self.listing = Listing([], table.faults, has_masks=self.has_masks)
         self._require_columns()
-        self._seen: dict[tuple[str, ...], str] = {}
+        self._seen: dict[tuple[str, ...], tuple[str, str]] = {}
         self._files: dict[str, list[str]] = {}
 
+    def _read_pattern(self, text: str) -> Pattern:
+        try:
+            return read_pattern(text, self.table.columns)
+        except ValueError as error:
+            raise self._refuse(error) from None
+
+    def _refuse(self, sentence: object) -> ValueError:
+        way_out = "Set `label`, `path` or `channels` to what the file has."
+        if self.has_masks:
+            way_out = (
+                "Set `path`, `mask`, `label` or `mask_class` to what there is, "
+                "as a name of a column or a pattern such as "
+                "`masks/{stem}_mask*.png`."
+            )
+        return ValueError(f"`{self.table.path}`: {sentence} {way_out}")
+
     def _require_columns(self) -> None:
+        """Checks that each column that is read is there, and once."""
         keys = ("label", "split", "group", "mask_class")
         named = {key: getattr(self.options, key) for key in keys}
         needed = {name for key, name in named.items() if name not in ("", key)}
-        patterns = [*self.images, self.mask]
-        needed |= {name for text in patterns for name in _list_names(text)}
-        way_out = (
-            "Set `path`, `mask`, `label` or `mask_class` to what there is, as "
-            "a name of a column or a pattern such as `masks/{stem}_mask*.png`."
-        )
         if not self.mask:
             needed.add(named["label"])
-            way_out = "Set `label`, `path` or `channels` to what the file has."
-        for name in sorted(needed - set(self.table.columns)):
-            sentence = unknown("column", name, self.table.columns)
-            raise ValueError(f"`{self.table.path}`: {sentence} {way_out}")
+        columns = self.table.columns
+        for name in sorted(needed - {*columns}):
+            raise self._refuse(unknown("column", name, columns))
+        patterns = filter(None, [*self.images, self.mask])
+        read = {name for pattern in patterns for name in pattern.columns}
+        for name in sorted((read | {*named.values()}) - {""}):
+            if columns.count(name) > 1:
+                places = [
+                    at for at, one in enumerate(columns, 1) if one == name
+                ]
+                raise ValueError(
+                    f"`{self.table.path}` has {len(places)} columns called "
+                    f"`{name}` (the {_count(places)}). Expected one. Received: "
+                    f"{', '.join(columns)}. Call the others otherwise."
+                )
 
     def add_rows(self) -> None:
         """Adds the item of each row, or its fault."""
         for place, row in self.table.rows:
-            parts = tuple(text.format_map(row) for text in self.images)
+            written = tuple(pattern.fill(row) for pattern in self.images)
+            parts = tuple(locate(self.root, part) for part in written)
             masks, fault = self._check(row, parts)
             if fault:
                 name = parts[0] or "no path"
                 name = name if self.table.is_folder else f"{place}, {name}"
                 self.listing.faults.append(Fault(name, fault))
                 continue
-            self._seen[parts] = place
+            self._seen[_to_key(parts)] = place, self._read(row, "label")
             item = Item(
                 parts[0],
                 tuple(self.root / part for part in parts),
@@ -217,26 +272,36 @@ class _Lister:
             self.listing.items.append(item)
 
     def _read(self, row: Row, option: str) -> str:
-        """Reads the column that an option names."""
-        return row.get(getattr(self.options, option), "").strip()
+        """Reads the column that an option names; no blanks but single ones."""
+        return " ".join(row.get(getattr(self.options, option), "").split())
 
     def _check(
         self, row: Row, parts: tuple[str, ...]
     ) -> tuple[list[str], str | None]:
         """Finds the masks of a row, or says what is wrong with it."""
         split, label = self._read(row, "split"), self._read(row, "label")
-        fault = _find_fault(self.root, parts, self._seen)
+        columns = self.images[0].columns
+        fault = find_fault(self.root, parts, *columns[:1])
+        fault = fault or self._find_double(parts, label)
         if split and name_split(split) is None:
             fault = fault or f"split {split!r}, where train, val or test belong"
         if not self.mask:
             return [], "no label" if all(parts) and not label else fault
         if fault:
             return [], fault
-        masks, fault = self._find_masks(row, parts[0])
+        masks, fault = self._find_masks(row, self.mask, parts[0])
         is_known = masks or self.options.no_mask == "empty" or label
         return masks, fault or (
             None if is_known else "neither a mask nor a label"
         )
+
+    def _find_double(self, parts: tuple[str, ...], label: str) -> str | None:
+        """Says where the same image was before, and if it had another label."""
+        if _to_key(parts) not in self._seen:
+            return None
+        place, other = self._seen[_to_key(parts)]
+        labels = f", which has the label {other!r} where this has {label!r}"
+        return f"the same path as {place}{labels if label != other else ''}"
 
     def leave_out_masks(self) -> None:
         """Leaves out images that are masks of other ones."""
@@ -246,13 +311,14 @@ class _Lister:
         items[:] = [item for item in items if item.paths[0] not in masks]
         faults[:] = [fault for fault in faults if fault.name not in names]
 
-    def _find_masks(self, row: Row, image: str) -> tuple[list[str], str | None]:
+    def _find_masks(
+        self, row: Row, mask: Pattern, image: str
+    ) -> tuple[list[str], str | None]:
         """Finds the files of a mask, or says what is wrong with them."""
-        escaped = {key: text.replace("[", "[[]") for key, text in row.items()}
-        text = self.mask.format_map(escaped).strip()
+        text = mask.fill(row, lambda cell: cell.replace("[", "[[]")).strip()
         masks: list[str] = []
         for part in filter(None, map(str.strip, text.split("|"))):
-            pattern = os.path.normpath(part)
+            pattern = os.path.normpath(locate(self.root, part))
             matches = self._match(pattern)
             if not matches and self.options.no_mask == "fault":
                 return [], (
@@ -260,7 +326,7 @@ class _Lister:
                     'have none, say no_mask = "unlabelled" or "empty"'
                 )
             masks += matches
-        fault = _find_fault(self.root, tuple(masks), {}) if masks else None
+        fault = find_fault(self.root, tuple(masks)) if masks else None
         if image in masks:
             fault = "the image itself"
         return masks, fault and f"mask: {fault}"
@@ -286,41 +352,12 @@ class _Lister:
         return matches
 
 
-def _to_pattern(text: str, columns: Sequence[str]) -> str:
-    """Takes a bare name for a column, and the rest for a pattern."""
-    return text if "{" in text and text not in columns else f"{{{text}}}"
+def _to_key(parts: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns paths by which two rows are of the same image."""
+    return tuple(map(os.path.normpath, parts))
 
 
-def _list_names(pattern: str) -> list[str]:
-    """Lists the columns that a pattern names."""
-    try:
-        parts = list(string.Formatter().parse(pattern))
-    except ValueError as error:
-        raise ValueError(
-            f"A pattern has names of columns in braces ({error}). "
-            f"Received: {pattern!r}."
-        ) from None
-    return [name for _, name, _, _ in parts if name is not None]
-
-
-def _find_fault(
-    root: Path,
-    parts: tuple[str, ...],
-    seen: Mapping[tuple[str, ...], str],
-) -> str | None:
-    """Says what is wrong with the paths of a row."""
-    if not all(parts):
-        return "no path"
-    if parts in seen:
-        return f"the same path as {seen[parts]}"
-    base = os.path.abspath(root)
-    for part in parts:
-        path = os.path.abspath(os.path.join(base, part))
-        if os.path.commonpath([base, path]) != base:
-            return (
-                f"{part} leads out of {root}; set `root` to a folder that "
-                "holds all images"
-            )
-        if not os.path.isfile(path):
-            return f"no file {part}" if len(parts) > 1 else "no such file"
-    return None
+def _count(places: Iterable[int]) -> str:
+    """Words places, such as `2nd and 3rd`."""
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return " and ".join(f"{at}{endings.get(at, 'th')}" for at in places)

@@ -1,5 +1,6 @@
 """Custom data as a `Dataset`, with the facts of its task."""
 
+import dataclasses
 import functools
 import os
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from medzoo.data.custom.cache import Cache
 from medzoo.data.custom.options import Option, complete
 from medzoo.data.dataset import Dataset, MaskedDataset, MaskedSplit, Split
 from medzoo.data.folders import derived_path
+from medzoo.data.splits import describe_absent
 from medzoo.tasks import SPLITS, Task
 
 Options = tuple[tuple[str, Option], ...]
@@ -73,6 +75,14 @@ def read_custom(
         FileNotFoundError: If nothing is there.
         ValueError: With a line for each bad file, row or class.
     """
+    dataset = _read(task, data, size, options)
+    notes = (*dataset.notes, *describe_absent(dataset))
+    return dataclasses.replace(dataset, notes=notes)
+
+
+def _read(
+    task: str, data: str, size: int, options: Mapping[str, Any]
+) -> Dataset:
     given = dict(options)
     given.pop("folds", None)  # Of the dataset that this makes.
     leaks = given.pop("drop_leaks", False)

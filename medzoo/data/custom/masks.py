@@ -24,6 +24,10 @@ from medzoo.data.custom.table import Fault
 # Orientations of a photograph that exchange its width and height.
 _TURNED = (5, 6, 7, 8)
 _MOST_VALUES = 12
+# Levels between the channels of a grey pixel of a JPEG.
+_NEARLY_GREY = 48
+# Levels beside black and white that come from a JPEG.
+_SOFT = 32
 
 
 class MaskFacts(NamedTuple):
@@ -32,12 +36,14 @@ class MaskFacts(NamedTuple):
     Args:
         values: Values of its files that are not 0.
         classes: Classes of its pixels but the background.
-        digest: SHA-256 of the bytes of all files.
+        digest: SHA-256 of the bytes of all files, and of how they are read.
+        lost: Those of `classes` that have no pixel after it was resized.
     """
 
     values: frozenset[int] = frozenset()
     classes: frozenset[int] = frozenset()
     digest: str = ""
+    lost: frozenset[int] = frozenset()
 
 
 def read_mask(
@@ -47,6 +53,7 @@ def read_mask(
     *,
     size: int,
     resize: str,
+    threshold: int = 0,
 ) -> tuple[np.ndarray, MaskFacts]:
     """Reads the mask of one image.
 
@@ -58,7 +65,9 @@ def read_mask(
             If empty, a file has 0 for the background and one other value.
         size: Height and width that the mask gets; a pixel takes the class of
             the nearest one.
-        resize: `pad`, with background, or `stretch`, like the image.
+        resize: `pad`, with pixels to be ignored, or `stretch`, like the image.
+        threshold: Grey level from which a pixel is 255, and 0 below; 0 for
+            none.
 
     Returns:
         `int8`, shape `(size, size)`: the class of each pixel, or -1; and what
@@ -75,7 +84,8 @@ def read_mask(
         content = path.read_bytes()
         digest.update(content)
         try:
-            pixels = _read_values(content)
+            pixels, how = _read_values(content, is_soft=threshold > 0)
+            digest.update(how)
         except (BadImage, *DAMAGE) as error:
             is_known = isinstance(error, BadImage)
             reason = str(error) if is_known else format_damage(error)
@@ -86,6 +96,9 @@ def read_mask(
                 f"mask {path.name} is {width}x{height} and its image "
                 f"{shape[1]}x{shape[0]}"
             )
+        if threshold:
+            pixels = np.where(pixels >= threshold, 255, 0)
+            digest.update(b"threshold %d" % threshold)
         present = {int(value) for value in np.unique(pixels)}
         values |= present - {0}
         part = _to_classes(pixels, present, classes, path)
@@ -93,8 +106,20 @@ def read_mask(
     if joined is None:
         raise BadImage("no mask")
     marked = {int(value) for value in np.unique(joined)} - {0, -1}
-    facts = MaskFacts(frozenset(values), frozenset(marked), digest.hexdigest())
-    return _resize(joined, size, resize), facts
+    resized = _resize(joined, size, resize)
+    facts = MaskFacts(
+        frozenset(values),
+        frozenset(marked),
+        digest.hexdigest(),
+        frozenset(marked - set(np.unique(resized).tolist())),
+    )
+    return resized, facts
+
+
+def make_empty(image: Path, size: int, resize: str) -> np.ndarray:
+    """Makes the mask of an image where nothing is marked."""
+    shape = _find_shape(image) or (size, size)
+    return _resize(np.zeros(shape, np.int8), size, resize)
 
 
 def _find_shape(path: Path) -> tuple[int, int] | None:
@@ -109,13 +134,28 @@ def _find_shape(path: Path) -> tuple[int, int] | None:
         return None  # The fault is found when it is decoded.
 
 
-def _read_values(content: bytes) -> np.ndarray:
-    """Returns the whole numbers that a file holds, one a pixel."""
+def _read_values(content: bytes, *, is_soft: bool) -> tuple[np.ndarray, bytes]:
+    """Returns the whole numbers that a file holds, one a pixel.
+
+    They are those of the file, but for a palette of greys: programs sort such
+    palettes as they like, so that the greys count.
+
+    Args:
+        content: Of the file.
+        is_soft: Whether nearly grey colours are greys, as in a JPEG.
+
+    Returns:
+        The numbers, and what tells their reading from that of an index.
+    """
     image = open_image(content)
     image.load()
+    if image.mode == "P" and (greys := _find_greys(image)) is not None:
+        indices = np.asarray(image)
+        is_same = (greys[indices] == indices).all()
+        return greys[indices].astype(np.int64), b"" if is_same else b"greys"
     if image.mode in ("P", "I", *GREY, *DEEP):
         values = np.asarray(image.convert("L") if image.mode == "1" else image)
-        return values.astype(np.int64)
+        return values.astype(np.int64), b""
     if image.mode not in ("LA", "PA", "RGB", "RGBA"):
         raise BadImage(
             f"mode {image.mode}, where one whole number a pixel belongs"
@@ -123,12 +163,29 @@ def _read_values(content: bytes) -> np.ndarray:
     pixels = np.asarray(image.convert("RGBA")).astype(np.int64)
     if (pixels[..., 3] != 255).any():
         raise BadImage("transparent pixels, whose class is anything")
-    if (pixels[..., :3] != pixels[..., :1]).any():
+    spread = np.ptp(pixels[..., :3], axis=-1).max()
+    if spread > (_NEARLY_GREY if is_soft else 0):
         raise BadImage(
             f"in colour (mode {image.mode}), where one number a pixel is its "
             "class; save it as grey values or with a palette"
         )
-    return pixels[..., 0]
+    return np.rint(pixels[..., :3].mean(axis=-1)).astype(np.int64), b""
+
+
+def _find_greys(image: Image.Image) -> np.ndarray | None:
+    """Returns the grey of each index; `None` if the palette has a colour."""
+    palette = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    if not len(palette) or (palette != palette[:, :1]).any():
+        return None
+    greys = np.zeros(256, np.uint8)
+    greys[: len(palette)] = palette[:, 0]
+    used = np.unique(np.asarray(image))
+    if len(np.unique(greys[used])) < len(used):
+        raise BadImage(
+            f"the palette gives its values {_list(used.tolist())} the same "
+            "greys; save it as grey values"
+        )
+    return greys
 
 
 def _to_classes(
@@ -169,10 +226,10 @@ def _join(joined: np.ndarray, part: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _resize(values: np.ndarray, size: int, resize: str) -> np.ndarray:
-    # One more, as a byte has no -1: 1 is the background, which is padded with.
+    # One more, as a byte has no -1: 0 is to be ignored, as is all padding.
     image = Image.fromarray((values + 1).astype(np.uint8))
     nearest = Image.Resampling.NEAREST
-    image = resize_image(image, size, resize, nearest, padding=1)
+    image = resize_image(image, size, resize, nearest, padding=0)
     return np.asarray(image).astype(np.int8) - np.int8(1)
 
 
@@ -186,8 +243,16 @@ def _list(values: object) -> str:
 
 def _hint(present: set[int]) -> str:
     """Says what many values may come from."""
-    many = len(present) > _MOST_VALUES
-    return "; were masks saved as JPEG or blurred?" * many
+    most = max(present)
+    is_soft = most >= 255 - _SOFT and len(present) > 2
+    if len(present) > _MOST_VALUES or (
+        is_soft and all(v <= _SOFT or v >= most - _SOFT for v in present)
+    ):
+        return (
+            "; were masks saved as JPEG or blurred? Then mask_threshold = 128 "
+            "cuts them in two"
+        )
+    return ""
 
 
 IGNORED = "ignore"
@@ -224,6 +289,11 @@ def read_values(options: Options) -> Values:
             "`mask_values` and `mask_class` both say what masks mark. Expected "
             f"one of them. Received: mask_values={list(texts)}, "
             f"mask_class={column!r}."
+        )
+    if texts and options.mask_threshold and len({*texts}) != 2:
+        raise ValueError(
+            "`mask_threshold` leaves two values, 0 and 255. Expected a name of "
+            f"each. Received: mask_values={list(texts)}."
         )
     if not texts:
         return Values(("background", "foreground"), {})

@@ -26,6 +26,8 @@ class Options:
         split: A column.
         group: A column.
         mask_values: A name for each value of a mask: `0=background`.
+        mask_threshold: Grey level from which a pixel is marked, of masks with
+            soft edges; 0 for masks of whole numbers.
         mask_class: A column that names the class of all that a mask marks.
         no_mask: What an image without a mask is: `fault`, `unlabelled` or
             `empty`.
@@ -52,6 +54,7 @@ class Options:
     split: str = "split"
     group: str = "group"
     mask_values: tuple[str, ...] = ()
+    mask_threshold: int = 0
     mask_class: str = ""
     no_mask: str = "fault"
     mode: str = "auto"
@@ -67,7 +70,7 @@ class Options:
 
 
 _COLUMNS = ("path", "root", "label", "split", "group")
-_MASKS = ("mask", "mask_values", "mask_class", "no_mask")
+_MASKS = ("mask", "mask_values", "mask_threshold", "mask_class", "no_mask")
 _ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
               "page", "skip_bad", "drop_leaks", "folds")  # fmt: skip
 _NAMES = {
@@ -153,6 +156,11 @@ def _check(name: str, value: Any, default: Option) -> None:
         raise ValueError(
             "`folds` is a number of parts. Expected 2 or more, such as 5. "
             f"Received: folds={value}."
+        )
+    if name == "mask_threshold" and not 0 <= value <= 255:
+        raise ValueError(
+            "`mask_threshold` is a grey level. Expected 1 to 255, such as 128, "
+            f"or 0 for none. Received: mask_threshold={value!r}."
         )
     if name in _CHOICES and value not in _CHOICES[name]:
         raise ValueError(unknown(name, value, _CHOICES[name]))

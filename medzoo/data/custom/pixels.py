@@ -173,6 +173,10 @@ def resize_image(
         image = image.convert("I").convert("F")
     if resize == "stretch" or image.width == image.height:
         return image.resize(box, method)
+    short, long = sorted(image.size)
+    if round(short / long * size) < 1:  # A strip keeps a pixel of width.
+        wide = image.width == long
+        image = image.resize((size, 1) if wide else (1, size), method)
     return ImageOps.pad(image, box, method, color=padding)
 
 

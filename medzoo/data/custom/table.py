@@ -1,21 +1,24 @@
-"""Folders and CSV files as tables: a row an image, with the columns it has."""
+"""CSV files as tables: a row an image, with the columns it has."""
 
 import csv
-import os
+import io
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-_CLUTTER = ("thumbs.db", "desktop.ini", "__macosx")
 # Other common names of the splits.
 _SPLITS = {
     "train": "train", "training": "train",
     "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
-_NO_IMAGE = f"not an image of the kinds {', '.join(ENDINGS)}"
+_DELIMITERS = ",;\t|"
+# Rows that are looked at for the delimiter.
+_SAMPLE = 50
+# How R, pandas, Excel and databases write that there is no value.
+_MISSING = ("NA", "<NA>", "N/A", "#N/A", "NaN", "nan", "NULL", "null")
 
 Row = dict[str, str]
 
@@ -35,7 +38,7 @@ class Table(NamedTuple):
 
     Args:
         path: The folder or CSV file.
-        columns: Names of the columns.
+        columns: Names of the columns, as often as they are there.
         rows: By the number of their line, or by the path of their image.
         faults: Files and lines that are no row.
     """
@@ -62,7 +65,10 @@ def name_split(text: str) -> str | None:
 
 
 def read_csv(path: Path) -> Table:
-    """Reads a CSV file in UTF-8, with commas, semicolons or tabs.
+    """Reads a CSV file with commas, semicolons, tabs or bars.
+
+    It is UTF-8, or UTF-16 with a mark, as Excel writes it. Blanks around a cell
+    do not count, nor do rows of empty cells; `NA`, `NaN` and `NULL` are empty.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -72,171 +78,117 @@ def read_csv(path: Path) -> Table:
         raise FileNotFoundError(
             f"No file `{path}`. Expected a CSV file of paths and labels."
         )
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"`{path}` is not text in UTF-8 ({error.reason} at byte "
-            f"{error.start}). Save it as CSV UTF-8."
-        ) from None
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter, strict=True)
-    try:
-        rows = [(f"line {reader.line_num}", row) for row in reader]
-    except csv.Error as error:
-        raise ValueError(
-            f"`{path}`, line {reader.line_num}: no CSV ({error})."
-        ) from None
-    columns = [str(name) for name in reader.fieldnames or []]
+    text = _read_text(path)
+    delimiter = _find_delimiter(text)
+    numbered = _number_rows(path, _parse(text, delimiter))
+    _, columns = next(numbered, (0, []))
+    rows = [(f"line {line}", cells) for line, cells in numbered]
     if not rows:
         raise ValueError(
             f"`{path}` has no rows. Expected a line of column names, such as "
             f"`path,label`, and a line an image. Received: {columns}."
         )
-    reason = f"not the {len(columns)} cells of the first line"
-    bad = {line for line, row in rows if None in row or None in row.values()}
+    faults = {
+        line: reason
+        for line, cells in rows
+        if (reason := _compare(columns, cells))
+    }
+    if len(faults) == len(rows) > 1:
+        raise ValueError(_refuse_all(path, columns, rows))
     return Table(
         path,
         columns,
-        [row for row in rows if row[0] not in bad],
-        [Fault(line, reason) for line, _ in rows if line in bad],
+        [
+            (line, dict(zip(columns, cells, strict=False)))
+            for line, cells in rows
+            if line not in faults
+        ],
+        [Fault(line, reason) for line, reason in faults.items()],
     )
 
 
-def read_class_folders(root: Path, channels: Sequence[str] = ()) -> Table:
-    """Reads `root/<class>/...` or `root/{train,val,test}/<class>/...`.
-
-    A folder inside that of a class is a group, such as a patient.
-
-    Args:
-        root: The folder.
-        channels: Patterns of the files of one image with `{id}` in the place of
-            what they share, such as `{id}_red.png`; else a file is an image.
-
-    Returns:
-        A table with the columns of `read_image_folder`, and `id`.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If it has no folders of classes.
-    """
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"No folder `{root}`. Expected one with a sub-folder a class."
-        )
-    folders = _list_folders(root)
-    if not folders:
+def _read_text(path: Path) -> str:
+    content = path.read_bytes()
+    is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    try:
+        text = content.decode("utf-16" if is_wide else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
         raise ValueError(
-            f"`{root}` has no folders of classes. Expected <class>/*.png or "
-            "train/<class>/*.png in it. Received: "
-            f"{len(list(root.iterdir()))} files. A table of labels is given as "
-            "csv:FILE."
-        )
-    splits = [name_split(folder.name) for folder in folders]
-    by_split = "train" in splits and None not in splits
-    if by_split:
-        folders = [part for each in folders for part in _list_folders(each)]
-    rows: list[Row] = []
-    faults: list[Fault] = []
-    for folder in folders:
-        files = [path.relative_to(root) for path in walk(folder)]
-        if channels:
-            images = _join_channels(files, channels)
-        else:
-            images = [path for path in files if _is_image(path)]
-            others = [path for path in files if not _is_image(path)]
-            faults += [Fault(path.as_posix(), _NO_IMAGE) for path in others]
-        rows += [_describe(path, by_split) for path in images]
-        if not images:
-            name = folder.relative_to(root).as_posix()
-            faults.append(Fault(name, "a class of no image"))
-    named = [(row["path"], row | {"id": row["name"]}) for row in rows]
-    return Table(root, [*_describe(Path("x"), False), "id"], named, faults)
+            f"`{path}` is not text in UTF-8 ({error.reason} at byte "
+            f"{error.start}, line {line}). Save it as CSV UTF-8."
+        ) from None
+    # Excel takes the delimiter from such a line.
+    first, end, rest = text.partition("\n")
+    is_hint = re.fullmatch(r"sep=.\r?", first)
+    return f"{end}{rest}" if is_hint else text
 
 
-def read_image_folder(root: Path) -> Table:
-    """Reads a folder of images beside masks: all files of `root/images`.
-
-    Returns:
-        A table of each image's `path`, its `folder`, `name` and `stem`, and
-        what sub-folders say: `split`, `group` and, if any does, `label`.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-        ValueError: If it has no images.
-    """
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"No folder `{root}`. Expected one with the folders `images` and "
-            "`masks`, or a CSV file of both."
-        )
-    base = root / "images" if (root / "images").is_dir() else root
-    files = [path.relative_to(base) for path in walk(base)]
-    images = [path for path in files if _is_image(path)]
-    if not images:
-        raise ValueError(
-            f"`{base}` has no images. Expected files that end in "
-            f"{', '.join(ENDINGS)}, at any depth. Received: {len(files)} files."
-        )
-    tops = {path.parts[0] for path in images if len(path.parts) > 1}
-    by_split = bool(tops) and None not in map(name_split, tops)
-    rows = [_describe(path, by_split) for path in images]
-    prefix = base.relative_to(root)
-    others = [(prefix / path).as_posix() for path in files]
-    columns = [name for name in rows[0] if name != "label"]
-    return Table(
-        root,
-        columns + ["label"] * any(row["label"] for row in rows),
-        [(row["path"], row) for row in rows],
-        [Fault(name, _NO_IMAGE) for name in others if not _is_image(name)],
+def _parse(text: str, delimiter: str) -> Iterator[list[str]]:
+    """Returns a reader of rows, whose lines end as `csv` says, not Unicode."""
+    lines = io.StringIO(text, newline=None)
+    return csv.reader(
+        lines, delimiter=delimiter, strict=True, skipinitialspace=True
     )
 
 
-def walk(folder: Path) -> Iterator[Path]:
-    """Yields the files in a folder at any depth, but for clutter."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not _is_clutter(name))
-        for name in sorted(files):
-            if not _is_clutter(name):
-                yield Path(parent, name)
+def _find_delimiter(text: str) -> str:
+    """Returns what divides the first line, and the rows after it alike."""
+
+    def rate(delimiter: str) -> tuple[int, int]:
+        rows = itertools.islice(_parse(text, delimiter), _SAMPLE)
+        counts = []
+        try:
+            counts += [len(row) for row in rows if row]
+        except csv.Error:
+            return 0, 0
+        columns = counts[0] if counts else 0
+        return (counts.count(columns) if columns > 1 else 0), columns
+
+    return max(_DELIMITERS, key=rate)
 
 
-def _list_folders(folder: Path) -> list[Path]:
-    inside = (path for path in folder.iterdir() if path.is_dir())
-    return sorted(path for path in inside if not _is_clutter(path.name))
+def _number_rows(
+    path: Path, reader: Iterator[list[str]]
+) -> Iterator[tuple[int, list[str]]]:
+    """Yields rows with something in them, and the number of their line."""
+    line = 1
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield line, ["" if c in _MISSING else c for c in cells]
+            line = reader.line_num + 1  # type: ignore[attr-defined]
+    except csv.Error as error:
+        raise ValueError(f"`{path}`, line {line}: no CSV ({error}).") from None
 
 
-def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _CLUTTER
+def _compare(columns: list[str], cells: list[str]) -> str | None:
+    """Says which cells of a row are missing, or have no column."""
+    wanted, found = len(columns), len(cells)
+    extra = [repr(cell) for cell in cells[wanted:] if cell]
+    if found >= wanted and not extra:
+        return None
+    reason = f"not the {wanted} cells of the first line, but {found}"
+    if extra:
+        return f"{reason}: there is no column for {', '.join(extra)}"
+    missing = [f"`{name}`" for name in columns[found:]]
+    return f"{reason}: no cell of {', '.join(missing)}"
 
 
-def _is_image(path: str | Path) -> bool:
-    return str(path).lower().endswith(ENDINGS)
-
-
-def _join_channels(files: list[Path], channels: Sequence[str]) -> list[Path]:
-    """Lists the images that have a file of any channel."""
-    images = set()
-    for pattern in channels:
-        shape = re.escape(pattern).replace(r"\{id\}", "(.+)")
-        for path in files:
-            if match := re.fullmatch(shape, path.name):
-                images.add(path.parent / match[1])
-    return sorted(images, key=lambda path: (path.parent, path.name))
-
-
-def _describe(path: Path, by_split: bool) -> Row:
-    """Reads split, class and group off the folders of an image."""
-    above = list(path.parts[:-1])
-    split = above.pop(0) if by_split and above else ""
-    label, group = [*above, "", ""][:2]
-    return {
-        "path": path.as_posix(),
-        "folder": path.parent.as_posix(),
-        "name": path.name,
-        "stem": path.stem,
-        "split": split,
-        "group": group,
-        "label": label,
-    }
+def _refuse_all(
+    path: Path, columns: list[str], rows: list[tuple[str, list[str]]]
+) -> str:
+    """Words that no row has the cells of the first line."""
+    line, cells = rows[0]
+    hint = "Were decimal commas, or commas in a text, left without quotes?"
+    if all(len(cells) == len(columns) + 1 for _, cells in rows):
+        hint = (
+            "Was it written by R's write.table, which names no column of row "
+            "names? write.csv does."
+        )
+    return (
+        f"No row of `{path}` has the {len(columns)} cells of its first line "
+        f"({', '.join(columns)}). Received: {len(cells)} in {line} "
+        f"({', '.join(cells)}). {hint}"
+    )

@@ -1,0 +1,131 @@
+"""Folders as tables of their images, with what sub-folders say of them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from medzoo.data.custom.layout import (
+    refuse_masks,
+    require_classes,
+    require_images,
+)
+from medzoo.data.custom.table import Fault, Row, Table, name_split
+from medzoo.data.custom.walk import (
+    ENDINGS,
+    is_image,
+    list_files,
+    list_folders,
+    walk,
+)
+
+_NO_IMAGE = f"not an image of the kinds {', '.join(ENDINGS)}"
+
+
+def read_class_folders(root: Path, channels: Sequence[str] = ()) -> Table:
+    """Reads `root/<class>/...` or `root/{train,val,test}/<class>/...`.
+
+    A folder inside that of a class is a group, such as a patient.
+
+    Args:
+        root: The folder.
+        channels: Patterns of the files of one image with `{id}` in the place of
+            what they share, such as `{id}_red.png`; else a file is an image.
+
+    Returns:
+        A table with the columns of `read_image_folder`, and `id`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has no folders of classes, or another layout.
+    """
+    by_split = require_classes(root)
+    above = list_folders(root) if by_split else [root]
+    folders = [part for each in above for part in list_folders(each)]
+    rows: list[Row] = []
+    faults = [
+        Fault(path.relative_to(root).as_posix(), "in no folder of a class")
+        for each in dict.fromkeys([root, *above])
+        for path in list_files(each)
+        if is_image(path)
+    ]
+    for folder in folders:
+        files = [path.relative_to(root) for path in walk(folder)]
+        if channels:
+            images = _join_channels(files, channels)
+        else:
+            images = [path for path in files if is_image(path)]
+            refuse_masks(root, images)
+            others = [path for path in files if not is_image(path)]
+            faults += [Fault(path.as_posix(), _NO_IMAGE) for path in others]
+        rows += [_describe(path, by_split) for path in images]
+        if not images:
+            name = folder.relative_to(root).as_posix()
+            faults.append(Fault(name, "a class of no image"))
+    named = [(row["path"], row | {"id": row["name"]}) for row in rows]
+    return Table(root, [*_describe(Path("x"), False), "id"], named, faults)
+
+
+def read_image_folder(root: Path) -> Table:
+    """Reads a folder of images beside masks: all files of `root/images`.
+
+    Returns:
+        A table of each image's `path`, its `folder`, `name` and `stem`, and
+        what sub-folders say: `split`, `group` and, if any does, `label`.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If it has no images.
+    """
+    base = require_images(root)
+    files = [path.relative_to(base) for path in walk(base)]
+    images = [path for path in files if is_image(path)]
+    if not images:
+        raise ValueError(
+            f"`{base}` has no images. Expected files that end in "
+            f"{', '.join(ENDINGS)}, at any depth. Received: {len(files)} files."
+        )
+    tops = {path.parts[0] for path in images if len(path.parts) > 1}
+    by_split = bool(tops) and None not in map(name_split, tops)
+    rows = [_describe(path, by_split) for path in images]
+    prefix = base.relative_to(root)
+    others = [(prefix / path).as_posix() for path in files]
+    columns = [name for name in rows[0] if name != "label"]
+    return Table(
+        root,
+        columns + ["label"] * any(row["label"] for row in rows),
+        [(row["path"], row) for row in rows],
+        [Fault(name, _NO_IMAGE) for name in others if not is_image(name)],
+    )
+
+
+def _join_channels(files: list[Path], channels: Sequence[str]) -> list[Path]:
+    """Lists the images that have a file of any channel."""
+    images = set()
+    for pattern in channels:
+        if "{id}" not in pattern:
+            raise ValueError(
+                "`channels` name the files of an image by what they share. "
+                "Expected, for example, `{id}_red.png`. Received: "
+                f"{pattern!r}."
+            )
+        shape = re.escape(pattern).replace(r"\{id\}", "(.+)")
+        for path in files:
+            if match := re.fullmatch(shape, path.name):
+                images.add(path.parent / match[1])
+    return sorted(images, key=lambda path: (path.parent, path.name))
+
+
+def _describe(path: Path, by_split: bool) -> Row:
+    """Reads split, class and group off the folders of an image."""
+    above = list(path.parts[:-1])
+    split = above.pop(0) if by_split and above else ""
+    label, group = [*above, "", ""][:2]
+    return {
+        "path": path.as_posix(),
+        "folder": path.parent.as_posix(),
+        "name": path.name,
+        "stem": path.stem,
+        "split": split,
+        "group": group,
+        "label": label,
+    }

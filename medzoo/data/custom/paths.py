@@ -1,0 +1,79 @@
+"""Paths of a table: the files that they mean, or what is wrong with them."""
+
+import os
+import re
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+from medzoo.data.custom.walk import ENDINGS
+
+_DRIVE = re.compile(r"[A-Za-z]:/|//")
+
+
+def locate(root: Path, path: str) -> str:
+    """Returns a path as this system has it.
+
+    Separators of Windows become those of here, and letters with marks are
+    composed or not as in the name of the file.
+
+    Args:
+        root: What the path is relative to.
+        path: As a table has it.
+    """
+    if os.path.isfile(os.path.join(root, path)):
+        return path
+    here = path.replace("\\", "/")
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, here)
+        if os.path.isfile(os.path.join(root, other)):
+            return other
+    return here
+
+
+def find_fault(
+    root: Path, paths: Sequence[str], column: str = "path"
+) -> str | None:
+    """Says what is wrong with the paths of a row.
+
+    Args:
+        root: What they are relative to, and must lie in.
+        paths: One file, or one a channel.
+        column: Where they are from, for a way out.
+    """
+    if not all(paths):
+        return "no path"
+    base = os.path.abspath(root)
+    for path in paths:
+        full = os.path.abspath(os.path.join(base, path))
+        if os.path.commonpath([base, full]) != base:
+            return (
+                f"{path} leads out of {root}; set `root` to a folder that "
+                "holds all images"
+            )
+        if not os.path.isfile(full):
+            what = f"no file {path}" if len(paths) > 1 else "no such file"
+            return what + _find_hint(path, full, column)
+    return None
+
+
+def _find_hint(path: str, full: str, column: str) -> str:
+    """Says why a file may be missing, where that can be seen."""
+    if os.path.isdir(full):
+        return "; it is a folder"
+    if _DRIVE.match(path):
+        return "; that is a path of Windows, write it relative to the table"
+    for ending in ENDINGS:
+        for written in (ending, ending.upper()):
+            if os.path.isfile(full + written):
+                return (
+                    f"; with its ending there is, so say path = "
+                    f'"{{{column}}}{written}"'
+                )
+    stem, ending = os.path.splitext(full)
+    for other in (stem + ending.lower(), stem + ending.upper(),
+                  os.path.join(os.path.dirname(full),
+                               os.path.basename(full).lower())):  # fmt: skip
+        if os.path.isfile(other):
+            return f"; there is {os.path.basename(other)}"
+    return ""
