@@ -74,8 +74,8 @@ def compare_studies(
     second = [trial for trial in second if _ids(trial) not in known]
     if not second:
         raise ValueError(
-            "All runs of the second study are runs of the first. Expected other "
-            f"trials to compare. Received: {_word(one)} and {_word(other)}."
+            "All runs of the second study are runs of the first. Expected "
+            f"other trials to compare. Received: {_word(one)} and {_word(other)}."
         )
     before = names or (one.title, other.title)
     scores = [_score(before[0], trial, one.store) for trial in first]
