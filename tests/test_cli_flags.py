@@ -101,6 +101,12 @@ def test_a_quiet_command_prints_its_result_and_logs_the_rest(medzoo, tmp_path):
     assert f"`{tmp_path}` cannot be written" in text
 
 
+def test_a_study_without_records_is_not_set_beside_published_figures(medzoo):
+    text = medzoo("compare", "optimizers", code=3).err
+    assert text.startswith("No records of `optimizers` in ")
+    assert "Run `medzoo study run optimizers` first." in text
+
+
 def test_fields_of_a_run_are_listed_with_defaults(medzoo):
     text = medzoo("fields").out
     assert "batch_size = 128: Images a step" in text

@@ -191,11 +191,17 @@ def compare(
     from medzoo.report.pairwise import compare_studies, open_evidence
     from medzoo.report.published import set_beside
     from medzoo.report.tables import FORMATS
+    from medzoo.report.write import format_no_records
     from medzoo.store import Store
 
     if other is None:
-        study = read(name, tasks, "medmnist", seeds)
-        table = set_beside(Evidence.read(study, Store()))
+        study, store = read(name, tasks, "medmnist", seeds), Store()
+        evidence = Evidence.read(study, store)
+        if not evidence.records:
+            sentence = format_no_records(study, store, evidence.title)
+            print(sentence, file=sys.stderr)
+            raise typer.Exit(3)
+        table = set_beside(evidence)
     elif tasks or seeds:
         raise ValueError(
             "Two studies are compared on what both have. Expected no `--tasks` "

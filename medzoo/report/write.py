@@ -85,7 +85,7 @@ def write_report(
     """
     evidence = Evidence.read(study, store, smoke=smoke, command=command)
     if not evidence.records:
-        unwritten = _say_no_records(study, store, evidence.title)
+        unwritten = format_no_records(study, store, evidence.title)
         return Report(evidence, make_summary(evidence), unwritten=unwritten)
     return write_evidence_report(evidence, out, force=force)
 
@@ -131,7 +131,8 @@ def write_evidence_report(
     return Report(evidence, summary, tuple(folder / name for name in names))
 
 
-def _say_no_records(study: Study, store: Store, title: str) -> str:
+def format_no_records(study: Study, store: Store, title: str) -> str:
+    """Words that a study has no records, and the command that makes them."""
     shipped = list_files("studies").get(study.name) == study.path
     name = study.name if shipped else study.path
     folder = store.folder
