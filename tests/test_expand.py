@@ -83,7 +83,7 @@ def make_study(axes, tasks, seeds):
 
 # All other studies are of all tasks.
 OF_SOME_TASKS = (
-    *("best", "flops", "flops_cells", "imbalance"),
+    *("backbones", "best", "flops", "flops_cells", "imbalance"),
     *("pathmnist_finetuning", "precision", "recipe", "transfer"),
 )
 

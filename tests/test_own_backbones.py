@@ -4,9 +4,12 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
+from typer.testing import CliRunner
 
+from medzoo.cli import app
 from medzoo.execution.job import Job
 from medzoo.execution.worker import run_one
+from medzoo.models.backbones import find_weights
 from medzoo.models.registry import build_model
 from medzoo.plugins.register import register_backbone
 from medzoo.record import Record
@@ -82,6 +85,16 @@ def test_the_content_of_the_file_is_part_of_the_run_and_its_place_is_not(saved):
     assert run(moved) != first
     with pytest.raises(ValueError, match="No network at"):
         run(saved)
+
+
+def test_backbones_are_listed_with_what_is_on_disk(saved, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(saved.parent))
+    path = find_weights("mobilenet", "imagenet")
+    path.parent.mkdir()
+    path.touch()
+    shown = CliRunner().invoke(app, ["models", "--backbones"]).output
+    there = [row.split()[0] for row in shown.splitlines() if "on disk" in row]
+    assert there == ["mobilenet"]
 
 
 def test_an_unknown_layer_is_one_sentence(saved):

@@ -149,6 +149,19 @@ def test_a_study_of_functions_is_that_of_a_file():
         make_study("nets", {"axes": [{"modle": ["mlp"]}]})
 
 
+def test_two_functions_of_one_name_are_refused():
+    def build(num_classes, *, input_shape):
+        return line(num_classes, input_shape=input_shape)
+
+    first = build
+
+    def build(num_classes, *, input_shape):  # noqa: F811
+        return line(num_classes, input_shape=input_shape, stride=7)
+
+    with pytest.raises(ValueError, match="Two values of `model` are called"):
+        name_objects({"model": [first, build]})
+
+
 def make_arrays(num_images=60):
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (num_images, 28, 28), dtype="uint8")

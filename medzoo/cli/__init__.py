@@ -117,10 +117,18 @@ def tasks() -> None:
 
 
 @app.command(examples=["medzoo models"])
-def models() -> None:
-    """List the zoo."""
+def models(
+    backbones: Annotated[
+        bool,
+        typer.Option("--backbones", help="List the pretrained networks."),
+    ] = False,
+) -> None:
+    """List the zoo, or the pretrained networks that models may stand on."""
     from medzoo.models.registry import MODELS
 
+    if backbones:
+        _list_backbones()
+        return
     print(f"{'model':<20}{'width':>6}{'parameters':>12}  about")
     for name, entry in MODELS.items():
         size = f"{entry.width or '':>6}{entry.parameters:>12,}"
@@ -130,6 +138,24 @@ def models() -> None:
             if option.choices:
                 print(f"        one of: {', '.join(option.choices)}")
     print("\nParameters at the default width, 28x28x3 images, 9 classes.")
+
+
+def _list_backbones() -> None:
+    from medzoo.models.backbones import BACKBONES, find_weights
+
+    print(f"{'backbone':<22}{'network':<20}{'least side':>10}  weights")
+    for name, entry in BACKBONES.items():
+        path = find_weights(name, "imagenet")
+        there = path is not None and path.is_file()
+        print(
+            f"{name:<22}{entry.application:<20}{entry.minimum:>10}  "
+            f"{'on disk' if there else '-'}"
+        )
+    print(
+        "\nImageNet weights of keras.applications, by the licences of their "
+        "authors.\nAlso keras:FILE@LAYER, a network that Keras saved, and "
+        "hub:PRESET of keras-hub."
+    )
 
 
 @app.command(examples=["medzoo fields"])

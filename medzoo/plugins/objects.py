@@ -1,6 +1,6 @@
 """Functions and objects of Keras in place of names, as a notebook has them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from medzoo.messages import FieldError
@@ -28,10 +28,22 @@ def name_objects(values: Mapping[str, Any]) -> dict[str, Any]:
     for kind in KINDS:
         value = values.get(kind)
         if isinstance(value, list | tuple):
-            named[kind] = [name_object(kind, each) for each in value]
+            named[kind] = _name_each(kind, value)
         elif value is not None:
             named[kind] = name_object(kind, value)
     return named
+
+
+def _name_each(kind: str, values: Sequence[Any]) -> list[str]:
+    names = [name_object(kind, each) for each in values]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise FieldError(
+            f"Two values of `{kind}` are called `{twice[0]}`. Expected a name "
+            f"each, as in medzoo.register_{kind}(build, name='other').",
+            kind,
+        )
+    return names
 
 
 def name_object(kind: str, value: Any) -> str:

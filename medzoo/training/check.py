@@ -1,5 +1,6 @@
 """Checks of plugins on eight images, before anything trains."""
 
+import logging
 import math
 import random
 from collections.abc import Iterable
@@ -55,7 +56,11 @@ def _check(run: Run) -> None:
     limit_threads()
     import_keras()
     state = random.getstate()
+    # Steps without a graph make TensorFlow warn of graphs that it traces anew.
+    log = logging.getLogger("tensorflow")
+    level = log.level
     try:
+        log.setLevel(logging.ERROR)
         random.seed(0)
         for kind in set(KINDS) - {"backbone"}:
             if kind in run.plugins:
@@ -65,6 +70,7 @@ def _check(run: Run) -> None:
         _check_network(run, _make_data(run))
     finally:
         random.setstate(state)
+        log.setLevel(level)
 
 
 def _make_data(run: Run) -> Dataset:
