@@ -12,8 +12,8 @@ import urllib3
 from filelock import FileLock
 from requests.adapters import HTTPAdapter
 from rich import progress
-from rich.console import Console
 
+from medzoo.console import PlainConsole
 from medzoo.data.checksums import md5_of, trust_md5, verify_md5
 from medzoo.data.folders import find_file
 from medzoo.files import writing
@@ -224,9 +224,9 @@ def download_tasks(tasks: Iterable[str], size: int = 28) -> list[Path]:
     Files that are already there and have the published MD5 are left alone.
     Errors are those of `download_task`.
     """
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = PlainConsole(stderr=True, soft_wrap=True)
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
@@ -280,5 +280,5 @@ def _download_with_bar(bars: progress.Progress, task: str, size: int) -> Path:
     path = download_task(task, size, on_progress=show)
     bars.remove_task(bar)
     verb = "already there" if was_there else "downloaded"
-    bars.console.print(f"{task}: {verb}, MD5 verified: {path}", markup=False)
+    bars.console.print(f"{task}: {verb}, MD5 verified: {path}")
     return path

@@ -347,7 +347,7 @@ def _write(
         ranges=ranges,
         mask_classes=list(names),
     )
-    write_csv(folder / "images.csv", COLUMNS, rows)
+    write_csv(folder / "images.csv", COLUMNS, rows, raw=True)
     manifest.write(folder / "manifest.json")
     for stale in set(folder.glob("own-*.npy")) - used:
         stale.unlink()

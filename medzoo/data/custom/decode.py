@@ -10,9 +10,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.progress import Progress
 
+from medzoo.console import PlainConsole
 from medzoo.data.custom.listing import Item
 from medzoo.data.custom.masks import (
     MaskFacts,
@@ -115,7 +115,7 @@ def _read_all(
     read: Callable[[int], None], items: Sequence[Item]
 ) -> list[Fault]:
     """Calls `read` for each index, on all cores, with a bar."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     count = len(items)
     faults: dict[int, Fault] = {}
 
