@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import functools
+import importlib.metadata
 import json
 import os
 import re
@@ -16,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from medzoo import __version__, files
+from medzoo import files
 from medzoo.files import open_regular, read_regular, replacing
 from medzoo.messages import printable
 from medzoo.record import Predictions, Record
@@ -322,13 +323,13 @@ def _read_record(path: Path) -> Record:
         record = Record.model_validate_json(content)
     except ValueError as error:
         version = _find_version(content)
-        if version and _parts(version) > _parts(__version__):
+        if version and _parts(version) > _parts(_own_version()):
             raise _NewerRecord(version) from None
         raise ValueError(str(error)) from None
     for run_id in (record.run_id, record.run.run_id):
         if run_id != path.stem:
-            version = record.versions.get("medzoo", __version__)
-            is_old = _parts(version) < _parts(__version__)
+            version = record.versions.get("medzoo", _own_version())
+            is_old = _parts(version) < _parts(_own_version())
             kind = _OlderRecord if is_old else ValueError
             raise kind(f"it is of the run {run_id}")
     return record
@@ -339,6 +340,10 @@ def _find_version(content: bytes) -> str:
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         return str(json.loads(content)["versions"]["medzoo"])
     return ""
+
+
+def _own_version() -> str:
+    return importlib.metadata.version("medzoo")
 
 
 def _parts(version: str) -> tuple[int, ...]:
@@ -369,7 +374,7 @@ def _warn(path: Path, error: BaseException) -> None:
     if isinstance(error, _NewerRecord):
         text = (
             f"{path} is a record of medzoo {error}, which is newer than "
-            f"{__version__}. It is left alone; a newer medzoo reads it."
+            f"{_own_version()}. It is left alone; a newer medzoo reads it."
         )
     else:
         reason = printable(error).splitlines() or [type(error).__name__]

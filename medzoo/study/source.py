@@ -188,6 +188,10 @@ def _write_value(value: Any) -> str:
     return f"[{', '.join(map(_write_value, value))}]"
 
 
+# Lines of one value, after which only those that close brackets alone are tried.
+_MOST_TRIES = 20
+
+
 def find_lines(text: str) -> dict[KeyPath, int]:
     """Finds the line on which each key of a TOML document is set.
 
@@ -217,16 +221,23 @@ def _split_statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
     """Yields the line of each statement, its content, and if it is a header."""
     statement: list[str] = []
     start = 1
+    tries = 0
     for number, line in enumerate(text.split("\n"), 1):
         start = start if statement else number
         statement.append(line)
         # Only these end a value that goes on over several lines.
         if len(statement) > 1 and not re.search(r"[\]}]|\"\"\"|'''", line):
             continue
+        # The lines of a long list are not each tried: no reader needs the line
+        # of what follows it more than a quick answer.
+        if tries > _MOST_TRIES and not re.match(r"\s*[\]}]+\s*(#|$)", line):
+            continue
+        tries += 1
         try:
             document = tomllib.loads("\n".join(statement))
         except tomllib.TOMLDecodeError:
             continue
+        tries = 0
         if document:
             yield start, document, statement[0].lstrip().startswith("[")
         statement = []
