@@ -104,6 +104,9 @@ class Watch:
     def retry_run(self, name: str, record: Record) -> None:
         """Is called with the failed record of a run that is tried again."""
 
+    def wait_for(self, where: str) -> None:
+        """Is called when other processes execute what is left: these."""
+
 
 class Conduct:
     """Executes what is missing of a study, and reports it.
@@ -251,6 +254,7 @@ class Conduct:
             group=means.find_group(len(jobs)),
             on_record=on_record,
             on_retry=on_retry,
+            on_wait=lambda where: _show(watch.wait_for, where),
         )
 
     def _count_failed_candidates(self) -> int:

@@ -114,6 +114,11 @@ class _Screen(ProgressBar):
     def retry_run(self, name: str, record: Record) -> None:
         self.console.print(f"{_line(name, record)} It is tried again.")
 
+    def wait_for(self, where: str) -> None:
+        self.console.print(
+            f"What is left is executed by {where}; waiting for it."
+        )
+
 
 def _line(name: str, record: Record) -> str:
     """Words one finished run; only scores on val are shown on the way."""

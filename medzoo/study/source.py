@@ -188,7 +188,7 @@ def _write_value(value: Any) -> str:
     return f"[{', '.join(map(_write_value, value))}]"
 
 
-# Lines of one value, after which only those that close brackets alone are tried.
+# Lines of one value that are tried; then those alone that only close brackets.
 _MOST_TRIES = 20
 
 
@@ -228,8 +228,7 @@ def _split_statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
         # Only these end a value that goes on over several lines.
         if len(statement) > 1 and not re.search(r"[\]}]|\"\"\"|'''", line):
             continue
-        # The lines of a long list are not each tried: no reader needs the line
-        # of what follows it more than a quick answer.
+        # To try each line of a long list would take quadratic time.
         if tries > _MOST_TRIES and not re.match(r"\s*[\]}]+\s*(#|$)", line):
             continue
         tries += 1
