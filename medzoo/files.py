@@ -101,6 +101,19 @@ def read_regular(path: Path, *, most: int | None = None) -> bytes:
         return file.read()
 
 
+def reserve(file: BinaryIO, size: int) -> None:
+    """Takes room on the disk for a file before anything is written to it.
+
+    Without, a full disk would end the process with a bus error at the first
+    page of a mapped file that finds no place.
+
+    Raises:
+        OSError: If there is not enough room.
+    """
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Opens a file, but no folder, pipe or device, for reading.
 

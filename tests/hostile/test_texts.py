@@ -16,6 +16,7 @@ import pytest
 from pretended import Pretended, make_runs
 from report_records import find_run, make_record, make_records, make_study
 
+from medzoo.cli.console import CommandConsole
 from medzoo.cli.scope import format_command
 from medzoo.cli.screen import make_screen_table, show_report
 from medzoo.conduct import Conduct, Watch
@@ -94,7 +95,7 @@ def hostile(tmp_path_factory):
 
 def test_a_report_of_hostile_texts_is_drawn_on_the_screen(hostile, capsys):
     report, _ = hostile
-    show_report(report)
+    show_report(report, CommandConsole())
     assert "[/b]" in capsys.readouterr().out
     assert "\x1b" not in draw(make_screen_table(report.evidence))
 
