@@ -90,8 +90,8 @@ $(JAX)/.installed: requirements-jax.lock setup.cfg
 test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
 	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest -m "not slow" $(JAX_TESTS)
 
-chaos: $(VENV)/.installed ## kill drivers and workers at random, and look what is left
-	@$(BIN)/python -m pytest -m slow tests/test_chaos.py
+chaos: $(VENV)/.installed ## kill drivers and workers at random, and mutate files
+	@$(BIN)/python -m pytest -m slow tests/test_chaos.py tests/hostile
 
 bench: $(VENV)/.installed ## every benchmark, against named alternatives (writes results/benchmarks)
 	@for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \

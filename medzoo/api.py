@@ -144,9 +144,8 @@ def run_study(
         RuntimeError: If no run succeeded.
         KeyboardInterrupt: After Ctrl-C; the same call goes on later.
     """
-    from rich.console import Console
-
     from medzoo.conduct import Conduct
+    from medzoo.console import PlainConsole
     from medzoo.execution.options import ExecutionOptions
     from medzoo.progress import ProgressBar, find_leader
     from medzoo.study.spec import make_study, read_study
@@ -163,7 +162,9 @@ def run_study(
     store = Store()
     conduct = Conduct(study, store, means=means, smoke=smoke, track=study.track)
     look = functools.partial(find_leader, study, store, smoke=smoke)
-    with ProgressBar(Console(stderr=True, quiet=not progress), look) as bar:
+    with ProgressBar(
+        PlainConsole(stderr=True, quiet=not progress), look
+    ) as bar:
         conduct.execute(bar)
     command = f"medzoo.run_study({str(name)!r}, ...)"
     result = conduct.conclude(Path(out), command=command, force=force)

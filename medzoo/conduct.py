@@ -1,7 +1,7 @@
 """A study from its file to its report: plan, execution, tables, kept models."""
 
 import html
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from medzoo.execution.job import Job
 from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.runner import Executor, execute_jobs
+from medzoo.messages import tolerating
 from medzoo.record import Record
 from medzoo.report.kept_models import keep_models
 from medzoo.report.results import give_seeds
@@ -80,7 +81,10 @@ class StudyResult:
 
 
 class Watch:
-    """Looks on while a study is executed; this one does nothing."""
+    """Looks on while a study is executed; this one does nothing.
+
+    What its methods raise becomes a warning, and ends nothing.
+    """
 
     def begin(self, num_units: int, num_jobs: int) -> None:
         """Is called once.
@@ -99,6 +103,9 @@ class Watch:
 
     def retry_run(self, name: str, record: Record) -> None:
         """Is called with the failed record of a run that is tried again."""
+
+    def wait_for(self, where: str) -> None:
+        """Is called when other processes execute what is left: these."""
 
 
 class Conduct:
@@ -152,13 +159,14 @@ class Conduct:
             KeyboardInterrupt: After Ctrl-C; what is finished is in the store.
         """
         jobs = self._next_round()
-        watch.begin(len(self._units), len(jobs))
+        _show(watch.begin, len(self._units), len(jobs))
         if not jobs:
             return "complete"
         try:
             with self._means.open_executor(len(jobs)) as executor:
                 while jobs:
-                    watch.start_round(self._name_round(jobs), len(self._tried))
+                    what = self._name_round(jobs)
+                    _show(watch.start_round, what, len(self._tried))
                     if not self._execute_round(jobs, executor, watch):
                         return "late"
                     jobs = self._next_round()
@@ -230,12 +238,12 @@ class Conduct:
 
         def on_record(record: Record) -> None:
             self._tracking.log(self._trials.get(record.run), record)
-            watch.finish_run(self._names[record.run], record)
+            _show(watch.finish_run, self._names[record.run], record)
             if means.fail_fast and record.status == "failed":
                 raise _RunFailed
 
         def on_retry(record: Record) -> None:
-            watch.retry_run(self._names[record.run], record)
+            _show(watch.retry_run, self._names[record.run], record)
 
         return execute_jobs(
             jobs,
@@ -246,12 +254,18 @@ class Conduct:
             group=means.find_group(len(jobs)),
             on_record=on_record,
             on_retry=on_retry,
+            on_wait=lambda where: _show(watch.wait_for, where),
         )
 
     def _count_failed_candidates(self) -> int:
         """Counts candidates that failed in these rounds."""
         ids = {job.run.run_id for job in self._tried if not job.read_test}
         return sum(self._store.status(run_id) == "failed" for run_id in ids)
+
+
+def _show(show: Callable[..., None], *about: object) -> None:
+    with tolerating("The display of runs"):
+        show(*about)
 
 
 class _RunFailed(Exception):  # noqa: N818 - not an error

@@ -2,9 +2,16 @@
 
 import contextlib
 import csv
+import hashlib
+import os
+import re
+import stat
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+from medzoo.messages import printable
 
 
 @contextlib.contextmanager
@@ -53,10 +60,104 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+# More characters than this would leave no room for endings.
+_LONGEST_NAME = 150
+
+
+def safe_name(text: str) -> str:
+    """Makes the name of one file or folder of any text.
+
+    What is a plain name already stays as it is; other texts get a part of
+    their digest, so that two of them never share a name.
+
+    Example:
+
+    >>> safe_name("skip_cnn @64 px"), safe_name("../x")
+    ('skip_cnn @64 px', 'x-d6b96a97')
+    """
+    name = re.sub(r"[^\w.@+=, -]+", "-", text).lstrip(".- ").rstrip(". ")
+    name = name[:_LONGEST_NAME]
+    if name == text and name:
+        return name
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{name.strip('-')}-{digest[:8]}".lstrip("-")
+
+
+def read_regular(path: Path, *, most: int | None = None) -> bytes:
+    """Reads a file, but no folder, pipe or device, which may never end.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have; any number if left out.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is not a file, or too large.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise ValueError(f"{size:,} bytes, where at most {most:,} may be")
+        return file.read()
+
+
+def reserve(file: BinaryIO, size: int) -> None:
+    """Takes room on the disk for a file before anything is written to it.
+
+    Without, a full disk would end the process with a bus error at the first
+    page of a mapped file that finds no place.
+
+    Raises:
+        OSError: If there is not enough room.
+    """
+    if size and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Opens a file, but no folder, pipe or device, for reading.
+
+    Raises:
+        OSError: If it cannot be read.
+        ValueError: If it is not a file.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise ValueError("not a regular file")
+    return open(handle, "rb")
+
+
+def defuse(cell: object) -> object:
+    """Puts `'` before a text that a spreadsheet would compute.
+
+    Example:
+
+    >>> [defuse(cell) for cell in ("=1+1", "adam", -0.5)]
+    ["'=1+1", 'adam', -0.5]
+    """
+    if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")):
+        return f"'{printable(cell)}"
+    return printable(cell) if isinstance(cell, str) else cell
+
+
 def write_csv(
-    path: Path, header: Iterable[str], rows: Iterable[Iterable[object]]
+    path: Path,
+    header: Iterable[str],
+    rows: Iterable[Iterable[object]],
+    *,
+    raw: bool = False,
 ) -> None:
-    """Writes a CSV file in one step."""
+    """Writes a CSV file in one step.
+
+    Args:
+        path: The file.
+        header: Names of the columns.
+        rows: Of one cell a column.
+        raw: Whether only programs read it, which want each text as it is.
+    """
+    if not raw:
+        rows = (map(defuse, row) for row in rows)
     with (
         replacing(path) as part,
         part.open("w", encoding="utf-8", newline="") as file,

@@ -2,6 +2,8 @@
 
 import contextlib
 import difflib
+import re
+import warnings
 from collections.abc import Iterable, Iterator
 
 
@@ -32,6 +34,43 @@ def naming(*fields: str) -> Iterator[None]:
         raise
     except ValueError as error:
         raise FieldError(str(error), *fields) from None
+
+
+# Control characters but tab and line feed, and those that turn the direction.
+_CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: object) -> str:
+    r"""Writes out characters that a terminal or a browser would obey.
+
+    Example:
+
+    >>> print(printable("a\x1b[2Jb"))
+    a\x1b[2Jb
+    """
+    return _CONTROLS.sub(
+        lambda found: found[0].encode("unicode_escape").decode(), str(text)
+    )
+
+
+@contextlib.contextmanager
+def tolerating(what: str, way_out: str = "") -> Iterator[None]:
+    """Turns any fault of a display, on which no result depends, into a warning.
+
+    Args:
+        what: What may fail, such as `The progress bar`.
+        way_out: A further sentence.
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a display ends no study
+        lines = printable(error).strip().splitlines()
+        reason = ": ".join([type(error).__name__, *lines[:1]])
+        warnings.warn(
+            f"{what} has stopped ({reason}). {way_out}".strip(), stacklevel=3
+        )
 
 
 def not_listed(key: str, what: str, expected: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,6 +16,8 @@ from rich.progress import (
 from rich.text import Text
 
 from medzoo.conduct import Watch
+from medzoo.console import PlainConsole
+from medzoo.messages import printable
 from medzoo.record import Record
 from medzoo.report.results import read_every_seed
 from medzoo.report.study_tables import rank_leaders
@@ -36,13 +38,13 @@ class ProgressBar(Watch):
     """
 
     def __init__(
-        self, console: Console, find_leader: Callable[[], str]
+        self, console: PlainConsole, find_leader: Callable[[], str]
     ) -> None:
         self.console = console
         self._find_leader = find_leader
         self._next_look = 0.0
         self._progress = _LedProgress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("runs"),
@@ -90,7 +92,9 @@ class _LedProgress(Progress):
     def get_renderables(self) -> Iterable[RenderableType]:
         yield from super().get_renderables()
         if self.leader:
-            yield Text(self.leader, no_wrap=True, overflow="ellipsis")
+            yield Text(
+                printable(self.leader), no_wrap=True, overflow="ellipsis"
+            )
 
 
 def find_leader(study: Study, store: Store, *, smoke: bool = False) -> str:

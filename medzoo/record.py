@@ -153,6 +153,31 @@ class SplitPredictions:
     labels: np.ndarray
     pixel_counts: np.ndarray | None = None
 
+    def check(self) -> None:
+        """Checks that the arrays fit together.
+
+        Raises:
+            ValueError: If they do not.
+        """
+        shape, labels = np.shape(self.probabilities), np.asarray(self.labels)
+        ok = (
+            len(shape) == 2
+            and np.asarray(self.probabilities).dtype.kind == "f"
+            and labels.dtype.kind in "iu"
+            and labels.shape == shape[:1]
+            and (labels.size == 0 or labels.min() >= -1)
+            and (labels.size == 0 or labels.max() < shape[1])
+        )
+        counts = self.pixel_counts
+        if counts is not None:
+            ok = ok and np.ndim(counts) == 3 and len(counts) == shape[0]
+        if not ok:
+            raise ValueError(
+                "its arrays do not fit: expected probabilities (n, "
+                "num_classes) and labels (n,) below num_classes, received "
+                f"{shape} and {labels.dtype} {labels.shape}"
+            )
+
     @property
     def predicted_labels(self) -> np.ndarray:
         """The most probable class of each image."""
@@ -214,6 +239,9 @@ class Predictions:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Predictions":
         """Makes the predictions that gave these arrays.
 
+        Raises:
+            ValueError: If arrays have other names, shapes or types.
+
         Example:
 
         >>> split = SplitPredictions(np.eye(2), np.array([0, 1]))
@@ -229,6 +257,8 @@ class Predictions:
             branch = tree
             for parent in parents:
                 branch = branch.setdefault(parent, {})
+                if not isinstance(branch, dict):
+                    raise ValueError(f"array `{path}` is inside of another")
             branch[name] = array
         return cls._from_tree(tree)
 
@@ -238,6 +268,9 @@ class Predictions:
         for name, part_class in _PARTS.items():
             if name in parts:
                 parts[name] = part_class(**parts[name])
+        for name in ("val", "test"):
+            if name in parts:
+                parts[name].check()
         by_task = parts.pop("by_task", {}).items()
         tasks = {task: cls._from_tree(branch) for task, branch in by_task}
         return cls(by_task=tasks, **parts)

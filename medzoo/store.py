@@ -3,9 +3,11 @@
 import abc
 import contextlib
 import functools
+import importlib.metadata
 import json
 import os
 import re
+import stat
 import warnings
 import zipfile
 import zlib
@@ -16,13 +18,19 @@ from typing import BinaryIO
 import numpy as np
 
 from medzoo import files
-from medzoo.files import replacing
+from medzoo.files import open_regular, read_regular, replacing
+from medzoo.messages import printable
 from medzoo.record import Predictions, Record
 
-# A record opens with its status and ends with its brace, so that a scan reads
-# two short pieces of a file, and not its history.
+# A record opens with its status and its run, and ends with its brace, so that a
+# scan reads two short pieces of a file, and not its history.
 _HEAD = re.compile(rb'\{"status":"(\w+)",')
+_HEAD_BYTES = 4096
 _TAIL = b"}\n"
+_NAME = re.compile(r"([0-9a-f]{16})\.json")
+# Bytes of a file beyond which it is no record, and of unpacked arrays.
+_LARGEST_RECORD = 2**28
+_LARGEST_ARRAYS = 2**33
 _FINISHED = ("done", "diverged")
 # Words a fault in writing a file of the store.
 writing = functools.partial(
@@ -31,7 +39,18 @@ writing = functools.partial(
     "command again: all records that were written are kept.",
 )
 # What NumPy raises for a file that is no archive of plain arrays.
-_DAMAGE = (ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (
+    *(ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
+)
+
+
+class _NewerRecord(ValueError):
+    """A record that a newer version has written."""
+
+
+class _OlderRecord(ValueError):
+    """A record that an older version has written, of a run that is no more."""
 
 
 class Reader(abc.ABC):
@@ -79,6 +98,11 @@ class Store(Reader):
     stored as null. A training that was stopped on the way is in `.state.npz`
     until its run is finished.
 
+    A record is what its name says: a file whose run has another `run_id`, or
+    that is damaged, or no file at all, is named in a warning, and its run
+    counts as missing. Nothing is renamed before another record takes its
+    place. A finished record of a newer version is left alone.
+
     Args:
         folder: Folder of the files; `MEDZOO_RUNS` or `./runs` if left out.
     """
@@ -105,12 +129,15 @@ class Store(Reader):
         finished = record.status in _FINISHED
         if not finished and self.has_done(record.run_id):
             return
+        if not _make_room(path):
+            return
         arrays = predictions.to_arrays() if predictions else {}
         if arrays:
             _write_arrays(path.with_suffix(".npz"), arrays)
         # Through pydantic, which has null for NaN where `json` has NaN.
         content = json.loads(record.model_dump_json())
-        content = {"status": record.status} | content
+        about = {"status": record.status, "run_id": record.run_id}
+        content = about | content
         text = json.dumps(content, separators=(",", ":")) + "\n"
         _write_bytes(path, text.encode())
         if finished or record.status == "trained":
@@ -118,27 +145,29 @@ class Store(Reader):
 
     def copy(self, run_id: str, source: "Store") -> None:
         """Copies all that another store has of a run, its record at last."""
+        path = self._path(run_id)
+        if not _make_room(path):
+            return
         for ending in (".state.npz", ".npz", ".json"):
             theirs = source._path(run_id).with_suffix(ending)
             try:
-                content = theirs.read_bytes()
+                content = read_regular(theirs)
             except FileNotFoundError:
                 continue
-            _write_bytes(self._path(run_id).with_suffix(ending), content)
+            except ValueError as error:
+                _warn(theirs, error)
+                continue
+            _write_bytes(path.with_suffix(ending), content)
 
     def read(self, run_id: str) -> Record | None:
-        """Reads a record; `None` if there is none.
-
-        A file that is no record is moved aside with a warning, so that its run
-        counts as missing and is executed again.
-        """
+        """Reads a record; `None`, with a warning, for what is none."""
         path = self._path(run_id)
         try:
-            return Record.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
+            return _read_record(path)
+        except (FileNotFoundError, _OlderRecord):
             return None
-        except ValueError as error:
-            _move_aside(path, error)
+        except (ValueError, OSError) as error:
+            _warn(path, error)
             return None
 
     def has_done(self, run_id: str) -> bool:
@@ -149,21 +178,27 @@ class Store(Reader):
         """Returns the status of a run, `None` if it has no record.
 
         Reads the two ends of the file and no more; a file that does not look
-        whole is read in full, and moved aside if it is not.
+        whole, or is not that of the run, is read in full.
         """
         # By the system's own calls: three times as fast for 100,000 files.
         name = f"{self.folder}/{run_id[:2]}/{run_id}.json"
         try:
-            file = os.open(name, os.O_RDONLY)
+            file = os.open(name, os.O_RDONLY | os.O_NONBLOCK)
         except FileNotFoundError:
             return None
+        except OSError as error:
+            _warn(Path(name), error)
+            return None
         try:
-            head = _HEAD.match(os.read(file, 32))
-            end = max(0, os.fstat(file).st_size - len(_TAIL))
-            whole = os.pread(file, len(_TAIL), end) == _TAIL
+            facts = os.fstat(file)
+            is_file = stat.S_ISREG(facts.st_mode)
+            start = os.read(file, _HEAD_BYTES) if is_file else b""
+            end = max(0, facts.st_size - len(_TAIL))
+            whole = is_file and os.pread(file, len(_TAIL), end) == _TAIL
         finally:
             os.close(file)
-        if head and whole:
+        head = _HEAD.match(start)
+        if head and whole and f'"run_id":"{run_id}"'.encode() in start:
             return head[1].decode()
         record = self.read(run_id)
         return record.status if record else None
@@ -176,9 +211,12 @@ class Store(Reader):
     def run_ids(self) -> Iterator[str]:
         """Lists every run that has a record, in the order of their ids."""
         for shard in sorted(self.folder.glob("??")):
+            if not shard.is_dir():
+                continue
             for name in sorted(os.listdir(shard)):
-                if name.endswith(".json") and not name.startswith("."):
-                    yield name.removesuffix(".json")
+                found = _NAME.fullmatch(name)
+                if found and name.startswith(shard.name):
+                    yield found[1]
 
     def has_predictions(self, run_id: str) -> bool:
         """Says whether what a run predicted was kept."""
@@ -187,15 +225,15 @@ class Store(Reader):
     def read_predictions(self, run_id: str) -> Predictions | None:
         """Reads what a run predicted; `None` if that was not kept.
 
-        A file that is damaged, or that holds pickled objects, is moved aside
-        with a warning.
+        A file that is damaged, holds pickled objects or other arrays is passed
+        over with a warning.
         """
         path = self._path(run_id).with_suffix(".npz")
         arrays = _read_arrays(path)
         try:
             return None if arrays is None else Predictions.from_arrays(arrays)
         except _DAMAGE as error:
-            _move_aside(path, error)
+            _warn(path, error)
             return None
 
     def write_state(self, run_id: str, state: dict[str, np.ndarray]) -> None:
@@ -239,16 +277,18 @@ def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
     try:
-        # NumPy leaves a damaged file open if it has opened it itself.
-        with (
-            open(path, "rb") as file,
-            np.load(file, allow_pickle=False) as arrays,
-        ):
-            return dict(arrays)
+        with open_regular(path) as file:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+            if size > _LARGEST_ARRAYS:
+                raise ValueError(f"it would unpack to {size:,} bytes")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
     except FileNotFoundError:
         return None
-    except _DAMAGE as error:
-        _move_aside(path, error)
+    except (*_DAMAGE, OSError) as error:
+        _warn(path, error)
         return None
 
 
@@ -271,14 +311,73 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 os.close(handle)
 
 
-def _move_aside(path: Path, error: Exception) -> None:
-    """Renames a damaged file, and says so."""
-    aside = path.with_name(f"{path.name}.broken")
-    with contextlib.suppress(FileNotFoundError):  # Another process was faster.
-        path.rename(aside)
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    warnings.warn(
-        f"{path} is damaged ({reason}) and was moved to {aside.name}. "
-        "Its run counts as missing.",
-        stacklevel=3,
-    )
+def _read_record(path: Path) -> Record:
+    """Reads the record that a name promises.
+
+    Raises:
+        OSError: If the file cannot be read.
+        ValueError: If it is another record, or none.
+    """
+    content = read_regular(path, most=_LARGEST_RECORD)
+    try:
+        record = Record.model_validate_json(content)
+    except ValueError as error:
+        version = _find_version(content)
+        if version and _parts(version) > _parts(_own_version()):
+            raise _NewerRecord(version) from None
+        raise ValueError(str(error)) from None
+    for run_id in (record.run_id, record.run.run_id):
+        if run_id != path.stem:
+            version = record.versions.get("medzoo", _own_version())
+            is_old = _parts(version) < _parts(_own_version())
+            kind = _OlderRecord if is_old else ValueError
+            raise kind(f"it is of the run {run_id}")
+    return record
+
+
+def _find_version(content: bytes) -> str:
+    """Finds which version of medzoo has written a record."""
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+        return str(json.loads(content)["versions"]["medzoo"])
+    return ""
+
+
+def _own_version() -> str:
+    return importlib.metadata.version("medzoo")
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(map(int, re.findall(r"\d{1,9}", version)[:3]))
+
+
+def _make_room(path: Path) -> bool:
+    """Renames a file that is no record, before one takes its place.
+
+    Returns:
+        Whether a record may be written: not over one of a newer version.
+    """
+    try:
+        _read_record(path)
+    except FileNotFoundError:
+        return True
+    except _NewerRecord as error:
+        _warn(path, error)
+        return False
+    except (ValueError, OSError):
+        with writing(path), contextlib.suppress(FileNotFoundError):
+            path.rename(path.with_name(f"{path.name}.broken"))
+    return True
+
+
+def _warn(path: Path, error: BaseException) -> None:
+    """Says why a file is passed over."""
+    if isinstance(error, _NewerRecord):
+        text = (
+            f"{path} is a record of medzoo {error}, which is newer than "
+            f"{_own_version()}. It is left alone; a newer medzoo reads it."
+        )
+    else:
+        reason = printable(error).splitlines() or [type(error).__name__]
+        what = "Its run counts" if path.suffix == ".json" else "They count"
+        text = f"{path} is damaged ({reason[0]}). {what} as missing."
+    warnings.warn(text, stacklevel=3)

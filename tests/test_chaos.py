@@ -200,7 +200,7 @@ def test_a_read_only_store_is_one_sentence(pretended, small_disk, tmp_path):
     assert not pretended.counts()
 
 
-def test_garbage_in_the_store_is_moved_aside_and_run_again(pretended, tmp_path):
+def test_garbage_in_the_store_is_run_again_and_kept_beside(pretended, tmp_path):
     finish(tmp_path)
     store = pretended.store
     before = tables(tmp_path)

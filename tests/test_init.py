@@ -68,7 +68,7 @@ def test_no_file_is_replaced():
     ("arguments", "sentence"),
     [
         (("optimisers",), "Did you mean `optimizers`"),
-        (("a/b",), "Expected one without a folder"),
+        (("a/b",), "and no folder"),
         (("mine", "folder:nowhere"), "No data at `nowhere`"),
         (("mine", "nowhere"), "No data there"),
     ],

@@ -15,7 +15,7 @@ from medzoo.execution.leases import STALE_AFTER, UNWRITTEN_AFTER, Leases
 
 @pytest.fixture
 def leases(tmp_path):
-    return Leases(tmp_path / "leases")
+    return Leases(tmp_path / "leases", watch=0)
 
 
 def path_of(leases):
@@ -90,10 +90,57 @@ def test_another_host_is_given_time_to_show_life(leases):
     assert leases.claim("run")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"host": 1}'])
+def test_a_clock_that_is_set_steals_no_lease(leases, monkeypatch):
+    """Of this host by its start in ticks, of another one by being watched."""
+    others = Leases(leases.folder)
+    assert leases.claim("run")
+    lease = json.loads(path_of(leases).read_text())
+    path_of(leases).write_text(json.dumps(lease | {"started": 0.0}))
+    assert not others.claim("run")
+    write(leases, host="elsewhere", silence=10 * STALE_AFTER)
+    watching = Leases(leases.folder, watch=0.3)
+    assert not watching.claim("run")
+    age(leases, 9 * STALE_AFTER)  # A sign of life, whatever its clock says.
+    time.sleep(0.3)
+    assert not watching.claim("run")
+    time.sleep(0.3)
+    assert watching.claim("run")
+
+
+def test_a_pipe_is_no_lease_and_is_not_waited_for(leases):
+    leases.folder.mkdir()
+    os.mkfifo(path_of(leases))
+    assert leases.holder("run") is None
+    assert not leases.claim("run")
+    age(leases, UNWRITTEN_AFTER + 1)
+    assert leases.claim("run")
+
+
+def test_who_holds_a_run_is_told(leases):
+    assert leases.claim("run")
+    assert f"process {os.getpid()} on" in str(leases.holder("run"))
+    write(leases, host="\x1b[2J")
+    assert "\x1b" not in str(leases.holder("run"))
+
+
+ODD = (
+    '{"host": 1, "pid": 1, "started": 1}',
+    '{"host": "HOST", "pid": "1", "started": 1}',
+    '{"host": "HOST", "pid": -1, "started": 1}',
+    '{"host": "HOST", "pid": true, "started": 1}',
+    '{"host": "HOST", "pid": 99999999999999999999, "started": 1}',
+    '{"host": "HOST", "pid": 1, "started": "now"}',
+    "[" * 9_000,
+    "x" * 20_000,
+)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"host": 1}', *ODD], ids=range(4 + len(ODD))
+)
 def test_an_unwritten_lease_is_soon_taken_over(leases, content):
     write(leases)
-    path_of(leases).write_text(content)
+    path_of(leases).write_text(content.replace("HOST", os.uname().nodename))
     assert not leases.claim("run")
     age(leases, UNWRITTEN_AFTER + 1)
     assert leases.claim("run")

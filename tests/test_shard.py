@@ -72,7 +72,7 @@ def write(store, status="done", value=0.5, started="2026-01-01", run=RUN):
         started=started,
         seconds={"total": value},
     )
-    split = SplitPredictions(np.full(3, value), np.zeros(3))
+    split = SplitPredictions(np.full((3, 1), value), np.zeros(3, int))
     store.write(record, Predictions(test=split) if scores else None)
     return record
 
@@ -94,7 +94,7 @@ def test_merged_shards_are_the_whole_study(stores):
     for run in runs:
         assert ours.read(run.run_id).run == run
         found = ours.read_predictions(run.run_id).test.probabilities
-        assert found.tolist() == [run.learning_rate] * 3
+        assert found.tolist() == [[run.learning_rate]] * 3
     again = merge_stores([part.folder for part in parts], ours)
     assert again.counts == {"kept": 20}
 

@@ -35,7 +35,7 @@ FLOORS = (
     ("runs",),
     ("models", "losses", "data"),
     ("scores",),
-    ("tasks", "files"),
+    ("tasks", "files", "console"),
     ("messages",),
 )
 LEVELS = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

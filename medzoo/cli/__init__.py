@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated, NoReturn
 
@@ -17,6 +18,11 @@ from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app
 from medzoo.cli.submission import submit
 from medzoo.cli.train import train
+from medzoo.messages import printable
+
+# What may lie on a disk, or befall a machine. Whatever else ends a command is a
+# fault of the program, and has its traceback.
+_FAULTS = (ValueError, TypeError, OSError, MemoryError, RecursionError)
 
 app = App(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
@@ -240,6 +246,16 @@ def compare(
     print(FORMATS[format](table).rstrip("\n"))
 
 
+def _format_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
+    return f"Warning: {printable(message)}\n"
+
+
 def _terminate(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
@@ -247,13 +263,35 @@ def _terminate(number: int, frame: object) -> NoReturn:
 def main() -> None:
     """Runs the command line; wrong input ends it with one sentence."""
     signal.signal(signal.SIGTERM, _terminate)
+    warnings.formatwarning = _format_warning
     try:
         app()
-    except (ValueError, TypeError, FileNotFoundError) as error:
+    except _FAULTS as error:
         if os.environ.get("MEDZOO_DEBUG"):
             raise
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"Error: {printable(_describe(error))}", file=sys.stderr)
         sys.exit(2)
+
+
+def _describe(error: BaseException) -> str:
+    """Words what no other place has worded: faults of the machine."""
+    if isinstance(error, MemoryError):
+        return (
+            f"There is not enough memory. {error} Expected data that fit into "
+            "it. Use fewer workers, smaller images or fewer of them."
+        )
+    if isinstance(error, RecursionError):
+        return (
+            "A file is nested too deeply. Expected tables and lists of a few "
+            "levels."
+        )
+    if isinstance(error, OSError) and error.strerror:
+        path = f"`{error.filename}`: " if error.filename is not None else ""
+        return (
+            f"{path}{error.strerror}. Expected a file or folder that can be "
+            "read and written."
+        )
+    return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":

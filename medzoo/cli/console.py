@@ -6,16 +6,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.control import Control
 
+from medzoo.console import PlainConsole
 from medzoo.files import writing
 
 # Columns of text that is piped or logged, which nobody wants to be wrapped.
 _WIDE = 200
 
 
-class CommandConsole(Console):
+class CommandConsole(PlainConsole):
     """The streams of a command, and its log file.
 
     Progress and notes are printed to the standard error stream, and results to
@@ -32,11 +32,9 @@ class CommandConsole(Console):
     def __init__(
         self, *, quiet: bool = False, log_file: Path | None = None
     ) -> None:
-        super().__init__(
-            stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False
-        )
+        super().__init__(stderr=True, quiet=quiet)
         self._log_file = log_file
-        self._output = _open_console()
+        self._output = PlainConsole()
         for console in (self, self._output):
             if not console.is_terminal:
                 console.width, console.soft_wrap = _WIDE, True
@@ -70,11 +68,7 @@ class CommandConsole(Console):
             writing(self._log_file),
             self._log_file.open("a", encoding="utf-8") as file,
         ):
-            log = _open_console(
+            log = PlainConsole(
                 file=file, width=_WIDE, soft_wrap=True, no_color=True
             )
             log.print(*objects, **options)
-
-
-def _open_console(**options: Any) -> Console:
-    return Console(highlight=False, markup=False, emoji=False, **options)

@@ -24,7 +24,15 @@ class _Command(_PlainFlags, TyperCommand):
 
 
 class _Group(_PlainFlags, TyperGroup):
-    pass
+    """Commands; `EOFError` is a fault of a file, and not Ctrl-D."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise ValueError(
+                f"A file ends too early ({error}). Expected a complete one."
+            ) from error
 
 
 class App(typer.Typer):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from medzoo.cli.scope import SkipBad, data_flags
+from medzoo.files import safe_name
 
 if TYPE_CHECKING:
     from medzoo.data.sources import Dataset
@@ -129,7 +130,7 @@ def audit(
         groups=[row["group"] for row in rows],
     )
     print("\n".join(format_audit(found)))
-    paths = write_audit(found, pairs, out / f"{dataset.task}_audit")
+    paths = write_audit(found, pairs, out / safe_name(f"{dataset.task}_audit"))
     for path in [*paths, keep_audit(Store(), found.summary())]:
         print(f"Wrote {path}", file=sys.stderr)
 
@@ -153,6 +154,6 @@ def explore(
     leaks = find_leaks(Store(), [dataset.fingerprint])
     lines = [format_summary(dataset, found), *leaks, *find_warnings(found)]
     print("\n".join([*lines, *dataset.notes]))
-    folder = out / f"{dataset.task}_explore"
+    folder = out / safe_name(f"{dataset.task}_explore")
     for path in write_page(dataset, found, folder, source=what, warnings=leaks):
         print(f"Wrote {path}", file=sys.stderr)

@@ -23,6 +23,7 @@ from medzoo.cli.scope import (
     read,
 )
 from medzoo.cli.submission import evaluate_submission
+from medzoo.files import defuse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,6 +81,7 @@ def predict(
         for name, row in zip(found.names, probabilities, strict=True)
     ]
     header = ["image", "predicted", *saved.classes]
+    rows = [[*map(defuse, row)] for row in rows]
     if out is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows([header, *rows])
         return
@@ -244,7 +246,11 @@ def predict_masks(
             path = Path("masks", _name(name, taken))
             _write(out / path, mask)
             shares = [(mask == at).mean() for at in range(len(mask_classes))]
-            row = [name, path, *(f"{share:.6f}" for share in shares)]
+            row = [
+                defuse(name),
+                defuse(str(path)),
+                *(f"{share:.6f}" for share in shares),
+            ]
             if labels is not None:
                 row += [saved.classes[labels.argmax()]]
                 row += [f"{value:.6f}" for value in labels]

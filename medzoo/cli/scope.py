@@ -1,5 +1,7 @@
 """What a command runs over: the arguments that many commands share."""
 
+import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -152,18 +154,21 @@ def format_command(
 ) -> str:
     """Writes the command that repeats a study, as its report shows it.
 
-    That is of make in a checkout, and of `medzoo` where there is none.
+    That is of make in a checkout, and of `medzoo` where there is none, or
+    where a value has characters to be quoted.
     """
     given = {"tasks": tasks, "data": data, "seeds": seeds}
     given = {key: value for key, value in given.items() if value}
-    listed = [f"--{name.replace('_', '-')}" for name in options]
+    listed = [f"--{option.replace('_', '-')}" for option in options]
     listed += [f"--until {until}"] if until else []
     listed += [f"--max-seeds {max_seeds}"] if max_seeds else []
     flags = " ".join(listed)
-    if not in_checkout():
-        words = [f"--{key} {value}" for key, value in given.items()]
+    # Neither make nor the shell below it keeps such characters as they are.
+    odd = any(re.search(r"[^\w.,:/@+-]", v) for v in (name, *given.values()))
+    if odd or not in_checkout():
+        words = [f"--{key} {shlex.quote(v)}" for key, v in given.items()]
         words += ["--smoke"] * smoke + [flags] * bool(flags)
-        return " ".join(["medzoo study run", name, *words])
+        return " ".join(["medzoo study run", shlex.quote(name), *words])
     words = [f"{key.upper()}={value}" for key, value in given.items()]
     words += ["SMOKE=1"] * smoke + [f'ARGS="{flags}"'] * bool(flags)
     return " ".join([f"make study NAME={name}", *words])

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import rich.box
 import rich.table
-from rich.text import Text
 
 from medzoo.cli.console import CommandConsole
 from medzoo.conduct import Conduct, StudyResult
 from medzoo.execution.local import default_workers
 from medzoo.execution.options import ExecutionOptions
+from medzoo.messages import printable
 from medzoo.progress import ProgressBar, find_leader
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
@@ -114,6 +114,11 @@ class _Screen(ProgressBar):
     def retry_run(self, name: str, record: Record) -> None:
         self.console.print(f"{_line(name, record)} It is tried again.")
 
+    def wait_for(self, where: str) -> None:
+        self.console.print(
+            f"What is left is executed by {where}; waiting for it."
+        )
+
 
 def _line(name: str, record: Record) -> str:
     """Words one finished run; only scores on val are shown on the way."""
@@ -186,7 +191,7 @@ def make_screen_table(evidence: Evidence) -> rich.table.Table:
     table.add_column(f"{short.columns[1]}\n(95 %)", **numbers)
     if compared:
         name = f"difference\nto {evidence.statistics.baseline} (95 %)"
-        table.add_column(Text(name), **numbers)
+        table.add_column(printable(name), **numbers)
     if judged:
         table.add_column("verdict", no_wrap=True)
     for number, row in enumerate(short.rows, start=1):
@@ -197,7 +202,7 @@ def make_screen_table(evidence: Evidence) -> rich.table.Table:
         shown = [str(number), *cells[: 2 + compared]]
         if judged:
             shown.append(places[cells[0]] or "")
-        table.add_row(*map(Text, shown))
+        table.add_row(*map(printable, shown))
     return table
 
 

@@ -35,6 +35,7 @@ from medzoo.cli.scope import (
     format_command,
     read,
 )
+from medzoo.messages import printable
 
 if TYPE_CHECKING:
     from medzoo.study.spec import Study
@@ -63,7 +64,7 @@ def list_command(as_json: AsJson = False) -> None:
             else study.question
         )
         own = "" if study.path.is_absolute() else f" ({study.path})"
-        print(f"{study.name:<20} {about}{own}")
+        print(printable(f"{study.name:<20} {about}{own}"))
 
 
 @study_app.command(
@@ -142,7 +143,7 @@ def plan(
         wanted = find_seeds(study, store, detect)
         facts["detect"] = wanted.facts()
         shown += f"\n{wanted.text(workers)}"
-    print(json.dumps(facts) if as_json else shown)
+    print(json.dumps(facts) if as_json else printable(shown))
     if time:
         _print_costs(study, smoke)
 
@@ -267,9 +268,9 @@ def status(
     if as_json:
         print(json.dumps(found.facts()))
         return
-    print(f"{study.name}: {found.status(default_workers())}")
+    print(printable(f"{study.name}: {found.status(default_workers())}"))
     leaders = describe_leaders(read_results(study, store, smoke=smoke))
-    print(leaders, end="\n" * bool(leaders))
+    print(printable(leaders), end="\n" * bool(leaders))
 
 
 @study_app.command(
@@ -355,7 +356,7 @@ def report(
         show_report(written, console, verbose=verbose)
         show_page(written, console)
     if written.unwritten:
-        print(written.unwritten, file=sys.stderr)
+        print(printable(written.unwritten), file=sys.stderr)
         raise typer.Exit(3)
 
 

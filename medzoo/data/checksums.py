@@ -48,7 +48,8 @@ def _stamp_path(path: Path) -> Path:
 
 def _stamp(path: Path, md5: str) -> bytes:
     facts = path.stat()
-    return f"{md5} {facts.st_size} {facts.st_mtime_ns}\n".encode()
+    times = f"{facts.st_mtime_ns} {facts.st_ctime_ns}"
+    return f"{md5} {facts.st_size} {times}\n".encode()
 
 
 def _write_stamp(path: Path, stamp: bytes) -> None:

@@ -12,8 +12,8 @@ import urllib3
 from filelock import FileLock
 from requests.adapters import HTTPAdapter
 from rich import progress
-from rich.console import Console
 
+from medzoo.console import PlainConsole
 from medzoo.data.checksums import md5_of, trust_md5, verify_md5
 from medzoo.data.folders import find_file
 from medzoo.files import writing
@@ -34,12 +34,16 @@ class Patience(NamedTuple):
         back_off: Seconds after the first of them; they double each time.
         stall_seconds: Time in which a connection has to bring `stall_bytes`.
         stall_bytes: See `stall_seconds`.
+        most_seconds: Longest wait that a server may ask for.
+        most_bytes: Bytes after which no file ends.
     """
 
     attempts: int = 4
     back_off: float = 0.5
     stall_seconds: float = 30.0
     stall_bytes: int = 30_000
+    most_seconds: float = 60.0
+    most_bytes: int = 2**36
 
 
 PATIENCE = Patience()
@@ -109,7 +113,8 @@ def _fetch(
         )
     with writing(target):
         part.replace(target)
-    trust_md5(target, received)
+    if md5 is not None:
+        trust_md5(target, received)
 
 
 def _complete(
@@ -140,6 +145,7 @@ def _open_session(patience: Patience) -> requests.Session:
         connect=3,
         backoff_factor=patience.back_off,
         status_forcelist=_BUSY,
+        retry_after_max=int(patience.most_seconds),
     )
     session = requests.Session()
     session.mount("http://", HTTPAdapter(max_retries=retry))
@@ -198,6 +204,13 @@ def _receive(
     try:
         while data := response.raw.read1(CHUNK):
             file.write(data)
+            if file.tell() > patience.most_bytes:
+                file.truncate(0)
+                raise FileNotFoundError(
+                    "The download does not end. Expected at most "
+                    f"{patience.most_bytes:,} bytes. Received: more of "
+                    f"{response.url}. Set MEDZOO_MIRROR to another place."
+                )
             on_progress(file.tell(), total)
             if time.monotonic() - since > patience.stall_seconds:
                 if file.tell() - until_then < patience.stall_bytes:
@@ -224,9 +237,9 @@ def download_tasks(tasks: Iterable[str], size: int = 28) -> list[Path]:
     Files that are already there and have the published MD5 are left alone.
     Errors are those of `download_task`.
     """
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = PlainConsole(stderr=True, soft_wrap=True)
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
         progress.DownloadColumn(),
         progress.TransferSpeedColumn(),
@@ -280,5 +293,5 @@ def _download_with_bar(bars: progress.Progress, task: str, size: int) -> Path:
     path = download_task(task, size, on_progress=show)
     bars.remove_task(bar)
     verb = "already there" if was_there else "downloaded"
-    bars.console.print(f"{task}: {verb}, MD5 verified: {path}", markup=False)
+    bars.console.print(f"{task}: {verb}, MD5 verified: {path}")
     return path

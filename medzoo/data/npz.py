@@ -1,6 +1,7 @@
 """Arrays of an npz archive: checked by their headers, read or memory-mapped."""
 
 import contextlib
+import math
 import os
 import shutil
 import struct
@@ -14,9 +15,10 @@ from typing import IO, Literal, NamedTuple
 import numpy as np
 from filelock import FileLock
 from numpy.lib import format as npy
+from numpy.typing import DTypeLike
 
 from medzoo.data.folders import derived_path
-from medzoo.files import writing
+from medzoo.files import reserve, writing
 
 # What zipfile, zlib and NumPy raise when they meet damaged bytes.
 _DAMAGE = (
@@ -33,9 +35,30 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 class _Header(NamedTuple):
+    """Shape and type of an array, and where its data start in its member."""
+
     shape: tuple[int, ...]
     is_fortran: bool
     dtype: np.dtype
+    start: int
+
+
+def create_array(
+    path: Path, dtype: DTypeLike, shape: tuple[int, ...]
+) -> np.memmap:
+    """Creates an array that is mapped from a file, with room for all of it.
+
+    Raises:
+        OSError: If there is not enough room; no file is left then.
+    """
+    try:
+        array = npy.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        with path.open("r+b") as file:
+            reserve(file, path.stat().st_size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return array
 
 
 def check_arrays(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -67,6 +90,7 @@ def describe_array(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
     """
     with _open(path) as archive:
         header = _read_header(path, archive, name)
+        _check_length(path, archive, name, header)
     if header.dtype.hasobject:
         raise ValueError(
             f"Array `{name}` of `{path}` holds pickled Python objects, which "
@@ -74,6 +98,24 @@ def describe_array(path: Path, name: str) -> tuple[tuple[int, ...], np.dtype]:
             f"Received: dtype={header.dtype}."
         )
     return header.shape, header.dtype
+
+
+def _check_length(
+    path: Path, archive: zipfile.ZipFile, name: str, header: _Header
+) -> None:
+    """Compares the bytes that an array needs with those that are there.
+
+    Raises:
+        ValueError: If they differ, before anything is unpacked.
+    """
+    size = archive.getinfo(f"{name}.npy").file_size
+    needed = math.prod(header.shape) * header.dtype.itemsize
+    if header.dtype.hasobject or size == header.start + needed:
+        return
+    raise ValueError(
+        f"Array `{name}` of `{path}` is damaged. Expected {needed:,} bytes for "
+        f"its shape {header.shape}. Received: {size:,}."
+    )
 
 
 def read_array(path: Path, name: str) -> np.ndarray:
@@ -123,10 +165,15 @@ def map_array(path: Path, name: str) -> np.ndarray:
                 return _map(path, member.header_offset)
         # With the checksum in its name, a stale file is never taken for it.
         unpacked = derived_path(path, f".{name}.{member.CRC:08x}.npy")
-        if not unpacked.is_file():
+        # One that was emptied or cut is made again.
+        if not _is_whole(unpacked, member.file_size):
             with writing(unpacked), _damage(path, name):
                 _unpack(archive, member, unpacked)
     return npy.open_memmap(unpacked, mode="r")
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _unpack(
@@ -135,11 +182,14 @@ def _unpack(
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(f"{target.name}.part")
     with FileLock(f"{target}.lock"):
-        if target.is_file():  # Another process has unpacked it meanwhile.
-            return
+        if _is_whole(target, member.file_size):
+            return  # Another process has unpacked it meanwhile.
         try:
             with archive.open(member) as source, open(part, "wb") as file:
+                reserve(file, member.file_size)
                 shutil.copyfileobj(source, file, length=1 << 20)
+            if part.stat().st_size != member.file_size:
+                raise zipfile.BadZipFile("fewer bytes than its header says")
             part.replace(target)
         finally:
             part.unlink(missing_ok=True)
@@ -153,7 +203,7 @@ def _map(path: Path, header_offset: int) -> np.ndarray:
         file.seek(header_offset + 26)
         name_length, extra_length = struct.unpack("<HH", file.read(4))
         file.seek(name_length + extra_length, os.SEEK_CUR)
-        shape, is_fortran, _ = _parse_header(file)
+        shape, is_fortran, *_ = _parse_header(file)
         order: Literal["F", "C"] = "F" if is_fortran else "C"
         return np.memmap(path, np.uint8, "r", file.tell(), shape, order)
 
@@ -198,5 +248,7 @@ def _read_header(path: Path, archive: zipfile.ZipFile, name: str) -> _Header:
 def _parse_header(file: IO[bytes]) -> _Header:
     """Leaves `file` at the first byte of the array's data."""
     if npy.read_magic(file) == (1, 0):
-        return _Header(*npy.read_array_header_1_0(file))
-    return _Header(*npy.read_array_header_2_0(file))
+        found = npy.read_array_header_1_0(file)
+    else:
+        found = npy.read_array_header_2_0(file)
+    return _Header(*found, file.tell())

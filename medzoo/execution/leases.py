@@ -7,21 +7,64 @@ import socket
 import time
 import uuid
 from pathlib import Path
+from typing import NamedTuple
 
 import psutil
 from filelock import FileLock
 
-from medzoo.files import replacing
+from medzoo.files import read_regular, replacing
+from medzoo.messages import printable
 from medzoo.store import writing
 
 # Seconds between two signs of life of a process that holds leases.
 HEARTBEAT = 30.0
-# Seconds without one after which a lease of another host is taken over. The
-# clocks of hosts that share a folder must agree better than that.
+# Seconds without one after which a lease of another host is taken over.
 STALE_AFTER = 600.0
+# Seconds for which a lease is watched before, so that no clock that is set can
+# take it from a process that lives.
+WATCH = 2 * HEARTBEAT
 # Seconds after which a lease without content is one of a process that died
 # between the creation of the file and the writing of its 100 bytes.
 UNWRITTEN_AFTER = 10.0
+_MOST_BYTES = 10_000
+
+
+class Holder(NamedTuple):
+    """The process that holds a lease.
+
+    Args:
+        host: Name of its machine.
+        pid: Its number.
+        started: Time of the claim.
+        born: When the process began, in ticks since its machine did; empty
+            where the system does not say.
+    """
+
+    host: str
+    pid: int
+    started: float
+    born: str = ""
+
+    def __str__(self) -> str:
+        return printable(f"process {self.pid} on {self.host}")
+
+    @classmethod
+    def parse(cls, text: str) -> "Holder | None":
+        """Reads a lease; `None` for what is none."""
+        try:
+            lease = json.loads(text)
+            host, pid = lease["host"], lease["pid"]
+            started, born = lease["started"], lease.get("born", "")
+        except (ValueError, TypeError, KeyError, RecursionError):
+            return None
+        kinds = ((host, str), (pid, int), (started, int | float), (born, str))
+        # Larger numbers no system gives to a process.
+        is_one = all(isinstance(part, kind) for part, kind in kinds)
+        return (
+            cls(host, pid, started, born)
+            if (is_one and not isinstance(pid, bool) and 0 < pid < 2**31)
+            else None
+        )
 
 
 class Leases:
@@ -31,14 +74,19 @@ class Leases:
     one process do. The file holds host, process and time; the time of its last
     change is the sign of life of its holder. The lease of a process that is
     gone is taken over: at once on the same host, after `STALE_AFTER` seconds of
-    silence on another one.
+    silence on another one. Silence is measured by the clock of the file system,
+    and seen for `watch` seconds of a clock that nobody sets.
 
     Args:
         folder: Where the files are; shared by all who share the runs.
+        watch: See above.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, watch: float = WATCH) -> None:
         self.folder = folder
+        self._watch = watch
+        # Time of change of silent leases, and when it was first seen.
+        self._silent: dict[str, tuple[int, float]] = {}
         self._held: dict[str, str] = {}
         self._refreshed = time.monotonic()
 
@@ -56,13 +104,14 @@ class Leases:
                 "host": socket.gethostname(),
                 "pid": os.getpid(),
                 "started": time.time(),
+                "born": _find_birth(os.getpid()),
                 "token": uuid.uuid4().hex,
             }
         )
         path = self._path(run_id)
         with writing(path):
             self.folder.mkdir(parents=True, exist_ok=True)
-            claimed = _create(path, text) or self._take_over(path, text)
+            claimed = _create(path, text) or self._take_over(run_id, text)
         if claimed:
             self._held[run_id] = text
         return claimed
@@ -92,16 +141,49 @@ class Leases:
     def _path(self, run_id: str) -> Path:
         return self.folder / f"{run_id}.lease"
 
-    def _take_over(self, path: Path, text: str) -> bool:
+    def holder(self, run_id: str) -> Holder | None:
+        """Returns who holds a run; `None` if that is nobody, or unknown."""
+        with contextlib.suppress(OSError, ValueError):
+            content = read_regular(self._path(run_id), most=_MOST_BYTES)
+            return Holder.parse(content.decode())
+        return None
+
+    def _take_over(self, run_id: str, text: str) -> bool:
         """Replaces a stale lease; of several who try, one succeeds."""
-        if not _is_stale(path):
+        path = self._path(run_id)
+        if not self._is_stale(run_id):
             return False
         with FileLock(self.folder / ".lock"):
-            if not _is_stale(path):  # Another process was faster.
+            if not self._is_stale(run_id):  # Another process was faster.
                 return False
             with replacing(path) as part:
                 part.write_text(text)
         return True
+
+    def _is_stale(self, run_id: str) -> bool:
+        """Says whether the holder of a lease is gone for good."""
+        try:
+            changed = self._path(run_id).stat().st_mtime_ns
+        except FileNotFoundError:
+            return False  # Released just now; the next claim will see.
+        holder = self.holder(run_id)
+        if holder is not None and holder.host == socket.gethostname():
+            return not _is_alive(holder)
+        silence = (self._now() - changed) / 1e9
+        if holder is None:
+            return silence > UNWRITTEN_AFTER
+        known, since = self._silent.get(run_id, (None, 0.0))
+        if known != changed:
+            since = time.monotonic()
+            self._silent[run_id] = changed, since
+        watched = time.monotonic() - since
+        return silence > STALE_AFTER and watched >= self._watch
+
+    def _now(self) -> int:
+        """Returns the time of the file system, in nanoseconds."""
+        clock = self.folder / ".clock"
+        clock.touch()
+        return clock.stat().st_mtime_ns
 
 
 def _create(path: Path, text: str) -> bool:
@@ -120,29 +202,24 @@ def _create(path: Path, text: str) -> bool:
     return True
 
 
-def _is_stale(path: Path) -> bool:
-    """Says whether the holder of a lease is gone for good."""
+def _is_alive(holder: Holder) -> bool:
+    """Says whether the process lives that has claimed a run here."""
     try:
-        text = path.read_text()
-        silence = time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return False  # Released just now; the next claim will see.
-    try:
-        lease = json.loads(text)
-        host, pid, started = lease["host"], lease["pid"], lease["started"]
-    except (ValueError, TypeError, KeyError):
-        return silence > UNWRITTEN_AFTER
-    if host != socket.gethostname():
-        return silence > STALE_AFTER
-    return not _is_alive(pid, started)
-
-
-def _is_alive(pid: int, started: float) -> bool:
-    """Says whether a process lives that was there at the time `started`."""
-    try:
-        process = psutil.Process(pid)
+        process = psutil.Process(holder.pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
         # A process that came later has only inherited the number.
-        there = process.create_time() < started + 5
-        return there and process.status() != psutil.STATUS_ZOMBIE
+        if holder.born:
+            return _find_birth(holder.pid) == holder.born
+        return process.create_time() < holder.started + 5
     except psutil.NoSuchProcess:
         return False
+
+
+def _find_birth(pid: int) -> str:
+    """Finds when a process began, in a unit that no clock can change."""
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        # The name before it may have blanks and brackets.
+        return text.rpartition(")")[2].split()[19]
+    return ""

@@ -79,7 +79,7 @@ class WorkerServer:
         """Returns a message with the exit code, and the last output."""
         code = self._process.wait(EXIT_TIMEOUT)
         message = f"The process that starts workers died with exit code {code}."
-        return message, read_log(self._log)
+        return _quote_last(message, read_log(self._log)), read_log(self._log)
 
     def stop(self) -> None:
         """Ends the server and all of its workers."""
@@ -91,6 +91,12 @@ def read_log(path: Path) -> str:
     """Returns the last lines of a log."""
     text = path.read_text(errors="replace") if path.exists() else ""
     return "\n".join(text.splitlines()[-LOG_LINES:])
+
+
+def _quote_last(message: str, log: str) -> str:
+    """Adds the last words of a process to the message of its death."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return f"{message} Its last words: {lines[-1][:300]}" if lines else message
 
 
 def _list_variables() -> dict[str, str]:
@@ -227,7 +233,7 @@ class Worker:
             f"The worker process died with exit code {code}. "
             "Did the machine run out of memory?"
         )
-        return message, self._read_log()
+        return _quote_last(message, self._read_log()), self._read_log()
 
     def _read_log(self) -> str:
         pid = self._process.pid if self._process is not None else 0

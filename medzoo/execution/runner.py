@@ -165,6 +165,7 @@ def execute_jobs(
     group: Group | None = None,
     on_record: Callable[[Record], None],
     on_retry: Callable[[Record], None] = lambda record: None,
+    on_wait: Callable[[str], None] = lambda where: None,
 ) -> bool:
     """Executes jobs and writes each record as soon as its run ends.
 
@@ -186,6 +187,8 @@ def execute_jobs(
             which runs end.
         on_retry: Called with the failed record of each job that is tried again;
             it is not stored.
+        on_wait: Called when only runs are left that other processes execute,
+            with who they are.
 
     Returns:
         Whether all jobs were executed; `False` if the deadline came first.
@@ -202,6 +205,7 @@ def execute_jobs(
         group,
         on_record,
         on_retry,
+        on_wait,
         Queue(jobs),
     )
     try:
@@ -226,6 +230,7 @@ class _Execution:
         group: Group | None,
         on_record: Callable[[Record], None],
         on_retry: Callable[[Record], None],
+        on_wait: Callable[[str], None],
         queue: Queue,
     ) -> None:
         self.store = store
@@ -235,6 +240,8 @@ class _Execution:
         self.group = group
         self.on_record = on_record
         self.on_retry = on_retry
+        self.on_wait = on_wait
+        self.waits_for = ""
         self.queue = queue
         self.leases = Leases(store.folder / "leases")
         self.attempts: Counter[Job] = Counter()
@@ -250,6 +257,8 @@ class _Execution:
             is_left = bool(self.queue or self.elsewhere)
             if not self.executor.is_busy() and (not is_left or self._is_late()):
                 return not is_left
+            if not self.executor.is_busy() and not self.queue:
+                self._say_for_whom()
             outcomes = self.executor.wait(TICK)
             if not interrupted:
                 self._start_jobs()  # No worker waits for the disk.
@@ -318,6 +327,13 @@ class _Execution:
         self.store.write(record, predictions)
         self.leases.release(record.run_id)
         self.on_record(record)
+
+    def _say_for_whom(self) -> None:
+        ids = [job.run.run_id for job in self.elsewhere]
+        holders = sorted({str(h) for h in map(self.leases.holder, ids) if h})
+        if holders and self.waits_for != (where := ", ".join(holders)):
+            self.waits_for = where
+            self.on_wait(where)
 
     def _requeue_elsewhere(self) -> None:
         """Lets the runs of other processes wait again: they may be free."""

@@ -14,6 +14,8 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from medzoo.files import open_regular
+from medzoo.messages import printable, tolerating
 from medzoo.record import Record
 from medzoo.report.comparisons import Difference
 from medzoo.report.evidence import Evidence
@@ -371,6 +373,7 @@ def _make_failure(trial: TrialResults, record: Record) -> dict[str, str]:
 
 
 _ENTRY = re.compile(r'<meta name="medzoo" content="([^"]*)">')
+_SHOWN = ("name", "question", "verdict", "done", "asked", "days")
 # The entry of a page is in its head.
 _HEAD = 20_000
 
@@ -383,9 +386,15 @@ def make_index(out: Path) -> str:
     """
     entries = []
     for path in sorted(out.glob("*/report.html")):
-        with path.open(encoding="utf-8") as file:
-            found = _ENTRY.search(file.read(_HEAD))
-        if found:
-            entry: dict[str, Any] = json.loads(html.unescape(found[1]))
-            entries.append({**entry, "folder": path.parent.name})
+        with tolerating(f"Reading {path}", "It is left out of the index."):
+            with open_regular(path) as file:
+                head = file.read(_HEAD).decode("utf-8", "replace")
+            if found := _ENTRY.search(head):
+                entries.append(_read_entry(found[1], path.parent.name))
     return render("index.html", title="Studies", entries=entries)
+
+
+def _read_entry(text: str, folder: str) -> dict[str, str]:
+    entry: dict[str, Any] = json.loads(html.unescape(text))
+    shown = {key: printable(entry[key]) for key in _SHOWN}
+    return shown | {"folder": folder}

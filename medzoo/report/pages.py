@@ -3,10 +3,16 @@
 import textwrap
 from collections.abc import Iterable, Sequence
 
+from medzoo.messages import printable
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
 from medzoo.report.study_tables import PACKAGES, make_looks
-from medzoo.report.tables import Table, format_list, format_table
+from medzoo.report.tables import (
+    Table,
+    escape_markdown,
+    format_list,
+    format_table,
+)
 from medzoo.report.verdict import describe_looks
 from medzoo.runs.fields import FIELDS, list_fields
 from medzoo.runs.run import Run
@@ -42,11 +48,13 @@ def make_page(
     masked = any(trial.has_masks for trial in evidence.results)
     picture = "![Truth, prediction and error of masks](masks_of_best.png)"
     parts = [
-        *(f"**{warning}**" for warning in evidence.warnings),
-        f"# {evidence.title}: {name.replace('_', ' ')}",
-        textwrap.fill(evidence.verdict, width=80, break_on_hyphens=False),
-        format_list(list_facts(evidence)),
-        evidence.notes,
+        *(f"**{escape_markdown(text)}**" for text in evidence.warnings),
+        f"# {escape_markdown(evidence.title)}: {name.replace('_', ' ')}",
+        textwrap.fill(
+            escape_markdown(evidence.verdict), width=80, break_on_hyphens=False
+        ),
+        format_list(_escape_facts(list_facts(evidence))),
+        escape_markdown(evidence.notes),
         format_table(table),
         "The trials are made of:" if details else "",
         format_table(details) if details else "",
@@ -64,7 +72,18 @@ def _list_looks(evidence: Evidence, name: str) -> list[str]:
     table = make_looks(evidence) if name == "summary" else None
     if table is None:
         return []
-    return [describe_looks(evidence.statistics), format_table(table)]
+    looks = escape_markdown(describe_looks(evidence.statistics))
+    return [looks, format_table(table)]
+
+
+def _escape_facts(facts: dict[str, str]) -> dict[str, str]:
+    """Keeps all as it is but the command, which is code."""
+    return {
+        name: f"`{printable(text).replace('`', '')}`"
+        if name == "Command"
+        else escape_markdown(text)
+        for name, text in facts.items()
+    }
 
 
 def _legend(evidence: Evidence, name: str) -> str:
@@ -114,7 +133,7 @@ def list_facts(evidence: Evidence) -> dict[str, str]:
     fixed, varying = _settings(runs, [*study.axis_names, *tuned])
     facts = {
         "Question": " ".join(study.question.split()),
-        "Command": f"`{evidence.command}`",
+        "Command": evidence.command,
         "Data": ", ".join(_unique(describe_source(r) for r in runs)),
         "Date": _date(records),
         "Versions": _versions(records),
@@ -172,17 +191,20 @@ def describe_gaps(evidence: Evidence) -> str:
 
 def list_failures(evidence: Evidence) -> str:
     """Writes the page of the runs that failed or diverged."""
-    parts = [f"# {evidence.title}: runs that failed or diverged"]
+    title = escape_markdown(evidence.title)
+    parts = [f"# {title}: runs that failed or diverged"]
     for trial in evidence.results:
         for record in trial.failed:
             parts += [
-                f"## {trial.trial.name}, {describe_cell(record.run)}",
+                f"## {escape_markdown(trial.trial.name)}, "
+                f"{escape_markdown(describe_cell(record.run))}",
                 f"`{record.run_id}` {record.status}. "
-                f"{describe_failure(record)}",
+                f"{escape_markdown(describe_failure(record))}",
             ]
             if record.error and record.error.get("traceback"):
                 # Indented, as nothing inside can end such a block early.
-                parts.append(textwrap.indent(record.error["traceback"], "    "))
+                trace = printable(record.error["traceback"])
+                parts.append(textwrap.indent(trace, "    "))
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 
 

@@ -299,17 +299,19 @@ def gather(
     cells = planned if cells is None else list(cells)
     seeds = tuple(dict.fromkeys(item.run.seed for item in cells))
     tasks = tuple(dict.fromkeys(t for _, run in cells for t in run.tasks))
+    in_all = any(len(item.run.tasks) > 1 for item in cells)
+    first = {item.trial.name: item for item in reversed(cells)}
     trials = {
-        trial.name: TrialResults(
-            trial,
+        name: TrialResults(
+            first[name].trial,
             seeds,
             tasks,
             tuned=tuple(tuned),
-            shared=len(run.tasks) > 1,
-            in_all=any(len(item.run.tasks) > 1 for item in cells),
+            shared=len(first[name].run.tasks) > 1,
+            in_all=in_all,
             score=score,
         )
-        for trial, run in cells
+        for name in dict.fromkeys(item.trial.name for item in cells)
     }
     for trial, run in planned:
         found = trials[trial.name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.files import safe_name
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -75,7 +76,7 @@ def write_search(
         command: The command that runs the search, as the page shows it.
         force: Whether to replace any earlier report.
     """
-    folder = out / "searches" / search.name
+    folder = out / "searches" / safe_name(search.name)
     table = make_candidates(search, tried)
     best = next((t for t in rank_tried(tried) if t.score is not None), None)
     earlier = count_scored(folder, search)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from medzoo.files import defuse
+from medzoo.messages import printable
 from medzoo.report.comparisons import Difference
 from medzoo.report.statistics import Estimate, Spread
 
@@ -77,7 +79,8 @@ def _round(value: float | None) -> float | None:
 
 def to_csv(table: Table) -> str:
     """Writes a table as CSV; what is unknown is empty."""
-    return make_frame(table).to_csv(index=False, lineterminator="\n")
+    frame = make_frame(table).map(defuse)
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 _FORMATS = {
@@ -149,15 +152,20 @@ def format_cell(name: str, cell: Cell) -> str:
     return _FORMATS.get(name.partition(" (")[0], "{}").format(cell)
 
 
+# What Markdown takes for more than a character: not the `_` inside of a word.
+_MARKDOWN = re.compile(r"[\\|`*\[\]]|<(?=[\w/!?])|(?<!\w)_|_(?!\w)")
+
+
 def escape_markdown(text: str) -> str:
-    """Keeps a text on one line and in one cell.
+    """Keeps every character of a text as it is, on one line and in one cell.
 
     Example:
 
     >>> print(escape_markdown("a|b"))
     a\\|b
     """
-    return " ".join(text.split()).replace("\\", "\\\\").replace("|", "\\|")
+    words = " ".join(printable(text).split())
+    return _MARKDOWN.sub(r"\\\g<0>", words)
 
 
 def format_list(items: dict[str, str]) -> str:
@@ -182,6 +190,9 @@ _SPECIAL = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     "±": r"$\pm$",
+    # A row that begins with a bracket would be an argument of the line before.
+    "[": "{[}",
+    "]": "{]}",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }
 
@@ -229,7 +240,7 @@ def escape_latex(text: str) -> str:
     50 \% of a\_b
     """
     special = f"[{re.escape(''.join(_SPECIAL))}]"
-    words = " ".join(text.split())
+    words = " ".join(printable(text).split())
     return re.sub(special, lambda found: _SPECIAL[found[0]], words)
 
 
@@ -242,7 +253,10 @@ def to_html(table: Table) -> str:
     import pandas as pd
 
     rows = [
-        [format_cell(*pair) for pair in zip(table.columns, row, strict=True)]
+        [
+            printable(format_cell(*pair))
+            for pair in zip(table.columns, row, strict=True)
+        ]
         for row in table.rows
     ]
     frame = pd.DataFrame(rows, columns=list(table.columns), dtype=object)

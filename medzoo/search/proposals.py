@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from medzoo.files import safe_name
 from medzoo.search.search_file import Search
 from medzoo.store import Store
 
@@ -29,7 +30,8 @@ class Proposals:
 
     def __init__(self, search: Search, store: Store) -> None:
         self._store = store
-        self._path = store.folder / "searches" / f"{search.name}.proposals.json"
+        name = f"{safe_name(search.name)}.proposals.json"
+        self._path = store.folder / "searches" / name
         asked = search.document.model_dump(
             mode="json", exclude=_FREE, exclude_none=True
         )

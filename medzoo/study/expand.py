@@ -55,11 +55,7 @@ def expand(
     """
     if study.tuned is None or choices is None:
         return _expand_cells(study, smoke)
-    return tuple(
-        PlannedRun(trial, _make_run(study, trial, values, task, seed, smoke))
-        for seed, task, trial in _list_cells(study, smoke)
-        if (values := choices.get((trial.name, task))) is not None
-    )
+    return _expand(study, smoke, choices)
 
 
 def is_shared(study: Study, trial: Trial) -> bool:
@@ -71,26 +67,38 @@ def is_shared(study: Study, trial: Trial) -> bool:
 # A study is expanded for its plan, its execution and its report.
 @functools.lru_cache(maxsize=4)
 def _expand_cells(study: Study, smoke: bool) -> tuple[PlannedRun, ...]:
+    return _expand(study, smoke)
+
+
+def _expand(
+    study: Study, smoke: bool, choices: Choices | None = None
+) -> tuple[PlannedRun, ...]:
+    seeds = study.seeds[:1] if smoke else study.all_seeds
+    cells = []
+    for task, trial in _list_cells(study):
+        values = {} if choices is None else choices.get((trial.name, task))
+        if values is not None:
+            run = _make_run(study, trial, values, task, seeds[0], smoke)
+            given = study.given.get(trial.name, len(seeds))
+            cells.append((trial, run.with_seeds(seeds[:given])))
     return tuple(
-        PlannedRun(trial, _make_run(study, trial, {}, task, seed, smoke))
-        for seed, task, trial in _list_cells(study, smoke)
+        PlannedRun(trial, runs[at])
+        for at in range(len(seeds))
+        for trial, runs in cells
+        if at < len(runs)
     )
 
 
-def _list_cells(study: Study, smoke: bool) -> Iterator[tuple[int, str, Trial]]:
+def _list_cells(study: Study) -> Iterator[tuple[str, Trial]]:
     # Custom data are one task, of any name.
     several = len(study.tasks) > 1
     every = join_tasks(study.tasks) if several else study.tasks[0]
-    seeds = study.seeds[:1] if smoke else study.all_seeds
-    for number, seed in enumerate(seeds):
-        for task in study.tasks:
-            for trial in study.trials:
-                if number >= study.given.get(trial.name, len(seeds)):
-                    continue
-                if not is_shared(study, trial):
-                    yield seed, task, trial
-                elif task == study.tasks[0]:
-                    yield seed, every, trial
+    for task in study.tasks:
+        for trial in study.trials:
+            if not is_shared(study, trial):
+                yield task, trial
+            elif task == study.tasks[0]:
+                yield every, trial
 
 
 def _make_run(

@@ -3,14 +3,16 @@
 import json
 from pathlib import Path
 
+from medzoo.files import safe_name
+from medzoo.messages import printable
 from medzoo.runs.sources import find_custom
 from medzoo.study.spec import find_file, list_files
 
 _HEAD = """\
-# Question: {question}
+# Question: {shown}
 # Command:  medzoo study run {name}
 # Writes:   results/{name}/
-question = "{question}"
+question = {question}
 data = {data}
 seeds = [0, 1, 2]
 """
@@ -62,10 +64,10 @@ def init_study(name: str, data: str | None = None) -> Path:
         FileNotFoundError: If there are no such data.
         ValueError: For an unknown study, or if the file is there already.
     """
-    if Path(name).name != name:
+    if safe_name(name) != name:
         raise ValueError(
-            "A study is called by a name. Expected one without a folder. "
-            f"Received: {name}."
+            "A study is called by a name. Expected letters, digits, `_` and "
+            f"`-`, and no folder. Received: {name}."
         )
     path = Path("studies", f"{name}.toml")
     if path.exists():
@@ -89,8 +91,11 @@ def _write_for(name: str, data: str) -> str:
     what, rest = "Which of three optimizers", _OF_IMAGES
     if address.kind == "masks":
         what, rest = "Which loss of pixels", _OF_MASKS
-    question = f"{what} is best on {address.task}?"
-    return (
-        _HEAD.format(question=question, name=name, data=json.dumps(given))
-        + rest
+    question = f"{what} is best on {' '.join(address.task.split())}?"
+    head = _HEAD.format(
+        shown=printable(question),
+        question=json.dumps(question, ensure_ascii=False),
+        name=name,
+        data=json.dumps(given, ensure_ascii=False),
     )
+    return head + rest

@@ -44,8 +44,7 @@ def merge_stores(folders: Iterable[Path], into: Store) -> Merged:
     that was started last wins. It can be interrupted and repeated.
 
     Args:
-        folders: Stores to read; nothing in them is changed but for damaged
-            files, which are moved aside.
+        folders: Stores to read; nothing in them is changed.
         into: Store to write.
 
     Raises:

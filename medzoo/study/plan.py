@@ -155,11 +155,14 @@ def make_plan(study: Study, store: Store, *, smoke: bool = False) -> StudyPlan:
     cells = expand(study, smoke=smoke)
     choices = choose(study, store, smoke=smoke)
     final = [item.run for item in expand(study, smoke=smoke, choices=choices)]
-    runs = [item.run for item in plan_all(study, smoke=smoke, choices=choices)]
-    status = {run: store.status(run.run_id) for run in dict.fromkeys(runs)}
-    counts = Counter(status[run] for run in final)
-    left = [run for run, s in status.items() if s not in _TRAINED]
-    done = [run.run_id for run, s in status.items() if s in _TRAINED]
+    planned = plan_all(study, smoke=smoke, choices=choices)
+    runs = {item.run.run_id: item.run for item in planned}
+    status = {run_id: store.status(run_id) for run_id in runs}
+    counts = Counter(status[run.run_id] for run in final)
+    left = [
+        run for run_id, run in runs.items() if status[run_id] not in _TRAINED
+    ]
+    done = [run_id for run_id in runs if status[run_id] in _TRAINED]
     records = read_some(store, done) if left else []
     estimates = Estimates(records, least_steps=2 if smoke else MIN_STEPS)
     expected = [estimates.of(run) for run in left]
@@ -194,7 +197,7 @@ def _list_notes(store: Store, runs: Iterable[Run]) -> tuple[str, ...]:
 def _count_tuning(study: Study, smoke: bool) -> dict[str, int]:
     problems = make_tuning_problems(study, smoke=smoke)
     candidates = {r for c in problems for runs in c.runs for r in runs}
-    everything = {item.run for item in plan_all(study, smoke=smoke)}
+    everything = {item.run.run_id for item in plan_all(study, smoke=smoke)}
     return {
         "num_candidates": len(candidates),
         "num_at_most": len(everything),

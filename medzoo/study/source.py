@@ -188,6 +188,10 @@ def _write_value(value: Any) -> str:
     return f"[{', '.join(map(_write_value, value))}]"
 
 
+# Lines of one value that are tried; then those alone that only close brackets.
+_MOST_TRIES = 20
+
+
 def find_lines(text: str) -> dict[KeyPath, int]:
     """Finds the line on which each key of a TOML document is set.
 
@@ -217,16 +221,22 @@ def _split_statements(text: str) -> Iterator[tuple[int, dict[str, Any], bool]]:
     """Yields the line of each statement, its content, and if it is a header."""
     statement: list[str] = []
     start = 1
+    tries = 0
     for number, line in enumerate(text.split("\n"), 1):
         start = start if statement else number
         statement.append(line)
         # Only these end a value that goes on over several lines.
         if len(statement) > 1 and not re.search(r"[\]}]|\"\"\"|'''", line):
             continue
+        # To try each line of a long list would take quadratic time.
+        if tries > _MOST_TRIES and not re.match(r"\s*[\]}]+\s*(#|$)", line):
+            continue
+        tries += 1
         try:
             document = tomllib.loads("\n".join(statement))
         except tomllib.TOMLDecodeError:
             continue
+        tries = 0
         if document:
             yield start, document, statement[0].lstrip().startswith("[")
         statement = []

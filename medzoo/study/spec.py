@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from medzoo.files import safe_name
 from medzoo.messages import unknown
 from medzoo.models.options import Value
 from medzoo.runs.sources import is_custom
@@ -160,7 +161,8 @@ class Study:
             _name_change(key, value)
             for key, value in self.list_changes(smoke=smoke).items()
         ]
-        return "@".join([self.name, *(["+".join(words)] if words else [])])
+        name = safe_name(self.name)
+        return "@".join([name, *(["+".join(words)] if words else [])])
 
     def to_json(self) -> str:
         """Writes the study as JSON, with the name of its file alone."""

@@ -1,6 +1,7 @@
 """From the axes of a study file to its trials."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -48,6 +49,7 @@ def make_trials(source: Source, document: Document) -> Trials:
         ValueError: For a key that the runs of a trial do not have, a wrong
             value, trials that do not differ, or a baseline that is not one.
     """
+    _require_few(source, document)
     drafts = _list_drafts(document)
     runs = [draft.make_run(source, document) for draft in drafts]
     for tuned in document.tuned.candidates() if document.tuned else []:
@@ -106,6 +108,26 @@ class _Draft:
         except ValidationError as error:
             faults = find_faults(error, paths, self.path)
             raise source.fault(*faults) from None
+
+
+# More are a slip of a file: nobody reads the table.
+MOST_TRIALS = 100_000
+
+
+def _require_few(source: Source, document: Document) -> None:
+    grids = (map(len, grid.values()) for grid in document.axes)
+    count = sum(math.prod(lengths) for lengths in grids) + len(document.trials)
+    lists = document.tuned.values.values() if document.tuned else ()
+    for key, number in (
+        ("axes", count),
+        ("tuned", count * math.prod(map(len, lists))),
+    ):
+        if number > MOST_TRIALS:
+            sentence = (
+                f"`{key}` makes {number:,} trials or candidates. Expected at "
+                f"most {MOST_TRIALS:,}. Split the study, or vary fewer keys."
+            )
+            raise source.fault(((key,), sentence))
 
 
 def _list_drafts(document: Document) -> list[_Draft]:

@@ -74,6 +74,8 @@ def plan_all(
     Args:
         choices: What is chosen already, so that no candidates are needed.
     """
+    if study.tuned is None:
+        return expand(study, smoke=smoke)
     problems = make_tuning_problems(study, smoke=smoke)
     chosen = {problem.key: problem.values[0] for problem in problems}
     candidates = [

@@ -4,6 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 import random
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from filelock import FileLock
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folders import cache_folder
 from medzoo.data.folds import hold_out
+from medzoo.data.npz import create_array
 from medzoo.data.splits import resplit
 from medzoo.files import writing
 from medzoo.models.backbones import hash_file, require_weights
@@ -93,13 +95,27 @@ def with_features(run: Run, data: Dataset) -> Dataset:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{folder}.lock").acquire()
     with lock:
-        if not folder.is_dir():
+        if not _is_whole(folder, data):
+            shutil.rmtree(folder, ignore_errors=True)
             _make(folder, run, data, about)
     facts = json.loads((folder / "about.json").read_text())
     counts = ("frozen_parameters", "frozen_flops")
     changes: dict[str, Any] = {name: facts[name] for name in counts}
     changes |= {name: _read(folder, name, data) for name in SPLITS}
     return replace(data, **changes)
+
+
+def _is_whole(folder: Path, data: Dataset) -> bool:
+    """Says whether all features are there, as many as there are images."""
+    try:
+        facts = json.loads((folder / "about.json").read_text())
+        arrays = [np.load(folder / f"{n}.npy", mmap_mode="r") for n in SPLITS]
+    except (OSError, ValueError, EOFError):
+        return False
+    numbers = [len(array) for array in arrays]
+    return "frozen_flops" in facts and numbers == [
+        len(split) for split in data.splits.values()
+    ]
 
 
 def attach_backbone(
@@ -179,9 +195,7 @@ def _make(
 
 def _predict(model: "keras.Model", images: np.ndarray, path: Path) -> None:
     shape = (len(images), *model.output_shape[1:])
-    features = np.lib.format.open_memmap(
-        path, mode="w+", dtype="float32", shape=shape
-    )
+    features = create_array(path, "float32", shape)
     for start in range(0, len(images), CHUNK):
         chunk = slice(start, start + CHUNK)
         features[chunk] = predict_logits(model, images[chunk])

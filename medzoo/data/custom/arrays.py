@@ -54,6 +54,10 @@ def load_arrays(path: Path, task: str, size: int) -> Dataset:
     )
 
 
+# More classes are no classes but numbers, and would fill the memory.
+MOST_CLASSES = 10_000
+
+
 def _read_split(path: Path, split: str, size: int) -> Split:
     shape, dtype = describe_array(path, f"{split}_images")
     if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape:
@@ -83,11 +87,14 @@ def _read_split(path: Path, split: str, size: int) -> Split:
             f"image, shape ({shape[0]},) or ({shape[0]}, 1). Received: "
             f"{labels.dtype} of shape {labels.shape}."
         )
-    labels = labels.reshape(-1).astype(np.int32)
-    if labels.min() < 0:
+    labels = labels.reshape(-1)
+    # Before they are narrowed: 2^32 + 1 would become 1.
+    if labels.min() < 0 or labels.max() >= MOST_CLASSES:
         raise ValueError(
-            f"Array `{split}_labels` of `{path}` must hold labels from 0. "
-            f"Received: {labels.min()}."
+            f"Array `{split}_labels` of `{path}` must hold labels from 0 to "
+            f"{MOST_CLASSES - 1}. Received: values from {labels.min()} to "
+            f"{labels.max()}."
         )
+    labels = labels.astype(np.int32)
     images = map_array(path, f"{split}_images")
     return Split(images[..., None] if len(shape) == 3 else images, labels)

@@ -36,6 +36,7 @@ from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, to_bytes
 from medzoo.data.custom.table import Fault
 from medzoo.data.folders import derived_path
+from medzoo.data.npz import create_array
 from medzoo.data.splits import draw_splits
 from medzoo.files import write_csv, writing
 from medzoo.tasks import SPLITS
@@ -347,7 +348,7 @@ def _write(
         ranges=ranges,
         mask_classes=list(names),
     )
-    write_csv(folder / "images.csv", COLUMNS, rows)
+    write_csv(folder / "images.csv", COLUMNS, rows, raw=True)
     manifest.write(folder / "manifest.json")
     for stale in set(folder.glob("own-*.npy")) - used:
         stale.unlink()
@@ -403,12 +404,8 @@ def _write_images(
     # Models take grey or colour: a third channel beside two stays black.
     channels = 3 if depth == 2 else depth
     part = path.with_name(f"{path.name}.part")
-    target = np.lib.format.open_memmap(
-        part,
-        mode="w+",
-        dtype=np.uint8,
-        shape=(len(indices), *images.values.shape[1:3], channels),
-    )
+    shape = (len(indices), *images.values.shape[1:3], channels)
+    target = create_array(part, np.uint8, shape)
     for start in range(0, len(indices), _CHUNK):
         rows = slice(start, start + _CHUNK)
         values = images.values[indices[rows]][..., :depth]
@@ -425,9 +422,7 @@ def _write_masks(
 ) -> None:
     """Copies masks in the order of images, with the classes of a column."""
     shape = (len(selection.items), *masks.values.shape[1:])
-    target = np.lib.format.open_memmap(
-        path, mode="w+", dtype=np.int8, shape=shape
-    )
+    target = create_array(path, np.int8, shape)
     for row, item in enumerate(selection.items):
         target[row] = mask = masks.values[selection.indices[row]]
         if item.mask_class in names:

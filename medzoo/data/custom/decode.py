@@ -10,9 +10,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.progress import Progress
 
+from medzoo.console import PlainConsole
 from medzoo.data.custom.listing import Item
 from medzoo.data.custom.masks import (
     MaskFacts,
@@ -23,6 +23,7 @@ from medzoo.data.custom.masks import (
 from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import BadImage, ImageFacts, read_pixels
 from medzoo.data.custom.table import Fault
+from medzoo.data.npz import create_array
 
 # Images that the threads are given at a time.
 _CHUNK = 4096
@@ -59,11 +60,10 @@ def decode_images(
     """Decodes images into a memory-mapped array in the file `target`."""
     deep, size = options.intensity != "bytes", options.size
     depth = 1 if deep or options.mode == "grey" else 3
-    values = np.lib.format.open_memmap(
+    values = create_array(
         target,
-        mode="w+",
-        dtype=np.uint16 if deep else np.uint8,
-        shape=(len(items), size, size, len(options.channels) or depth),
+        np.uint16 if deep else np.uint8,
+        (len(items), size, size, len(options.channels) or depth),
     )
     facts: list[ImageFacts | None] = [None] * len(items)
 
@@ -85,9 +85,7 @@ def decode_masks(
     """Decodes masks into a memory-mapped array in the file `target`."""
     classes = read_values(options).classes
     shape = len(items), options.size, options.size
-    values = np.lib.format.open_memmap(
-        target, mode="w+", dtype=np.int8, shape=shape
-    )
+    values = create_array(target, np.int8, shape)
     is_empty = options.no_mask == "empty"
     none = MaskFacts() if is_empty else None
     facts: list[MaskFacts | None] = [none] * len(items)
@@ -115,7 +113,7 @@ def _read_all(
     read: Callable[[int], None], items: Sequence[Item]
 ) -> list[Fault]:
     """Calls `read` for each index, on all cores, with a bar."""
-    console = Console(stderr=True)
+    console = PlainConsole(stderr=True)
     count = len(items)
     faults: dict[int, Fault] = {}
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.messages import tolerating
 from medzoo.record import MaskExamples, Predictions, Record
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.classes import count_confusions, draw_classes
@@ -74,11 +75,12 @@ def make_figures(evidence: Evidence, folder: Path) -> dict[str, bytes]:
     files = {}
     for name, draw in _choose(evidence, models).items():
         old = [_read(folder / f"{name}.{kind}", key) for kind in KINDS]
-        if None in old:
-            figure = draw()
-            old = [render(figure, kind, key) for kind in KINDS]
-        for kind, content in zip(KINDS, old, strict=True):
-            files[f"{name}.{kind}"] = content or b""
+        with tolerating(f"Drawing `{name}`"):
+            if None in old:
+                figure = draw()
+                old = [render(figure, kind, key) for kind in KINDS]
+            for kind, content in zip(KINDS, old, strict=True):
+                files[f"{name}.{kind}"] = content or b""
     return files
 
 

@@ -16,6 +16,7 @@ from medzoo.report.figures.style import (
     add_titles,
     make_figure,
     name_figure,
+    plain,
     shorten,
 )
 from medzoo.report.results import TrialResults
@@ -128,7 +129,7 @@ def _draw_task(figure: "Figure", found: Confusion, x: float, y: float) -> None:
     # Names would not fit below: columns go by the labels.
     matrix.set_xticks(at, [str(label) for label in at])
     matrix.set_xlabel("predicted class", fontsize=8.5)
-    matrix.set_title(found.task, fontsize=10, loc="left")
+    matrix.set_title(plain(found.task), fontsize=10, loc="left")
     scores = add_panel(figure, x + side + 0.15, y, _F1, side)
     scores.barh(at, found.f1.mean(axis=0), color=MEAN, alpha=0.35, height=0.7)
     rows = np.tile(np.arange(len(names)), len(found.f1))

@@ -18,6 +18,7 @@ from medzoo.report.figures.style import (
     make_figure,
     name_figure,
     pick_trials,
+    plain,
     shorten,
 )
 from medzoo.report.results import TrialResults
@@ -90,7 +91,7 @@ def draw_learning_curves(evidence: Evidence) -> "Figure":
             if column == 0:
                 axis.set_ylabel(name, fontsize=9)
             if line == 0:
-                axis.set_title(task, fontsize=10)
+                axis.set_title(plain(task), fontsize=10)
                 axis.tick_params(labelbottom=False)
             else:
                 axis.set_xlabel("epoch", fontsize=9)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from medzoo.files import replacing
+from medzoo.files import replacing, safe_name
 from medzoo.report.figures.style import (
     add_image,
     add_titles,
@@ -57,7 +57,7 @@ def write_explained(
 
 
 def _name(task: str) -> str:
-    return f"explained_{task}.npz"
+    return f"explained_{safe_name(task)}.npz"
 
 
 def find_explained(

@@ -11,6 +11,7 @@ from medzoo.report.figures.style import (
     add_titles,
     make_figure,
     name_figure,
+    plain,
     shorten,
     text_width,
     widen,
@@ -91,8 +92,8 @@ def draw_heat_map(evidence: Evidence, grid: Grid) -> "Figure":
             )
     axis.set_xticks(range(len(columns)), columns)
     axis.set_yticks(range(len(rows)), rows)
-    axis.set_xlabel(axes[1], fontsize=9)
-    axis.set_ylabel(axes[0], fontsize=9)
+    axis.set_xlabel(plain(axes[1]), fontsize=9)
+    axis.set_ylabel(plain(axes[0]), fontsize=9)
     title = name_figure(evidence, "both axes")
     add_titles(figure, title, f"{grid.score} on test")
     return figure

@@ -20,6 +20,7 @@ from medzoo.report.figures.style import (
     make_figure,
     name_figure,
     pick_trials,
+    plain,
     shorten,
     text_width,
     widen,
@@ -62,7 +63,7 @@ def draw_macro_f1(evidence: Evidence) -> "Figure":
         axis.set_yticks(range(len(names)), [] if column else names)
         _draw_panel(axis, [trial[key] for trial in bars], baseline)
         weight = "bold" if key == OVERALL else "normal"
-        axis.set_title(key, fontsize=10, weight=weight)
+        axis.set_title(plain(key), fontsize=10, weight=weight)
     add_titles(
         figure,
         name_figure(evidence, f"{format_score(study.score)} on the test split"),

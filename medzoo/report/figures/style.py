@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from medzoo.messages import printable
 from medzoo.report.evidence import Evidence
 from medzoo.report.results import TrialResults
 
@@ -114,8 +115,10 @@ def describe_picked(evidence: Evidence, shown: Sequence[TrialResults]) -> str:
 
 
 def plain(text: str) -> str:
-    """Keeps a dollar sign from beginning a formula."""
-    return text.replace("$", r"\$")
+    """Keeps a dollar sign from beginning a formula, and all in one line."""
+    return printable(text.replace("\n", " ").replace("\t", " ")).replace(
+        "$", r"\$"
+    )
 
 
 def shorten(text: str, length: int) -> str:

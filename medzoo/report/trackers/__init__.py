@@ -9,12 +9,11 @@ left out, with a warning.
 import contextlib
 import importlib
 import importlib.util
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from medzoo.messages import unknown
+from medzoo.messages import tolerating, unknown
 from medzoo.record import Record
 from medzoo.report.results import TrialResults
 from medzoo.store import Store
@@ -122,10 +121,8 @@ class Tracking:
         self._name = study.folder_name(smoke=smoke)
         self._store = store
         self._trackers: dict[str, Tracker] = {}
-        self._errors: dict[str, tuple[type[Exception], ...]] = {}
         for name in names:
             module = importlib.import_module(f"medzoo.report.trackers.{name}")
-            self._errors[name] = (OSError, ValueError, *module.list_errors())
             with self._guard(name):
                 folder = store.folder / name
                 self._trackers[name] = module.open_tracker(self._name, folder)
@@ -158,16 +155,16 @@ class Tracking:
     @contextlib.contextmanager
     def _guard(self, name: str) -> Iterator[None]:
         """Leaves a tracker out that fails, and says so."""
-        try:
+        is_done = False
+        way_out = (
+            "Every record is in the store, and the next call logs what is "
+            "missing."
+        )
+        with tolerating(f"Tracking by {name}", way_out):
             yield
-        except self._errors[name] as error:
+            is_done = True
+        if not is_done:
             self._trackers.pop(name, None)
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            warnings.warn(
-                f"Tracking by {name} has stopped: {reason[0]} Every record is "
-                "in the store, and the next call logs what is missing.",
-                stacklevel=4,
-            )
 
 
 def _require(name: str) -> None:

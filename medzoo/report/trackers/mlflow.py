@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 _BATCH = 900
 
 
-def list_errors() -> tuple[type[Exception], ...]:
-    """Lists what may go wrong besides `OSError` and `ValueError`."""
-    from mlflow.exceptions import MlflowException
-
-    return (MlflowException,)
-
-
 def open_tracker(study: str, folder: Path) -> "MLflow":
     """Opens the experiment of a study, and makes it if need be."""
     # A server that does not answer is given up in seconds, not in minutes.

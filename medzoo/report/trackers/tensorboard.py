@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from medzoo.report.trackers import TrackedRun
 
 
-def list_errors() -> tuple[type[Exception], ...]:
-    """Lists what may go wrong besides `OSError` and `ValueError`."""
-    return ()
-
-
 def open_tracker(study: str, folder: Path) -> "TensorBoard":
     """Opens the folder of a study."""
     (folder / study).mkdir(parents=True, exist_ok=True)

@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 PROJECT = "medzoo"
 
 
-def list_errors() -> tuple[type[Exception], ...]:
-    """Lists what may go wrong besides `OSError` and `ValueError`."""
-    import wandb
-
-    return (wandb.Error,)
-
-
 def open_tracker(study: str, folder: Path) -> "WandB":
     """Opens the folder of all studies."""
     (folder / "logged").mkdir(parents=True, exist_ok=True)
