@@ -466,8 +466,8 @@ def _describe_few_groups(selection: _Selection) -> list[str]:
         return []
     return [
         f"Few groups ({', '.join(few)}, train {len(held['train'])}): scores of "
-        "so few say little of others. Repeat with other values of "
-        "`split_seed`, and look at the spread."
+        "so few say little of others. Cross-validate (`folds` in the table "
+        "[data] of a study), or repeat with other values of `split_seed`."
     ]
 
 
