@@ -75,7 +75,7 @@ def compare_studies(
     if not second:
         raise ValueError(
             "All runs of the second study are runs of the first. Expected "
-            f"other trials to compare. Received: {_word(one)} and {_word(other)}."
+            f"others to compare. Received: {_word(one)} and {_word(other)}."
         )
     before = names or (one.title, other.title)
     scores = [_score(before[0], trial, one.store) for trial in first]
