@@ -16,6 +16,7 @@ from medzoo.record import Record
 from medzoo.report.bootstrap import read_replicates
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence, write_evidence
+from medzoo.report.pages import list_facts
 from medzoo.report.results import read_results
 from medzoo.report.study_tables import make_short_summary
 from medzoo.runs.plugins import REGISTERED
@@ -168,6 +169,9 @@ def test_a_study_of_plugins_is_trained_and_scored_by_their_score(folder):
     accuracy = (values.probabilities.argmax(1) == values.labels).mean()
     assert drawn.mean() == pytest.approx(1 - accuracy, abs=0.02)
     evidence = Evidence.read(study, store)
+    told = list_facts(evidence)["Plugins"]
+    assert f"model tiny ({content(folder)})" in told
+    assert "score error_rate (" in told
     write_evidence(evidence, folder / "evidence.zip")
     forget()
     again = read_evidence(folder / "evidence.zip")

@@ -154,7 +154,21 @@ def list_facts(evidence: Evidence) -> dict[str, str]:
         facts["Baseline"] = study.baseline.name
     if varying:
         facts["Following from the axes"] = ", ".join(varying)
+    if plugins := _describe_plugins(study, runs):
+        facts["Plugins"] = plugins
     return facts
+
+
+def _describe_plugins(study: Study, runs: Sequence[Run]) -> str:
+    """Names what is not of medzoo, with the digests of its content."""
+    found = {
+        f"{kind} {plugin.name} ({plugin.content})"
+        for run in runs
+        for kind, plugin in run.plugins.items()
+    }
+    scores = study.own_scores.items()
+    found |= {f"score {name} ({score.content})" for name, score in scores}
+    return ", ".join(sorted(found))
 
 
 def _describe_tuning(study: Study, tuned: Tuned) -> str:
