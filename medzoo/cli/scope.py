@@ -157,8 +157,8 @@ def format_command(
     That is of make in a checkout, and of `medzoo` where there is none, or
     where a value has characters to be quoted.
     """
-    given = {"tasks": tasks, "data": data, "seeds": seeds}
-    given = {key: value for key, value in given.items() if value}
+    flagged = {"tasks": tasks, "data": data, "seeds": seeds}
+    given = {key: value for key, value in flagged.items() if value}
     listed = [f"--{option.replace('_', '-')}" for option in options]
     listed += [f"--until {until}"] if until else []
     listed += [f"--max-seeds {max_seeds}"] if max_seeds else []
