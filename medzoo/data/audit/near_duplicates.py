@@ -98,7 +98,7 @@ class Vectors:
     def _subtract(
         units: np.ndarray, inside: np.ndarray, mean: np.ndarray
     ) -> np.ndarray:
-        there = units.any(axis=(1, 2, 3))
+        there = np.asarray(units.any(axis=(1, 2, 3)))
         rest = _to_units(units - mean, inside & there[:, None, None], 0.0)
         return rest.reshape(len(units), -1)
 
