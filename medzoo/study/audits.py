@@ -48,12 +48,12 @@ def find_leaks(store: Reader, fingerprints: Iterable[str]) -> list[str]:
 
 
 def name_audit(fingerprint: str) -> str:
-    """Names the file by content alone: images keep their faults in any size.
+    """Names the file by the images of one size, however they are split.
 
     Example:
 
-    >>> name_audit("medmnist:breastmnist:28:750601b1f35ba3300ea97c75c52ff8f6")
-    'audits/medmnist-breastmnist.json'
+    >>> name_audit("own:12ab:34cd, fold 1 of 5")
+    'audits/own-12ab-34cd.json'
     """
-    content = "-".join(fingerprint.split(":")[:2]) or "unknown"
+    content = fingerprint.partition(",")[0].replace(":", "-") or "unknown"
     return f"audits/{content}.json"

@@ -14,7 +14,6 @@ from medzoo.data.audit.leaks import (
     number_splits,
 )
 from medzoo.data.audit.near_duplicates import (
-    ALIKE,
     NearDuplicates,
     Vectors,
     find_near_duplicates,
@@ -29,7 +28,7 @@ class Pair(NamedTuple):
     Args:
         kind: `exact` or `near`.
         image: Name, or number in its split.
-        correlation: Of their pixels.
+        correlation: Of what they have beside the mean image.
         conflict: Whether their labels differ.
         across: Whether they are in different splits.
     """
@@ -111,7 +110,7 @@ class Audit:
         if self.test_in_train:
             parts.append(
                 f"{self.test_in_train} of {num_test} test images are in train "
-                f"as well (equal, or correlation of at least {ALIKE})"
+                "as well (equal, or near-duplicates)"
             )
         if self.val_in_train:
             parts.append(f"{self.val_in_train} of {num_val} of val")

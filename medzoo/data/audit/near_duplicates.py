@@ -1,10 +1,12 @@
 """Search for near-duplicate images without comparing all pairs."""
 
+import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
 from medzoo.data.dataset import Split
@@ -44,18 +46,61 @@ class Vectors:
         return images
 
     def units(self, rows: np.ndarray) -> np.ndarray:
-        """Returns the images without their mean, and of length 1.
+        """Returns what images have beside the mean image, of length 1.
 
-        The product of two of them is Pearson's correlation of their pixels.
+        Bars of one value at the edges, as padding adds, are left out. The
+        product of two of them is Pearson's correlation of their differences
+        to what all images share.
 
         Returns:
             `float32`, shape `(num_rows, num_pixels)`; zeros for a flat image.
         """
-        values = shrink(self.images(rows)).reshape(len(rows), -1)
-        values -= values.mean(axis=1, keepdims=True)
-        length = np.linalg.norm(values, axis=1, keepdims=True)
-        flat = length < FLAT * np.sqrt(values.shape[1])
-        return np.where(flat, 0, values / np.maximum(length, 1e-9))
+        return self._subtract(*self._normalize(rows), self._means[0])
+
+    def structures(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the same of the differences of pixels to those around them.
+
+        They tell images that are alike in their light and layout alone.
+        """
+        return self._subtract(*self._sharpen(rows), self._means[1])
+
+    @functools.cached_property
+    def _means(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean image and its structure; 0 where images are few."""
+        step = -(-len(self) // _MEAN_OF)
+        rows = np.arange(0, len(self), step)
+        if len(rows) < _FEW:
+            return np.zeros(1, np.float32), np.zeros(1, np.float32)
+        parts = np.array_split(rows, -(-len(rows) // _AT_A_TIME))
+        sums = [
+            (self._normalize(part)[0].sum(axis=0),
+             self._sharpen(part)[0].sum(axis=0))
+            for part in parts
+        ]  # fmt: skip
+        first, second = (
+            sum(one) / len(rows) for one in zip(*sums, strict=True)
+        )
+        return np.asarray(first), np.asarray(second)
+
+    def _normalize(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values = shrink(self.images(rows))
+        inside = find_inside(values)
+        return _to_units(values, inside, FLAT), inside
+
+    def _sharpen(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        values = shrink(self.images(rows))
+        inside = uniform_filter(find_inside(values) * 9.0, (0, 3, 3),
+                                mode="constant") > 8.5  # fmt: skip
+        around = uniform_filter(values, (0, 3, 3, 0), mode="nearest")
+        return _to_units(values - around, inside, 0.0), inside
+
+    @staticmethod
+    def _subtract(
+        units: np.ndarray, inside: np.ndarray, mean: np.ndarray
+    ) -> np.ndarray:
+        there = np.asarray(units.any(axis=(1, 2, 3)))
+        rest = _to_units(units - mean, inside & there[:, None, None], 0.0)
+        return rest.reshape(len(units), -1)
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yields the rows of all images, a part at a time."""
@@ -89,8 +134,54 @@ def shrink(images: np.ndarray) -> np.ndarray:
     return blocks.mean(axis=(2, 4), dtype=np.float32)
 
 
-# Correlation of pixels from which two images are near-duplicates.
-ALIKE = 0.99
+def find_inside(values: np.ndarray) -> np.ndarray:
+    """Finds the pixels inside of bars of one value at the edges.
+
+    Args:
+        values: Shape `(n, height, width, channels)`.
+
+    Returns:
+        Booleans, shape `(n, height, width)`.
+
+    Example:
+
+    >>> image = np.array([[0, 1, 0], [50, 30, 40], [20, 50, 90]])
+    >>> find_inside(image[None, ..., None]).sum(axis=2)
+    array([[0, 3, 3]])
+    """
+    inside = np.ones(values.shape[:3], bool)
+    for axis in (1, 2):
+        lines = np.moveaxis(values, axis, 1)
+        flat = np.ptp(lines.reshape(*lines.shape[:2], -1), axis=2) <= _BAR
+        back = np.minimum.accumulate(flat[:, ::-1], axis=1)[:, ::-1]
+        bars = np.minimum.accumulate(flat, axis=1) | back
+        inside &= ~np.expand_dims(bars, 3 - axis)
+    return inside
+
+
+def _to_units(
+    values: np.ndarray, inside: np.ndarray, flat: float
+) -> np.ndarray:
+    """Takes the mean off the pixels inside, and gives them the length 1."""
+    axes = (1, 2, 3)
+    kept = np.broadcast_to(inside[..., None], values.shape)
+    number = np.maximum(kept.sum(axis=axes, keepdims=True), 1)
+    mean = (values * kept).sum(axis=axes, keepdims=True) / number
+    values = np.where(kept, values - mean, 0).astype(np.float32)
+    length = np.sqrt((values**2).sum(axis=axes, keepdims=True))
+    is_flat = length <= np.maximum(flat * np.sqrt(number), 1e-6)
+    return np.where(is_flat, 0, values / np.maximum(length, 1e-9)).astype(
+        np.float32
+    )
+
+
+# Correlations from which two images are near-duplicates: of what they have
+# beside the mean image, and of its structure.
+ALIKE, STRUCTURE = 0.95, 0.9
+# Levels within which the pixels of a bar lie, after a JPEG.
+_BAR = 4
+# Images that make a mean image, and below which there is none.
+_MEAN_OF, _FEW = 2000, 20
 # Principal directions of the search, and images that they are taken from.
 _DIRECTIONS = 24
 _SAMPLE = 1500
@@ -123,7 +214,7 @@ def find_near_duplicates(
     projection on orthonormal directions brings them no further apart. A tree
     finds all pairs within that distance along the first principal directions
     (and in the length of the rest), so that none is missed, and these alone are
-    compared pixel by pixel.
+    compared pixel by pixel, and by their structure.
 
     Args:
         vectors: The images.
@@ -138,9 +229,11 @@ def find_near_duplicates(
     pairs, correlations = [], []
     for candidates in _find_candidates(points, threshold):
         rows = firsts[candidates]
-        values = _correlate(vectors, rows)
-        pairs.append(rows[values >= threshold])
-        correlations.append(values[values >= threshold])
+        values = _correlate(vectors.units, rows)
+        rows, values = rows[values >= threshold], values[values >= threshold]
+        alike = _correlate(vectors.structures, rows) >= STRUCTURE
+        pairs.append(rows[alike])
+        correlations.append(values[alike])
     return NearDuplicates(
         group,
         np.concatenate([np.empty((0, 2), np.int64), *pairs]),
@@ -193,13 +286,15 @@ def _find_candidates(
         yield np.stack([lefts[ahead], rights[ahead]], axis=1)
 
 
-def _correlate(vectors: Vectors, pairs: np.ndarray) -> np.ndarray:
-    """Returns the correlation of the pixels of each pair."""
+def _correlate(
+    describe: Callable[[np.ndarray], np.ndarray], pairs: np.ndarray
+) -> np.ndarray:
+    """Returns the correlation of each pair, of the vectors of their rows."""
     values = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _PAIRS):
         part = slice(start, start + _PAIRS)
         rows, at = np.unique(pairs[part], return_inverse=True)
-        units = vectors.units(rows)
+        units = describe(rows)
         left, right = at.reshape(-1, 2).T
         values[part] = np.einsum("nd,nd->n", units[left], units[right])
     return values

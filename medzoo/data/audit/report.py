@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medzoo.data.audit.audit import Audit, Pair
-from medzoo.data.audit.near_duplicates import ALIKE
+from medzoo.data.audit.near_duplicates import ALIKE, STRUCTURE
 from medzoo.files import write_csv
 from medzoo.tasks import SPLITS
 
@@ -33,7 +33,8 @@ def format_audit(findings: Audit) -> list[str]:
         ),
         (
             a.near,
-            f"{a.near} near duplicates (correlation of at least {ALIKE}), "
+            f"{a.near} near duplicates (correlation of {ALIKE} beside "
+            f"the mean image, {STRUCTURE} of its structure), "
             f"{a.near_across} of them across splits.",
             "No near duplicates.",
         ),
@@ -84,8 +85,11 @@ def write_audit(
             "\n".join([head, rule, *rows]),
         ]
     parts.append(
-        "A pair is exact if all pixels are equal, and near if the correlation "
-        f"of its pixels is at least {ALIKE}. `--drop-leaks` trains without the "
+        "A pair is exact if all pixels are equal. It is near if what it has "
+        f"beside the mean image correlates by at least {ALIKE}, and its "
+        f"differences of neighbouring pixels by {STRUCTURE}; bars at the edges "
+        "do not count. Copies that are mirrored or turned are not found. "
+        "`--drop-leaks` trains without the "
         f"{findings.train_leaks} images of train that val or test have as well."
     )
     page = folder / "audit.md"
