@@ -134,7 +134,7 @@ def test_an_unknown_model_is_one_sentence():
     with pytest.raises(ValueError, match="Unknown model") as error:
         build("resnet")
     assert str(error.value).startswith(
-        "Unknown model `resnet`. Expected one of: mlp, skip_cnn"
+        "Unknown model `resnet`. Did you mean `unet`? Expected one of: mlp"
     )
     assert "Received: model='resnet'." in str(error.value)
 
