@@ -138,7 +138,8 @@ def test_any_table_is_read_back_or_refused_in_a_sentence(tmp_path, data):
         message = str(error)
         assume(str(path) not in message)
         raise
-    assert len(table.rows) + len(table.faults) <= len(rows)
+    lines = out.getvalue().replace("\r", "\n").count("\n")
+    assert len(table.rows) + len(table.faults) <= lines
     names = list(dict.fromkeys(table.columns))
     pattern = "-".join(f"{{{name}}}" for name in names if name)
     for _, row in table.rows:
