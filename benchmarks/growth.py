@@ -52,7 +52,7 @@ def main() -> None:
             for name, words in COMMANDS.items():
                 found[name, size] = measure(words, Path(folder), options.limit)
     OUT.mkdir(parents=True, exist_ok=True)
-    page = format_page(sizes, found)
+    page = format_page(sizes, found, options.limit)
     (OUT / "growth.md").write_text(page, encoding="utf-8")
     print(page)
 
@@ -144,15 +144,18 @@ def measure(
 
 
 def format_page(
-    sizes: list[int], found: dict[tuple[str, int], tuple[float, float] | None]
+    sizes: list[int],
+    found: dict[tuple[str, int], tuple[float, float] | None],
+    limit: float,
 ) -> str:
     """Words the table: a row a command, two columns a size, and the slope."""
     columns = [f"{size:,} records (s) | MB" for size in sizes]
     lines = [
         "# How commands grow with the records of a study",
         f"{NUM_TRIALS} trials on {NUM_TASKS} tasks, records with predictions. "
-        "CPU seconds and peak memory, nothing cached; the slope is that of "
-        "the logarithms, between the largest two sizes that ended.",
+        "CPU seconds and peak memory, nothing cached, at most "
+        f"{limit:g} s; the slope is that of the logarithms, between the two "
+        "largest sizes that ended.",
         "\n".join(
             [
                 f"| command | {' | '.join(columns)} | slope |",
