@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from medzoo.data.custom.from_python import Dataset
 from medzoo.execution.job import Job
+from medzoo.files import require_output
 from medzoo.plugins.register import (  # noqa: F401 - offered as medzoo's own
     register_activation,
     register_augmentation,
@@ -22,7 +23,7 @@ from medzoo.record import Record
 from medzoo.runs.values import RunValues
 from medzoo.search.candidates import Tried
 from medzoo.store import Store
-from medzoo.training.saved import MODEL, RECORD, Saved, load_saved
+from medzoo.training.saved import MODEL, RECORD, Saved, load_saved, save_record
 
 if TYPE_CHECKING:
     from medzoo.conduct import StudyResult
@@ -77,6 +78,9 @@ def run(
     done = store.has_done(wanted.run_id)
     if record is not None and done and _holds(folder, record):
         return record
+    if folder is not None:
+        require_output(folder, folder=True)
+    store.require_room()
     require_data(wanted)
     check_plugins([wanted])
 
@@ -84,8 +88,7 @@ def run(
     record, predictions = run_with_one_thread(Job(wanted, model=model), store)
     store.write(record, predictions)
     if folder is not None and record.scores:
-        folder.mkdir(parents=True, exist_ok=True)  # No model, no folder yet.
-        (folder / RECORD).write_text(record.model_dump_json(indent=2))
+        save_record(record, folder)
         write_card(record, folder / "model.md", predictions)
     return record
 
@@ -150,6 +153,7 @@ def run_study(
     from medzoo.progress import ProgressBar, find_leader
     from medzoo.study.spec import make_study, read_study
 
+    require_output(Path(out), folder=True)
     scope = _name_data({"data": data, "tasks": tasks, "seeds": seeds})
     scope |= {"until": until, "max_seeds": max_seeds}
     size = scope.pop("size", None)

@@ -162,6 +162,7 @@ class Conduct:
         _show(watch.begin, len(self._units), len(jobs))
         if not jobs:
             return "complete"
+        self._store.require_room()
         try:
             with self._means.open_executor(len(jobs)) as executor:
                 while jobs:

@@ -5,7 +5,9 @@ import csv
 import hashlib
 import os
 import re
+import shutil
 import stat
+import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -51,6 +53,11 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
         path: The file.
         ending: Of the name that is yielded; it begins with a dot.
     """
+    if path.is_symlink() or _is_device(path):
+        path = path.resolve()
+    if _is_device(path):
+        yield path  # Such as /dev/null: nothing can take its place.
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ending}")
     try:
@@ -58,6 +65,71 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def filling(folder: Path) -> Iterator[Path]:
+    """Yields an empty folder whose files are moved to `folder` at the end.
+
+    After an error, `folder` is what it was before.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield part
+        for path in sorted(part.rglob("*")):
+            target = folder / path.relative_to(part)
+            if path.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                path.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+# A disk without room for so many bytes is full.
+_PROBE = 1 << 16
+
+
+def require_output(
+    path: Path, *, folder: bool = False, way_out: str = ""
+) -> None:
+    """Tries whether a file or folder can be written, and leaves no trace.
+
+    Every command asks before it reads or trains anything.
+
+    Args:
+        path: What will be written; its parents need not exist.
+        folder: Whether it is a folder.
+        way_out: Further sentences.
+
+    Raises:
+        FileNotFoundError: If something of another kind is there, the place is
+            read-only, or the disk is full.
+    """
+    kind, other = ("folder", "file") if folder else ("file", "folder")
+    if _is_device(path) and not folder:
+        return
+    if path.exists() and path.is_dir() != folder:
+        raise FileNotFoundError(
+            f"`{path}` is a {other}. Expected a {kind}, or a name that is "
+            f"free. {way_out}".rstrip()
+        )
+    with writing(path, way_out=way_out):
+        if path.is_file():
+            path.open("ab").close()
+        home = path if folder else path.resolve().parent
+        # The nearest one that exists: the others are made in it.
+        nearest = next(each for each in (home, *home.parents) if each.exists())
+        if not nearest.is_dir():
+            raise NotADirectoryError(f"`{nearest}` is no folder")
+        with tempfile.TemporaryFile(dir=nearest) as file:
+            file.write(bytes(_PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 # More characters than this would leave no room for endings.
@@ -148,7 +220,7 @@ def write_csv(
     *,
     raw: bool = False,
 ) -> None:
-    """Writes a CSV file in one step.
+    """Writes a CSV file in one step; names that are no UTF-8 as they are.
 
     Args:
         path: The file.
@@ -160,7 +232,9 @@ def write_csv(
         rows = (map(defuse, row) for row in rows)
     with (
         replacing(path) as part,
-        part.open("w", encoding="utf-8", newline="") as file,
+        part.open(
+            "w", encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file,
     ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

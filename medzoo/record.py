@@ -64,6 +64,8 @@ class Record(BaseModel):
         versions: By package.
         data_fingerprint: Identifies the images, labels and splits used.
         notes: What tables have to say about the data.
+        ranges: Values of 16-bit files that became 0 and 255, by channel, as
+            they were measured on train.
         classes: Names of the classes.
         mask_classes: Names of the classes of pixels, of a run with masks.
         started: Time of the start, ISO 8601, UTC.
@@ -95,6 +97,7 @@ class Record(BaseModel):
     versions: dict[str, str] = {}
     data_fingerprint: str = ""
     notes: list[str] = []
+    ranges: list[tuple[int, int]] = []
     classes: list[str] = []
     mask_classes: list[str] = []
     started: str = ""

@@ -32,12 +32,12 @@ _NAME = re.compile(r"([0-9a-f]{16})\.json")
 _LARGEST_RECORD = 2**28
 _LARGEST_ARRAYS = 2**33
 _FINISHED = ("done", "diverged")
-# Words a fault in writing a file of the store.
-writing = functools.partial(
-    files.writing,
-    way_out="Make room, or set MEDZOO_RUNS to another folder, and run the same "
-    "command again: all records that were written are kept.",
+_WAY_OUT = (
+    "Make room, or set MEDZOO_RUNS to another folder, and run the same command "
+    "again: all records that were written are kept."
 )
+# Words a fault in writing a file of the store.
+writing = functools.partial(files.writing, way_out=_WAY_OUT)
 # What NumPy raises for a file that is no archive of plain arrays.
 _DAMAGE = (
     *(ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
@@ -111,6 +111,14 @@ class Store(Reader):
         if folder is None:
             folder = os.environ.get("MEDZOO_RUNS") or "runs"
         self.folder = Path(folder)
+
+    def require_room(self) -> None:
+        """Tries whether records can be written, before any run is trained.
+
+        Raises:
+            FileNotFoundError: If they cannot.
+        """
+        files.require_output(self.folder, folder=True, way_out=_WAY_OUT)
 
     def write(
         self,

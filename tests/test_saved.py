@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import medzoo as medzoo_package
-from medzoo.data.images import read_images
+from medzoo.data.custom.images import Reader
 from medzoo.report.card import make_card
 from medzoo.runs.run import Run
 from medzoo.scores import probabilities as scores
@@ -47,6 +47,14 @@ def trained(tmp_path_factory):
     (folder / "record.json").write_text(record.model_dump_json())
     Store(folder / "runs").write(record, predictions)
     return folder, record, predictions
+
+
+def read(path, shape):
+    """Reads images as the input of a model of that shape."""
+    reader = Reader(shape)
+    images = [picture.values for picture in reader.read([path])]
+    reader.require_good(skip_bad=False)
+    return images
 
 
 def test_a_loaded_model_predicts_what_its_run_did(trained):
@@ -169,10 +177,10 @@ def test_images_that_do_not_fit_are_refused_with_one_sentence(trained, medzoo):
     np.save(bad / "raw.npy", grey)
     (bad / "raw.npy").rename(bad / "raw.npz")
     sentences = {
-        "large.png": "(28, 28, 1)",
-        "colours.png": "has colours",
-        "deep.png": "uint16",
-        "text.png": "damaged or no image",
+        "large.png": "32x32 pixels, where 28x28 belong; --resize",
+        "colours.png": "in colour (mode RGB)",
+        "deep.png": "16 bits",
+        "text.png": "no image, or a damaged one",
         "objects.npz": "pickled objects",
         "none.npz": "holds no images",
         "raw.npz": "pickled objects",
@@ -180,10 +188,10 @@ def test_images_that_do_not_fit_are_refused_with_one_sentence(trained, medzoo):
     }
     for name, sentence in sentences.items():
         with pytest.raises((ValueError, FileNotFoundError)) as error:
-            read_images([bad / name], (28, 28, 1))
+            read(bad / name, (28, 28, 1))
         assert sentence in str(error.value)
     told = medzoo("predict", folder, bad / "large.png", code=2).err
-    assert "large.png` does not fit" in told
+    assert "large.png: 32x32" in told
     told = medzoo("explain", folder, "--class", "malign", code=2).err
     assert "Did you mean `malignant`" in told
 
@@ -191,7 +199,7 @@ def test_images_that_do_not_fit_are_refused_with_one_sentence(trained, medzoo):
 def test_a_grey_image_fits_a_model_of_colours(tmp_path):
     grey = np.arange(784, dtype="uint8").reshape(28, 28)
     Image.fromarray(grey).save(tmp_path / "a.png")
-    found = read_images([tmp_path], (28, 28, 3)).images[0]
+    found = read(tmp_path, (28, 28, 3))[0]
     assert (found == grey[..., None]).all()
 
 
@@ -237,7 +245,7 @@ def test_crafted_files_are_refused_and_run_nothing(trained, tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.keras"):
         load_saved(tmp_path / "model.h5")
     with pytest.raises(ValueError, match="pickled objects"):
-        read_images([tmp_path / "x.npz"], (28, 28, 1))
+        read(tmp_path / "x.npz", (28, 28, 1))
     assert not mark.exists()
 
 

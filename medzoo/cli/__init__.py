@@ -10,9 +10,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from medzoo.cli.doctor import doctor
+from medzoo.cli.export import export
 from medzoo.cli.help import App, format_examples
 from medzoo.cli.look import audit, explore
-from medzoo.cli.models import card, ensemble, evaluate, explain, export, predict
+from medzoo.cli.models import card, ensemble, evaluate, explain
+from medzoo.cli.predict import predict
 from medzoo.cli.scope import Format, Seeds, Tasks, read
 from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app

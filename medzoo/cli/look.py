@@ -120,9 +120,13 @@ def audit(
 
     from medzoo.data.audit.audit import audit as run_audit
     from medzoo.data.audit.report import format_audit, write_audit
+    from medzoo.files import require_output
     from medzoo.store import Store
     from medzoo.study.audits import keep_audit
 
+    require_output(out, folder=True)
+    store = Store()
+    store.require_room()
     dataset, rows = look(what, size, data_flags(skip_bad, False))
     found, pairs = run_audit(
         dataset,
@@ -131,7 +135,7 @@ def audit(
     )
     print("\n".join(format_audit(found)))
     paths = write_audit(found, pairs, out / safe_name(f"{dataset.task}_audit"))
-    for path in [*paths, keep_audit(Store(), found.summary())]:
+    for path in [*paths, keep_audit(store, found.summary())]:
         print(f"Wrote {path}", file=sys.stderr)
 
 
@@ -146,9 +150,11 @@ def explore(
 
     from medzoo.explore.page import find_warnings, format_summary, write_page
     from medzoo.explore.statistics import summarize
+    from medzoo.files import require_output
     from medzoo.store import Store
     from medzoo.study.audits import find_leaks
 
+    require_output(out, folder=True)
     dataset, rows = look(what, size, data_flags(skip_bad, False))
     found = summarize(dataset, rows)
     leaks = find_leaks(Store(), [dataset.fingerprint])

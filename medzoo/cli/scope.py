@@ -29,6 +29,27 @@ SkipBad = Annotated[
     bool,
     typer.Option("--skip-bad", help="Leave out files that are bad."),
 ]
+Model = Annotated[
+    Path, typer.Argument(help="A .keras file, or the folder of one.")
+]
+Resize = Annotated[
+    bool | None,
+    typer.Option(
+        "--resize/--no-resize",
+        help="Resize images as for the training. Left out: if the model is of "
+        "own files, which were.",
+    ),
+]
+SkipBadFiles = Annotated[
+    bool, typer.Option("--skip-bad", help="Leave out files that are bad.")
+]
+ModelData = Annotated[
+    str | None,
+    typer.Option(
+        help="Where the data of the model are now, or other ones: "
+        "folder:PATH, csv:FILE, npz:FILE or masks:PATH."
+    ),
+]
 DropLeaks = Annotated[
     bool,
     typer.Option(

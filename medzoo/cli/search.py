@@ -67,11 +67,15 @@ def run(
     """Go on with a search, and write what it has found so far."""
     from medzoo.cli.console import CommandConsole
     from medzoo.execution.options import ExecutionOptions
+    from medzoo.files import require_output
     from medzoo.report.search import write_search
     from medzoo.search.search_file import read_search
     from medzoo.store import Store
 
+    require_output(out, folder=True)
     search = read_search(name)
+    store = Store()
+    store.require_room()
     means = ExecutionOptions(
         workers=workers,
         executor=executor,
@@ -81,7 +85,7 @@ def run(
         hours=max_hours,
     )
     console = CommandConsole(quiet=quiet, log_file=log_file)
-    tried, is_whole = _run(search, Store(), means, console)
+    tried, is_whole = _run(search, store, means, console)
     if not tried:
         console.note("No candidate was finished.")
         raise typer.Exit(130)

@@ -206,7 +206,9 @@ def run(
     from medzoo.cli.screen import run_on_screen
     from medzoo.execution.options import ExecutionOptions
     from medzoo.execution.shard import Shard
+    from medzoo.files import require_output
 
+    require_output(out, folder=True)
     console = CommandConsole(quiet=quiet, log_file=log_file)
     options = data_flags(skip_bad, drop_leaks)
     study = read(name, tasks, data, seeds, options, until, max_seeds)

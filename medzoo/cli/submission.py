@@ -27,6 +27,7 @@ def submit(
     ] = "medmnist",
 ) -> None:
     """Write the competition's file from stored predictions."""
+    from medzoo.files import require_output
     from medzoo.report.submission import (
         collect_labels,
         put_in_order,
@@ -35,6 +36,7 @@ def submit(
     from medzoo.store import Store
     from medzoo.tasks import NAMES
 
+    require_output(out)
     store = Store()
     records = _find_records(runs, store)
     labels = put_in_order(collect_labels(records, store), order)

@@ -76,6 +76,7 @@ def train(
     default; `medzoo fields` lists all fields with their choices and defaults.
     """
     from medzoo.cli.console import CommandConsole
+    from medzoo.files import require_output
     from medzoo.report.card import write_card
     from medzoo.store import Store
     from medzoo.study.run_file import read_run
@@ -95,8 +96,11 @@ def train(
     run = read_run(file, recipe=recipe, **_add_values(given, values or []))
     console = CommandConsole(quiet=quiet, log_file=log_file)
     store = Store()
+    if out is not None:
+        require_output(out, folder=True)
     record = _find(run, store, out, console)
     if record is None:
+        store.require_room()
         record = _train(run, store, out, console)
     if record.status == "pruned":
         console.note(
@@ -105,8 +109,9 @@ def train(
         )
         raise typer.Exit(130)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "record.json").write_text(record.model_dump_json(indent=2))
+        from medzoo.training.saved import save_record
+
+        save_record(record, out)
         if record.scores:
             predictions = store.read_predictions(record.run_id)
             write_card(record, out / "model.md", predictions)
@@ -171,7 +176,7 @@ def _find(
 
 def _holds_weights(out: Path, run: "Run") -> bool:
     with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-        found = json.loads((out / "record.json").read_text())
+        found = json.loads((out / "record.json").read_bytes())
         same = found["run_id"] == run.run_id
         return same and (out / "model.keras").is_file()
     return False

@@ -66,6 +66,7 @@ class Dataset:
         frozen_parameters: Weights of the frozen backbone whose features stand
             in the place of the images; 0 for images.
         frozen_flops: Operations of that backbone for an image.
+        ranges: Values that became 0 and 255, by channel, of 16-bit files.
     """
 
     task: str
@@ -78,6 +79,7 @@ class Dataset:
     mask_classes: tuple[str, ...] = ()
     frozen_parameters: int = 0
     frozen_flops: int = 0
+    ranges: tuple[tuple[int, int], ...] = ()
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -161,9 +163,17 @@ class MaskedDataset(Dataset):
         splits = [
             Split(split.images, split.labels) for split in self.splits.values()
         ]
-        facts = self.fingerprint, self.notes
         train, val, test = splits
-        return Dataset(self.task, self.classes, train, val, test, *facts)
+        return Dataset(
+            self.task,
+            self.classes,
+            train,
+            val,
+            test,
+            self.fingerprint,
+            self.notes,
+            ranges=self.ranges,
+        )
 
 
 def count_pixels(dataset: MaskedDataset) -> list[int]:

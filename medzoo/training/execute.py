@@ -311,6 +311,7 @@ def describe(run: Run, parameters: Parameters, data: Dataset) -> Record:
         versions=list_versions(),
         data_fingerprint=data.fingerprint,
         notes=list(data.notes),
+        ranges=list(data.ranges),
         classes=list(data.classes),
         mask_classes=list(data.mask_classes),
         started=datetime.now(UTC).isoformat(timespec="seconds"),

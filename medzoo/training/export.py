@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medzoo.files import filling, replacing, writing
 from medzoo.training.objectives.masks import each_batch
 from medzoo.training.predict import predict_logits
 from medzoo.training.saved import Saved
@@ -71,16 +72,21 @@ def export(
         raise ValueError(
             f"Only tflite is made of 8-bit integers. Received: to={to!r}."
         )
-    path = path or saved.path.with_name(f"{saved.path.stem}{_ENDINGS[to]}")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = path or find_path(saved, to)
     # First: Keras exports no model to ONNX that was not called.
     expected = _by_head(predict(saved, images))
-    _write(saved, path, to, calibration)
+    with writing(path):
+        _write(saved, path, to, calibration)
     loaded = _load(path, to)
     found = _by_head(loaded(images))
     difference = max(abs(found[k] - expected[k]).max() for k in expected)
     scale = max(abs(logits).max() for logits in expected.values())
     return Exported(path, loaded, float(difference), float(scale))
+
+
+def find_path(saved: Saved, to: str) -> Path:
+    """Names the exported file of a model, beside the model."""
+    return saved.path.with_name(f"{saved.path.stem}{_ENDINGS[to]}")
 
 
 def predict(saved: Saved, images: np.ndarray) -> Logits:
@@ -101,15 +107,20 @@ def _by_head(logits: Logits) -> dict[str, np.ndarray]:
 def _write(
     saved: Saved, path: Path, to: str, calibration: np.ndarray | None
 ) -> None:
-    if to == "tflite":
-        from medzoo.training.export_tensorflow import write_tflite
-
-        write_tflite(saved.model, path, calibration)
+    """Writes a file or folder that is whole, in the place of an earlier one."""
+    if to == "savedmodel":
+        with filling(path) as part:
+            saved.model.export(part, format="tf_saved_model", verbose=False)
+            if path.is_dir():
+                shutil.rmtree(path)
         return
-    if path.is_dir():
-        shutil.rmtree(path)  # Keras would refuse to replace a SavedModel.
-    kind = {"savedmodel": "tf_saved_model", "onnx": "onnx"}[to]
-    saved.model.export(path, format=kind, verbose=False)
+    with replacing(path, ending=path.suffix) as part:
+        if to == "tflite":
+            from medzoo.training.export_tensorflow import write_tflite
+
+            write_tflite(saved.model, part, calibration)
+        else:
+            saved.model.export(part, format="onnx", verbose=False)
 
 
 def _load(path: Path, to: str) -> Predict:

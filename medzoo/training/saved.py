@@ -3,15 +3,19 @@
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from medzoo.data.custom.address import PUBLISHED, has_files, is_custom
+from medzoo.data.custom.images import Reader
+from medzoo.data.custom.options import Options, complete, defaults
 from medzoo.data.dataset import Dataset
+from medzoo.data.official import require_files
 from medzoo.files import replacing, writing
 from medzoo.record import Record
 from medzoo.runs.run import Run
-from medzoo.runs.sources import facts_of
+from medzoo.runs.sources import facts_of, find_custom
 from medzoo.runs.symmetries import list_flips
 from medzoo.training.adjust import average_logits
 from medzoo.training.backend import import_keras
@@ -69,8 +73,46 @@ class Saved(NamedTuple):
     @property
     def resize(self) -> str:
         """How images were resized for the training."""
-        options = self.record.run.data_options if self.record else {}
-        return str(options.get("resize", "pad"))
+        return self.reader().options.resize
+
+    def reader(self, resize: bool | None = None) -> Reader:
+        """Returns how images become the input of the model.
+
+        Args:
+            resize: Whether images of another size are resized; if left out, as
+                the files of the training were: those of custom data, but no
+                arrays.
+
+        Raises:
+            ValueError: If the record lacks the ranges of 16-bit images.
+        """
+        has_masks, shape = self.has_masks, self.input_shape
+        run = self.record.run if self.record else None
+        is_square = shape[0] == shape[1]
+        if run is None or self.record is None or not has_files(run.data):
+            return Reader(
+                shape,
+                Options(size=shape[0]),
+                has_masks=has_masks,
+                resize=bool(resize) and is_square,
+                any_size=has_masks,
+            )
+        options = complete(run.data, run.size, run.data_options)
+        ranges = tuple(self.record.ranges)
+        if options.intensity != "bytes" and not ranges:
+            raise ValueError(
+                f"`{self.path.with_name(RECORD)}` does not say which values of "
+                "16-bit files became black and white, as records of 0.3.0 and "
+                "later do. Train the run again."
+            )
+        return Reader(
+            shape,
+            options,
+            ranges,
+            has_masks,
+            resize=(resize is None or resize) and is_square,
+            any_size=has_masks,
+        )
 
     @property
     def has_masks(self) -> bool:
@@ -117,6 +159,13 @@ def save_model(model: "keras.Model", path: Path) -> None:
     """Saves a model atomically."""
     with writing(path), replacing(path, ending=path.suffix) as part:
         model.save(part)
+
+
+def save_record(record: Record, folder: Path) -> None:
+    """Writes a record beside its model, atomically."""
+    path = folder / RECORD
+    with writing(path), replacing(path) as part:
+        part.write_text(record.model_dump_json(indent=2), encoding="utf-8")
 
 
 def label_shape(model: "keras.Model") -> tuple[int | None, ...]:
@@ -193,15 +242,27 @@ def _load_one_of_several(path: Path, record: Record, task: str | None) -> Saved:
     return Saved(model, record.of_task(task), path, task)
 
 
-def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
+def load_task(
+    saved: Saved,
+    task: str | None = None,
+    *,
+    data: str | None = None,
+    skip_bad: bool = False,
+    download: bool = True,
+) -> tuple[Run, Dataset]:
     """Loads the images of a task for a model, with a run on them.
 
     Args:
         saved: The model.
         task: Name of the task; that of its record if left out.
+        data: Where they are; where they were for the training if left out.
+        skip_bad: Whether bad files of custom data are left out.
+        download: Whether official files that are missing are downloaded.
 
     Raises:
-        ValueError: If the task has other images or classes than the model.
+        FileNotFoundError: If the data are not there.
+        ValueError: If the task has other images or classes than the model, or
+            the data are not those of the training and were not asked for.
     """
     known = saved.record.run if saved.record else None
     task = task or saved.task or (known.task if known else None)
@@ -213,7 +274,18 @@ def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
         run = known.model_copy(update={"task": task})
     else:
         run = Run.model_validate({"task": task, "size": saved.input_shape[0]})
-    facts = facts_of(run)
+    run = _at_place(run, data, skip_bad)
+    if run.data == "medmnist" and not download:
+        require_files(run.tasks, run.size, download=False)
+    try:
+        facts = facts_of(run)
+    except FileNotFoundError as error:
+        if not is_custom(run.data) or data is not None:
+            raise
+        raise FileNotFoundError(
+            f"{error} The training read them there: if they were moved, say "
+            f"where they are now with --data {run.data.partition(':')[0]}:PATH."
+        ) from None
     expected = (*saved.input_shape, len(saved.classes))
     found = (run.size, run.size, facts.channels, facts.num_classes)
     if expected != found:
@@ -223,7 +295,57 @@ def load_task(saved: Saved, task: str | None = None) -> tuple[Run, Dataset]:
             f"Received: {found[:3]} and {found[3]}."
         )
     require_data(run)
-    return run, load_data(run)
+    loaded = load_data(run)
+    if saved.record and is_custom(run.data):
+        _check_classes(saved, loaded)
+        if data is None and (change := describe_change(saved, run, loaded)):
+            raise ValueError(
+                f"{change} Restore them, or pass --data {run.data} to score "
+                "the model on what is there now."
+            )
+        run = run.model_copy(update={"fingerprint": loaded.fingerprint})
+    return run, loaded
+
+
+def _at_place(run: Run, data: str | None, skip_bad: bool) -> Run:
+    """Returns a run on data in another place."""
+    # A fingerprint would refuse changed data, in words for a study.
+    changes: dict[str, Any] = {"fingerprint": ""}
+    options = dict(run.data_options)
+    if data is not None:
+        if data not in PUBLISHED:
+            is_masked = run.data.startswith("masks:") and not is_custom(data)
+            data = str(find_custom(f"masks:{data}" if is_masked else data))
+        known = defaults(data)
+        options = {k: v for k, v in options.items() if k in known}
+        changes["data"] = data
+    if skip_bad and "skip_bad" in defaults(changes.get("data", run.data)):
+        options["skip_bad"] = True
+    return run.model_copy(update=changes | {"data_options": options})
+
+
+def _check_classes(saved: Saved, data: Dataset) -> None:
+    if list(data.classes) != saved.classes:
+        raise ValueError(
+            f"The data have other classes than the model. Expected: "
+            f"{', '.join(saved.classes)}. Received: {', '.join(data.classes)}."
+        )
+
+
+def describe_change(saved: Saved, run: Run, data: Dataset) -> str:
+    """Says that data are not those of the training; nothing if they are."""
+    record = saved.record
+    if record is None or run.task not in record.run.tasks:
+        return ""
+    if record.data_fingerprint in ("", data.fingerprint):
+        return ""
+    if len(record.run.tasks) > 1:
+        return ""
+    return (
+        f"The data of `{run.task}` are not those of the training, whose images "
+        "may be in any split of them. Expected fingerprint "
+        f"{record.data_fingerprint}. Received: {data.fingerprint}."
+    )
 
 
 def _load_model(path: Path) -> "keras.Model":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.data.resizing import enlarge, shrink
+from medzoo.data.resizing import enlarge
 from medzoo.training.objectives.masks import AT_A_TIME, each_batch
 from medzoo.training.predict import to_probabilities
 
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 
 
 def predict_image(
-    saved: "Saved", image: np.ndarray, *, resize: bool = False
+    saved: "Saved",
+    image: np.ndarray,
+    shape: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Predicts the mask of one image, and its label.
 
     An image of another size than those of the training is predicted by tiles,
-    without a label, or resized.
+    without a label.
 
     Args:
         saved: A model with masks.
         image: `uint8`, shape `(height, width, channels)`.
-        resize: Whether to resize an image of another size, and its mask back.
+        shape: Height and width of the image before it was resized for the
+            model, which its mask gets.
 
     Returns:
         The likeliest class of each pixel, `uint8`, shape `(height, width)`; and
@@ -38,6 +41,8 @@ def predict_image(
     height, width, _ = saved.input_shape
     if image.shape == saved.input_shape:
         logits, labels = _predict(saved, image)
+        if shape not in (None, (height, width)):
+            logits = enlarge(logits, shape, saved.resize)
         return _decide(logits), labels
     if height != width:
         raise ValueError(
@@ -45,11 +50,6 @@ def predict_image(
             f"Expected an image of shape {saved.input_shape}. "
             f"Received: {image.shape}."
         )
-
-    if resize:
-        small = shrink(image, height, saved.resize)
-        logits, labels = _predict(saved, small)
-        return _decide(enlarge(logits, image.shape[:2], saved.resize)), labels
 
     def predict(tiles: np.ndarray) -> np.ndarray:
         (*_, (_, found)) = each_batch(saved.model, tiles)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.files import replacing, writing
 from medzoo.scores import probabilities as scores
 
 
@@ -36,10 +37,13 @@ def write_standard_file(
     auc = float("nan") if found["auc"] is None else found["auc"]
     flag = task if size == 28 else f"{task}_{size}"
     name = f"{flag}_{split}_[AUC]{auc:.3f}_[ACC]{found['accuracy']:.3f}@{run}"
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
-    with open(path, "w", newline="") as file:
+    rows = enumerate(np.asarray(probabilities, "float64"))
+    with (
+        writing(path),
+        replacing(path) as part,
+        part.open("w", encoding="utf-8", newline="") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
-        for index, row in enumerate(np.asarray(probabilities, "float64")):
-            writer.writerow([index, *row])
+        writer.writerows([index, *row] for index, row in rows)
     return path

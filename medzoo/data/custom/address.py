@@ -42,6 +42,11 @@ def is_custom(data: str) -> bool:
     return ":" in data
 
 
+def has_files(data: str) -> bool:
+    """Returns whether a data source consists of image files."""
+    return is_custom(data) and not data.startswith("npz:")
+
+
 def parse_address(data: str) -> Address:
     """Reads the address of custom data.
 

@@ -33,7 +33,7 @@ from medzoo.data.custom.masks import (
     read_values,
 )
 from medzoo.data.custom.options import Options
-from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, to_bytes
+from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, fit_channels
 from medzoo.data.custom.table import Fault
 from medzoo.data.folders import derived_path
 from medzoo.data.npz import create_array
@@ -408,10 +408,8 @@ def _write_images(
     target = create_array(part, np.uint8, shape)
     for start in range(0, len(indices), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        values = images.values[indices[rows]][..., :depth]
-        if ranges:
-            values = to_bytes(values, ranges[:depth])
-        target[rows, ..., :depth] = values
+        values = images.values[indices[rows]]
+        target[rows] = fit_channels(values, channels, ranges)
     target.flush()
     part.replace(path)
     return channels

@@ -231,7 +231,7 @@ class _Lister:
         named = {key: getattr(self.options, key) for key in keys}
         needed = {name for key, name in named.items() if name not in ("", key)}
         if not self.mask:
-            needed.add(named["label"])
+            needed |= {named["label"]} - {""}
         columns = self.table.columns
         for name in sorted(needed - {*columns}):
             raise self._refuse(unknown("column", name, columns))
@@ -272,8 +272,12 @@ class _Lister:
             self.listing.items.append(item)
 
     def _read(self, row: Row, option: str) -> str:
-        """Reads the column that an option names; no blanks but single ones."""
-        return " ".join(row.get(getattr(self.options, option), "").split())
+        """Reads the column that an option names; one may name none.
+
+        Blanks at its ends go, and inside of it all but single ones.
+        """
+        name = getattr(self.options, option)
+        return " ".join(row.get(name, "").split()) if name else ""
 
     def _check(
         self, row: Row, parts: tuple[str, ...]
@@ -286,7 +290,8 @@ class _Lister:
         if split and name_split(split) is None:
             fault = fault or f"split {split!r}, where train, val or test belong"
         if not self.mask:
-            return [], "no label" if all(parts) and not label else fault
+            is_missing = self.options.label and all(parts) and not label
+            return [], "no label" if is_missing else fault
         if fault:
             return [], fault
         masks, fault = self._find_masks(row, self.mask, parts[0])

@@ -111,6 +111,7 @@ def _make_dataset(task: str, cache: Cache) -> Dataset:
         "classes": tuple(about.classes),
         "fingerprint": about.fingerprint,
         "notes": tuple(about.notes),
+        "ranges": tuple((low, high) for low, high in about.ranges),
     }
     if not about.mask_classes:
         splits = {k: Split(images[r], labels[r]) for k, r in rows.items()}

@@ -49,14 +49,20 @@ class ImageFacts(NamedTuple):
 
 
 def read_pixels(
-    paths: Sequence[Path], *, size: int, mode: str, resize: str, deep: bool
+    paths: Sequence[Path],
+    *,
+    size: int | None,
+    mode: str,
+    resize: str,
+    deep: bool,
 ) -> tuple[np.ndarray, ImageFacts]:
     """Reads the files of one image.
 
     Args:
         paths: One file, or one a channel.
         size: Height and width that the image gets, by bicubic interpolation
-            (with a support that grows as the image shrinks).
+            (with a support that grows as the image shrinks); `None` leaves it
+            as it is.
         mode: `grey`, `rgb`, or `auto` for what the file is.
         resize: `pad` keeps the shape and fills up with black; `stretch` does
             not.
@@ -64,7 +70,8 @@ def read_pixels(
 
     Returns:
         `uint8`, or `uint16` of 16-bit files, shape `(size, size, 3)`, or
-        `(size, size, num_files)` where several files make an image.
+        `(size, size, num_files)` where several files make an image; and what
+        is known of the files.
 
     Raises:
         BadImage: With the reason, if a file cannot be used.
@@ -92,7 +99,9 @@ def read_pixels(
         planes.append(image)
     first = planes[0]
     is_grey = first.mode in (*GREY, *DEEP) and len(paths) == 1
-    parts = [resize_image(plane, size, resize) for plane in planes]
+    parts = planes
+    if size is not None:
+        parts = [resize_image(plane, size, resize) for plane in planes]
     if not deep and (mode == "grey" or len(parts) == 1):
         kind = "L" if mode == "grey" else "RGB"
         parts = [part.convert(kind) for part in parts]
@@ -247,3 +256,37 @@ def to_bytes(images: np.ndarray, ranges: list[tuple[int, int]]) -> np.ndarray:
     low, high = np.array(ranges, np.float32).T
     scaled = (images.astype(np.float32) - low) / (high - low)
     return np.floor(np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def fit_channels(
+    values: np.ndarray,
+    channels: int,
+    ranges: Sequence[tuple[int, int]] = (),
+) -> np.ndarray:
+    """Gives what `read_pixels` returns the type and channels of a model.
+
+    A grey image becomes one of three equal channels; beside two channels, the
+    third one stays black.
+
+    Args:
+        values: Shape `(..., height, width, channels)`.
+        channels: 1 or 3.
+        ranges: Of each channel of 16-bit values; see `find_ranges`.
+
+    Returns:
+        `uint8`, shape `(..., height, width, channels)`.
+
+    Example:
+
+    >>> fit_channels(np.array([[[7, 9]]], "uint8"), 3).tolist()
+    [[[7, 9, 0]]]
+    """
+    if ranges:
+        values = to_bytes(values, list(ranges))
+    missing = channels - values.shape[-1]
+    if missing > 0 and values.shape[-1] == 1:
+        return np.repeat(values, channels, axis=-1)
+    if missing > 0:
+        black = np.zeros((*values.shape[:-1], missing), np.uint8)
+        return np.concatenate([values, black], axis=-1)
+    return values[..., :channels]
