@@ -85,6 +85,10 @@ ONE_NUMBER = "where one whole number a pixel"
 FILES = {
     "empty": (of_bytes(b""), "png", NO_IMAGE, NO_IMAGE),
     "text": (of_bytes(b"no image"), "png", NO_IMAGE, NO_IMAGE),
+    "postscript": (  # For which Pillow would start Ghostscript.
+        of_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"), "png",
+        NO_IMAGE, NO_IMAGE,
+    ),
     "truncated": (
         make_truncated, "jpg", "cannot be read (image file is truncated",
         "cannot be read (image file is truncated",

@@ -13,6 +13,7 @@ from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import (
     DAMAGE,
     DEEP,
+    FORMATS,
     GREY,
     BadImage,
     format_damage,
@@ -125,7 +126,7 @@ def make_empty(image: Path, size: int, resize: str) -> np.ndarray:
 def _find_shape(path: Path) -> tuple[int, int] | None:
     """Returns height and width of an image, `None` if it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if image.getexif().get(0x0112) in _TURNED:
                 return width, height

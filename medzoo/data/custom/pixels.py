@@ -20,6 +20,8 @@ DAMAGE = (
     OverflowError, struct.error, zlib.error,
     Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
+# Pillow's other readers are never asked: some start programs, as Ghostscript.
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
 GREY, _COLOUR = ("L", "1"), ("RGB", "P", "RGBA", "LA", "PA")
 DEEP = ("I;16", "I;16L", "I;16B")
 # How Pillow packs such pixels in a file; it keeps their upper 8 bits alone.
@@ -117,7 +119,7 @@ def open_image(content: bytes) -> Image.Image:
     Raises:
         BadImage: If it has too many of them, or several pages.
     """
-    image: Image.Image = Image.open(io.BytesIO(content))
+    image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
         raise BadImage(
             f"{image.width}x{image.height} pixels, above the limit of "
