@@ -312,7 +312,7 @@ TABLE = "path,label\n" + "".join(
         (TABLE + "no/1.png,z\nno/2.png,z\n", "2 faults."),
         ("path,label\n", "has no rows. Expected a line of column names"),
         ("", "has no rows."),
-        ("path,lable\nz/0.png,z\n", "Unknown column `label`. Did you mean `lable`"),
+        ("path,lable\nz/0.png,z\n", "Unknown column `label`. Did you mean"),
         ("file,label\nz/0.png,z\n", "Unknown column `path`."),
         ("path,label,split\nz/0.png,z,tset\n", "split 'tset', where train"),
         ("path,label,split\nz/0.png,z,train\nz/1.png,z,val\n"
