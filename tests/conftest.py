@@ -1,6 +1,7 @@
 """What all tests share: a quiet backend and one thread, as in a worker."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ set_threads(1)
 def _own_plugins():
     """Forgets what a test has registered."""
     tables = [REGISTERED, TARGETS, SCORES, BACKBONES]
+    if "medzoo.models.augmentation" in sys.modules:  # Needs Keras.
+        tables.append(sys.modules["medzoo.models.augmentation"].AUGMENTATIONS)
     before = [dict(table) for table in tables]
     yield
     for table, known in zip(tables, before, strict=True):
