@@ -53,11 +53,11 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
         path: The file.
         ending: Of the name that is yielded; it begins with a dot.
     """
-    if path.is_symlink() or _is_device(path):
-        path = path.resolve()
     if _is_device(path):
-        yield path  # Such as /dev/null: nothing can take its place.
+        yield path  # Nothing can take its place.
         return
+    if path.is_symlink():
+        path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ending}")
     try:
@@ -129,7 +129,12 @@ def require_output(
 
 
 def _is_device(path: Path) -> bool:
-    return path.exists() and not path.is_file() and not path.is_dir()
+    """Says whether a path is one as /dev/null, or as /dev/stdout of a pipe.
+
+    A pipe elsewhere is none: nobody may ever read it.
+    """
+    in_pipe = path.is_fifo() and path.is_relative_to("/dev")
+    return path.is_char_device() or in_pipe
 
 
 # More characters than this would leave no room for endings.
