@@ -135,8 +135,9 @@ def test_help_shows_no_types_of_flags_and_ends_with_examples():
     for name in reference:
         text = CliRunner().invoke(app, [*name.split()[1:], "--help"]).output
         assert "<bool>" not in text
-        examples = re.search(r"Examples?:\s*\n(.*)", text, re.DOTALL)[1]
-        lines = [" ".join(line.split()) for line in examples.splitlines()]
+        examples = re.search(r"Examples?:\s*\n(.*)", text, re.DOTALL)
+        assert examples, (name, text)
+        lines = [" ".join(line.split()) for line in examples[1].splitlines()]
         for words in filter(None, (line.split() for line in lines)):
             assert " ".join(words).startswith(name)
             check_command(reference, words)

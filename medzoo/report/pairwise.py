@@ -15,7 +15,6 @@ from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics, summarise_scores
 from medzoo.report.tables import Table
 from medzoo.store import Reader, Store
-from medzoo.study.audits import name_audit
 from medzoo.study.spec import read_study
 
 
@@ -163,7 +162,8 @@ def _identify(record: Record, task: str) -> str:
     tasks = record.run.tasks
     part = parts[tasks.index(task)] if len(parts) == len(tasks) else parts[0]
     content, _, split = part.partition(", ")
-    return ", ".join(filter(None, (Path(name_audit(content)).stem, split)))
+    name = "-".join(content.split(":")[:2])
+    return ", ".join(filter(None, (name, split)))
 
 
 def _ids(trial: TrialResults) -> tuple[str, ...]:
