@@ -132,15 +132,15 @@ def test_commands_have_those_arguments():
 
 def test_help_shows_no_types_of_flags_and_ends_with_examples():
     reference = dict(read_reference().list_commands())
-    for name in reference:
+    for name, command in reference.items():
         text = CliRunner().invoke(app, [*name.split()[1:], "--help"]).output
         assert "<bool>" not in text
-        examples = re.search(r"Examples?:\s*\n(.*)", text, re.DOTALL)
-        assert examples, (name, text)
-        lines = [" ".join(line.split()) for line in examples[1].splitlines()]
-        for words in filter(None, (line.split() for line in lines)):
-            assert " ".join(words).startswith(name)
-            check_command(reference, words)
+        title, *examples = command.epilog.splitlines()
+        assert title in ("Example:", "Examples:")
+        assert examples
+        for example in examples:
+            assert example.startswith(name)
+            check_command(reference, example.split())
 
 
 def check_command(reference, words):
