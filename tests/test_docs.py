@@ -133,6 +133,8 @@ def test_commands_have_those_arguments():
 def test_help_shows_no_types_of_flags_and_ends_with_examples():
     reference = dict(read_reference().list_commands())
     for name, command in reference.items():
+        if not command.callback.__module__.startswith("medzoo."):
+            continue  # Of another test.
         text = CliRunner().invoke(app, [*name.split()[1:], "--help"]).output
         assert "<bool>" not in text
         title, *examples = command.epilog.splitlines()
