@@ -23,7 +23,13 @@ from medzoo.record import Record
 from medzoo.runs.values import RunValues
 from medzoo.search.candidates import Tried
 from medzoo.store import Store
-from medzoo.training.saved import MODEL, RECORD, Saved, load_saved, save_record
+from medzoo.training.saved import (
+    MODEL,
+    Saved,
+    holds_model,
+    load_saved,
+    save_record,
+)
 
 if TYPE_CHECKING:
     from medzoo.conduct import StudyResult
@@ -75,8 +81,8 @@ def run(
     store = Store()
     folder = None if out is None else Path(out)
     record = store.read(wanted.run_id)
-    done = store.has_done(wanted.run_id)
-    if record is not None and done and _holds(folder, record):
+    kept = folder is None or holds_model(folder, wanted.run_id)
+    if record is not None and kept and store.has_done(wanted.run_id):
         return record
     if folder is not None:
         require_output(folder, folder=True)
@@ -247,17 +253,6 @@ def _name_tables(
         "trials": [name_objects(trial) for trial in trials or ()],
         "fixed": {**sized, **name_objects(fixed)},
     }
-
-
-def _holds(folder: Path | None, record: Record) -> bool:
-    """Says whether a folder has the model of a run, if it should."""
-    if folder is None:
-        return True
-    try:
-        text = (folder / RECORD).read_text()
-    except FileNotFoundError:
-        return False
-    return record.run_id in text and (folder / MODEL).is_file()
 
 
 def _format_failure(name: str, result: "StudyResult") -> str:

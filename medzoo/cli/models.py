@@ -17,7 +17,7 @@ from medzoo.cli.scope import (
     PluginFiles,
     Resize,
     Seeds,
-    SkipBadFiles,
+    SkipBad,
     Tasks,
     read,
 )
@@ -111,7 +111,7 @@ def explain(
         typer.Option("--class", help="A class; the predicted if left out."),
     ] = None,
     resize: Resize = None,
-    skip_bad: SkipBadFiles = False,
+    skip_bad: SkipBad = False,
     data: ModelData = None,
     out: Annotated[
         Path, typer.Option(help="Figure to write, .png or .svg.")
@@ -190,7 +190,7 @@ def evaluate(
             "where its labels are from: medmnist or synthetic."
         ),
     ] = None,
-    skip_bad: SkipBadFiles = False,
+    skip_bad: SkipBad = False,
     size: Annotated[
         int, typer.Option(help="Size of the images of a submission.")
     ] = 28,

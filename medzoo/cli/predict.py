@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medzoo.cli.scope import Model, PluginFiles, Resize, SkipBadFiles
+from medzoo.cli.scope import Model, PluginFiles, Resize, SkipBad
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ def predict(
         ),
     ] = None,
     resize: Resize = None,
-    skip_bad: SkipBadFiles = False,
+    skip_bad: SkipBad = False,
     task: Annotated[
         str | None,
         typer.Option(help="Which task, of a net of several."),

@@ -40,9 +40,6 @@ Resize = Annotated[
         "own files, which were.",
     ),
 ]
-SkipBadFiles = Annotated[
-    bool, typer.Option("--skip-bad", help="Leave out files that are bad.")
-]
 ModelData = Annotated[
     str | None,
     typer.Option(

@@ -1,7 +1,6 @@
 """`medzoo train`: one run, with its progress."""
 
 import contextlib
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -162,9 +161,11 @@ def _find(
     run: "Run", store: "Store", out: Path | None, console: "CommandConsole"
 ) -> "Record | None":
     """Finds the record of a finished run, and its weights where wanted."""
+    from medzoo.training.saved import holds_model
+
     if not store.has_done(run.run_id):
         return None
-    if out is not None and not _holds_weights(out, run):
+    if out is not None and not holds_model(out, run.run_id):
         console.print(
             f"Run {run.run_id} is finished, but its weights are not in {out}. "
             "It is trained once more, with the same numbers."
@@ -172,14 +173,6 @@ def _find(
         return None
     console.print(f"Run {run.run_id} is finished already.")
     return store.read(run.run_id)
-
-
-def _holds_weights(out: Path, run: "Run") -> bool:
-    with contextlib.suppress(FileNotFoundError, ValueError, TypeError):
-        found = json.loads((out / "record.json").read_bytes())
-        same = found["run_id"] == run.run_id
-        return same and (out / "model.keras").is_file()
-    return False
 
 
 def _train(

@@ -11,6 +11,7 @@ from medzoo.data.custom.listing import list_images
 from medzoo.data.custom.load import describe_rows
 from medzoo.data.custom.options import complete
 from medzoo.data.dataset import Dataset
+from medzoo.data.splits import shuffle_groups
 
 
 def hold_out(
@@ -150,11 +151,8 @@ def draw_parts(
     )
     kinds = kinds / kinds.sum(axis=0)
     wanted = np.outer(np.array(weights) / sum(weights), np.ones(kinds.shape[1]))
-    members: dict[str | int, list[int]] = {}
-    for row in np.random.default_rng(seed).permutation(len(labels)).tolist():
-        members.setdefault(groups[row] or row, []).append(row)
     parts = np.empty(len(labels), int)
-    for rows in sorted(members.values(), key=len, reverse=True):
+    for rows in sorted(shuffle_groups(groups, seed), key=len, reverse=True):
         held = kinds[rows].sum(axis=0)
         parts[rows] = chosen = int(np.argmax(wanted @ (held > 0)))
         wanted[chosen] -= held

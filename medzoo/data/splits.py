@@ -211,7 +211,7 @@ def draw_splits(
     counts = np.bincount(labels)
     wanted = np.array([_divide(shares, count) for count in counts.tolist()]).T
     wanted = wanted / np.maximum(counts, 1)
-    units = _shuffled_groups(groups, seed)
+    units = shuffle_groups(groups, seed)
     chosen = np.empty(len(units), int)
     held = np.zeros((len(units), len(counts)), np.int32)
     for at, members in enumerate(units):
@@ -307,8 +307,15 @@ def _divide(shares: Sequence[int], count: int) -> list[int]:
     return [next(parts) if share else 0 for share in shares]
 
 
-def _shuffled_groups(groups: Sequence[str], seed: int) -> list[list[int]]:
-    """Lists the images of each group, the groups in a random order."""
+def shuffle_groups(
+    groups: Sequence[str], seed: int | Sequence[int]
+) -> list[list[int]]:
+    """Lists the images of each group, the groups in a random order.
+
+    Args:
+        groups: Of each image; an empty one is a group of its own.
+        seed: Of the random order.
+    """
     members: dict[str | int, list[int]] = {}
     for index in np.random.default_rng(seed).permutation(len(groups)).tolist():
         members.setdefault(groups[index] or index, []).append(index)

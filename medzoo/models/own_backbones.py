@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import keras
 from keras import Model
@@ -35,23 +36,35 @@ def build_saved(address: str, *, weights: str) -> Model:
     Raises:
         ValueError: If it cannot be loaded safely, or has no such layer.
     """
-    # Both register their layers.
-    import medzoo.models.layers
-    import medzoo.models.multi_head  # noqa: F401
-
     path = find_file(f"keras:{address}") or Path(address)
     layer = address.rpartition("@")[2] if "@" in address else ""
     try:
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        model = load_network(path)
+    except ValueError as error:
         raise ValueError(
             f"`{path}` cannot be loaded safely as a backbone. Expected a "
-            f"network that Keras saved. Received: {reason}"
+            f"network that Keras saved. Received: {error}"
         ) from None
     if weights == "none":
         model = keras.models.clone_model(model)
     return Model(model.input, _find_end(model, layer, path), name="saved")
+
+
+def load_network(path: Path) -> Model:
+    """Loads a network that Keras saved; nothing in the file can run code.
+
+    Raises:
+        ValueError: With the reason in one line.
+    """
+    # Both register their layers.
+    import medzoo.models.layers
+    import medzoo.models.multi_head  # noqa: F401
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, KeyError, OSError, BadZipFile) as error:
+        reason = str(error).strip() or repr(error)
+        raise ValueError(reason.splitlines()[0]) from None
 
 
 def _find_end(model: Model, layer: str, path: Path) -> Any:

@@ -1,5 +1,7 @@
 """Trained models on disk, with their records."""
 
+import contextlib
+import json
 import zipfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -166,6 +168,15 @@ def save_record(record: Record, folder: Path) -> None:
     path = folder / RECORD
     with writing(path), replacing(path) as part:
         part.write_text(record.model_dump_json(indent=2), encoding="utf-8")
+
+
+def holds_model(folder: Path, run_id: str) -> bool:
+    """Says whether a folder has the model of a run, with its record."""
+    faults = (FileNotFoundError, ValueError, TypeError, KeyError)
+    with contextlib.suppress(*faults):
+        found = json.loads((folder / RECORD).read_bytes())
+        return found["run_id"] == run_id and (folder / MODEL).is_file()
+    return False
 
 
 def label_shape(model: "keras.Model") -> tuple[int | None, ...]:
@@ -350,20 +361,14 @@ def describe_change(saved: Saved, run: Run, data: Dataset) -> str:
 
 def _load_model(path: Path) -> "keras.Model":
     import_keras()
-    import keras
-
-    # Both register their layers.
-    import medzoo.models.layers
-    import medzoo.models.multi_head  # noqa: F401
+    from medzoo.models.own_backbones import load_network
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as e:
-        reason = str(e).strip().splitlines()[0] if str(e).strip() else repr(e)
-        record = _read_record(path)
+        return load_network(path)
+    except ValueError as error:
         raise ValueError(
             f"`{path}` cannot be loaded safely. Expected a model of the zoo. "
-            f"Received: {reason}{_name_plugins(record)}"
+            f"Received: {error}{_name_plugins(_read_record(path))}"
         ) from None
 
 

@@ -17,7 +17,7 @@ from medzoo.data.custom.listing import Item, list_images
 from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import BadImage, fit_channels, read_pixels
 from medzoo.data.custom.table import Fault
-from medzoo.data.custom.walk import ENDINGS, walk
+from medzoo.data.custom.walk import ENDINGS, is_image, walk
 from medzoo.data.resizing import shrink
 
 # What NumPy raises for a file that is no archive of plain arrays.
@@ -216,7 +216,7 @@ class Reader:
     def _read_files(self, item: Item) -> Picture:
         height, width, channels = self.shape
         options = self.options
-        if not item.paths[0].name.lower().endswith(ENDINGS):
+        if not is_image(item.paths[0]):
             kinds = ", ".join(ENDINGS)
             raise BadImage(f"not an image of the kinds {kinds}")
         values, facts = read_pixels(
