@@ -120,8 +120,8 @@ class Leases:
         """Gives a run back, unless another process has taken it over."""
         text = self._held.pop(run_id)
         path = self._path(run_id)
-        with contextlib.suppress(OSError):
-            if path.read_text() == text:
+        with contextlib.suppress(OSError, ValueError):
+            if read_regular(path).decode() == text:
                 path.unlink()
 
     def release_all(self) -> None:

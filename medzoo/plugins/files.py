@@ -195,7 +195,6 @@ def place_sources(sources: Sources) -> None:
             continue
         key = hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()
         folder = Path(tempfile.gettempdir(), f"medzoo-plugin-{key[:16]}")
-        folder.mkdir(exist_ok=True)
         for name, text in texts.items():
             with replacing(folder / name) as part:
                 part.write_text(text)

@@ -20,6 +20,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medzoo.runs.plugins import KINDS
+
 _PLAIN = (type(None), bool, int, float, complex, str, bytes, Path)
 _FOLDERS = tuple(
     str(Path(sysconfig.get_path(name)).resolve())
@@ -28,11 +30,7 @@ _FOLDERS = tuple(
 # Whatever their folder, they are named and not read.
 _NAMED = {"medzoo", "keras", "tensorflow", "jax", "numpy", "builtins"}
 DIGITS = 16
-_KINDS = (
-    "model", "loss", "optimizer", "activation", "augmentation", "schedule",
-    "backbone", "score",
-)  # fmt: skip
-_DECORATORS = {f"register_{kind}" for kind in _KINDS}
+_DECORATORS = {f"register_{kind}" for kind in (*KINDS, "score")}
 
 
 class Unidentified(ValueError):

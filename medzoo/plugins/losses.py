@@ -21,12 +21,11 @@ def adapt_loss(target: Any) -> Loss:
     """
     if isinstance(target, type):
         target = target()
-    if isinstance(target, keras.losses.Loss):
-        call, by_keras = target.call, _is_of_keras(target)
-        if by_keras:
-            return _adapt_loss_of_keras(target)
-        return _adapt_function(call)
-    return _adapt_function(target)
+    if not isinstance(target, keras.losses.Loss):
+        return _adapt_function(target)
+    if _is_of_keras(target):
+        return _adapt_loss_of_keras(target)
+    return _adapt_function(target.call)
 
 
 def _adapt_function(call: Loss) -> Loss:

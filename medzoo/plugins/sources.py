@@ -2,7 +2,6 @@
 
 import ast
 import types
-from pathlib import Path
 from typing import Any
 
 from medzoo.data.folders import cache_folder
@@ -29,10 +28,8 @@ def write_module(target: Any, name: str) -> tuple[str, str]:
     except Unidentified:
         return "", ""
     path = cache_folder() / "plugins" / f"{name}.py"
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part:
-            Path(part).write_text("\n\n".join(written.statements) + "\n")
+    with writing(path), replacing(path) as part:
+        part.write_text("\n\n".join(written.statements) + "\n")
     return str(path), target.__name__
 
 

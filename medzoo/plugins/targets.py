@@ -33,7 +33,11 @@ def find_target(kind: str, plugin: Plugin) -> Any:
     if known is not None and known.plugin.content == plugin.content:
         return known.target
     if plugin.config:
-        return _keep(kind, _make_object(plugin), plugin)
+        import keras
+
+        target = keras.saving.deserialize_keras_object(plugin.config)
+        add_plugin(kind, target, plugin)
+        return target
     if not plugin.source:
         raise PluginError(
             f"{kind.capitalize()} `{plugin.name}` was defined in a notebook or "
@@ -88,27 +92,9 @@ def _import(kind: str, plugin: Plugin) -> Registered:
         raise PluginError(
             f"`{plugin.source}` has no {kind} `{plugin.name}` any more."
         )
-    content = identify(target)
-    return _keep_registered(kind, target, plugin, content)
-
-
-def _keep_registered(
-    kind: str, target: Any, plugin: Plugin, content: str
-) -> Registered:
-    found = plugin.model_copy(update={"content": content})
-    add_plugin(kind, target, found)
-    return Registered(target, found)
-
-
-def _keep(kind: str, target: Any, plugin: Plugin) -> Any:
-    add_plugin(kind, target, plugin)
-    return target
-
-
-def _make_object(plugin: Plugin) -> Any:
-    import keras
-
-    return keras.saving.deserialize_keras_object(plugin.config)
+    now = plugin.model_copy(update={"content": identify(target)})
+    add_plugin(kind, target, now)
+    return Registered(target, now)
 
 
 def find_builder(run: Run) -> "str | Callable[..., keras.Model]":

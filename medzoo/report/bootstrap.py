@@ -148,20 +148,18 @@ def read_replicates(
     kept = _read(store, path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
         predictions = store.read_predictions(run_id) or Predictions()
-        test, run = predictions.of_task(task).test, record.run
+        test = predictions.of_task(task).test
         if test is None:
             return None
+        fold = record.run.seed if record.run.is_resplit else None
         if name in LABEL_SCORES:
             kept = _score_and_replicates(
-                test.probabilities,
-                test.labels,
-                name,
-                run.seed if run.is_resplit else None,
+                test.probabilities, test.labels, name, fold
             )
         elif name in list_own_scores():
-            fold = run.seed if run.is_resplit else None
-            data = test.probabilities, test.labels
-            replicates = bootstrap_own_score(*data, name, fold=fold)
+            replicates = bootstrap_own_score(
+                test.probabilities, test.labels, name, fold=fold
+            )
             kept = np.append(score, replicates)
         elif test.pixel_counts is not None:
             kept = _score_masks(test.pixel_counts, name)

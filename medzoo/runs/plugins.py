@@ -143,7 +143,7 @@ def find_entry(
     """Returns the entry of a model, with the options of all plugins of a run.
 
     Raises:
-        FieldError: For an unknown model or trunk.
+        FieldError: For an unknown model or backbone.
     """
     own = plugins.get("model")
     entry = _make_entry(own) if own else registry.find_entry(model, options)

@@ -107,9 +107,9 @@ def _fault(run: Run, kind: str, sentence: str) -> PluginError:
 
 
 def _check_network(run: Run, data: Dataset) -> None:
-    graph = ("augmentation", "activation", "backbone", "model")
-    own = next((k for k in ("model", *graph[:2]) if k in run.plugins), "")
-    with _blame(run, "model", *graph, what="cannot be built"):
+    shown = ("model", "augmentation", "activation")
+    own = next((kind for kind in shown if kind in run.plugins), "")
+    with _blame(run, *shown, "backbone", what="cannot be built"):
         objective = LabelObjective(run, data)
         width = find_width(run, data)
         model = build_network(run, data, width)
