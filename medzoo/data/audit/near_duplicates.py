@@ -16,6 +16,20 @@ MOST_PIXELS = 64
 # Grey levels of standard deviation below which an image shows nothing.
 FLAT = 0.5
 _AT_A_TIME = 512
+# Correlations from which two images are near-duplicates: of what they have
+# beside the mean image, and of its structure.
+ALIKE, STRUCTURE = 0.95, 0.9
+# Levels within which the pixels of a bar lie, after a JPEG.
+_BAR = 4
+# Images that make a mean image, and below which there is none.
+_MEAN_OF, _FEW = 2000, 20
+# Principal directions of the search, and images that they are taken from.
+_DIRECTIONS = 24
+_SAMPLE = 1500
+_CHUNK = 512
+_PAIRS = 4096
+# For rounding.
+_SLACK = 1e-3
 
 
 class Vectors:
@@ -55,14 +69,14 @@ class Vectors:
         Returns:
             `float32`, shape `(num_rows, num_pixels)`; zeros for a flat image.
         """
-        return self._subtract(*self._normalize(rows), self._means[0])
+        return _subtract(*_normalize(self._values(rows)), self._means[0])
 
     def structures(self, rows: np.ndarray) -> np.ndarray:
         """Returns the same of the differences of pixels to those around them.
 
         They tell images that are alike in their light and layout alone.
         """
-        return self._subtract(*self._sharpen(rows), self._means[1])
+        return _subtract(*_sharpen(self._values(rows)), self._means[1])
 
     @functools.cached_property
     def _means(self) -> tuple[np.ndarray, np.ndarray]:
@@ -73,34 +87,16 @@ class Vectors:
             return np.zeros(1, np.float32), np.zeros(1, np.float32)
         parts = np.array_split(rows, -(-len(rows) // _AT_A_TIME))
         sums = [
-            (self._normalize(part)[0].sum(axis=0),
-             self._sharpen(part)[0].sum(axis=0))
-            for part in parts
-        ]  # fmt: skip
+            (_normalize(values)[0].sum(axis=0), _sharpen(values)[0].sum(axis=0))
+            for values in map(self._values, parts)
+        ]
         first, second = (
             sum(one) / len(rows) for one in zip(*sums, strict=True)
         )
         return np.asarray(first), np.asarray(second)
 
-    def _normalize(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        values = shrink(self.images(rows))
-        inside = find_inside(values)
-        return _to_units(values, inside, FLAT), inside
-
-    def _sharpen(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        values = shrink(self.images(rows))
-        inside = uniform_filter(find_inside(values) * 9.0, (0, 3, 3),
-                                mode="constant") > 8.5  # fmt: skip
-        around = uniform_filter(values, (0, 3, 3, 0), mode="nearest")
-        return _to_units(values - around, inside, 0.0), inside
-
-    @staticmethod
-    def _subtract(
-        units: np.ndarray, inside: np.ndarray, mean: np.ndarray
-    ) -> np.ndarray:
-        there = np.asarray(units.any(axis=(1, 2, 3)))
-        rest = _to_units(units - mean, inside & there[:, None, None], 0.0)
-        return rest.reshape(len(units), -1)
+    def _values(self, rows: np.ndarray) -> np.ndarray:
+        return shrink(self.images(rows))
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yields the rows of all images, a part at a time."""
@@ -159,6 +155,29 @@ def find_inside(values: np.ndarray) -> np.ndarray:
     return inside
 
 
+def _normalize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images as units, and which of their pixels are inside."""
+    inside = find_inside(values)
+    return _to_units(values, inside, FLAT), inside
+
+
+def _sharpen(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the same of the differences of pixels to those around them."""
+    inside = uniform_filter(find_inside(values) * 9.0, (0, 3, 3),
+                            mode="constant") > 8.5  # fmt: skip
+    around = uniform_filter(values, (0, 3, 3, 0), mode="nearest")
+    return _to_units(values - around, inside, 0.0), inside
+
+
+def _subtract(
+    units: np.ndarray, inside: np.ndarray, mean: np.ndarray
+) -> np.ndarray:
+    """Takes the mean image off units, and lays them out as vectors."""
+    there = np.asarray(units.any(axis=(1, 2, 3)))
+    rest = _to_units(units - mean, inside & there[:, None, None], 0.0)
+    return rest.reshape(len(units), -1)
+
+
 def _to_units(
     values: np.ndarray, inside: np.ndarray, flat: float
 ) -> np.ndarray:
@@ -173,22 +192,6 @@ def _to_units(
     return np.where(is_flat, 0, values / np.maximum(length, 1e-9)).astype(
         np.float32
     )
-
-
-# Correlations from which two images are near-duplicates: of what they have
-# beside the mean image, and of its structure.
-ALIKE, STRUCTURE = 0.95, 0.9
-# Levels within which the pixels of a bar lie, after a JPEG.
-_BAR = 4
-# Images that make a mean image, and below which there is none.
-_MEAN_OF, _FEW = 2000, 20
-# Principal directions of the search, and images that they are taken from.
-_DIRECTIONS = 24
-_SAMPLE = 1500
-_CHUNK = 512
-_PAIRS = 4096
-# For rounding.
-_SLACK = 1e-3
 
 
 class NearDuplicates(NamedTuple):
