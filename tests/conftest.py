@@ -1,6 +1,7 @@
 """What all tests share: a quiet backend and one thread, as in a worker."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -70,3 +71,15 @@ def medzoo(tmp_path, monkeypatch, capsys):
         return printed
 
     return call
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of one megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a small file system")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)

@@ -153,18 +153,6 @@ def test_real_training_survives_kills_with_equal_numbers(tmp_path):
         assert load_saved(path).record.run_id == path.name
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_a_full_disk_is_one_sentence_and_leaves_no_half_record(
     pretended, small_disk, tmp_path
 ):

@@ -12,25 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from in_process import InProcess
+from small_study import STUDY as SMALL
 
 from medzoo.cli.screen import run_on_screen
 from medzoo.study.spec import read_study
 
-STUDY = """
-question = "Does a small MLP care for its optimizer?"
-tasks = ["breastmnist", "retinamnist"]
-seeds = [0, 1]
-data = "synthetic"
-baseline = { optimizer = "sgd" }
-[axes]
-optimizer = ["sgd", "adam"]
-[fixed]
-model = "mlp"
-width = 8
-epochs = 2
-max_images = 64
-batch_size = 32
-"""
+STUDY = f"{SMALL}max_images = 64\nbatch_size = 32\n"
 NUM_RUNS = 8
 # Columns of the tables that tell times, and so differ from call to call.
 TIMES = r"seconds|images_per_second|memory|started"

@@ -9,23 +9,13 @@ import time
 
 import pytest
 from search_records import FILE as SEARCH
+from small_study import STUDY
 
 import medzoo as package
 
 # A study, a search and a run, each in a file of its own.
 FILES = {
-    "small.toml": """
-question = "Does a small MLP care for its optimizer?"
-tasks = ["breastmnist", "retinamnist"]
-seeds = [0, 1]
-data = "synthetic"
-[axes]
-optimizer = ["sgd", "adam"]
-[fixed]
-model = "mlp"
-width = 8
-epochs = 2
-""",
+    "small.toml": STUDY,
     "search.toml": SEARCH.replace("optimizer", "optimiser"),
     "run.toml": 'task = "breastmnist"\n',
 }

@@ -145,17 +145,6 @@ def test_a_file_with_its_old_times_is_looked_at_again(tmp_path):
         verify_md5(path, md5)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("only root may mount a small file system")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
 def test_an_array_without_room_is_an_error_and_no_bus_error(small_disk):
     with pytest.raises(OSError, match="No space left"):
         create_array(small_disk / "x.npy", "uint8", (2**21,))

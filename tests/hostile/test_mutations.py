@@ -6,22 +6,10 @@ import sys
 import time
 
 import pytest
+from small_study import STUDY
 
 from medzoo.cli import main
 
-STUDY = """
-question = "Does a small MLP care for its optimizer?"
-tasks = ["breastmnist", "retinamnist"]
-seeds = [0, 1]
-data = "synthetic"
-baseline = { optimizer = "sgd" }
-[axes]
-optimizer = ["sgd", "adam"]
-[fixed]
-model = "mlp"
-width = 8
-epochs = 2
-"""
 SEARCH = """
 question = "Which width?"
 tasks = ["breastmnist"]
