@@ -525,7 +525,7 @@ def entry_of(values: Mapping[str, Any]) -> Entry:
     """Returns the entry of the model of a run of these fields and options.
 
     Raises:
-        FieldError: For an unknown model or trunk.
+        FieldError: For an unknown model or backbone.
     """
     nested = values.get("options")
     options = {**values, **(nested if isinstance(nested, Mapping) else {})}
