@@ -148,8 +148,13 @@ def in_workers(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "before",
-    ["", "import tensorflow", COMPUTE],
-    ids=["alone", "backend imported", "backend used"],
+    [
+        pytest.param("", id="alone"),
+        pytest.param(
+            "import tensorflow", id="backend imported", marks=pytest.mark.slow
+        ),
+        pytest.param(COMPUTE, id="backend used"),
+    ],
 )
 def test_a_run_of_a_script_has_the_bits_of_a_worker(place, in_workers, before):
     (place / "script.py").write_text(RUN.format(before=before, runs=RUNS))

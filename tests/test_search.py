@@ -38,7 +38,9 @@ def searched(tmp_path_factory):
 
 
 # With 14, Gaussian processes propose the last two of nine at once.
-@pytest.mark.parametrize("workers", [1, 14])
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.slow), 14]
+)
 @pytest.mark.parametrize("tuner", TUNERS)
 def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(
     tuner, workers, searched, tmp_path

@@ -68,6 +68,7 @@ def test_a_killed_search_goes_on_and_writes_its_report(tmp_path):
     assert all("test" not in record.scores for record in records)
 
 
+@pytest.mark.slow
 def test_a_script_searches_with_workers_and_prints_nothing(tmp_path):
     small = SMALL.replace("trials = 6", "trials = 2")
     small = small.replace(', "retinamnist"', "")
