@@ -388,6 +388,18 @@ class RunFields(BaseModel):
             choices=("best", "last"),
         ),
     ] = "best"
+    batch_statistics: Annotated[
+        str,
+        About(
+            "course",
+            "What batch normalisation is evaluated with: running averages over "
+            "the steps, or statistics taken anew from images of train before "
+            "each check, which a short budget needs.",
+            choices=("running", "renewed"),
+            quiet=True,
+            refused_by=_NETWORKS,
+        ),
+    ] = "running"
     precision: Annotated[
         str,
         About(

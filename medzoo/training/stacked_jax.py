@@ -113,6 +113,7 @@ def stack_key(run: Run) -> str | None:
         run.entry.baseline
         or len(run.tasks) > 1
         or predicts_masks(run)
+        or run.batch_statistics != "running"
         or (drawn and weighs)  # The loss of each seed has other constants.
     ):
         return None

@@ -13,6 +13,7 @@ import numpy as np
 from medzoo.data.dataset import Dataset
 from medzoo.runs.run import Run
 from medzoo.scores.table import list_used
+from medzoo.training.batch_statistics import BatchStatistics
 from medzoo.training.inputs import make_batch
 from medzoo.training.objectives import make_objective
 from medzoo.training.optimizers import change_rates
@@ -80,6 +81,11 @@ class Trainer:
         self._checks_without_gain = 0
         self._steps_timed = 0
         self._traced = False
+        self._statistics = (
+            BatchStatistics(model, data, run)
+            if run.batch_statistics == "renewed"
+            else None
+        )
 
     def train(
         self,
@@ -161,6 +167,12 @@ class Trainer:
     def _averaged(self) -> AbstractContextManager[None]:
         return averaged(self.model)
 
+    def _renewed(self) -> AbstractContextManager[None]:
+        """Gives the model statistics that fit its weights, if the run does."""
+        if self._statistics is None:
+            return contextlib.nullcontext()
+        return self._statistics.renewed()
+
     def _train_to(self, check: int, batches: Iterator[np.ndarray]) -> float:
         """Does the steps up to a check and returns the loss of the last one."""
         while self.step < check:
@@ -186,13 +198,14 @@ class Trainer:
 
     def _conclude(self, loss: float) -> Entry:
         """Scores val, keeps the best weights, and may end the run."""
-        with self._averaged():
+        with self._averaged(), self._renewed():
             entry = self._check(loss)
             self.history.append(entry)
             self.finished = self.diverged or self.step >= self.num_steps
             self._choose(entry)
         if self.run.ema and self.best_step == self.step:
-            self._best_own_weights = self._weights()
+            with self._renewed():
+                self._best_own_weights = self._weights()
         return entry
 
     def _predict_val(self) -> tuple[np.ndarray, Callable[..., Any]]:
