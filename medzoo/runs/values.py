@@ -40,6 +40,7 @@ class RunValues(TypedDict, total=False):
     steps: int | None
     patience: int | None
     keep: str
+    batch_statistics: str
     precision: str
     ema: float
     flip_test: bool
