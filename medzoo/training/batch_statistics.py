@@ -1,7 +1,8 @@
 """Statistics of batch normalisation, taken anew from images of train."""
 
 import contextlib
-from collections.abc import Collection, Iterator
+import functools
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from medzoo.data.batches import gather
 from medzoo.data.dataset import Dataset
 from medzoo.runs.run import Run
+from medzoo.training.build import MAX_TRACED
 
 if TYPE_CHECKING:
     import keras
@@ -43,20 +45,7 @@ class BatchStatistics:
     def __init__(self, model: "keras.Model", data: Dataset, run: Run) -> None:
         self._model = model
         self._batches = _draw_batches(data, run)
-        places = {
-            id(variable): index
-            for index, variable in enumerate(model.non_trainable_variables)
-        }
-        # By the place of each mean and variance, the share of a batch in it.
-        shares = {
-            places[id(variable)]: 1 - layer.momentum
-            for layer in _list_normalisations(model)
-            for variable in (layer.moving_mean, layer.moving_variance)
-        }
-        moved = self._pass(self._batches[0], shares) if shares else {}
-        self._shares = {
-            i: shares[i] for i, value in moved.items() if value.any()
-        }
+        self._shares, self._follow = _trace(model)
 
     @contextlib.contextmanager
     def renewed(self) -> Iterator[None]:
@@ -77,39 +66,73 @@ class BatchStatistics:
         Returns:
             By the place of each in the model's `non_trainable_variables`.
         """
-        sums: dict[int, Any] = dict.fromkeys(self._shares, 0.0)
-        for batch in self._batches if self._shares else ():
-            for index, value in self._pass(batch, self._shares).items():
-                sums[index] = sums[index] + value / self._shares[index]
-        return {i: total / len(self._batches) for i, total in sums.items()}
-
-    def _pass(
-        self, images: Any, emptied: Collection[int]
-    ) -> dict[int, np.ndarray]:
-        """Passes a batch through the network in training mode.
-
-        A running average that is 0 before holds its share of the batch after,
-        without the rounding of what it held.
-
-        Args:
-            images: One batch.
-            emptied: Places of the variables that are 0 before.
-
-        Returns:
-            Their values after it; the model stays as it is.
-        """
         from keras import ops
 
+        sums: dict[int, Any] = dict.fromkeys(self._shares, 0.0)
+        for batch in self._batches if self._shares else ():
+            after = self._follow(*self._values(), batch)
+            for index, share in self._shares.items():
+                value = ops.convert_to_numpy(after[index])
+                sums[index] = sums[index] + value / share
+        return {i: total / len(self._batches) for i, total in sums.items()}
+
+    def _values(self) -> tuple[list[Any], list[Any]]:
         model = self._model
-        others = [
-            ops.zeros_like(variable) if index in emptied else variable.value
-            for index, variable in enumerate(model.non_trainable_variables)
-        ]
-        trainable = [variable.value for variable in model.trainable_variables]
-        _, after = model.stateless_call(
-            trainable, others, images, training=True
+        return (
+            [variable.value for variable in model.trainable_variables],
+            [variable.value for variable in model.non_trainable_variables],
         )
-        return {i: ops.convert_to_numpy(after[i]) for i in emptied}
+
+
+@functools.lru_cache(maxsize=MAX_TRACED)
+def _trace(
+    model: "keras.Model",
+) -> tuple[dict[int, float], Callable[..., dict[int, Any]]]:
+    """Prepares a pass of a batch through a network in training mode.
+
+    Returns:
+        The share of a batch in each mean and variance that follows it, by place
+        in the model's `non_trainable_variables`; and a function of the values
+        of all variables and of a batch, which returns what these hold after it
+        if they are 0 before: their share of the batch, without the rounding of
+        what they held. The model stays as it is.
+    """
+    from keras import ops
+
+    places = {id(v): i for i, v in enumerate(model.non_trainable_variables)}
+    shares = {
+        places[id(variable)]: 1 - layer.momentum
+        for layer in _list_normalisations(model)
+        if layer.trainable
+        for variable in (layer.moving_mean, layer.moving_variance)
+    }
+
+    def follow(
+        trainable: list[Any], others: list[Any], images: Any
+    ) -> dict[int, Any]:
+        emptied = [
+            ops.zeros_like(value) if index in shares else value
+            for index, value in enumerate(others)
+        ]
+        _, after = model.stateless_call(
+            trainable, emptied, images, training=True
+        )
+        return {index: after[index] for index in shares}
+
+    return shares, _compile(follow)
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Traces a function of arrays once, by the backend."""
+    import keras
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
 
 
 def _draw_batches(data: Dataset, run: Run) -> list[Any]:

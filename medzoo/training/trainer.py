@@ -167,11 +167,16 @@ class Trainer:
     def _averaged(self) -> AbstractContextManager[None]:
         return averaged(self.model)
 
-    def _renewed(self) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def _renewed(self) -> Iterator[None]:
         """Gives the model statistics that fit its weights, if the run does."""
         if self._statistics is None:
-            return contextlib.nullcontext()
-        return self._statistics.renewed()
+            yield
+            return
+        started = time.perf_counter()
+        with self._statistics.renewed():
+            self.seconds["check"] += time.perf_counter() - started
+            yield
 
     def _train_to(self, check: int, batches: Iterator[np.ndarray]) -> float:
         """Does the steps up to a check and returns the loss of the last one."""
