@@ -1,0 +1,202 @@
+"""A finished model reads files as its training did, whatever they are."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from own_masks import make_masks
+from PIL import Image
+
+from medzoo.data.custom.images import Reader
+from medzoo.data.custom.load import describe_rows
+from medzoo.data.custom.options import Options
+from medzoo.store import Store
+
+SIZE = 12
+
+
+def draw(seed, shape=(16, 12), high=256, dtype="uint8"):
+    values = np.random.default_rng(seed).integers(0, high, shape)
+    return Image.fromarray(values.astype(dtype))
+
+
+def turned(root):
+    """Photographs that are turned by EXIF, some of them of another size."""
+    exif = Image.Exif()
+    for at in range(24):
+        exif[0x0112] = 1 + at % 8
+        path = root / "ab"[at % 2] / f"{at:02}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(at, (16, 12 + at % 3, 3)).save(path, exif=exif, quality=95)
+    return f"folder:{root}", {}, [root]
+
+
+def deep(root):
+    for at in range(24):
+        path = root / "ab"[at % 2] / f"{at:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(at, high=500 + 900 * at, dtype="uint16").save(path)
+    return f"folder:{root}", {"intensity": "percentile"}, [root]
+
+
+def grey(root):
+    data, _, paths = turned(root)
+    return data, {"mode": "grey", "resize": "stretch"}, paths
+
+
+def channels(root):
+    """Two grey files an image, in a folder a class."""
+    for at in range(24):
+        for name in ("red", "green"):
+            path = root / "ab"[at % 2] / f"{at:02}_{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draw(at + len(name)).save(path)
+    names = ["{id}_red.png", "{id}_green.png"]
+    return f"folder:{root}", {"channels": names}, [root]
+
+
+def table_of_files(root):
+    """A table whose images lie in another folder."""
+    (root / "files").mkdir(parents=True)
+    lines = ["", "scan,grade"]
+    for at in range(24):
+        draw(at).save(root / "files" / f"{at:02}.png")
+        lines.append(f"{at:02},{'ab'[at % 2]}")
+    path = root / "list.csv"
+    path.write_text("\n".join(lines[1:]), encoding="utf-8")
+    options = {"path": "{scan}.png", "root": "files", "label": "grade"}
+    return f"csv:{path}", options, [path]
+
+
+def masks(root):
+    make_masks(root, num=24)
+    return f"masks:{root}", {"no_mask": "empty"}, [root]
+
+
+def arrays(root):
+    root.mkdir()
+    values = np.random.default_rng(0)
+    found = {}
+    for split in ("train", "val", "test"):
+        shape = (8, SIZE, SIZE)
+        found[f"{split}_images"] = values.integers(0, 256, shape, "uint8")
+        found[f"{split}_labels"] = np.arange(8) % 2
+    path = root / "data.npz"
+    np.savez(path, **found)
+    return f"npz:{path}", {}, [path]
+
+
+@pytest.mark.parametrize(
+    "make", [turned, deep, grey, channels, table_of_files, masks, arrays]
+)
+def test_predictions_of_test_files_are_those_of_the_run(make, tmp_path, medzoo):
+    data, options, paths = make(tmp_path / "source")
+    fields = {
+        "data": data,
+        "data_options": options,
+        "model": "mlp",
+        "width": 8,
+        "size": SIZE,
+        "steps": 2,
+        "batch_size": 8,
+    }
+    if make is masks:
+        net = {"model": "unet", "width": 2, "levels": 1, "label_weight": 0.5}
+        fields |= net
+    (tmp_path / "run.json").write_text(json.dumps(fields), encoding="utf-8")
+    medzoo("train", "run.json", "--out", "model")
+    (run_id,) = Store().run_ids()
+    expected = Store().read_predictions(run_id).test.probabilities
+
+    medzoo("predict", "model", *paths, "--out", "found")
+    table = "found/labels.csv" if make is masks else "found"
+    with open(table, encoding="utf-8") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    if make is arrays:
+        names = [f"{paths[0]}:test_images[{at}]" for at in range(8)]
+    else:
+        known = describe_rows(data, SIZE, options)
+        names = [row["path"] for row in known if row["split"] == "test"]
+        if make is not table_of_files:
+            names = [str(tmp_path / "source" / name) for name in names]
+    assert len(rows) == 24
+    written = [list(rows[name].values())[-2:] for name in names]
+    found = np.array(written, "float64").astype("float32")
+    np.testing.assert_array_equal(found, expected)
+
+
+def read(paths, **options):
+    reader = Reader((SIZE, SIZE, 3), Options(size=SIZE, **options))
+    found = list(reader.read(paths))
+    return [picture.name for picture in found], reader
+
+
+def test_what_systems_leave_in_folders_is_no_image(tmp_path):
+    for name in (
+        "a.png",
+        "._a.png",
+        "__MACOSX/._a.png",
+        ".ipynb_checkpoints/a-checkpoint.png",
+        "Thumbs.db",
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"no image")
+    draw(0, (SIZE, SIZE)).save(tmp_path / "a.png")
+    names, reader = read([tmp_path])
+    assert names == [str(tmp_path / "a.png")]
+    assert not reader.faults
+
+
+def test_files_that_no_training_takes_are_named_all_at_once(tmp_path):
+    frames = [draw(at, (SIZE, SIZE)) for at in range(2)]
+    frames[0].save(
+        tmp_path / "pages.tif", save_all=True, append_images=frames[1:]
+    )
+    frames[0].save(tmp_path / "moving.gif", save_all=True)
+    see_through = frames[0].convert("RGBA")
+    see_through.putalpha(9)
+    see_through.save(tmp_path / "through.png")
+    Image.new("LAB", (SIZE, SIZE)).save(tmp_path / "lab.tif")
+    draw(0, (SIZE, SIZE), dtype="uint16").save(tmp_path / "deep.png")
+    (tmp_path / "empty.png").touch()
+    draw(0).save(tmp_path / "large.png")
+    frames[0].save(tmp_path / "good.png")
+    names, reader = read([tmp_path])
+    assert names == [str(tmp_path / "good.png")]
+    with pytest.raises(ValueError, match="7 files cannot be used") as error:
+        reader.require_good(skip_bad=False)
+    for reason in (
+        "pages.tif: 2 pages",
+        "moving.gif: not an image of the kinds .png",
+        "through.png: transparent pixels",
+        "lab.tif: mode LAB",
+        "deep.png: 16 bits",
+        "empty.png: no image",
+        "large.png: 12x16 pixels, where 12x12 belong",
+    ):
+        assert reason in str(error.value)
+    assert "7 files left out" in reader.require_good(skip_bad=True)
+
+
+def test_files_of_channels_are_one_image_or_a_fault(tmp_path):
+    names = ("1_red.png", "1_green.png", "2_red.png", "other.png")
+    for at, name in enumerate(names):
+        draw(at, (SIZE, SIZE)).save(tmp_path / name)
+    pattern = ("{id}_red.png", "{id}_green.png")
+    paths = [tmp_path / name for name in names]
+    for given in (paths, [tmp_path]):
+        found, reader = read(given, channels=pattern)
+        assert found == [str(tmp_path / "1_red.png")]
+        assert len(reader.faults) == 2
+    with pytest.raises(ValueError, match="Expected a CSV file"):
+        read(paths, channels=("red", "green"))
+
+
+def test_masks_beside_images_are_no_images(tmp_path):
+    for name in ("x.png", "x_mask.png", "x_mask_1.png", "y.png"):
+        draw(0, (SIZE, SIZE)).save(tmp_path / name)
+    reader = Reader((SIZE, SIZE, 1), has_masks=True, any_size=True)
+    found = [picture.name for picture in reader.read([tmp_path])]
+    assert found == [str(tmp_path / name) for name in ("x.png", "y.png")]
