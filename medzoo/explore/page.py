@@ -153,7 +153,8 @@ def _show(one: ClassSummary, largest: int) -> dict[str, Any]:
 
 def _list_facts(dataset: Dataset, summary: DatasetSummary) -> dict[str, str]:
     facts = {"Fingerprint": dataset.fingerprint}
-    if meanings := word_meanings(dataset.task):
+    is_own = dataset.fingerprint.startswith("own:")
+    if not is_own and (meanings := word_meanings(dataset.task)):
         facts["Classes"] = meanings
     for name, counts in (("Sizes", summary.sizes), ("Modes", summary.modes)):
         if counts:

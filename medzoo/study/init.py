@@ -76,7 +76,7 @@ def init_study(name: str, data: str | None = None) -> Path:
         )
     if data is None:
         text = find_file("study", name, list_files("studies")).read_text(
-            "utf-8"
+            encoding="utf-8"
         )
     else:
         text = _write_for(name, data)

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,7 +140,9 @@ class Saved(NamedTuple):
         if self.record is None:
             return to_probabilities(predict_logits(self.model, images))
         run = self.record.run
-        flips = list_flips(self.task or run.task) if run.flip_test else ((),)
+        flips: Sequence[tuple[int, ...]] = [()]
+        if run.flip_test:
+            flips = list_flips(self.task or run.task, run.data)
         views = (np.flip(images, axes) for axes in flips)
         logits = average_logits(self.model, views)
         return to_probabilities(logits, run.output)
