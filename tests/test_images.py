@@ -200,3 +200,37 @@ def test_masks_beside_images_are_no_images(tmp_path):
     reader = Reader((SIZE, SIZE, 1), has_masks=True, any_size=True)
     found = [picture.name for picture in reader.read([tmp_path])]
     assert found == [str(tmp_path / name) for name in ("x.png", "y.png")]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Of TensorFlow's Lite.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_model_whose_data_were_moved_or_changed_says_so(tmp_path, medzoo):
+    """Also: floats are exported without data, and integers by all classes."""
+    for at in range(60):
+        # The first class has most images.
+        path = tmp_path / "cells" / "aaab"[at % 4] / f"{at:02}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw(at, (SIZE, SIZE)).save(path)
+    fields = ["--set", f"size={SIZE}", "--set", "steps=2", "--set", "width=8"]
+    data = ["--data", "folder:cells", "--model", "mlp"]
+    medzoo("train", *data, *fields, "--set", "batch_size=8", "--out", "model")
+    scores = medzoo("evaluate", "model").out
+    told = medzoo("export", "model", "--to", "tflite", "--int8").out
+    assert "Calibrated on 42 images of train: a 32, b 10" in told
+
+    (tmp_path / "cells").rename(tmp_path / "moved")
+    told = medzoo("evaluate", "model", code=2).err
+    assert "--data folder:PATH" in told
+    assert medzoo("evaluate", "model", "--data", "moved").out == scores
+    told = medzoo("export", "model", "--to", "tflite").out
+    assert "64 random images" in told
+    about = json.loads((tmp_path / "model/model.tflite.json").read_bytes())
+    assert about["compared_on"] == "64 random images"
+    medzoo("export", "model", "--to", "tflite", "--int8", code=2)
+
+    (tmp_path / "moved" / "a" / "00.png").unlink()
+    (tmp_path / "moved").rename(tmp_path / "cells")
+    told = medzoo("evaluate", "model", code=2).err
+    assert "are not those of the training" in told
+    told = medzoo("evaluate", "model", "--data", "folder:cells").err
+    assert "are not those of the training" in told
