@@ -57,8 +57,12 @@ def test_every_text_file_is_opened_as_utf_8(path):
     assert not found, path
 
 
-def test_commands_work_where_text_is_not_utf_8(tmp_path):
-    """ASCII stands for CP1252, which few machines have installed."""
+@pytest.fixture
+def run_in_ascii(tmp_path):
+    """Runs a command where text is ASCII, on images of accented classes.
+
+    It stands for CP1252, which few machines have installed.
+    """
     lines = ["path,label"]
     for at in range(24):
         make_image(at).save(tmp_path / f"{at:02}.png")
@@ -66,7 +70,7 @@ def test_commands_work_where_text_is_not_utf_8(tmp_path):
     (tmp_path / "list.csv").write_text("\n".join(lines), encoding="utf-8")
     names = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
-    def medzoo(*arguments):
+    def run(*arguments):
         done = subprocess.run(
             [sys.executable, "-m", "medzoo", *arguments],
             env={**os.environ, **names, "MEDZOO_RUNS": "runs"},
@@ -77,10 +81,21 @@ def test_commands_work_where_text_is_not_utf_8(tmp_path):
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout.decode("utf-8")
 
+    return run
+
+
+def test_data_are_explored_where_text_is_not_utf_8(tmp_path, run_in_ascii):
+    assert "größe" in run_in_ascii("explore", "csv:list.csv", "--out", "found")
+    (page,) = (tmp_path / "found").rglob("*.html")
+    assert "größe" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_commands_work_where_text_is_not_utf_8(tmp_path, run_in_ascii):
     fields = ["--set", "size=12", "--set", "steps=2", "--set", "batch_size=8"]
     data = ["--data", "csv:list.csv", "--model", "mlp"]
-    medzoo("train", *data, *fields, "--out", "model")
-    printed = medzoo("predict", "model", "list.csv")
+    run_in_ascii("train", *data, *fields, "--out", "model")
+    printed = run_in_ascii("predict", "model", "list.csv")
     assert printed.splitlines()[0] == "image,predicted,größe,naïve"
-    medzoo("card", "model", "--out", "card.md")
+    run_in_ascii("card", "model", "--out", "card.md")
     assert "größe" in (tmp_path / "card.md").read_text(encoding="utf-8")

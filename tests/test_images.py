@@ -90,8 +90,11 @@ def arrays(root):
     return f"npz:{path}", {}, [path]
 
 
+LONGER = pytest.param(masks, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
-    "make", [turned, deep, grey, channels, table_of_files, masks, arrays]
+    "make", [turned, deep, grey, channels, table_of_files, LONGER, arrays]
 )
 def test_predictions_of_test_files_are_those_of_the_run(make, tmp_path, medzoo):
     data, options, paths = make(tmp_path / "source")
@@ -205,12 +208,9 @@ def test_masks_beside_images_are_no_images(tmp_path):
     assert found == [str(tmp_path / name) for name in ("x.png", "y.png")]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning")  # Of TensorFlow's Lite.
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_model_whose_data_were_moved_or_changed_says_so(
-    tmp_path, medzoo, monkeypatch
-):
-    """Also: floats are exported without data, and integers by all classes."""
+@pytest.fixture
+def cells(tmp_path, medzoo):
+    """A model, and the images that it was trained on."""
     for at in range(60):
         # The first class has most images.
         path = tmp_path / "cells" / "aaab"[at % 4] / f"{at:02}.png"
@@ -219,25 +219,28 @@ def test_a_model_whose_data_were_moved_or_changed_says_so(
     fields = ["--set", f"size={SIZE}", "--set", "steps=2", "--set", "width=8"]
     data = ["--data", "folder:cells", "--model", "mlp"]
     medzoo("train", *data, *fields, "--set", "batch_size=8", "--out", "model")
-    scores = medzoo("evaluate", "model").out
-    told = medzoo("export", "model", "--to", "tflite", "--int8").out
-    assert "Calibrated on 43 images of train: a 32, b 11" in told
 
-    def work_in(name):
-        """Works in another folder: a process keeps what it has read."""
+
+@pytest.fixture
+def work_in(tmp_path, monkeypatch):
+    """Works in another folder: a process keeps what it has read."""
+
+    def work(name):
         (tmp_path / name).mkdir()
         monkeypatch.chdir(tmp_path / name)
         sources.load.cache_clear()
 
+    return work
+
+
+def test_a_model_whose_data_were_moved_or_changed_says_so(
+    cells, work_in, medzoo
+):
+    scores = medzoo("evaluate", "model").out
     work_in("moved")
     told = medzoo("evaluate", "../model", code=2).err
     assert "--data folder:PATH" in told
     assert medzoo("evaluate", "../model", "--data", "../cells").out == scores
-    told = medzoo("export", "../model", "--to", "tflite").out
-    assert "64 random images" in told
-    about = json.loads((tmp_path / "model/model.tflite.json").read_bytes())
-    assert about["compared_on"] == "64 random images"
-    medzoo("export", "../model", "--to", "tflite", "--int8", code=2)
 
     work_in("changed")
     shutil.copytree("../cells", "cells")
@@ -246,3 +249,19 @@ def test_a_model_whose_data_were_moved_or_changed_says_so(
     assert "are not those of the training" in told
     told = medzoo("evaluate", "../model", "--data", "folder:cells").err
     assert "are not those of the training" in told
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Of TensorFlow's Lite.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_integers_are_calibrated_on_all_classes_and_floats_on_no_data(
+    cells, work_in, tmp_path, medzoo
+):
+    told = medzoo("export", "model", "--to", "tflite", "--int8").out
+    assert "Calibrated on 43 images of train: a 32, b 11" in told
+    work_in("moved")
+    told = medzoo("export", "../model", "--to", "tflite").out
+    assert "64 random images" in told
+    about = json.loads((tmp_path / "model/model.tflite.json").read_bytes())
+    assert about["compared_on"] == "64 random images"
+    medzoo("export", "../model", "--to", "tflite", "--int8", code=2)
