@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ from PIL import Image
 from medzoo.data import sources
 from medzoo.data.custom.images import Reader
 from medzoo.data.custom.load import describe_rows
+from medzoo.data.custom.masks import read_mask
 from medzoo.data.custom.options import Options
+from medzoo.data.resizing import shrink
 from medzoo.store import Store
 
 SIZE = 12
@@ -208,6 +211,34 @@ def test_masks_beside_images_are_no_images(tmp_path):
     assert found == [str(tmp_path / name) for name in ("x.png", "y.png")]
 
 
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("colours", [(0, 255), (255, 0), (0, 7)])
+def test_bitmaps_of_two_colours_have_the_colours_of_their_palette(
+    bits, colours, tmp_path
+):
+    """Pillow reads those of black and white as noise."""
+    pixels = np.random.default_rng(0).integers(0, 2, (SIZE, SIZE), "uint8")
+    rows = np.flip(pixels, 0)
+    if bits == 4:
+        rows = rows[:, ::2] * 16 + rows[:, 1::2]
+        rows = np.pad(rows, ((0, 0), (0, 2)))  # Lines of whole words.
+    palette = b"".join(bytes([grey] * 3 + [0]) for grey in colours)
+    start = 54 + len(palette)
+    header = struct.pack("<2sIII", b"BM", start + rows.size, 0, start)
+    header += struct.pack("<IiiHH", 40, SIZE, SIZE, 1, bits)
+    header += struct.pack("<IIiiII", 0, rows.size, 0, 0, 2, 0)
+    path = tmp_path / "a.bmp"
+    path.write_bytes(header + palette + rows.tobytes())
+
+    expected = np.array(colours)[pixels]
+    reader = Reader((SIZE, SIZE, 1))
+    (picture,) = reader.read([path])
+    np.testing.assert_array_equal(picture.values[..., 0], expected)
+    mask, facts = read_mask([path], path, {}, size=SIZE, resize="pad")
+    np.testing.assert_array_equal(mask, expected > 0)
+    assert facts.values == {max(colours)}
+
+
 @pytest.fixture
 def cells(tmp_path, medzoo):
     """A model, and the images that it was trained on."""
@@ -249,6 +280,65 @@ def test_a_model_whose_data_were_moved_or_changed_says_so(
     assert "are not those of the training" in told
     told = medzoo("evaluate", "../model", "--data", "folder:cells").err
     assert "are not those of the training" in told
+
+
+def test_other_data_are_read_by_the_ranges_of_the_training(tmp_path, medzoo):
+    """Their own ranges would make the brighter files of today as dark."""
+    data, options, _ = deep(tmp_path / "then")
+    for path in (tmp_path / "then").rglob("*.png"):
+        bright = tmp_path / "now" / path.relative_to(tmp_path / "then")
+        bright.parent.mkdir(parents=True, exist_ok=True)
+        with Image.open(path) as image:
+            Image.fromarray(np.asarray(image) * np.uint16(2)).save(bright)
+    fields = {"data": data, "data_options": options, "size": SIZE, "steps": 9}
+    fields |= {"model": "mlp", "width": 8, "batch_size": 8}
+    (tmp_path / "run.json").write_text(json.dumps(fields), encoding="utf-8")
+    medzoo("train", "run.json", "--out", "model")
+
+    medzoo("predict", "model", "now", "--out", "found")
+    with open("found", encoding="utf-8") as file:
+        rows = {row["image"]: row for row in csv.DictReader(file)}
+    medzoo("evaluate", "model", "--data", "now", "--out", "standard")
+    (standard,) = (tmp_path / "standard").iterdir()
+    written = np.loadtxt(standard, delimiter=",")[:, 1:]
+    known = describe_rows("folder:now", SIZE, options)
+    names = [f"now/{one['path']}" for one in known if one["split"] == "test"]
+    found = [[float(rows[name][key]) for key in "ab"] for name in names]
+    np.testing.assert_allclose(written, found, atol=1e-6)
+
+    told = medzoo("explore", "now", "--like", "model").out
+    assert "16-bit values by channel: as for the training" in told
+    assert medzoo("audit", "model").out.startswith("then: train ")
+    medzoo("explore", "now", code=2)  # Nothing says how 16 bits become 8.
+    told = medzoo("explore", "now", "--like", "found", code=2).err
+    assert "`found` is no study and no model" in told
+
+
+def test_arrays_of_another_size_are_resized_where_it_is_asked(cells, medzoo):
+    values = np.random.default_rng(0)
+    arrays = {"classes": np.array(["a", "b"])}
+    for split in ("train", "val", "test"):
+        images = values.integers(0, 256, (6, 30, 30), "uint8")
+        arrays |= {
+            f"{split}_images": images,
+            f"{split}_labels": images[:, 0, 0] % 2,
+        }
+        arrays[f"{split}_labels"][:2] = 0, 1
+    np.savez("large.npz", **arrays)
+    told = medzoo("evaluate", "model", "--data", "large.npz", code=2).err
+    assert "holds images of 30x30 pixels, where 12x12 belong" in told
+    small = {
+        name: np.stack(
+            [shrink(one[..., None], SIZE, "pad")[..., 0] for one in array]
+        )
+        if name.endswith("images")
+        else array
+        for name, array in arrays.items()
+    }
+    np.savez("small.npz", **small)
+    scores = medzoo("evaluate", "model", "--data", "small.npz").out
+    told = medzoo("evaluate", "model", "--data", "large.npz", "--resize").out
+    assert told == scores
 
 
 @pytest.mark.slow
