@@ -10,6 +10,7 @@ import pytest
 from own_images import make_image
 
 import medzoo as package
+from medzoo.store import Store
 
 FILES = sorted(Path(package.__file__).parent.rglob("*.py"))
 TEXTS = {"read_text", "write_text"}
@@ -88,6 +89,37 @@ def test_data_are_explored_where_text_is_not_utf_8(tmp_path, run_in_ascii):
     assert "größe" in run_in_ascii("explore", "csv:list.csv", "--out", "found")
     (page,) = (tmp_path / "found").rglob("*.html")
     assert "größe" in page.read_text(encoding="utf-8")
+
+
+def test_names_that_are_not_utf_8_keep_their_bytes(
+    tmp_path, medzoo, monkeypatch
+):
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")  # Escapes for pytest.
+    names = []
+    for at in range(24):
+        name = b"scans/%s/f\xfcr-%d.png" % ((b"gr\xf6\xdfe", b"a")[at % 2], at)
+        path = tmp_path / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_image(at).save(path)
+        names.append(name)
+    fields = ["--set", "size=12", "--set", "steps=2", "--set", "batch_size=8"]
+    data = ["--data", "folder:scans", "--model", "mlp"]
+    medzoo("train", *data, *fields, "--set", "width=8", "--out", "model")
+    medzoo("evaluate", "model")
+    medzoo("predict", "model", "scans", "--out", "found.csv")
+    header, *rows = (tmp_path / "found.csv").read_bytes().splitlines()
+    assert header == b"image,predicted,a,gr\xf6\xdfe"
+    assert sorted(row.split(b",")[0] for row in rows) == sorted(names)
+    medzoo("explore", "model")
+    medzoo("audit", "scans")
+    medzoo("card", "model", "--out", "card.md")
+    # What is read by people is UTF-8 all the same.
+    pages = [*(tmp_path / "results").rglob("*.html"), tmp_path / "card.md"]
+    for page in [*pages, tmp_path / "model" / "record.json"]:
+        text = page.read_text(encoding="utf-8").replace("\\\\", "\\")
+        assert "gr\\udcf6\\udcdfe" in text
+    (run_id,) = Store().run_ids()
+    assert Store().read(run_id).classes[1] == os.fsdecode(b"gr\xf6\xdfe")
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from medzoo.data.custom.address import is_custom
+from medzoo.messages import encode_text
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.bootstrap import (
     NUM_REPLICATES,
@@ -59,7 +60,7 @@ def write_card(
         write_card(record, "model.md", Store().read_predictions(record.run_id))
     """
     text = make_card(record, predictions or Predictions())
-    replace_file(Path(path), text.encode())
+    replace_file(Path(path), encode_text(text))
 
 
 def make_card(record: Record, predictions: Predictions) -> str:
