@@ -135,7 +135,8 @@ def _read_known(path: Path) -> _Known | None:
     from medzoo.training.saved import read_record
 
     _, record = read_record(path)
-    run, given = record.run, dict(record.run.data_options)
+    run = record.run
+    given: dict[str, Any] = dict(run.data_options)
     if record.ranges:
         given["ranges"] = tuple(record.ranges)
     return _Known(run.tasks[0], run.data, run.size, given)

@@ -346,7 +346,7 @@ def _at_place(saved: Saved, run: Run, data: str | None, skip_bad: bool) -> Run:
     """Returns a run on data in another place."""
     # A fingerprint would refuse changed data, in words for a study.
     changes: dict[str, Any] = {"fingerprint": ""}
-    options = dict(run.data_options)
+    options: dict[str, Any] = dict(run.data_options)
     if data is not None:
         if data not in PUBLISHED:
             is_masked = run.data.startswith("masks:") and not is_custom(data)
