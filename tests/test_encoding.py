@@ -112,6 +112,12 @@ def test_names_that_are_not_utf_8_keep_their_bytes(
     assert sorted(row.split(b",")[0] for row in rows) == sorted(names)
     medzoo("explore", "model")
     medzoo("audit", "scans")
+    lines = [b"path,label", *(b"%s,%d" % (name, 1) for name in names[1:])]
+    lines.append(names[0] + b",0")
+    (tmp_path / "list.csv").write_bytes(b"\n".join(lines))
+    medzoo("predict", "model", "list.csv", "--out", "again.csv")
+    again = (tmp_path / "again.csv").read_bytes().splitlines()
+    assert sorted(again) == sorted([header, *rows])
     medzoo("card", "model", "--out", "card.md")
     # What is read by people is UTF-8 all the same.
     pages = [*(tmp_path / "results").rglob("*.html"), tmp_path / "card.md"]
