@@ -214,8 +214,8 @@ def defuse(cell: object) -> object:
     ["'=1+1", 'adam', -0.5]
     """
     if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t")):
-        return f"'{printable(cell)}"
-    return printable(cell) if isinstance(cell, str) else cell
+        return f"'{printable(cell, keep_bytes=True)}"
+    return printable(cell, keep_bytes=True) if isinstance(cell, str) else cell
 
 
 def write_csv(

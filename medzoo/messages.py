@@ -42,17 +42,43 @@ _CONTROLS = re.compile(
 )
 
 
-def printable(text: object) -> str:
+# Bytes of a file's name that are not UTF-8, as Python reads them.
+_BYTES = re.compile("[\udc80-\udcff]")
+
+
+def printable(text: object, *, keep_bytes: bool = False) -> str:
     r"""Writes out characters that a terminal or a browser would obey.
+
+    Args:
+        text: Anything.
+        keep_bytes: Whether bytes of names that are not UTF-8 stay, for a file
+            that is written with `surrogateescape`.
 
     Example:
 
     >>> print(printable("a\x1b[2Jb"))
     a\x1b[2Jb
     """
-    return _CONTROLS.sub(
-        lambda found: found[0].encode("unicode_escape").decode(), str(text)
-    )
+
+    def escape(found: re.Match[str]) -> str:
+        if keep_bytes and _BYTES.match(found[0]):
+            return found[0]
+        return found[0].encode("unicode_escape").decode()
+
+    return _CONTROLS.sub(escape, str(text))
+
+
+def encode_text(text: str) -> bytes:
+    r"""Encodes a page, or JSON, as UTF-8; names that are not UTF-8 by escapes.
+
+    A file's name that is not UTF-8 has a lone surrogate for each such byte.
+
+    Example:
+
+    >>> encode_text("größe"), encode_text("gr\udcf6")
+    (b'gr\xc3\xb6\xc3\x9fe', b'gr\\udcf6')
+    """
+    return text.encode("utf-8", "backslashreplace")
 
 
 @contextlib.contextmanager

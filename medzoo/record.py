@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
 from medzoo.tasks import class_ranges
 
@@ -25,7 +26,7 @@ class TaskScores(BaseModel):
     per_class_f1: dict[str, list[float]] = {}
 
 
-class Record(BaseModel):
+class Record(JsonModel):
     """The stored result of one run.
 
     Args:

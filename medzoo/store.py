@@ -19,7 +19,7 @@ import numpy as np
 
 from medzoo import files
 from medzoo.files import open_regular, read_regular, replacing
-from medzoo.messages import printable
+from medzoo.messages import encode_text, printable
 from medzoo.record import Predictions, Record
 
 # A record opens with its status and its run, and ends with its brace, so that a
@@ -270,7 +270,7 @@ class Store(Reader):
 
     def write_text(self, path: Path, text: str) -> None:
         """Writes a file of its own folder at once, as records are written."""
-        _write_bytes(path, text.encode())
+        _write_bytes(path, encode_text(text))
 
     def _path(self, run_id: str) -> Path:
         return self.folder / run_id[:2] / f"{run_id}.json"

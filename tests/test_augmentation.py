@@ -17,6 +17,7 @@ from medzoo.models.augmentation import (
 )
 from medzoo.models.layers import images_input
 from medzoo.runs.fields import AUGMENTATIONS as CHOICES
+from medzoo.runs.run import Run
 from medzoo.runs.symmetries import choose_preset
 from medzoo.tasks import NAMES, SYMMETRIES
 
@@ -58,7 +59,10 @@ def test_a_seed_decides_what_a_preset_does(name):
 
 def test_every_task_has_a_preset_that_its_classes_allow():
     assert tuple(SYMMETRIES) == NAMES
-    presets = {task: choose_preset(task, "by_task") for task in NAMES}
+    presets = {
+        task: choose_preset(Run(task=task, augmentation="by_task"))
+        for task in NAMES
+    }
     assert set(presets.values()) <= set(AUGMENTATIONS)
     assert presets["organamnist"] == "strong_fixed"  # Left is not right.
     assert presets["pneumoniamnist"] == "strong"

@@ -176,6 +176,20 @@ def test_a_fingerprint_stands_for_the_path_in_the_id():
     assert kept.run_id == runs[0].run_id
 
 
+def test_data_that_are_called_like_a_task_have_an_id_of_their_own():
+    """Their flips were those of the task, which made other models."""
+    ids = {
+        (task, data): Run(task=task, data=data).run_id
+        for task in ("x", "breastmnist")
+        for data in ("folder:a", "medmnist")
+        if (task, data) != ("x", "medmnist")
+    }
+    # The first and the last are those of version 0.2.
+    assert ids["x", "folder:a"] == "5ff3a236a1537cd6"
+    assert ids["breastmnist", "medmnist"] == "dd9d84c26e8f2c47"
+    assert ids["breastmnist", "folder:a"] != "97dec0324c230127"
+
+
 def test_options_at_their_default_change_no_id():
     plain = Run(task="x", data="folder:a")
     told = Run(task="x", data="folder:a", data_options={"resize": "pad"})

@@ -12,6 +12,7 @@ from medzoo.training.saved import Saved
 from medzoo.training.saved_masks import predict_image
 
 SHAPES = [(16, 16), (48, 48), (40, 24), (24, 41), (7, 9)]
+STRIPS = [(4, 200), (90, 2)]
 
 
 def make_bright(size=16):
@@ -46,7 +47,7 @@ def make_image(shape):
 
 
 @pytest.mark.parametrize("resize", ["pad", "stretch"])
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SHAPES + STRIPS)
 def test_images_are_resized_as_those_of_a_training(tmp_path, shape, resize):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3))
     image = noise.astype(np.uint8)
@@ -71,7 +72,7 @@ def test_values_come_back_to_where_they_were(shape, resize):
         assert np.abs(back - image)[inner].mean() < 4
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", SHAPES + STRIPS)
 def test_a_mask_is_as_large_as_its_image_and_lies_where_it_should(
     bright, shape
 ):

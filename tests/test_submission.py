@@ -164,7 +164,7 @@ def test_labels_come_from_stored_predictions_alone(tmp_path):
     alone = write_run(
         store, "bloodmnist", Predictions(test=make_split(8, [7, 3]))
     )
-    found = collect_labels([both, alone], store)
+    found = collect_labels([both, alone], store, "synthetic")
     assert found["bloodmnist"].tolist() == [7, 3]
     for task, labels in LABELS.items():
         np.testing.assert_array_equal(found[task], labels)
@@ -172,7 +172,17 @@ def test_labels_come_from_stored_predictions_alone(tmp_path):
         store, "breastmnist", Predictions(test=make_split(2, [0, 1]))
     )
     with pytest.raises(ValueError, match="`breastmnist` is predicted by two"):
-        collect_labels([both, again], store)
+        collect_labels([both, again], store, "synthetic")
+
+
+def test_data_that_are_called_like_a_task_are_not_submitted(tmp_path):
+    store = Store(tmp_path)
+    for data in ("folder:breastmnist", "synthetic"):
+        run = Run(task="breastmnist", data=data)
+        record = Record(run=run, run_id=run.run_id, status="done")
+        store.write(record, Predictions(test=make_split(2, [0] * 156)))
+        with pytest.raises(ValueError, match="is of other data"):
+            collect_labels([record], store)
 
 
 def test_the_rows_must_be_those_of_the_official_file(tmp_path):
@@ -232,7 +242,9 @@ model = "mlp"
         "multi_head": "1",
         "mlp": "2",
     }
-    told = medzoo("submit", "./both.toml", "--out", "s.csv").err
+    told = medzoo(
+        "submit", "./both.toml", "--data", "synthetic", "--out", "s.csv"
+    ).err
     assert "Best on val" in told
     assert "wants all 11 tasks" in told
     told = medzoo("evaluate", "s.csv", "--data", "synthetic").out

@@ -1,5 +1,6 @@
 """The command line: one function a command; each imports what it needs."""
 
+import io
 import os
 import signal
 import sys
@@ -262,9 +263,24 @@ def _terminate(number: int, frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
+def _use_utf_8() -> None:
+    """Prints UTF-8 to files and pipes, and to a terminal what it can show.
+
+    Names of files that are not UTF-8 keep their bytes.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if not isinstance(stream, io.TextIOWrapper):
+            continue
+        if stream.isatty() or os.environ.get("PYTHONIOENCODING"):
+            stream.reconfigure(errors="backslashreplace")
+        else:
+            stream.reconfigure(encoding="utf-8", errors="surrogateescape")
+
+
 def main() -> None:
     """Runs the command line; wrong input ends it with one sentence."""
     signal.signal(signal.SIGTERM, _terminate)
+    _use_utf_8()
     warnings.formatwarning = _format_warning
     try:
         app()

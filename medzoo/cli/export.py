@@ -126,10 +126,11 @@ def _count(labels: Any, classes: list[str]) -> dict[str, int]:
 
 def _write(path: Path, about: dict[str, Any]) -> None:
     from medzoo.files import replacing, writing
+    from medzoo.messages import encode_text
 
     text = json.dumps(about, indent=1, ensure_ascii=False)
     with writing(path), replacing(path) as part:
-        part.write_text(text + "\n", encoding="utf-8")
+        part.write_bytes(encode_text(text + "\n"))
 
 
 def _compare_scores(

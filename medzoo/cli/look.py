@@ -17,7 +17,13 @@ What = Annotated[
     typer.Argument(
         metavar="DATA",
         help="A task, folder:PATH, csv:FILE, npz:FILE, masks:PATH, a folder or "
-        "file, or a study's .toml file.",
+        "file, a study's .toml file, or a model, for the data of its training.",
+    ),
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        help="A study's .toml file or a model: files are read by its options."
     ),
 ]
 Size = Annotated[
@@ -39,8 +45,28 @@ class Looked(NamedTuple):
     rows: list[dict[str, str]]
 
 
-def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
+class _Known(NamedTuple):
+    """Data, and how they are read, of a study or of the run of a model."""
+
+    task: str
+    data: str
+    size: int
+    options: dict[str, Any]
+
+
+def look(
+    what: str,
+    size: int | None,
+    options: Mapping[str, Any],
+    like: Path | None = None,
+) -> Looked:
     """Loads the data that an argument means.
+
+    Args:
+        what: The argument.
+        size: Height and width; as `like` says, or 28, if left out.
+        options: Data options that flags ask for.
+        like: A study or model that says the others.
 
     Raises:
         FileNotFoundError: If nothing is there.
@@ -51,8 +77,18 @@ def look(what: str, size: int | None, options: Mapping[str, Any]) -> Looked:
     from medzoo.data.sources import load
     from medzoo.tasks import NAMES, SHAPES
 
-    if what.endswith(".toml"):
-        return _look_at_study(what, size, options)
+    if (known := _read_known(Path(what))) is not None:
+        return _look_at_known(known, size, options)
+    if like is not None:
+        known = _read_known(like)
+        if known is None:
+            raise ValueError(
+                f"`{like}` is no study and no model. Expected a .toml or "
+                ".keras file, or the folder of a model."
+            )
+        data, task = _find(what)
+        known = known._replace(task=task, data=data)
+        return _look_at_known(known, size, options)
     if what == SHAPES.name:
         return Looked(load(what, "synthetic", size=size or 28), [])
     if what in NAMES:
@@ -86,32 +122,52 @@ def _find(what: str) -> tuple[str, str]:
     return str(address), address.task
 
 
-def _look_at_study(
-    path: str, size: int | None, options: Mapping[str, Any]
+def _read_known(path: Path) -> _Known | None:
+    """Reads a study or the record of a model; `None` if it is neither."""
+    if path.suffix == ".toml":
+        from medzoo.study.spec import read_study
+
+        study = read_study(str(path))
+        size = int(study.fixed.get("size", 28))
+        return _Known(study.tasks[0], study.data, size, study.data_options)
+    if path.suffix != ".keras" and not (path / "record.json").is_file():
+        return None
+    from medzoo.training.saved import read_record
+
+    _, record = read_record(path)
+    run = record.run
+    given: dict[str, Any] = dict(run.data_options)
+    if record.ranges:
+        given["ranges"] = tuple(record.ranges)
+    return _Known(run.tasks[0], run.data, run.size, given)
+
+
+def _look_at_known(
+    known: _Known, size: int | None, options: Mapping[str, Any]
 ) -> Looked:
-    """Loads the data of a study, the way that it does."""
+    """Loads data as a study or a training reads them, leaks included."""
     from medzoo.data.custom.address import is_custom
     from medzoo.data.custom.load import describe_rows
-    from medzoo.data.custom.options import make_canonical
+    from medzoo.data.custom.options import defaults, make_canonical
     from medzoo.data.sources import load
-    from medzoo.study.spec import read_study
 
-    study = read_study(path)
-    size = size or int(study.fixed.get("size", 28))
-    given = {**study.data_options, **options}
-    given = make_canonical(study.data, {**given, "drop_leaks": False})
-    dataset = load(
-        study.tasks[0], study.data, size, options=tuple(given.items())
-    )
-    own = is_custom(study.data)
-    return Looked(
-        dataset, describe_rows(study.data, size, given) if own else []
-    )
+    task, data, size = known.task, known.data, size or known.size
+    given = {**known.options, **options, "drop_leaks": False}
+    ranges = given.pop("ranges", None)
+    found = {k: v for k, v in given.items() if k in defaults(data)}
+    found = make_canonical(data, found)
+    if ranges and found.get("intensity", "bytes") != "bytes":
+        found["ranges"] = ranges
+    dataset = load(task, data, size, options=tuple(sorted(found.items())))
+    if not is_custom(data):
+        return Looked(dataset, [])
+    return Looked(dataset, describe_rows(data, size, found))
 
 
 def audit(
     what: What,
     size: Size = None,
+    like: Like = None,
     skip_bad: SkipBad = False,
     out: Into = Path("results"),
 ) -> None:
@@ -127,7 +183,7 @@ def audit(
     require_output(out, folder=True)
     store = Store()
     store.require_room()
-    dataset, rows = look(what, size, data_flags(skip_bad, False))
+    dataset, rows = look(what, size, data_flags(skip_bad, False), like)
     found, pairs = run_audit(
         dataset,
         names=[row["path"] for row in rows],
@@ -142,6 +198,7 @@ def audit(
 def explore(
     what: What,
     size: Size = None,
+    like: Like = None,
     skip_bad: SkipBad = False,
     out: Into = Path("results"),
 ) -> None:
@@ -155,7 +212,7 @@ def explore(
     from medzoo.study.audits import find_leaks
 
     require_output(out, folder=True)
-    dataset, rows = look(what, size, data_flags(skip_bad, False))
+    dataset, rows = look(what, size, data_flags(skip_bad, False), like)
     found = summarize(dataset, rows)
     leaks = find_leaks(Store(), [dataset.fingerprint])
     lines = [format_summary(dataset, found), *leaks, *find_warnings(found)]

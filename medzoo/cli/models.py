@@ -31,6 +31,7 @@ def evaluate_model(
     *,
     data: str | None,
     skip_bad: bool,
+    resize: bool,
     out: Path | None,
     as_json: bool,
     plugin: list[str] | None = None,
@@ -46,7 +47,9 @@ def evaluate_model(
     if out is not None:
         require_output(out, folder=True)
     saved = load_saved(model, task, plugin or ())
-    run, loaded = load_task(saved, task, data=data, skip_bad=skip_bad)
+    run, loaded = load_task(
+        saved, task, data=data, skip_bad=skip_bad, resize=resize
+    )
     for note in filter(None, (saved.note, describe_change(saved, run, loaded))):
         print(note, file=sys.stderr)
     images = getattr(loaded, split)
@@ -142,7 +145,9 @@ def explain(
         names = [picture.name for picture in pictures]
         values = np.stack([picture.values for picture in pictures])
     else:
-        run, loaded = load_task(saved, task, data=data, skip_bad=skip_bad)
+        run, loaded = load_task(
+            saved, task, data=data, skip_bad=skip_bad, resize=bool(resize)
+        )
         val = loaded.val
         picked = pick_examples(saved.predict(val.images), val.labels)
         names = [f"{run.task}, {loaded.classes[val.labels[i]]}" for i in picked]
@@ -191,6 +196,13 @@ def evaluate(
         ),
     ] = None,
     skip_bad: SkipBad = False,
+    resize: Annotated[
+        bool,
+        typer.Option(
+            "--resize",
+            help="Resize arrays of another size; files always are.",
+        ),
+    ] = False,
     size: Annotated[
         int, typer.Option(help="Size of the images of a submission.")
     ] = 28,
@@ -206,6 +218,7 @@ def evaluate(
         split,
         data=data,
         skip_bad=skip_bad,
+        resize=resize,
         out=out,
         as_json=as_json,
         plugin=plugin,

@@ -53,6 +53,8 @@ def predict(
     from medzoo.files import defuse, require_output
     from medzoo.training.saved import load_saved
 
+    if out is not None and not out.is_dir():
+        require_output(out)
     saved = load_saved(model, task, plugin or ())
     if saved.task != task:
         raise ValueError(

@@ -3,7 +3,7 @@
 import functools
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,10 @@ def submit(
         str,
         typer.Option(help="medmnist, alphabetical, or tasks with commas."),
     ] = "medmnist",
+    data: Annotated[
+        Literal["medmnist", "synthetic"],
+        typer.Option(help="Data of the runs; synthetic ones are for a trial."),
+    ] = "medmnist",
 ) -> None:
     """Write the competition's file from stored predictions."""
     from medzoo.files import require_output
@@ -39,7 +43,7 @@ def submit(
     require_output(out)
     store = Store()
     records = _find_records(runs, store)
-    labels = put_in_order(collect_labels(records, store), order)
+    labels = put_in_order(collect_labels(records, store, data), order)
     rows = write_submission(labels, out)
     print(f"Wrote {out}: {rows} rows of {len(labels)} tasks.", file=sys.stderr)
     missing = [name for name in NAMES if name not in labels]
@@ -53,14 +57,28 @@ def submit(
 
 def evaluate_submission(file: Path, data: str, size: int) -> None:
     """Scores a submission: macro F1 of each task, and the harmonic mean."""
+    from medzoo.data.folders import find_missing
+    from medzoo.data.official import download_command, require_files
     from medzoo.data.sources import load
     from medzoo.report.submission import read_submission, score_submission
+    from medzoo.tasks import get_task
 
     @functools.cache
     def read_labels(task: str):  # type: ignore[no-untyped-def]
         return load(task, data, size).test.labels
 
-    found = read_submission(file, lambda task: len(read_labels(task)))
+    def count_images(task: str) -> int:
+        if data == "medmnist":
+            return get_task(task).num_images["test"]
+        return len(read_labels(task))
+
+    submitted = read_submission(file, count_images)
+    missing = []
+    if data == "medmnist":
+        missing = [task for task in submitted if find_missing([task], size)]
+    found = {k: v for k, v in submitted.items() if k not in missing}
+    if not found:
+        require_files(missing, size, download=False)
     scores, mean = score_submission(
         found, {task: read_labels(task) for task in found}
     )
@@ -69,6 +87,12 @@ def evaluate_submission(file: Path, data: str, size: int) -> None:
         print(f"{task:<16}{len(found[task]):>7}{value:>10.4f}")
     total = sum(map(len, found.values()))
     print(f"{'harmonic mean':<16}{total:>7}{mean:>10.4f}")
+    if missing:
+        print(
+            f"Not scored, as their files are missing: {', '.join(missing)}. "
+            f"Run `{download_command(missing, size)}` for them.",
+            file=sys.stderr,
+        )
     if len(scores) < 11:
         print(f"Of {len(scores)} of the 11 tasks.", file=sys.stderr)
 

@@ -1,9 +1,13 @@
 """Images resized as for a training, and predictions resized back."""
 
-import numpy as np
-from PIL import Image, ImageOps
+from dataclasses import replace
 
-from medzoo.data.custom.pixels import resize_image
+import numpy as np
+from PIL import Image
+
+from medzoo.data.custom.pixels import fit_box, fit_channels, resize_image
+from medzoo.data.dataset import Dataset
+from medzoo.tasks import SPLITS
 
 
 def shrink(image: np.ndarray, size: int, resize: str) -> np.ndarray:
@@ -30,6 +34,37 @@ def shrink(image: np.ndarray, size: int, resize: str) -> np.ndarray:
     )
 
 
+def fit_dataset(
+    data: Dataset, shape: tuple[int, int, int], resize: str
+) -> Dataset:
+    """Gives all images of a dataset the size and channels of a model.
+
+    Args:
+        data: The dataset; masks stay as they are.
+        shape: `(height, width, channels)` that the model takes.
+        resize: `pad` or `stretch`.
+
+    Raises:
+        ValueError: If there are coloured images for a model of grey ones.
+    """
+    if data.input_shape == shape:
+        return data
+    height, _, channels = shape
+    splits = {}
+    for name in SPLITS:
+        split = getattr(data, name)
+        images = split.images
+        if data.input_shape[:2] != shape[:2]:
+            images = np.stack([shrink(one, height, resize) for one in images])
+        if channels == 1 and not (images == images[..., :1]).all():
+            raise ValueError(
+                f"Images of {name} of `{data.task}` are in colour. Expected "
+                "grey ones, as those of the training were."
+            )
+        splits[name] = replace(split, images=fit_channels(images, channels))
+    return replace(data, **splits)
+
+
 def enlarge(
     values: np.ndarray, shape: tuple[int, int], resize: str
 ) -> np.ndarray:
@@ -51,8 +86,7 @@ def enlarge(
     height, width = shape
     box = values.shape[1::-1]
     if resize == "pad":
-        blank = Image.new("1", (width, height))
-        box = ImageOps.contain(blank, box).size
+        box = fit_box(width, height, len(values))
     left, top = (round((len(values) - side) / 2) for side in box)
     inside = values[top : top + box[1], left : left + box[0]]
     planes = [

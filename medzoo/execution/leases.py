@@ -157,7 +157,7 @@ class Leases:
             if not self._is_stale(run_id):  # Another process was faster.
                 return False
             with replacing(path) as part:
-                part.write_text(text)
+                part.write_text(text, encoding="utf-8")
         return True
 
     def _is_stale(self, run_id: str) -> bool:
@@ -219,7 +219,9 @@ def _is_alive(holder: Holder) -> bool:
 def _find_birth(pid: int) -> str:
     """Finds when a process began, in a unit that no clock can change."""
     with contextlib.suppress(OSError):
-        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        text = Path(f"/proc/{pid}/stat").read_text(
+            encoding="utf-8", errors="replace"
+        )
         # The name before it may have blanks and brackets.
         return text.rpartition(")")[2].split()[19]
     return ""

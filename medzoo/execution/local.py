@@ -49,7 +49,11 @@ def list_gpus() -> list[str]:
     command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=60, check=True
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return []

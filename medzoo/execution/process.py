@@ -89,7 +89,11 @@ class WorkerServer:
 
 def read_log(path: Path) -> str:
     """Returns the last lines of a log."""
-    text = path.read_text(errors="replace") if path.exists() else ""
+    text = (
+        path.read_text(encoding="utf-8", errors="replace")
+        if path.exists()
+        else ""
+    )
     return "\n".join(text.splitlines()[-LOG_LINES:])
 
 

@@ -15,6 +15,7 @@ from medzoo.explore.masks import (
 from medzoo.explore.statistics import FLAT, ClassSummary, DatasetSummary
 from medzoo.explore.tiles import TALL, WIDE, make_path, make_strip, to_uri
 from medzoo.files import write_csv
+from medzoo.messages import encode_text
 from medzoo.report.html import render
 from medzoo.tasks import SPLITS, word_meanings
 
@@ -47,7 +48,7 @@ def write_page(
     folder.mkdir(parents=True, exist_ok=True)
     page = make_page(dataset, summary, source=source, warnings=warnings)
     contents = {
-        "explore.html": page.encode(),
+        "explore.html": encode_text(page),
         **make_figures(summary, dataset.task),
     }
     for name, content in contents.items():
@@ -153,7 +154,8 @@ def _show(one: ClassSummary, largest: int) -> dict[str, Any]:
 
 def _list_facts(dataset: Dataset, summary: DatasetSummary) -> dict[str, str]:
     facts = {"Fingerprint": dataset.fingerprint}
-    if meanings := word_meanings(dataset.task):
+    is_own = dataset.fingerprint.startswith("own:")
+    if not is_own and (meanings := word_meanings(dataset.task)):
         facts["Classes"] = meanings
     for name, counts in (("Sizes", summary.sizes), ("Modes", summary.modes)):
         if counts:

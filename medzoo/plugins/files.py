@@ -175,7 +175,7 @@ def read_sources(plugins: Iterable[Plugin]) -> Sources:
     paths = {p.source: Path(p.source) for p in plugins if p.source}
     return {
         source: {
-            file.name: file.read_text()
+            file.name: file.read_text(encoding="utf-8")
             for file in _list_beside(path.resolve())
             if file.is_file()
         }
@@ -190,14 +190,15 @@ def place_sources(sources: Sources) -> None:
         here = Path(source)
         mine = {n: here.with_name(n) for n in texts}
         if all(
-            p.is_file() and p.read_text() == texts[n] for n, p in mine.items()
+            p.is_file() and p.read_text(encoding="utf-8") == texts[n]
+            for n, p in mine.items()
         ):
             continue
         key = hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()
         folder = Path(tempfile.gettempdir(), f"medzoo-plugin-{key[:16]}")
         for name, text in texts.items():
             with replacing(folder / name) as part:
-                part.write_text(text)
+                part.write_text(text, encoding="utf-8")
         PLACED[source] = folder / here.name
 
 

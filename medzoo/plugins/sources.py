@@ -29,7 +29,8 @@ def write_module(target: Any, name: str) -> tuple[str, str]:
         return "", ""
     path = cache_folder() / "plugins" / f"{name}.py"
     with writing(path), replacing(path) as part:
-        part.write_text("\n\n".join(written.statements) + "\n")
+        text = "\n\n".join(written.statements) + "\n"
+        part.write_text(text, encoding="utf-8")
     return str(path), target.__name__
 
 

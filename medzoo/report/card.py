@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.custom.address import is_custom
+from medzoo.messages import encode_text
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.bootstrap import (
     NUM_REPLICATES,
@@ -58,13 +60,15 @@ def write_card(
         write_card(record, "model.md", Store().read_predictions(record.run_id))
     """
     text = make_card(record, predictions or Predictions())
-    replace_file(Path(path), text.encode())
+    replace_file(Path(path), encode_text(text))
 
 
 def make_card(record: Record, predictions: Predictions) -> str:
     """Makes the text of a model card; see `write_card`."""
     run = record.run
-    known = get_task(run.task) if run.task in NAMES else None
+    known = None
+    if run.task in NAMES and not is_custom(run.data):
+        known = get_task(run.task)
     title = run.task if known is None else known.title
     licence = "not known" if known is None else known.licence
     official = known is not None and run.data == "medmnist"
@@ -76,7 +80,7 @@ def make_card(record: Record, predictions: Predictions) -> str:
         **({"read with": describe_options(run)} if run.data_options else {}),
         "fingerprint": record.data_fingerprint,
     }
-    if meanings := word_meanings(run.task):
+    if known is not None and (meanings := word_meanings(run.task)):
         data["classes"] = meanings
     if official and run.task in LEAKS:
         data["known leaks"] = LEAKS[run.task]

@@ -23,6 +23,7 @@ from medzoo.report.figures import find_masks
 from medzoo.report.figures.explained import find_explained
 from medzoo.report.own_scores import with_own_scores
 from medzoo.report.results import TrialResults
+from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
 from medzoo.scores.table import SCORES
 from medzoo.store import Reader
@@ -43,7 +44,7 @@ class _Cells(BaseModel):
     cells: list[tuple[int, str, str]]
 
 
-class _Contents(BaseModel):
+class _Contents(JsonModel):
     """What an evidence file holds.
 
     Args:

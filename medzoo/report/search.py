@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from medzoo.files import safe_name
+from medzoo.messages import encode_text
 from medzoo.report.figures.style import (
     COLOURS,
     GRID,
@@ -87,7 +88,7 @@ def write_search(
             f"score, and there are {found} now. `--force` replaces it."
         )
         return SearchReport((), table, best, None, unwritten=reason)
-    files = {"candidates.csv": to_csv(table).encode()}
+    files = {"candidates.csv": encode_text(to_csv(table))}
     proof = None
     if best is not None:
         figures = {
@@ -100,7 +101,7 @@ def write_search(
         proof = folder / f"{search.name}_proof.toml"
         files[proof.name] = write_proof(search, best.values).encode()
     page = _make_page(search, tried, table, best=best, command=command)
-    files["summary.md"] = page.encode()
+    files["summary.md"] = encode_text(page)
     for name, content in files.items():
         replace_file(folder / name, content)
     paths = tuple(folder / name for name in files)

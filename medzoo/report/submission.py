@@ -68,26 +68,31 @@ def _harmonic_means(trial: TrialResults) -> np.ndarray:
     return harmonic_mean_by_seed(scores)
 
 
-def collect_labels(records: Iterable[Record], store: Store) -> Labels:
+def collect_labels(
+    records: Iterable[Record], store: Store, data: str = "medmnist"
+) -> Labels:
     """Reads what runs predicted on test: the most probable class.
 
     Args:
         records: Of runs that are done, no two of them about one task.
         store: Holds their predictions.
+        data: Source of their data: the official files, or `synthetic`.
 
     Raises:
-        ValueError: For a task that is there twice, a run without predictions,
-            or a number of images that is not that of the task's file.
+        ValueError: For other data, a task that is there twice, a run without
+            predictions, or a number of images that is not that of the task's
+            file.
     """
     found: Labels = {}
     for record in records:
         run = record.run
         stored = store.read_predictions(record.run_id) or Predictions()
         for task in run.tasks:
-            if task not in NAMES:
+            if task not in NAMES or run.data != data:
                 raise ValueError(
-                    f"Run {record.run_id} is of custom data. Expected one of "
-                    f"the 11 tasks. Received: task={task!r}."
+                    f"Run {record.run_id} is of other data than a submission. "
+                    f"Expected one of the 11 tasks of data={data!r}. "
+                    f"Received: task={task!r}, data={run.data!r}."
                 )
             if task in found:
                 raise ValueError(

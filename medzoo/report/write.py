@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.files import replacing, writing
+from medzoo.messages import encode_text
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import (
     EVIDENCE,
@@ -121,12 +122,14 @@ def write_evidence_report(
         texts["failed.md"] = list_failures(evidence)
     figures = make_figures(evidence, folder)
     texts["report.html"] = make_html(evidence, figures, evidence_bytes=size)
-    contents = {name: text.encode() for name, text in texts.items()} | figures
+    contents = {
+        name: encode_text(text) for name, text in texts.items()
+    } | figures
     for name, content in contents.items():
         replace_file(folder / name, content)
     for name in _OPTIONAL - set(contents):
         (folder / name).unlink(missing_ok=True)
-    replace_file(out / "index.html", make_index(out).encode())
+    replace_file(out / "index.html", encode_text(make_index(out)))
     names = (*contents, EVIDENCE)
     return Report(evidence, summary, tuple(folder / name for name in names))
 

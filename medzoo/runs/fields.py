@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -22,6 +21,7 @@ from medzoo.data.custom.address import is_custom
 from medzoo.messages import FieldError, unknown
 from medzoo.models.options import Affects, Value
 from medzoo.models.registry import Entry
+from medzoo.runs.json_model import JsonModel
 from medzoo.runs.plugins import (
     Plugin,
     choose_plugins,
@@ -172,7 +172,7 @@ _NETWORKS = ("baseline",)
 _NETWORKS_OF_LABELS = ("baseline", "masks")
 
 
-class RunFields(BaseModel):
+class RunFields(JsonModel):
     """The fields of a run, without the rules for their combinations."""
 
     model_config = ConfigDict(

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from medzoo.data.custom.address import is_custom
 from medzoo.data.custom.options import make_canonical
 from medzoo.messages import FieldError, naming
 from medzoo.runs.fields import (
@@ -21,6 +22,7 @@ from medzoo.runs.fields import (
 from medzoo.runs.plugins import choose_plugins
 from medzoo.runs.rules import check_rules, describe_unknown
 from medzoo.runs.sources import check_source
+from medzoo.tasks import NAMES
 
 # Part of every run_id. Raise it when the same run would train differently, or
 # when a default changes.
@@ -108,6 +110,9 @@ class Run(RunFields):
             if value != defaults[option]
             and not (option == "backbone" and option in self.plugins)
         }
+        if is_custom(self.data) and self.task in NAMES:
+            # Before 0.3.0 such a run had the flips of that task.
+            content["symmetry"] = "fixed"
         return json.dumps([RUN_VERSION, content], sort_keys=True)
 
     def with_seeds(self, seeds: Iterable[int]) -> list[Self]:

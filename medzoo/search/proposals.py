@@ -38,7 +38,7 @@ class Proposals:
         self._asked = dict(_flatten(asked))
         self.rounds: list[list[Values]] = []
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
-            known = json.loads(self._path.read_text())
+            known = json.loads(self._path.read_text(encoding="utf-8"))
             self._require_equal(search.name, known["search"])
             self.rounds = known["rounds"]
 

@@ -25,7 +25,7 @@ def copy_audits(source: Store, into: Store) -> None:
     for path in sorted((source.folder / "audits").glob("*.json")):
         target = into.folder / "audits" / path.name
         if not target.exists():
-            into.write_text(target, path.read_text())
+            into.write_text(target, path.read_text(encoding="utf-8"))
 
 
 def find_leaks(store: Reader, fingerprints: Iterable[str]) -> list[str]:

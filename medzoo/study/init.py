@@ -76,7 +76,7 @@ def init_study(name: str, data: str | None = None) -> Path:
         )
     if data is None:
         text = find_file("study", name, list_files("studies")).read_text(
-            "utf-8"
+            encoding="utf-8"
         )
     else:
         text = _write_for(name, data)
@@ -88,6 +88,11 @@ def init_study(name: str, data: str | None = None) -> Path:
 def _write_for(name: str, data: str) -> str:
     address = find_custom(data)
     given = data if ":" in data else str(address)
+    if printable(given) != printable(given, keep_bytes=True):
+        raise ValueError(
+            "A study file is text in UTF-8. Expected a path in UTF-8: call the "
+            f"folder or file otherwise. Received: {given}."
+        )
     what, rest = "Which of three optimizers", _OF_IMAGES
     if address.kind == "masks":
         what, rest = "Which loss of pixels", _OF_MASKS

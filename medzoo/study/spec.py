@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from medzoo.files import safe_name
-from medzoo.messages import unknown
+from medzoo.messages import encode_text, unknown
 from medzoo.models.options import Value
+from medzoo.runs.json_model import read_json, write_json
 from medzoo.runs.sources import is_custom
 from medzoo.scores.table import Score, list_own
 from medzoo.study.document import Document, StudyScope, Tuned
@@ -166,12 +167,17 @@ class Study:
 
     def to_json(self) -> str:
         """Writes the study as JSON, with the name of its file alone."""
-        return _adapter().dump_json(self._without_folder()).decode()
+        study, adapter = self._without_folder(), _adapter()
+        return write_json(
+            lambda: adapter.dump_json(study).decode(),
+            lambda: adapter.dump_python(study, mode="json"),
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Study":
         """Reads what `to_json` has written."""
-        return _adapter().validate_json(text)
+        adapter = _adapter()
+        return read_json(text, adapter.validate_json, adapter.validate_python)
 
     def _without_folder(self) -> "Study":
         file = self.of_file
@@ -271,7 +277,9 @@ def _name_change(key: str, value: str) -> str:
     text = re.sub("[^\\w.-]+", "-", value.replace(", ", "-"))
     # Eleven tasks have room; more of them share their digest.
     if len(text) > 150:
-        text = f"{text[:40]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        text = (
+            f"{text[:40]}-{hashlib.sha256(encode_text(text)).hexdigest()[:8]}"
+        )
     return text
 
 

@@ -58,7 +58,7 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
 
     objective, width = make_objective(run, data), find_width(run, data)
     graph = run.graph()
-    graph["augmentation"] = choose_preset(run.task, run.augmentation)
+    graph["augmentation"] = choose_preset(run)
     options = choose_options(run)
     graph["options"] = {name: options[name] for name in graph["options"]}
     batch_size = min(run.batch_size, len(data.train))
@@ -128,7 +128,7 @@ def build_network(run: Run, data: Dataset, width: int) -> "keras.Model":
             input_shape=data.input_shape,
             width=width,
             activation=find_activation(run),
-            augmentation=choose_preset(run.task, run.augmentation),
+            augmentation=choose_preset(run),
             **_model_options(run),
             **objective.model_options,
         )

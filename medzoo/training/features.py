@@ -98,7 +98,7 @@ def with_features(run: Run, data: Dataset) -> Dataset:
         if not _is_whole(folder, data):
             shutil.rmtree(folder, ignore_errors=True)
             _make(folder, run, data, about)
-    facts = json.loads((folder / "about.json").read_text())
+    facts = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     counts = ("frozen_parameters", "frozen_flops")
     changes: dict[str, Any] = {name: facts[name] for name in counts}
     changes |= {name: _read(folder, name, data) for name in SPLITS}
@@ -108,7 +108,7 @@ def with_features(run: Run, data: Dataset) -> Dataset:
 def _is_whole(folder: Path, data: Dataset) -> bool:
     """Says whether all features are there, as many as there are images."""
     try:
-        facts = json.loads((folder / "about.json").read_text())
+        facts = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         arrays = [np.load(folder / f"{n}.npy", mmap_mode="r") for n in SPLITS]
     except (OSError, ValueError, EOFError):
         return False
@@ -189,7 +189,9 @@ def _make(
         for name in SPLITS:
             images = getattr(data, name).images
             _predict(model, images, Path(made, f"{name}.npy"))
-        Path(made, "about.json").write_text(json.dumps(facts, indent=1))
+        Path(made, "about.json").write_text(
+            json.dumps(facts, indent=1), encoding="utf-8"
+        )
         Path(made).rename(folder)
 
 

@@ -160,7 +160,7 @@ def move_batch(
         return images, targets
     from medzoo.models.augmentation import make_warp
 
-    warp = make_warp(choose_preset(run.task, run.augmentation))
+    warp = make_warp(choose_preset(run))
     if warp is None:
         return images, targets
     from keras import ops

@@ -25,7 +25,7 @@ def name_backend() -> str:
     if named or not file.expanduser().is_file():
         return named or "tensorflow"
     try:
-        settings = json.loads(file.expanduser().read_text())
+        settings = json.loads(file.expanduser().read_text(encoding="utf-8"))
     except ValueError:  # Keras goes on without a broken file as well.
         settings = {}
     return settings.get("backend", "tensorflow")

@@ -3,17 +3,24 @@
 import contextlib
 import json
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from medzoo.data.custom.address import PUBLISHED, has_files, is_custom
+from medzoo.data.custom.address import (
+    PUBLISHED,
+    has_files,
+    is_custom,
+    parse_address,
+)
+from medzoo.data.custom.arrays import find_size
 from medzoo.data.custom.images import Reader
 from medzoo.data.custom.options import Options, complete, defaults
 from medzoo.data.dataset import Dataset
 from medzoo.data.official import require_files
+from medzoo.data.resizing import fit_dataset
 from medzoo.files import replacing, writing
 from medzoo.record import Record
 from medzoo.runs.run import Run
@@ -75,7 +82,8 @@ class Saved(NamedTuple):
     @property
     def resize(self) -> str:
         """How images were resized for the training."""
-        return self.reader().options.resize
+        options = self.record.run.data_options if self.record else {}
+        return str(options.get("resize", "pad"))
 
     def reader(self, resize: bool | None = None) -> Reader:
         """Returns how images become the input of the model.
@@ -100,21 +108,29 @@ class Saved(NamedTuple):
                 any_size=has_masks,
             )
         options = complete(run.data, run.size, run.data_options)
-        ranges = tuple(self.record.ranges)
-        if options.intensity != "bytes" and not ranges:
+        return Reader(
+            shape,
+            options,
+            self.ranges if options.intensity != "bytes" else (),
+            has_masks,
+            resize=(resize is None or resize) and is_square,
+            any_size=has_masks,
+        )
+
+    @property
+    def ranges(self) -> tuple[tuple[int, int], ...]:
+        """Values of 16-bit files that became 0 and 255, by channel.
+
+        Raises:
+            ValueError: If its record lacks them.
+        """
+        if self.record is None or not self.record.ranges:
             raise ValueError(
                 f"`{self.path.with_name(RECORD)}` does not say which values of "
                 "16-bit files became black and white, as records of 0.3.0 and "
                 "later do. Train the run again."
             )
-        return Reader(
-            shape,
-            options,
-            ranges,
-            has_masks,
-            resize=(resize is None or resize) and is_square,
-            any_size=has_masks,
-        )
+        return tuple(self.record.ranges)
 
     @property
     def has_masks(self) -> bool:
@@ -140,7 +156,9 @@ class Saved(NamedTuple):
         if self.record is None:
             return to_probabilities(predict_logits(self.model, images))
         run = self.record.run
-        flips = list_flips(self.task or run.task) if run.flip_test else ((),)
+        flips: Sequence[tuple[int, ...]] = [()]
+        if run.flip_test:
+            flips = list_flips(self.task or run.task, run.data)
         views = (np.flip(images, axes) for axes in flips)
         logits = average_logits(self.model, views)
         return to_probabilities(logits, run.output)
@@ -259,6 +277,7 @@ def load_task(
     *,
     data: str | None = None,
     skip_bad: bool = False,
+    resize: bool = False,
     download: bool = True,
 ) -> tuple[Run, Dataset]:
     """Loads the images of a task for a model, with a run on them.
@@ -268,6 +287,7 @@ def load_task(
         task: Name of the task; that of its record if left out.
         data: Where they are; where they were for the training if left out.
         skip_bad: Whether bad files of custom data are left out.
+        resize: Whether arrays of another size are resized; files always are.
         download: Whether official files that are missing are downloaded.
 
     Raises:
@@ -285,7 +305,8 @@ def load_task(
         run = known.model_copy(update={"task": task})
     else:
         run = Run.model_validate({"task": task, "size": saved.input_shape[0]})
-    run = _at_place(run, data, skip_bad)
+    run = _at_place(saved, run, data, skip_bad)
+    run = _at_size(run, resize=resize)
     if run.data == "medmnist" and not download:
         require_files(run.tasks, run.size, download=False)
     try:
@@ -299,6 +320,8 @@ def load_task(
         ) from None
     expected = (*saved.input_shape, len(saved.classes))
     found = (run.size, run.size, facts.channels, facts.num_classes)
+    if is_custom(run.data):  # Their images are made to fit.
+        found = (*saved.input_shape, facts.num_classes)
     if expected != found:
         raise ValueError(
             f"Task `{task}` does not fit the model. Expected images of shape "
@@ -315,24 +338,43 @@ def load_task(
                 "the model on what is there now."
             )
         run = run.model_copy(update={"fingerprint": loaded.fingerprint})
-    return run, loaded
+    run = run.model_copy(update={"size": saved.input_shape[0]})
+    return run, fit_dataset(loaded, saved.input_shape, saved.resize)
 
 
-def _at_place(run: Run, data: str | None, skip_bad: bool) -> Run:
+def _at_place(saved: Saved, run: Run, data: str | None, skip_bad: bool) -> Run:
     """Returns a run on data in another place."""
     # A fingerprint would refuse changed data, in words for a study.
     changes: dict[str, Any] = {"fingerprint": ""}
-    options = dict(run.data_options)
+    options: dict[str, Any] = dict(run.data_options)
     if data is not None:
         if data not in PUBLISHED:
             is_masked = run.data.startswith("masks:") and not is_custom(data)
             data = str(find_custom(f"masks:{data}" if is_masked else data))
         known = defaults(data)
         options = {k: v for k, v in options.items() if k in known}
+        if has_files(data) and options.get("intensity", "bytes") != "bytes":
+            options["ranges"] = saved.ranges
         changes["data"] = data
     if skip_bad and "skip_bad" in defaults(changes.get("data", run.data)):
         options["skip_bad"] = True
     return run.model_copy(update=changes | {"data_options": options})
+
+
+def _at_size(run: Run, *, resize: bool) -> Run:
+    """Returns a run at the size of the images of its archive, if it has one."""
+    if not run.data.startswith("npz:"):
+        return run
+    path = parse_address(run.data).path
+    size = find_size(path) if path.is_file() else run.size
+    if size in (None, run.size):
+        return run
+    if not resize:
+        raise ValueError(
+            f"`{path}` holds images of {size}x{size} pixels, where "
+            f"{run.size}x{run.size} belong. Pass --resize to resize them."
+        )
+    return run.model_copy(update={"size": size})
 
 
 def _check_classes(saved: Saved, data: Dataset) -> None:

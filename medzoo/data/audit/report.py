@@ -6,6 +6,7 @@ from pathlib import Path
 from medzoo.data.audit.audit import Audit, Pair
 from medzoo.data.audit.near_duplicates import ALIKE, STRUCTURE
 from medzoo.files import write_csv
+from medzoo.messages import encode_text
 from medzoo.tasks import SPLITS
 
 # From which splits differ by more than chance.
@@ -93,7 +94,7 @@ def write_audit(
         f"{findings.train_leaks} images of train that val or test have as well."
     )
     page = folder / "audit.md"
-    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    page.write_bytes(encode_text("\n\n".join(parts) + "\n"))
     table = folder / "duplicates.csv"
     write_csv(table, Pair._fields, pairs)
     return [page, table]

@@ -1,5 +1,6 @@
 """Addresses of custom data: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,8 +25,9 @@ class Address(NamedTuple):
 
     @property
     def task(self) -> str:
-        """The default name of the task."""
-        return self.path.resolve().stem
+        """The default name of the task; bytes that are not UTF-8 as `\\xe4`."""
+        name = os.fsencode(self.path.resolve().stem)
+        return name.decode("utf-8", "backslashreplace")
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.path}"

@@ -58,6 +58,16 @@ def load_arrays(path: Path, task: str, size: int) -> Dataset:
 MOST_CLASSES = 10_000
 
 
+def find_size(path: Path) -> int | None:
+    """Returns height and width of the images; `None` if they are no squares.
+
+    Raises:
+        ValueError: If the archive is damaged, or has no images.
+    """
+    shape, _ = describe_array(path, "train_images")
+    return shape[1] if len(shape) > 2 and shape[1] == shape[2] else None
+
+
 def _read_split(path: Path, split: str, size: int) -> Split:
     shape, dtype = describe_array(path, f"{split}_images")
     if dtype != np.uint8 or len(shape) not in (3, 4) or 0 in shape:

@@ -71,7 +71,7 @@ def open_cache(address: Address, options: Options) -> Cache:
         ValueError: With a line for each bad file, row or class.
     """
     listing = list_images(address, options)
-    key = repr(options)
+    key = repr(options) + repr(options.ranges) * bool(options.ranges)
     name = f"{options.size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     folder = derived_path(address.path.resolve(), ".medzoo") / name
     stamp = make_stamp(listing, key)
@@ -325,8 +325,8 @@ def _write(
     rows = _list_rows(images, selection)
     fingerprint = _hash_content(rows, masks, selection, options)
     counts = Counter(selection.splits)
-    ranges: list[tuple[int, int]] = []
-    if options.intensity != "bytes":
+    ranges = list(options.ranges)
+    if options.intensity != "bytes" and not ranges:
         train = selection.indices[: counts["train"]]
         ranges = find_ranges(images.values, train, options.intensity)
     notes = _make_notes(selection, counts, options, ranges)
@@ -443,7 +443,9 @@ def _make_notes(
         )
     if ranges:
         rule = "0 to 65535"
-        if options.intensity == "percentile":
+        if options.ranges:
+            rule = "as for the training"
+        elif options.intensity == "percentile":
             rule = f"percentiles {LOW} to {HIGH} of train"
         shown = ", ".join(f"{low} to {high}" for low, high in ranges)
         notes.append(f"16-bit values by channel: {rule}, {shown}, to 0 to 255.")

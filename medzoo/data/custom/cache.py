@@ -13,12 +13,13 @@ import numpy as np
 from medzoo.data.custom.listing import Listing
 from medzoo.data.custom.options import Options
 from medzoo.files import replacing
+from medzoo.messages import encode_text
 from medzoo.tasks import SPLITS
 
 # Part of every fingerprint. Raise it when the same files give other pixels.
 VERSION = 1
 # Part of every stamp. Raise it when the same files give other masks or splits.
-_READING = 2
+_READING = 3
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Manifest:
     def read(cls, path: Path) -> "Manifest | None":
         """Reads a manifest; `None` if there is none or it is damaged."""
         try:
-            return cls(**json.loads(path.read_text(encoding="utf-8")))
+            return cls(**json.loads(path.read_bytes()))
         except (OSError, ValueError, TypeError):
             return None
 
@@ -59,7 +60,7 @@ class Manifest:
         """Writes the manifest in one step."""
         text = json.dumps(asdict(self), ensure_ascii=False, indent=1)
         with replacing(path) as part:
-            part.write_text(text, encoding="utf-8")
+            part.write_bytes(encode_text(text))
 
     def rows(self, split: str) -> slice:
         """Returns the rows of the array that hold a split."""
@@ -93,7 +94,9 @@ class Cache(NamedTuple):
     def rows(self) -> list[dict[str, str]]:
         """Reads `images.csv`: the facts of each image, in their order."""
         path = self.folder / "images.csv"
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(
+            encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
             return list(csv.DictReader(file))
 
     def labels(self) -> np.ndarray:

@@ -155,8 +155,8 @@ class Reader:
             label="",
             split="",
             group="",
-            mask_class="",
             mask="",
+            mask_class="",
             page="",
         )
         listing = list_images(Address("csv", path), options)

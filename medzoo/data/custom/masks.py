@@ -17,6 +17,7 @@ from medzoo.data.custom.pixels import (
     GREY,
     BadImage,
     format_damage,
+    is_black_and_white,
     open_image,
     resize_image,
 )
@@ -156,7 +157,8 @@ def _read_values(content: bytes, *, is_soft: bool) -> tuple[np.ndarray, bytes]:
         return greys[indices].astype(np.int64), b"" if is_same else b"greys"
     if image.mode in ("P", "I", *GREY, *DEEP):
         values = np.asarray(image.convert("L") if image.mode == "1" else image)
-        return values.astype(np.int64), b""
+        how = b"black and white" if is_black_and_white(content) else b""
+        return values.astype(np.int64), how
     if image.mode not in ("LA", "PA", "RGB", "RGBA"):
         raise BadImage(
             f"mode {image.mode}, where one whole number a pixel belongs"

@@ -43,6 +43,8 @@ class Options:
         drop_leaks: Leaves out images of train that val or test have as well.
         folds: Parts of the images, of which each seed tests another; 0 for the
             one split.
+        ranges: Values of 16-bit files that become 0 and 255, by channel, of a
+            finished model; no data option of a run, which measures them.
     """
 
     size: int = 28
@@ -67,6 +69,7 @@ class Options:
     skip_bad: bool = False
     drop_leaks: bool = False
     folds: int = field(default=0, repr=False)
+    ranges: tuple[tuple[int, int], ...] = field(default=(), repr=False)
 
 
 _COLUMNS = ("path", "root", "label", "split", "group")

@@ -87,6 +87,8 @@ def read_pixels(
         except DAMAGE as error:
             raise BadImage(format_damage(error)) from error
         digest.update(content)
+        if is_black_and_white(content):  # Read as noise before 0.3.0.
+            digest.update(b"black and white")
         if planes and image.size != planes[0].size:
             raise BadImage(
                 f"{path.name} is {image.width}x{image.height} and "
@@ -114,11 +116,14 @@ def read_pixels(
 
 
 def open_image(content: bytes) -> Image.Image:
-    """Opens a file of one image, none of whose pixels are read yet.
+    """Opens a file of one image, whose pixels are not checked yet.
 
     Raises:
         BadImage: If it has too many of them, or several pages.
     """
+    if is_mended := is_black_and_white(content):
+        # A palette of three colours is read as it should.
+        content = content[:_COLOURS] + b"\3" + content[_COLOURS + 1 :]
     image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
         raise BadImage(
@@ -128,7 +133,28 @@ def open_image(content: bytes) -> Image.Image:
     pages = getattr(image, "n_frames", 1)
     if pages > 1:
         raise BadImage(f"{pages} pages or frames, where one belongs")
-    return image
+    return image.convert("L") if is_mended else image
+
+
+# Where a bitmap says how many bits a pixel has, and how many colours there are.
+_BITS, _COLOURS = 28, 46
+_BLACK_AND_WHITE = bytes(3), b"\xff" * 3
+
+
+def is_black_and_white(content: bytes) -> bool:
+    """Says whether a file is a bitmap of two colours, of more than a bit.
+
+    Pillow takes each of them for one of a bit a pixel, and reads noise.
+    """
+    if content[:2] != b"BM" or len(content) < _COLOURS + 4:
+        return False
+    size, bits = content[14], content[_BITS]
+    colours = content[_COLOURS : _COLOURS + 4]
+    palette = (
+        content[14 + size : 17 + size], content[18 + size : 21 + size],
+    )  # fmt: skip
+    is_two = colours == b"\2\0\0\0" and palette == _BLACK_AND_WHITE
+    return is_two and bits in (4, 8)
 
 
 def _open(content: bytes) -> Image.Image:
@@ -184,11 +210,25 @@ def resize_image(
         image = image.convert("I").convert("F")
     if resize == "stretch" or image.width == image.height:
         return image.resize(box, method)
-    short, long = sorted(image.size)
-    if round(short / long * size) < 1:  # A strip keeps a pixel of width.
-        wide = image.width == long
-        image = image.resize((size, 1) if wide else (1, size), method)
+    inner = fit_box(image.width, image.height, size)
+    if min(inner) == 1:  # Pillow would leave no pixel of a strip.
+        image = image.resize(inner, method)
     return ImageOps.pad(image, box, method, color=padding)
+
+
+def fit_box(width: int, height: int, size: int) -> tuple[int, int]:
+    """Returns width and height of an image that is padded to a square.
+
+    Example:
+
+    >>> fit_box(40, 24, 16), fit_box(2000, 20, 28)
+    ((16, 10), (28, 1))
+    """
+    long = max(width, height)
+    return (
+        max(1, round(width / long * size)),
+        max(1, round(height / long * size)),
+    )
 
 
 def _as_array(image: Image.Image, deep: bool) -> np.ndarray:

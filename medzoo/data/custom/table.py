@@ -1,5 +1,6 @@
 """CSV files as tables: a row an image, with the columns it has."""
 
+import contextlib
 import csv
 import io
 import itertools
@@ -67,7 +68,8 @@ def name_split(text: str) -> str | None:
 def read_csv(path: Path) -> Table:
     """Reads a CSV file with commas, semicolons, tabs or bars.
 
-    It is UTF-8, or UTF-16 with a mark, as Excel writes it. Blanks around a cell
+    It is UTF-8, or UTF-16 with a mark, as Excel writes it; names of files may
+    have other bytes. Blanks around a cell
     do not count, nor do rows of empty cells; `NA`, `NaN` and `NULL` are empty.
 
     Raises:
@@ -113,15 +115,27 @@ def _read_text(path: Path) -> str:
     try:
         text = content.decode("utf-16" if is_wide else "utf-8-sig")
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise ValueError(
-            f"`{path}` is not text in UTF-8 ({error.reason} at byte "
-            f"{error.start}, line {line}). Save it as CSV UTF-8."
-        ) from None
+        text = content.decode("utf-8-sig", "surrogateescape")
+        if not _names_files(text, path.parent):
+            line = content[: error.start].count(b"\n") + 1
+            raise ValueError(
+                f"`{path}` is not text in UTF-8 ({error.reason} at byte "
+                f"{error.start}, line {line}). Save it as CSV UTF-8."
+            ) from None
     # Excel takes the delimiter from such a line.
     first, end, rest = text.partition("\n")
     is_hint = re.fullmatch(r"sep=.\r?", first)
     return f"{end}{rest}" if is_hint else text
+
+
+def _names_files(text: str, folder: Path) -> bool:
+    """Says whether bytes that are not UTF-8 are those of a file's name."""
+    with contextlib.suppress(csv.Error):
+        for cell in itertools.chain(*_parse(text, _find_delimiter(text))):
+            is_odd = any("\udc80" <= char <= "\udcff" for char in cell)
+            if is_odd and (folder / cell.strip()).exists():
+                return True
+    return False
 
 
 def _parse(text: str, delimiter: str) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.messages import tolerating
+from medzoo.messages import encode_text, tolerating
 from medzoo.record import MaskExamples, Predictions, Record
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.classes import count_confusions, draw_classes
@@ -149,7 +149,7 @@ def _make_key(evidence: Evidence, models: str) -> str:
     for trial in evidence.results:
         for key, record in sorted(trial.records.items()):
             text = record.model_dump_json()
-            digest.update(f"{trial.trial.name} {key} {text}".encode())
+            digest.update(encode_text(f"{trial.trial.name} {key} {text}"))
     found = find_explained(evidence.results, evidence.store, models)
     for _, _, content in found:
         digest.update(content)

@@ -192,7 +192,10 @@ class LabelObjective(Objective):
 
     def views(self, images: Any) -> Iterable[Any]:
         """Returns images, and their mirror images for `flip_test`."""
-        return (np.flip(images, axes) for axes in list_flips(self.run.task))
+        return (
+            np.flip(images, axes)
+            for axes in list_flips(self.run.task, self.run.data)
+        )
 
     def choose_shift(self, val_logits: np.ndarray) -> np.ndarray:
         """Returns what `adjust` adds to the logits of each class."""
