@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from sklearn.metrics import balanced_accuracy_score
 
 from medzoo.data.corruptions import (
     KINDS,
@@ -12,6 +13,7 @@ from medzoo.data.corruptions import (
 )
 from medzoo.data.sources import load
 from medzoo.tasks import NAMES, TASKS
+from medzoo.training.robustness import score_corrupted
 
 
 @pytest.fixture(scope="module", params=["breastmnist", "dermamnist"])
@@ -106,3 +108,28 @@ def test_every_task_has_its_kinds():
         assert all(len(each) == NUM_SEVERITIES for each in kinds.values())
     assert set(list_kinds("mine", 1)) == set(list_kinds("pneumoniamnist", 1))
     assert "characters" in list_kinds("mine", 3)
+
+
+def test_errors_of_corrupted_images_are_those_of_their_predictions():
+    data = load("breastmnist", "synthetic")
+    bright = data.train.images[data.train.labels == 1].mean()
+
+    def predict(images):
+        """Tells the classes of synthetic images by nothing but brightness."""
+        certain = images.mean(axis=(1, 2, 3)) > bright - 20
+        return np.stack([1 - certain, certain], axis=1).astype("float32")
+
+    found = score_corrupted(predict, data, data.test)
+    labels = data.test.labels
+
+    def error(images):
+        guess = predict(images).argmax(axis=1)
+        return 1 - balanced_accuracy_score(labels, guess)
+
+    assert found.clean == pytest.approx(error(data.test.images[:]))
+    dark = corrupt(data.test.images[:], "brightness_down", 0.3)
+    assert found.errors["brightness_down"][4] == pytest.approx(error(dark))
+    assert set(found.errors) == set(list_kinds("breastmnist", 1))
+    assert found.mean == pytest.approx(
+        np.mean([np.mean(each) for each in found.errors.values()])
+    )

@@ -111,6 +111,11 @@ def test_commands_predict_evaluate_and_write_a_card(
         "scores"
     ]
     assert shown["auc"] == pytest.approx(record.scores["test"]["auc"])
+    told = medzoo("evaluate", ".", "--corruptions", "--out", "robust").out
+    errors = pd.read_csv("robust/corruptions.csv")["balanced_error"]
+    assert errors.between(0, 1).all()
+    assert errors[0] == 1 - shown["balanced_accuracy"]
+    assert f"{errors[0]:.3f}" in told
     medzoo("explain", ".", "--out", "seen.svg")
     assert "<svg" in Path("seen.svg").read_text()
 

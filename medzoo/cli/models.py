@@ -34,13 +34,16 @@ def evaluate_model(
     resize: bool,
     out: Path | None,
     as_json: bool,
+    corruptions: bool = False,
     plugin: list[str] | None = None,
 ) -> None:
     """Scores a model on a split of a task."""
+    from medzoo.cli.robustness import format_robustness, write_robustness
     from medzoo.data.splits import describe_absent
     from medzoo.files import require_output
     from medzoo.scores import probabilities as scores
     from medzoo.training.objectives.masks import score_split
+    from medzoo.training.robustness import score_corrupted
     from medzoo.training.saved import describe_change, load_saved, load_task
     from medzoo.training.standard_file import write_standard_file
 
@@ -59,14 +62,27 @@ def evaluate_model(
         output = run.output
         masks = score_split(saved.model, images, output=output)
         found = found if masks is None else masks.scores
+    robust = None
+    if corruptions:
+        robust = score_corrupted(saved.predict, loaded, images)
     if as_json:
-        print(json.dumps({"task": run.task, "split": split, "scores": found}))
+        shown = {"task": run.task, "split": split, "scores": found}
+        if robust is not None:
+            shown["balanced_errors"] = {
+                "clean": robust.clean,
+                **robust.errors,
+            }
+        print(json.dumps(shown))
     else:
         print(f"{run.task}, {split}, {len(images)} images")
         for name, value in found.items():
             print(f"{name:<18}{'' if value is None else f'{value:.4f}'}")
         for line in describe_absent(loaded, [split]):
             print(line)
+        if robust is not None:
+            print(format_robustness(robust))
+    if out is not None and robust is not None:
+        print(f"Wrote {write_robustness(robust, out)}", file=sys.stderr)
     if out is not None:
         path = write_standard_file(
             out,
@@ -184,8 +200,19 @@ def evaluate(
     ] = "test",
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for medmnist's standard evaluation file."),
+        typer.Option(
+            help="Folder for medmnist's standard evaluation file, and for "
+            "corruptions.csv."
+        ),
     ] = None,
+    corruptions: Annotated[
+        bool,
+        typer.Option(
+            "--corruptions",
+            help="Also score it on corrupted images: noise, blur, light and "
+            "the like, at five severities, by the kinds of MedMNIST-C.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     data: Annotated[
         str | None,
@@ -221,6 +248,7 @@ def evaluate(
         resize=resize,
         out=out,
         as_json=as_json,
+        corruptions=corruptions,
         plugin=plugin,
     )
 

@@ -1,0 +1,36 @@
+"""What `medzoo evaluate --corruptions` shows and writes."""
+
+from pathlib import Path
+
+from medzoo.training.robustness import Robustness
+
+
+def format_robustness(found: Robustness) -> str:
+    """Writes balanced errors as a table: a line a kind, a column a severity."""
+    lines = [f"balanced error, clean      {found.clean:.3f}"]
+    lines.append(f"{'severity':<20}{'':6}1     2     3     4     5  mean")
+    for kind, errors in found.errors.items():
+        values = "".join(f"{error:6.3f}" for error in errors)
+        mean = sum(errors) / len(errors)
+        lines.append(f"{kind.replace('_', ' '):<20}{values}{mean:6.3f}")
+    lines.append(f"{'mean of all kinds':<20}{'':30}{found.mean:6.3f}")
+    return "\n".join(lines)
+
+
+def write_robustness(found: Robustness, folder: Path) -> Path:
+    """Writes `corruptions.csv`: kind, severity from 1, and balanced error."""
+    import pandas as pd
+
+    from medzoo.files import replacing
+
+    rows = [("none", 0, found.clean)] + [
+        (kind, severity, error)
+        for kind, errors in found.errors.items()
+        for severity, error in enumerate(errors, 1)
+    ]
+    columns = ["corruption", "severity", "balanced_error"]
+    path = folder / "corruptions.csv"
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        pd.DataFrame(rows, columns=columns).to_csv(part, index=False)
+    return path
