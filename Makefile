@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .DEFAULT_GOAL := help
 .PHONY: help setup study search report test test-slow test-data test-extras \
-	test-wheel test-jax chaos bench bench-gpu check facts docs lock
+	test-wheel test-encoding test-jax chaos bench bench-gpu check facts docs lock
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
@@ -73,6 +73,18 @@ test-extras: $(VENV)/.installed ## the tests that need Chromium, pdflatex or ext
 
 test-wheel: $(VENV)/.installed ## build a wheel, install it elsewhere, run a study
 	@$(BIN)/python -m pytest -m slow tests/test_wheel.py
+
+# Files are read and written by these.
+ENCODING_TESTS := tests/hostile $(addprefix tests/test_,$(addsuffix .py,images encoding \
+	custom_data bad_data mask_data explore audit card run files report_tables init \
+	tables layouts store evidence_file saved spec resizing submission run_file html \
+	plugins source report_write npz plan search_file))
+
+test-encoding: $(VENV)/.installed ## tests of files where text is CP1252, as on Windows (needs localedef)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+		localedef -f CP1252 -i de_DE "$$folder/de_DE.CP1252" && \
+		LOCPATH=$$folder LC_ALL=de_DE.CP1252 PYTHONUTF8=0 \
+		$(BIN)/python -m pytest $(ENCODING_TESTS)
 
 # Another environment, in which there is no TensorFlow.
 JAX := .venv-jax

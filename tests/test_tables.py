@@ -2,6 +2,7 @@
 
 import csv
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -211,6 +212,8 @@ def test_backslashes_and_other_forms_of_letters_lead_to_the_files(root):
     path = root / "labels.csv"
     path.write_text(path.read_text().replace("imgs/", ".\\imgs\\"))
     assert load(f"csv:{path}").fingerprint == plain
+    if sys.getfilesystemencoding() != "utf-8":
+        pytest.skip("no file may have such a name here")
     for name in NAMES:
         content = (root / "imgs" / name).read_bytes()
         (root / f"ca\u0301{name}").write_bytes(content)

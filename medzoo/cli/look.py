@@ -1,5 +1,6 @@
 """Looks at data before anything trains: `medzoo audit`, `medzoo explore`."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -94,6 +95,12 @@ def look(
     if what in NAMES:
         from medzoo.data.official import require_files
 
+        if Path(what).is_dir():
+            print(
+                f"`{what}` is the task of MedMNIST; `folder:{what}` is the "
+                "folder that is called so.",
+                file=sys.stderr,
+            )
         require_files([what], size or 28)
         return Looked(load(what, size=size or 28), [])
     data, task = _find(what)
@@ -172,8 +179,6 @@ def audit(
     out: Into = Path("results"),
 ) -> None:
     """Find duplicates, leaks, conflicting labels and shifted splits."""
-    import sys
-
     from medzoo.data.audit.audit import audit as run_audit
     from medzoo.data.audit.report import format_audit, write_audit
     from medzoo.files import require_output
@@ -203,8 +208,6 @@ def explore(
     out: Into = Path("results"),
 ) -> None:
     """Write a page of counts, samples, means and intensities by class."""
-    import sys
-
     from medzoo.explore.page import find_warnings, format_summary, write_page
     from medzoo.explore.statistics import summarize
     from medzoo.files import require_output

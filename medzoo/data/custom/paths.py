@@ -24,8 +24,10 @@ def locate(root: Path, path: str) -> str:
     if os.path.isfile(os.path.join(root, path)):
         return path
     here = path.replace("\\", "/")
-    for form in ("NFC", "NFD"):
-        other = unicodedata.normalize(form, here)
+    others = [unicodedata.normalize(form, here) for form in ("NFC", "NFD")]
+    # Names are UTF-8 on most disks, also where text is not.
+    others.append(os.fsdecode(here.encode("utf-8", "surrogateescape")))
+    for other in others:
         if os.path.isfile(os.path.join(root, other)):
             return other
     return here
