@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medzoo.data.custom.address import is_custom
+from medzoo.data.custom.attributes import read_attributes
 from medzoo.messages import unknown
 
 Option = str | bool | int | float | tuple[str, ...]
@@ -43,6 +44,9 @@ class Options:
         drop_leaks: Leaves out images of train that val or test have as well.
         folds: Parts of the images, of which each seed tests another; 0 for the
             one split.
+        attributes: Columns that scores are broken down by in reports, such as
+            `sex`, or `age=30/50/70` with edges of bins; they change neither
+            images nor runs.
     """
 
     size: int = 28
@@ -67,6 +71,7 @@ class Options:
     skip_bad: bool = False
     drop_leaks: bool = False
     folds: int = field(default=0, repr=False)
+    attributes: tuple[str, ...] = field(default=(), repr=False)
 
 
 _COLUMNS = ("path", "root", "label", "split", "group")
@@ -75,8 +80,9 @@ _ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
               "page", "skip_bad", "drop_leaks", "folds")  # fmt: skip
 _NAMES = {
     "folder": ("channels", *_ANY_FILES),
-    "csv": ("channels", *_COLUMNS, *_ANY_FILES),
-    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES),
+    "csv": ("channels", *_COLUMNS, *_ANY_FILES, "attributes"),
+    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES, "attributes"),
+    "npz": ("drop_leaks", "folds", "attributes"),
 }
 _CHOICES = {
     "mode": ("auto", "grey", "rgb"),
@@ -152,6 +158,8 @@ def _check(name: str, value: Any, default: Option) -> None:
             f"Data option `{name}` must be of type {expected}. "
             f"Received: {name}={value!r}."
         )
+    if name == "attributes":
+        read_attributes(value)
     if name == "folds" and value and value < 2:
         raise ValueError(
             "`folds` is a number of parts. Expected 2 or more, such as 5. "
