@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from report_records import make_record, make_study
 
+from medzoo.data.custom.about import describe_images, require_attributes
 from medzoo.data.custom.attributes import Attribute
 from medzoo.data.custom.from_python import Dataset
+from medzoo.data.tested import find_tested
 from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.evidence_file import read_evidence
 from medzoo.report.subgroups import (
@@ -27,6 +29,14 @@ from medzoo.store import Store
 from medzoo.study.expand import expand
 
 NUM, CLASSES = 240, ("benign", "malignant")
+OWN = """
+question = "Which optimizer?"
+seeds = [0]
+[axes]
+optimizer = ["sgd", "adam"]
+[fixed]
+model = "mlp"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +148,6 @@ def test_attributes_of_a_table_are_columns(tmp_path):
     (tmp_path / "t.csv").write_text(table)
     for name in "ab":
         Image.new("L", (28, 28)).save(tmp_path / f"{name}.png")
-    from medzoo.data.custom.about import require_attributes
-
     data = f"csv:{tmp_path / 't.csv'}"
     require_attributes(data, {"attributes": ["sex"]})
     with pytest.raises(ValueError, match="Unknown attribute `site`"):
@@ -316,3 +324,39 @@ def test_find_subgroups_asks_for_attributes(reported):
     evidence = reported.evidence
     found = find_subgroups(evidence)
     assert {each.attribute for each in found} == {"age", "sex", "site"}
+
+
+def test_folds_are_told_as_one_test_of_all_images(data, tmp_path):
+    study = make_own_study(data, folds=2)
+    store = Store(tmp_path / "runs")
+    about = describe_images(data.address, data.size, data.options)
+    for _, run in expand(study):
+        found = find_tested(
+            run.task, run.data, run.size, study.data_options, seed=run.seed
+        )
+        # The given test split is no part of the folds.
+        assert max(found.rows) < 80
+        rows = found.rows.tolist()
+        sexes = about.attributes["sex"]
+        assert found.attributes["sex"] == [sexes[row] for row in rows]
+        labels = found.dataset.train.labels.tolist()
+        labels = np.array(labels + found.dataset.val.labels.tolist())[rows]
+        test = predict(run.seed, np.array(found.attributes["sex"]), labels)
+        fold = f"{run.fingerprint}, fold {run.seed} of 2"
+        record = make_record(run, 0.5, data_fingerprint=fold)
+        record.classes.extend(CLASSES)
+        store.write(record, Predictions(val=test, test=test))
+    report = write_report(study, store, tmp_path / "results", command="")
+    row = read_rows(report)["sgd", "sex", "all"]
+    assert (row["num_images"], row["num_groups"]) == ("80", "40")
+    assert row["macro_f1_low"]
+    assert "data:image/webp" in report.page.read_text()
+
+
+def test_a_command_names_attributes(medzoo, data, tmp_path):
+    (tmp_path / "own.toml").write_text(OWN)
+    command = ["study", "plan", "own.toml", "--data", data.address]
+    printed = medzoo(*command, "--attributes", "sex,age=40/60")
+    assert "2 runs" in printed.out
+    failed = medzoo(*command, "--attributes", "sexx", code=2)
+    assert "Unknown attribute `sexx`. Did you mean `sex`?" in failed.err

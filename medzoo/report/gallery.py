@@ -24,7 +24,7 @@ _OF_FIRST, _OF_OTHERS = 3, 1
 # Of all classes.
 _MOST_OF_FIRST, _MOST_OF_OTHERS = 24, 8
 # On a page.
-_MOST_SHOTS, _MOST_PICTURES = 500, 150
+_MOST_SHOTS, _MOST_PICTURES = 800, 150
 
 
 class Shot(NamedTuple):

@@ -6,6 +6,7 @@ that as many images of the same classes have that are drawn from all subgroups,
 and the test shuffles images between subgroups within their class.
 """
 
+import functools
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from medzoo.report.images import (
 from medzoo.report.inference import holm
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, estimate_all
-from medzoo.report.tables import Table
+from medzoo.report.tables import Cell, Table
 from medzoo.scores.counts import (
     LABEL_SCORES,
     MASK_SCORES,
@@ -48,6 +49,8 @@ _MOST_FEW = 10
 # Cells of draws that are counted at once.
 _AT_ONCE = 2**24
 MISSING = "missing"
+# Words for a value that is not known, beside those of `read_csv`.
+_UNKNOWN = ("unknown", "unk", "not known", "missing", "none", "?")
 LEGEND = (
     "Subgroups differ in their classes as well, so beside each score is the "
     "mean score of as many images of the same classes, drawn from all "
@@ -177,7 +180,7 @@ def make_short(found: Breakdown) -> Table:
     """Lays one breakdown out for a page."""
     has_groups = any(row.num_groups is not None for row in found.rows)
     columns = [found.attribute, "images", *["groups"] * has_groups, "classes"]
-    rows = [
+    rows: list[list[Cell]] = [
         [
             row.name,
             row.num_images,
@@ -202,14 +205,14 @@ def describe_gap(found: Breakdown) -> str:
         )
     p = "< 0.001" if gap.p_corrected < 0.001 else f"= {gap.p_corrected:.3f}"
     sure = (
-        "more than classes and chance explain"
+        "by more than classes and chance explain"
         if gap.p_corrected <= 0.05
-        else "no more than classes and chance may explain"
+        else "by no more than classes and chance may explain"
     )
     return (
-        f"By {found.attribute} the largest gap is {gap.size:.3f}, from "
-        f"{gap.lowest} to {gap.highest}, of which {gap.expected:.3f} is "
-        f"expected of their classes: {sure} (p {p})."
+        f"By {found.attribute} the largest gap is {gap.size:.3f}, between "
+        f"“{gap.highest}” and “{gap.lowest}”; their classes alone lead to "
+        f"{gap.expected:+.3f}. By all subgroups, scores differ {sure} (p {p})."
     )
 
 
@@ -248,7 +251,8 @@ def split_subgroups(
     """Splits images by an attribute: by its values, or by bins of numbers.
 
     Numbers of more than 8 values are binned: by the edges of the attribute, or
-    by the quartiles of these images. Missing values come last.
+    by the quartiles of these images. Missing values come last,
+    words such as `unknown` among them.
 
     Example:
 
@@ -259,7 +263,8 @@ def split_subgroups(
     50 and over [ True False False  True]
     missing [False False  True False]
     """
-    texts = np.array(list(cells), dtype=object)
+    words = ["" if cell.lower() in _UNKNOWN else cell for cell in cells]
+    texts = np.array(words, dtype=object)
     known = texts != ""
     numbers = _read_numbers(texts)
     if numbers is None:
@@ -352,7 +357,8 @@ def _read_tested(
         if record is None or record.status != "done":
             continue
         # Further seeds test the images again, in other folds.
-        if seed >= int(record.run.data_options.get("folds", seed + 1)):
+        folds = record.run.data_options.get("folds")
+        if isinstance(folds, int) and seed >= folds:
             continue
         part = _count(evidence, record, task, masked)
         if part is not None:
@@ -602,20 +608,29 @@ def bootstrap_counts(
     Returns:
         Shape `(num_draws, num_seeds, k, k)`.
     """
+    both = np.stack([labels, groups]).astype("<i8")
+    units, times = _draw(both.tobytes(), num_draws)
+    within, unit_of = np.unique(units[holds], return_inverse=True)
+    sums = _sum_by(unit_of, counts[holds], len(within))
+    found = times[:, within] @ sums
+    return found.reshape(num_draws, *counts.shape[1:])
+
+
+# All trials and subgroups share one drawing.
+@functools.lru_cache(maxsize=1)
+def _draw(both: bytes, num_draws: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the group of each image, and how often each draw has each."""
+    labels, groups = np.frombuffer(both, "<i8").reshape(2, -1)
     units, strata = _find_units(labels, groups)
     random = np.random.default_rng(_make_seed(labels, groups))
-    num_units = len(strata)
-    times = np.zeros((num_draws, num_units), "float32")
+    times = np.zeros((num_draws, len(strata)), "float32")
     for stratum in np.unique(strata):
         members = np.flatnonzero(strata == stratum)
         drawn = random.integers(len(members), size=(num_draws, len(members)))
         drawn += len(members) * np.arange(num_draws)[:, None]
         held = np.bincount(drawn.ravel(), minlength=num_draws * len(members))
         times[:, members] = held.reshape(num_draws, len(members))
-    within, unit_of = np.unique(units[holds], return_inverse=True)
-    sums = _sum_by(unit_of, counts[holds], len(within))
-    found = times[:, within] @ sums
-    return found.reshape(num_draws, *counts.shape[1:])
+    return units, times
 
 
 def compare_subgroups(
@@ -655,7 +670,8 @@ def compare_subgroups(
     unit_places = np.zeros(len(strata), "int64")
     unit_places[units] = places
     sums = _sum_by(units, counts, len(strata))
-    sums_kept = sums[:, sums.any(axis=0)]
+    has_any = sums.any(axis=0)
+    sums_kept = np.ascontiguousarray(sums[:, has_any])
     random = np.random.default_rng(_make_seed(labels, groups))
     by_stratum = unit_places[np.argsort(strata, kind="stable")]
     step = max(1, _AT_ONCE // (len(strata) * num_places))
@@ -670,8 +686,9 @@ def compare_subgroups(
         if not start:
             assigned[0] = unit_places
         chosen = assigned[:, None] == np.arange(num_places)[:, None]
-        drawn = np.zeros((rows, num_places, sums.shape[1]), "float32")
-        drawn[..., sums.any(axis=0)] = chosen.astype("float32") @ sums_kept
+        chosen = chosen.reshape(-1, len(strata)).astype("float32")
+        drawn = np.zeros((len(chosen), sums.shape[1]), "float32")
+        drawn[:, has_any] = chosen @ sums_kept
         drawn = drawn.reshape(rows, num_places, *counts.shape[1:])
         found[start : start + rows] = mean_of_known(score_counts(drawn, score))
     expected, spread = np.nanmean(found, axis=0), np.nanstd(found, axis=0)
