@@ -2,8 +2,9 @@
 
 import re
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -51,6 +52,13 @@ DropLeaks = Annotated[
     bool,
     typer.Option(
         "--drop-leaks", help="Train without images that leak into val or test."
+    ),
+]
+Attributes = Annotated[
+    str | None,
+    typer.Option(
+        help="Columns of scores by subgroup, such as sex,age or "
+        "sex,age=40/60 with edges of bins."
     ),
 ]
 Seeds = Annotated[
@@ -127,7 +135,7 @@ def read(
     tasks: str | None,
     data: str | None,
     seeds: str | None,
-    data_options: dict[str, bool] | None = None,
+    data_options: Mapping[str, Any] | None = None,
     until: str | None = None,
     max_seeds: int | None = None,
 ) -> "Study":
@@ -144,10 +152,16 @@ def read(
     )
 
 
-def data_flags(skip_bad: bool, drop_leaks: bool) -> dict[str, bool]:
+def data_flags(
+    skip_bad: bool, drop_leaks: bool, attributes: str | None = None
+) -> dict[str, Any]:
     """Returns the data options that flags ask for, and no others."""
-    flags = {"skip_bad": skip_bad, "drop_leaks": drop_leaks}
-    return {name: True for name, asked in flags.items() if asked}
+    flags = {
+        "skip_bad": skip_bad,
+        "drop_leaks": drop_leaks,
+        "attributes": attributes and attributes.split(","),
+    }
+    return {name: asked for name, asked in flags.items() if asked}
 
 
 def _integers(what: str, text: str) -> list[int]:
@@ -166,7 +180,7 @@ def format_command(
     data: str | None,
     seeds: str | None,
     smoke: bool,
-    options: dict[str, bool],
+    options: Mapping[str, Any],
     until: str | None = None,
     max_seeds: int | None = None,
 ) -> str:
@@ -177,12 +191,18 @@ def format_command(
     """
     changed = {"tasks": tasks, "data": data, "seeds": seeds}
     given = {key: value for key, value in changed.items() if value}
-    listed = [f"--{option.replace('_', '-')}" for option in options]
+    columns = ",".join(options.get("attributes", ()))
+    listed = [
+        f"--{option.replace('_', '-')}"
+        + f" {shlex.quote(columns)}" * (option == "attributes")
+        for option in options
+    ]
     listed += [f"--until {until}"] if until else []
     listed += [f"--max-seeds {max_seeds}"] if max_seeds else []
     flags = " ".join(listed)
     # Neither make nor the shell below it keeps such characters as they are.
-    odd = any(re.search(r"[^\w.,:/@+-]", v) for v in (name, *given.values()))
+    texts = (name, columns, *given.values())
+    odd = any(re.search(r"[^\w.,:/@+-]", text) for text in texts)
     if odd or not in_checkout():
         words = [f"--{key} {shlex.quote(v)}" for key, v in given.items()]
         words += ["--smoke"] * smoke + [flags] * bool(flags)

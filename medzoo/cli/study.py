@@ -12,6 +12,7 @@ from medzoo.cli.help import App
 from medzoo.cli.scope import (
     Address,
     AsJson,
+    Attributes,
     Data,
     DropLeaks,
     ExecutorName,
@@ -113,6 +114,7 @@ def plan(
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
+    attributes: Attributes = None,
     time: Annotated[
         bool, typer.Option("--time", help="Measure a few steps of each kind.")
     ] = False,
@@ -130,7 +132,7 @@ def plan(
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
-    options = data_flags(skip_bad, drop_leaks)
+    options = data_flags(skip_bad, drop_leaks, attributes)
     study = read(name, tasks, data, seeds, options, until, max_seeds)
     store = Store()
     found = make_plan(give_seeds(study, store, smoke=smoke), store, smoke=smoke)
@@ -165,6 +167,7 @@ def run(
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
+    attributes: Attributes = None,
     out: Out = Path("results"),
     workers: Workers = None,
     workers_per_gpu: Annotated[
@@ -210,7 +213,7 @@ def run(
 
     require_output(out, folder=True)
     console = CommandConsole(quiet=quiet, log_file=log_file)
-    options = data_flags(skip_bad, drop_leaks)
+    options = data_flags(skip_bad, drop_leaks, attributes)
     study = read(name, tasks, data, seeds, options, until, max_seeds)
     means = ExecutionOptions(
         workers=workers,
@@ -252,6 +255,7 @@ def status(
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
+    attributes: Attributes = None,
     as_json: AsJson = False,
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
@@ -261,7 +265,7 @@ def status(
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
-    options = data_flags(skip_bad, drop_leaks)
+    options = data_flags(skip_bad, drop_leaks, attributes)
     study, store = (
         read(name, tasks, data, seeds, options, until, max_seeds),
         Store(),
@@ -294,6 +298,7 @@ def report(
     smoke: Smoke = False,
     skip_bad: SkipBad = False,
     drop_leaks: DropLeaks = False,
+    attributes: Attributes = None,
     out: Out = Path("results"),
     format: Annotated[
         Literal["csv", "md", "latex", "html"] | None,
@@ -324,7 +329,7 @@ def report(
     from medzoo.report.write import write_evidence_report, write_report
     from medzoo.store import Store
 
-    options = data_flags(skip_bad, drop_leaks)
+    options = data_flags(skip_bad, drop_leaks, attributes)
     scope = [name, tasks, data, seeds, until, max_seeds, smoke, options]
     if from_ is not None and not any([*scope, explain]):
         evidence = read_evidence(from_)

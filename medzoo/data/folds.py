@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.custom.address import is_custom, parse_address
+from medzoo.data.custom.address import has_files, parse_address
 from medzoo.data.custom.listing import list_images
 from medzoo.data.custom.load import describe_rows
 from medzoo.data.custom.options import complete
@@ -34,14 +34,7 @@ def hold_out(
         options: Data options, `folds` among them.
         seed: Seed of the run.
     """
-    groups: list[str] = []
-    drawn = False
-    if is_custom(source) and not source.startswith("npz:"):
-        files = {k: v for k, v in options.items() if k != "folds"}
-        address = parse_address(source)
-        listing = list_images(address, complete(source, size, files))
-        drawn = all(item.split != "test" for item in listing.items)
-        groups = [row["group"] for row in describe_rows(source, size, files)]
+    groups, drawn = _read_groups(source, size, options)
     return split_into_folds(
         dataset,
         int(options["folds"]),
@@ -49,6 +42,47 @@ def hold_out(
         groups=groups,
         with_test=drawn,
     )
+
+
+def find_test_rows(
+    dataset: Dataset,
+    source: str,
+    size: int,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+) -> np.ndarray:
+    """Returns the rows that a run tests, among train, val and test in turn.
+
+    Args:
+        dataset: As it was loaded without folds.
+        source: Where it is from.
+        size: Of the images.
+        options: Data options, `folds` perhaps among them.
+        seed: Seed of the run.
+    """
+    counts = [len(split) for split in dataset.splits.values()]
+    if "folds" not in options:
+        return np.arange(sum(counts[:2]), sum(counts))
+    groups, drawn = _read_groups(source, size, options)
+    labels = [split.labels for split in dataset.splits.values()]
+    pooled = np.concatenate(labels[: 3 if drawn else 2])
+    folds = int(options["folds"])
+    return _draw_rows(pooled, groups, folds, counts[:2], seed)[2]
+
+
+def _read_groups(
+    source: str, size: int, options: Mapping[str, Any]
+) -> tuple[list[str], bool]:
+    """Returns groups of images, and whether test was not given with them."""
+    if not has_files(source):
+        return [], False
+    files = {k: v for k, v in options.items() if k != "folds"}
+    address = parse_address(source)
+    listing = list_images(address, complete(source, size, files))
+    drawn = all(item.split != "test" for item in listing.items)
+    groups = [row["group"] for row in describe_rows(source, size, files)]
+    return groups, drawn
 
 
 def split_into_folds(
@@ -88,16 +122,36 @@ def split_into_folds(
     """
     pooled = dataset.train.join(dataset.val)
     pooled = pooled.join(dataset.test) if with_test else pooled
-    groups = list(groups or [""] * len(pooled))[: len(pooled)]
+    sizes = [len(dataset.train), len(dataset.val)]
+    rows = _draw_rows(pooled.labels, groups, num_folds, sizes, seed)
+    train, val, test = map(pooled.take, rows)
+    return replace(
+        dataset,
+        train=train,
+        val=val,
+        test=test,
+        fingerprint=f"{dataset.fingerprint}, fold {seed} of {num_folds}",
+    )
+
+
+def _draw_rows(
+    labels: np.ndarray,
+    groups: Sequence[str],
+    num_folds: int,
+    sizes: Sequence[int],
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws the rows of train, val and test; `sizes` are of train and val."""
+    groups = list(groups or [""] * len(labels))[: len(labels)]
     repeat, fold = divmod(seed, num_folds)
     folds = draw_parts(
-        pooled.labels, groups, [1] * num_folds, seed=[repeat, num_folds]
+        labels, groups, [1] * num_folds, seed=[repeat, num_folds]
     )
     rest = np.flatnonzero(folds != fold)
     inner = draw_parts(
-        pooled.labels[rest],
+        labels[rest],
         [groups[row] for row in rest],
-        [len(dataset.train), len(dataset.val)],
+        sizes,
         seed=[repeat, num_folds, fold],
     )
     rows = rest[inner == 0], rest[inner == 1], np.flatnonzero(folds == fold)
@@ -107,14 +161,7 @@ def split_into_folds(
             f"folds, or fewer folds. Received: folds={num_folds}, "
             f"{len(set(groups) - {''}) + groups.count('')} groups."
         )
-    train, val, test = map(pooled.take, rows)
-    return replace(
-        dataset,
-        train=train,
-        val=val,
-        test=test,
-        fingerprint=f"{dataset.fingerprint}, fold {seed} of {num_folds}",
-    )
+    return rows
 
 
 def draw_parts(

@@ -21,8 +21,17 @@ from medzoo.report.bootstrap import name_replicates
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures import find_masks
 from medzoo.report.figures.explained import find_explained
+from medzoo.report.gallery import find_galleries, read_shown
+from medzoo.report.images import (
+    fingerprint_of,
+    format_pictures,
+    list_attributes,
+    name_attributes,
+    name_pictures,
+)
 from medzoo.report.own_scores import with_own_scores
 from medzoo.report.results import TrialResults
+from medzoo.report.rounding import round_probabilities
 from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
 from medzoo.scores.table import SCORES
@@ -326,11 +335,29 @@ def _list_files(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     for name in sorted(audits):
         if content := store.read_file(name):
             yield name, content
+    yield from _list_images(evidence)
     if evidence.study.score in evidence.study.own_scores:
         yield from _list_replicates(evidence)
     models = name_folder(evidence.study, smoke=evidence.smoke)
     for _, name, content in find_explained(evidence.results, store, models):
         yield name, content
+
+
+def _list_images(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
+    """Yields attributes of test images, and the pictures that are shown."""
+    names = [each.name for each in list_attributes(evidence.study)]
+    found = {
+        fingerprint_of(record, task)
+        for trial in evidence.results
+        for (_, task), record in trial.records.items()
+    }
+    for fingerprint in sorted(found) if names else ():
+        name = name_attributes(fingerprint, names)
+        if content := evidence.store.read_file(name):
+            yield name, content
+    shown = read_shown(find_galleries(evidence), evidence.store)
+    for fingerprint, pictures in sorted(shown.items()):
+        yield name_pictures(fingerprint), format_pictures(pictures)
 
 
 def _list_replicates(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
@@ -343,26 +370,3 @@ def _list_replicates(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     for name in sorted(names):
         if content := evidence.store.read_file(name):
             yield name, content
-
-
-def round_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Rounds to `float16`, and keeps which class is the most probable.
-
-    Where rounding makes a class equal to the most probable one, it is set to
-    the next smaller number, so that scores of labels stay as they are.
-
-    Args:
-        probabilities: Shape `(n, num_classes)`.
-
-    Example:
-
-    >>> found = round_probabilities(np.array([[0.49999, 0.50001]]))
-    >>> int(found.argmax()), found.dtype.name
-    (1, 'float16')
-    """
-    found = probabilities.astype("float16")
-    top = probabilities.argmax(axis=-1)[..., None]
-    highest = np.take_along_axis(found, top, axis=-1)
-    is_before = np.arange(found.shape[-1]) < top
-    smaller = np.nextafter(found, np.float16(0))
-    return np.where(is_before & (found >= highest), smaller, found)

@@ -5,7 +5,7 @@ import html
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,7 @@ from medzoo.report.figures.differences import (
     name_difference,
 )
 from medzoo.report.figures.heat_map import make_grid
+from medzoo.report.gallery import Gallery, lay_out
 from medzoo.report.pages import (
     INTERVALS,
     describe_cell,
@@ -44,6 +45,12 @@ from medzoo.report.study_tables import (
     make_runs,
     make_short_summary,
     make_trials,
+)
+from medzoo.report.subgroups import (
+    LEGEND,
+    Breakdown,
+    describe_gap,
+    make_short,
 )
 from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table, to_html
@@ -65,6 +72,8 @@ def make_html(
     figures: Mapping[str, bytes] = MappingProxyType({}),
     *,
     evidence_bytes: int = 0,
+    subgroups: Sequence[Breakdown] = (),
+    galleries: Sequence[Gallery] = (),
 ) -> str:
     """Makes the page of a study.
 
@@ -77,6 +86,8 @@ def make_html(
             explained images are shown.
         evidence_bytes: Size of the evidence file beside the page, if there is
             one.
+        subgroups: Scores by subgroup, if there are any.
+        galleries: Images that trials fail at.
     """
     study, statistics = evidence.study, evidence.statistics
     facts = list_facts(evidence)
@@ -102,6 +113,8 @@ def make_html(
         axes=[*study.axis_names, "", ""],
         best=evidence.best.trial.name,
         first="the first trial" if evidence.smoke else "the best trial",
+        subgroups=_lay_subgroups(subgroups),
+        gallery=lay_out(galleries, evidence.store),
         masks=_embed(figures, "masks_of_best"),
         explained=_embed(figures, "explained"),
         command=evidence.command,
@@ -111,6 +124,19 @@ def make_html(
         fingerprints=sorted({p for r in evidence.records for p in _pair_up(r)}),
         data=Markup(dump(make_data(evidence))),  # noqa: S704
     )
+
+
+def _lay_subgroups(found: Sequence[Breakdown]) -> dict[str, Any]:
+    """Lays the scores by subgroup out, trial by trial."""
+    trials: dict[str, list[dict[str, Any]]] = {}
+    for each in found:
+        table = Markup(to_html(make_short(each)))  # noqa: S704
+        part = {"sentence": describe_gap(each), "table": table}
+        trials.setdefault(f"{each.trial}, {each.task}", []).append(part)
+    if not trials:
+        return {}
+    laid = [{"title": name, "parts": p} for name, p in trials.items()]
+    return {"legend": LEGEND, "trials": laid}
 
 
 def _describe_differences(evidence: Evidence) -> str:

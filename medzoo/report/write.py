@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medzoo.files import replacing, writing
-from medzoo.messages import encode_text
+from medzoo.messages import encode_text, tolerating
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import (
     EVIDENCE,
@@ -15,7 +15,9 @@ from medzoo.report.evidence_file import (
     write_evidence,
 )
 from medzoo.report.figures import KINDS, NAMES, make_figures
+from medzoo.report.gallery import find_galleries, keep_gallery
 from medzoo.report.html import make_html, make_index
+from medzoo.report.images import keep_attributes
 from medzoo.report.pages import list_failures, make_page
 from medzoo.report.study_tables import (
     make_per_task,
@@ -24,12 +26,17 @@ from medzoo.report.study_tables import (
     make_summary,
     make_trials,
 )
+from medzoo.report.subgroups import find_subgroups, make_subgroups
 from medzoo.report.tables import Table, format_table, to_csv
 from medzoo.store import Reader, Store
 from medzoo.study.spec import Study, list_files
 
 # Files that a report has only if there is something to show.
-_OPTIONAL = {"failed.md", *(f"{n}.{kind}" for n in NAMES for kind in KINDS)}
+_OPTIONAL = {
+    "failed.md",
+    "subgroups.csv",
+    *(f"{n}.{kind}" for n in NAMES for kind in KINDS),
+}
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,9 @@ def write_report(
     if not evidence.records:
         unwritten = format_no_records(study, store, evidence.title)
         return Report(evidence, make_summary(evidence), unwritten=unwritten)
+    with tolerating("Reading the test images"):
+        keep_attributes(study, evidence.results, store)
+        keep_gallery(evidence)
     return write_evidence_report(evidence, out, force=force)
 
 
@@ -120,8 +130,16 @@ def write_evidence_report(
     }
     if evidence.num_failed:
         texts["failed.md"] = list_failures(evidence)
+    if subgroups := find_subgroups(evidence):
+        texts["subgroups.csv"] = to_csv(make_subgroups(subgroups))
     figures = make_figures(evidence, folder)
-    texts["report.html"] = make_html(evidence, figures, evidence_bytes=size)
+    texts["report.html"] = make_html(
+        evidence,
+        figures,
+        evidence_bytes=size,
+        subgroups=subgroups,
+        galleries=find_galleries(evidence),
+    )
     contents = {
         name: encode_text(text) for name, text in texts.items()
     } | figures

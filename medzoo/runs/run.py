@@ -203,9 +203,10 @@ def _fill_data(values: dict[str, Any]) -> None:
             values["task"] = "+".join(list_tasks(values["task"], data))
     if values.get("data_options"):
         with naming("data_options", "data"):
-            values["data_options"] = make_canonical(
-                data, values["data_options"]
-            )
+            found = make_canonical(data, values["data_options"])
+        # They are of reports, and decide no outcome.
+        found.pop("attributes", None)
+        values["data_options"] = found
 
 
 def _fill_optimizer(values: dict[str, Any]) -> None:

@@ -20,12 +20,13 @@ def keep_audit(store: Store, summary: Mapping[str, Any]) -> Path:
     return path
 
 
-def copy_audits(source: Store, into: Store) -> None:
-    """Copies the findings about data that `into` does not have."""
-    for path in sorted((source.folder / "audits").glob("*.json")):
-        target = into.folder / "audits" / path.name
-        if not target.exists():
-            into.write_text(target, path.read_text(encoding="utf-8"))
+def copy_findings(source: Store, into: Store) -> None:
+    """Copies what is known of data and their images, unless `into` knows it."""
+    for folder in ("audits", "images"):
+        for path in sorted((source.folder / folder).glob("*.json")):
+            target = into.folder / folder / path.name
+            if not target.exists():
+                into.write_text(target, path.read_text(encoding="utf-8"))
 
 
 def find_leaks(store: Reader, fingerprints: Iterable[str]) -> list[str]:

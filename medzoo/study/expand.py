@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from medzoo.data.custom.about import require_attributes
 from medzoo.models.options import Value
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
@@ -73,6 +74,7 @@ def _expand_cells(study: Study, smoke: bool) -> tuple[PlannedRun, ...]:
 def _expand(
     study: Study, smoke: bool, choices: Choices | None = None
 ) -> tuple[PlannedRun, ...]:
+    require_attributes(study.data, study.data_options)
     seeds = study.seeds[:1] if smoke else study.all_seeds
     cells = []
     for task, trial in _list_cells(study):

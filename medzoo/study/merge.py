@@ -7,7 +7,7 @@ from pathlib import Path
 
 from medzoo.record import Record
 from medzoo.store import Store
-from medzoo.study.audits import copy_audits
+from medzoo.study.audits import copy_findings
 
 # Fields about the execution of a run, not about its result.
 _CIRCUMSTANCES = {
@@ -62,7 +62,7 @@ def merge_stores(folders: Iterable[Path], into: Store) -> Merged:
         for run_id in source.run_ids():
             if theirs := source.read(run_id):
                 _merge_one(theirs, source, into, merged)
-        copy_audits(source, into)
+        copy_findings(source, into)
     return merged
 
 

@@ -131,7 +131,7 @@ class Study:
         changes |= {
             key: str(value)
             for key, value in self.data_options.items()
-            if usual.data_options.get(key) != value
+            if usual.data_options.get(key) != value and key != "attributes"
         }
         if set(self.tasks) != set(usual.tasks):
             changes["tasks"] = ", ".join(self.tasks)

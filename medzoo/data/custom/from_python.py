@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from medzoo.data.custom.about import path_table
+from medzoo.data.custom.attributes import read_attributes
 from medzoo.data.custom.table import name_split
 from medzoo.data.folders import cache_folder
 from medzoo.data.splits import draw_splits
-from medzoo.files import replacing, writing
+from medzoo.files import replacing, write_csv, writing
 from medzoo.messages import unknown
 from medzoo.tasks import SPLITS
 
@@ -43,6 +45,7 @@ class Dataset(NamedTuple):
         groups: Sequence[Any] | None = None,
         splits: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
+        attributes: Mapping[str, Sequence[Any]] | None = None,
         name: str = "arrays",
         val: float = 0.1,
         test: float = 0.2,
@@ -60,6 +63,9 @@ class Dataset(NamedTuple):
                 `None`.
             classes: Names of the classes, in the order of their labels; sorted
                 if labels are names.
+            attributes: Values of each image by name, such as `{"age": ages}`,
+                for scores by subgroup: a name may have edges of bins,
+                `age=40/60`. `None`, NaN and "" are missing values.
             name: Name of the task.
             val: Share of val, where splits are drawn.
             test: Share of test.
@@ -71,16 +77,18 @@ class Dataset(NamedTuple):
         images, labels = np.asarray(images), np.asarray(labels).reshape(-1)
         _check_images(images, len(labels))
         numbers, names = _number_classes(labels, classes)
-        if groups is not None and len(groups) != len(labels):
-            raise ValueError(
-                f"`groups` must name one group an image. Expected {len(labels)}"
-                f" of them. Received: {len(groups)}."
-            )
+        about = dict(attributes or {})
+        asked = read_attributes(list(about))
+        for key, values in {"groups": groups, **about}.items():
+            if values is not None and len(values) != len(labels):
+                what = "name one group" if key == "groups" else "have one value"
+                raise ValueError(
+                    f"`{key}` must {what} an image. Expected "
+                    f"{len(labels)} of them. Received: {len(values)}."
+                )
+        keys = [""] * len(labels) if groups is None else [*map(str, groups)]
         if splits is None:
-            keys = [""] * len(labels) if groups is None else map(str, groups)
-            drawn = draw_splits(
-                numbers, list(keys), val=val, test=test, seed=seed
-            )
+            drawn = draw_splits(numbers, keys, val=val, test=test, seed=seed)
             note = f"Split at random, {val:.0%} val and {test:.0%} test"
             note += "." if groups is None else ", by group."
         else:
@@ -99,7 +107,15 @@ class Dataset(NamedTuple):
         file = io.BytesIO()
         np.savez(file, **arrays)  # type: ignore[arg-type]
         path = _write(file.getvalue(), name, ".npz")
-        return cls(f"npz:{path}", images.shape[1])
+        columns = dict(zip(asked, about.values(), strict=True))
+        table = {each.name: map(_word, c) for each, c in columns.items()}
+        if groups is not None:
+            codes = {group: at for at, group in enumerate(dict.fromkeys(keys))}
+            table["group"] = map(str, (codes[key] for key in keys))
+        if table:
+            _write_table(path_table(path), drawn, table)
+        options = {"attributes": tuple(about)} if about else {}
+        return cls(f"npz:{path}", images.shape[1], options)
 
     @classmethod
     def from_dataframe(
@@ -110,6 +126,7 @@ class Dataset(NamedTuple):
         label: str = "label",
         group: str | None = None,
         split: str | None = None,
+        attributes: Sequence[str] = (),
         root: str | Path = ".",
         size: int = 28,
         name: str = "frame",
@@ -123,6 +140,8 @@ class Dataset(NamedTuple):
             label: Column of the classes.
             group: Column of patients or slides, if there is one.
             split: Column of splits, if there is one.
+            attributes: Columns for scores by subgroup, such as `sex`, or
+                `age=40/60` with edges of bins.
             root: Folder that the paths are relative to.
             size: Height and width that images get.
             name: Name of the task.
@@ -133,7 +152,8 @@ class Dataset(NamedTuple):
         """
         columns = {"path": path, "label": label, "group": group, "split": split}
         asked = {key: c for key, c in columns.items() if c is not None}
-        for column in asked.values():
+        kept = [each.name for each in read_attributes(attributes)]
+        for column in [*asked.values(), *kept]:
             if column not in frame.columns:
                 raise ValueError(unknown("column", column, frame.columns))
         written = _write(frame.to_csv(index=False).encode(), name, ".csv")
@@ -141,6 +161,8 @@ class Dataset(NamedTuple):
         usual["split"] = "split"
         own = {k: c for k, c in asked.items() if c != usual[k]}
         own["root"] = str(Path(root).resolve())
+        if attributes:
+            options["attributes"] = tuple(attributes)
         return cls(f"csv:{written}", size, {**own, **options})
 
     @classmethod
@@ -234,6 +256,23 @@ def _read_pairs(pairs: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
     if not images:
         raise ValueError("The pipeline has no images. Expected some.")
     return np.concatenate(images), np.concatenate(labels)
+
+
+def _write_table(
+    path: Path, splits: np.ndarray, columns: Mapping[str, Iterable[str]]
+) -> None:
+    """Writes what is known of images beside their arrays, in their order."""
+    rows = list(zip(splits, *columns.values(), strict=True))
+    order = [at for s in SPLITS for at in np.flatnonzero(splits == s)]
+    with writing(path):
+        header = ("split", *columns)
+        write_csv(path, header, [rows[at] for at in order], raw=True)
+
+
+def _word(value: Any) -> str:
+    """Writes a value as a cell; nothing for `None` and NaN."""
+    is_missing = value is None or value != value  # noqa: PLR0124 - NaN
+    return "" if is_missing else str(value)
 
 
 def _write(content: bytes, name: str, ending: str) -> Path:

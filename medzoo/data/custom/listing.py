@@ -4,11 +4,12 @@ import bisect
 import fnmatch
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from medzoo.data.custom.address import Address
+from medzoo.data.custom.attributes import read_attributes
 from medzoo.data.custom.folder import read_class_folders, read_image_folder
 from medzoo.data.custom.mask_names import find_mask_pattern
 from medzoo.data.custom.options import Options
@@ -47,11 +48,20 @@ class Item(NamedTuple):
 
 @dataclass
 class Listing:
-    """All images of a source, in order, and what is wrong with the others."""
+    """All images of a source, in order, and what is wrong with the others.
+
+    Args:
+        items: The images.
+        faults: What is wrong with the others.
+        has_masks: Whether they have masks.
+        attributes: Of each image, by its name and in the order of the data
+            option; beside the items, as they decide nothing about them.
+    """
 
     items: list[Item]
     faults: list[Fault]
     has_masks: bool = False
+    attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def list_images(address: Address, options: Options) -> Listing:
@@ -205,6 +215,8 @@ class _Lister:
         folder = table.path if table.is_folder else table.path.parent
         self.root = folder / expand_path(options.root)
         self.listing = Listing([], table.faults, has_masks=self.has_masks)
+        asked = read_attributes(options.attributes)
+        self.attributes = [attribute.name for attribute in asked]
         self._require_columns()
         self._seen: dict[tuple[str, ...], tuple[str, str]] = {}
         self._files: dict[str, list[str]] = {}
@@ -230,6 +242,7 @@ class _Lister:
         keys = ("label", "split", "group", "mask_class")
         named = {key: getattr(self.options, key) for key in keys}
         needed = {name for key, name in named.items() if name not in ("", key)}
+        needed |= {*self.attributes}
         if not self.mask:
             needed |= {named["label"]} - {""}
         columns = self.table.columns
@@ -237,6 +250,7 @@ class _Lister:
             raise self._refuse(unknown("column", name, columns))
         patterns = filter(None, [*self.images, self.mask])
         read = {name for pattern in patterns for name in pattern.columns}
+        read |= {*self.attributes}
         for name in sorted((read | {*named.values()}) - {""}):
             if columns.count(name) > 1:
                 places = [
@@ -270,6 +284,8 @@ class _Lister:
                 self._read(row, "mask_class"),
             )
             self.listing.items.append(item)
+            cells = (" ".join(row[name].split()) for name in self.attributes)
+            self.listing.attributes[item.name] = tuple(cells)
 
     def _read(self, row: Row, option: str) -> str:
         """Reads the column that an option names; one may name none.

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medzoo.data.custom.address import is_custom
+from medzoo.data.custom.attributes import read_attributes
 from medzoo.messages import unknown
 
 Option = str | bool | int | float | tuple[str, ...]
@@ -45,6 +46,9 @@ class Options:
             one split.
         ranges: Values of 16-bit files that become 0 and 255, by channel, of a
             finished model; no data option of a run, which measures them.
+        attributes: Columns that scores are broken down by in reports, such as
+            `sex`, or `age=30/50/70` with edges of bins; they change neither
+            images nor runs.
     """
 
     size: int = 28
@@ -70,6 +74,7 @@ class Options:
     drop_leaks: bool = False
     folds: int = field(default=0, repr=False)
     ranges: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+    attributes: tuple[str, ...] = field(default=(), repr=False)
 
 
 _COLUMNS = ("path", "root", "label", "split", "group")
@@ -78,8 +83,9 @@ _ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
               "page", "skip_bad", "drop_leaks", "folds")  # fmt: skip
 _NAMES = {
     "folder": ("channels", *_ANY_FILES),
-    "csv": ("channels", *_COLUMNS, *_ANY_FILES),
-    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES),
+    "csv": ("channels", *_COLUMNS, *_ANY_FILES, "attributes"),
+    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES, "attributes"),
+    "npz": ("drop_leaks", "folds", "attributes"),
 }
 _CHOICES = {
     "mode": ("auto", "grey", "rgb"),
@@ -155,6 +161,8 @@ def _check(name: str, value: Any, default: Option) -> None:
             f"Data option `{name}` must be of type {expected}. "
             f"Received: {name}={value!r}."
         )
+    if name == "attributes":
+        read_attributes(value)
     if name == "folds" and value and value < 2:
         raise ValueError(
             "`folds` is a number of parts. Expected 2 or more, such as 5. "

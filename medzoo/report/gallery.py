@@ -1,0 +1,278 @@
+"""Failures to look at: test images that a trial gets wrong, or is unsure of."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from medzoo.record import Predictions, Record
+from medzoo.report.evidence import Evidence
+from medzoo.report.images import (
+    Picture,
+    fingerprint_of,
+    keep_pictures,
+    read_pictures,
+)
+from medzoo.report.results import TrialResults
+from medzoo.report.rounding import round_probabilities
+from medzoo.store import Reader
+
+# Images of a class, a kind and a task, of the first trial and of the others.
+_OF_FIRST, _OF_OTHERS = 3, 1
+# Of all classes.
+_MOST_OF_FIRST, _MOST_OF_OTHERS = 24, 8
+# On a page.
+_MOST_SHOTS, _MOST_PICTURES = 800, 150
+
+
+class Shot(NamedTuple):
+    """An image of a gallery.
+
+    Args:
+        fingerprint: Of the data.
+        place: Among the test images.
+        label: Name of its class.
+        prediction: Name of the class that is the most probable.
+        probability: Of the prediction.
+        wrong: How many of the seeds predict another class than the label.
+        seeds: How many have predicted it.
+    """
+
+    fingerprint: str
+    place: int
+    label: str
+    prediction: str
+    probability: float
+    wrong: int
+    seeds: int
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """What a trial fails at on one task, by class.
+
+    Args:
+        trial: Name of the trial.
+        task: Name of the task.
+        wrong: Images that it gets wrong, the most confident first.
+        unsure: Images that it gets right, the least confident first.
+    """
+
+    trial: str
+    task: str
+    wrong: list[Shot]
+    unsure: list[Shot]
+
+    @property
+    def shots(self) -> list[Shot]:
+        """All images."""
+        return [*self.wrong, *self.unsure]
+
+
+def find_galleries(evidence: Evidence) -> list[Gallery]:
+    """Finds what the trials fail at, the best trial first.
+
+    Probabilities are means over the seeds. Later trials are left out where
+    a page would become too large.
+    """
+    if evidence.smoke or evidence.study.data == "synthetic":
+        return []
+    found: list[Gallery] = []
+    num = 0
+    for at, trial in enumerate(evidence.results):
+        for task in trial.tasks:
+            gallery = _make_gallery(evidence, trial, task, is_first=not at)
+            num += 0 if gallery is None else len(gallery.shots)
+            if num > _MOST_SHOTS:
+                return found
+            if gallery is not None:
+                found.append(gallery)
+    return found
+
+
+def keep_gallery(evidence: Evidence) -> None:
+    """Keeps the pictures of all galleries, of the data that are at hand."""
+    known = {
+        (fingerprint_of(record, task)): (record, task)
+        for trial in evidence.results
+        for (_, task), record in trial.records.items()
+        if record.status == "done"
+    }
+    for fingerprint, places in list_pictured(find_galleries(evidence)).items():
+        record, task = known[fingerprint]
+        keep_pictures(evidence.study, record, task, places, evidence.store)
+
+
+def list_pictured(galleries: Iterable[Gallery]) -> dict[str, list[int]]:
+    """Lists the images that are shown, by data: so many that a page bears."""
+    shots = [shot for gallery in galleries for shot in gallery.shots]
+    keys = dict.fromkeys((shot.fingerprint, shot.place) for shot in shots)
+    found: dict[str, list[int]] = {}
+    for fingerprint, place in list(keys)[:_MOST_PICTURES]:
+        found.setdefault(fingerprint, []).append(place)
+    return found
+
+
+def read_shown(
+    galleries: Iterable[Gallery], store: Reader
+) -> dict[str, dict[int, Picture]]:
+    """Reads the pictures of the images that are shown, by data and place."""
+    found = {}
+    for fingerprint, places in list_pictured(galleries).items():
+        known = read_pictures(fingerprint, store)
+        shown = {at: known[at] for at in places if at in known}
+        if shown:
+            found[fingerprint] = shown
+    return found
+
+
+def lay_out(
+    galleries: Sequence[Gallery], store: Reader
+) -> dict[str, list[dict]]:
+    """Lays galleries out for the page: pictures once, and sections by trial.
+
+    Returns:
+        `pictures`: the number and the base64 text of each; `galleries`: the
+        trial and task of each, and `parts`: a title with its images.
+    """
+    shown = read_shown(galleries, store)
+    numbers: dict[tuple[str, int], int] = {}
+    pictures = []
+    for fingerprint, found in shown.items():
+        for place, picture in found.items():
+            number = numbers[fingerprint, place] = len(numbers)
+            text = base64.b64encode(picture.webp).decode()
+            pictures.append({"number": number, "text": text})
+    laid = [
+        {
+            "trial": gallery.trial,
+            "task": gallery.task,
+            "parts": [
+                {"title": title, "shots": _lay_shots(shots, shown, numbers)}
+                for title, shots in (
+                    ("Wrong, the most confident first", gallery.wrong),
+                    ("Right, the least confident first", gallery.unsure),
+                )
+                if shots
+            ],
+        }
+        for gallery in galleries
+    ]
+    return {"pictures": pictures, "galleries": laid}
+
+
+def _lay_shots(
+    shots: Sequence[Shot],
+    shown: dict[str, dict[int, Picture]],
+    numbers: dict[tuple[str, int], int],
+) -> list[dict]:
+    laid = []
+    for shot in shots:
+        picture = shown.get(shot.fingerprint, {}).get(shot.place)
+        fold = shot.fingerprint.partition(", ")[2]
+        place = f"test image {shot.place}" + f" of {fold}" * bool(fold)
+        laid.append(
+            {
+                "number": numbers.get((shot.fingerprint, shot.place)),
+                "name": (picture and picture.name) or place,
+                "label": shot.label,
+                "prediction": shot.prediction,
+                "probability": f"{shot.probability:.2f}",
+                "wrong": f"{shot.wrong} of {shot.seeds}",
+            }
+        )
+    return laid
+
+
+class _Pooled(NamedTuple):
+    """Predictions of all seeds of a trial on a task."""
+
+    keys: list[tuple[str, int]]
+    probabilities: np.ndarray
+    labels: np.ndarray
+    wrong: np.ndarray
+    seeds: np.ndarray
+
+
+def _make_gallery(
+    evidence: Evidence, trial: TrialResults, task: str, *, is_first: bool
+) -> Gallery | None:
+    records = [record for record in trial.of_task(task)
+               if record.status == "done"]  # fmt: skip
+    pooled = _pool(records, task, evidence.store)
+    if pooled is None:
+        return None
+    classes = records[0].classes
+    predicted = pooled.probabilities.argmax(axis=1)
+    confidence = pooled.probabilities.max(axis=1)
+    is_right = predicted == pooled.labels
+    of_class = _OF_FIRST if is_first else _OF_OTHERS
+    most = _MOST_OF_FIRST if is_first else _MOST_OF_OTHERS
+    shots = []
+    for holds, order in ((~is_right, -confidence), (is_right, confidence)):
+        rows = _pick(pooled.labels, holds, order, of_class, most)
+        shots.append(
+            [
+                Shot(
+                    *pooled.keys[row],
+                    classes[pooled.labels[row]],
+                    classes[predicted[row]],
+                    float(confidence[row]),
+                    int(pooled.wrong[row]),
+                    int(pooled.seeds[row]),
+                )
+                for row in rows
+            ]
+        )
+    return Gallery(trial.trial.name, task, *shots)
+
+
+def _pick(
+    labels: np.ndarray,
+    holds: np.ndarray,
+    order: np.ndarray,
+    of_class: int,
+    most: int,
+) -> list[int]:
+    """Picks the first images of each class, class by class."""
+    rows = [
+        row
+        for label in np.unique(labels[labels >= 0])
+        for row in _first(np.flatnonzero(holds & (labels == label)), order)[
+            :of_class
+        ]
+    ]
+    kept = set(_first(np.array(rows, "int64"), order)[:most])
+    return [row for row in rows if row in kept]
+
+
+def _first(rows: np.ndarray, order: np.ndarray) -> list[int]:
+    return rows[np.argsort(order[rows], kind="stable")].tolist()
+
+
+def _pool(
+    records: Sequence[Record], task: str, store: Reader
+) -> _Pooled | None:
+    """Averages the probabilities of seeds that test the same images."""
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for record in records:
+        predictions = store.read_predictions(record.run_id) or Predictions()
+        test = predictions.of_task(task).test
+        if test is not None:
+            key = fingerprint_of(record, task)
+            # As evidence has them, so that it gives the same page.
+            rounded = round_probabilities(test.probabilities)
+            found.setdefault(key, []).append((rounded, test.labels))
+    if not found:
+        return None
+    keys, means, labels, wrong, seeds = [], [], [], [], []
+    for key, parts in found.items():
+        stacked = np.stack([part[0] for part in parts]).astype("float64")
+        keys += [(key, place) for place in range(len(parts[0][1]))]
+        means.append(stacked.mean(axis=0))
+        labels.append(parts[0][1].astype("int64"))
+        wrong.append((stacked.argmax(axis=2) != parts[0][1]).sum(axis=0))
+        seeds.append(np.full(len(parts[0][1]), len(parts)))
+    return _Pooled(keys, *map(np.concatenate, (means, labels, wrong, seeds)))
