@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from medzoo.files import replacing, writing
-from medzoo.record import Predictions, Record
+from medzoo.record import Predictions, Record, round_probabilities
 from medzoo.report.bootstrap import name_replicates
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures import find_masks
@@ -120,16 +120,20 @@ class EvidenceFile(Reader):
     def cache_file(self, name: str, content: bytes) -> None:
         """Keeps nothing: the file stays as it is."""
 
-    def read_evidence(self) -> Evidence:
-        """Reads the study and its results, and computes their statistics."""
+    def read_evidence(self, **shown: Any) -> Evidence:
+        """Reads the study and its results, and computes their statistics.
+
+        Args:
+            **shown: As of `Study.show`.
+        """
         contents = self.contents
-        study = Study.from_json(contents.study)
+        study = Study.from_json(contents.study).show(**shown)
         for name, score in study.own_scores.items():
             SCORES.setdefault(name, score)
         return Evidence.of(
             study,
             self,
-            [self._fill(cells) for cells in contents.trials],
+            [self._fill(cells, study) for cells in contents.trials],
             smoke=contents.smoke,
             command=contents.command,
         )
@@ -140,11 +144,14 @@ class EvidenceFile(Reader):
         records = map(Record.model_validate_json, lines)
         return {record.run_id: record for record in records}
 
-    def _fill(self, found: _Cells) -> TrialResults:
+    def _fill(self, found: _Cells, study: Study) -> TrialResults:
         """Puts the runs and records of a trial into their cells."""
         runs, records = {}, {}
+        mine = dict.fromkeys(run_id for _, _, run_id in found.cells)
+        known = {i: self._records[i] for i in mine if i in self._records}
+        known = with_own_scores(known, self, study.asked_scores)
         for seed, task, run_id in found.cells:
-            record = self._records.get(run_id)
+            record = known.get(run_id)
             if record is None:
                 runs[seed, task] = self.contents.missing[run_id]
             else:
@@ -174,14 +181,16 @@ class EvidenceFile(Reader):
         )
 
 
-def read_evidence(path: Path) -> Evidence:
+def read_evidence(path: Path, **shown: Any) -> Evidence:
     """Reads a study from its evidence, without data and training library.
 
     Args:
         path: The file, or the folder of results that it is in.
+        **shown: What the report shows beside what the study asks for, as of
+            `Study.show`.
     """
     path = path / EVIDENCE if path.is_dir() else path
-    return EvidenceFile(path).read_evidence()
+    return EvidenceFile(path).read_evidence(**shown)
 
 
 def write_evidence(evidence: Evidence, path: Path) -> int:
@@ -265,7 +274,7 @@ class _Members:
 def _write_all(members: _Members, evidence: Evidence) -> None:
     store, found = evidence.store, evidence.records
     records = store.read_many(dict.fromkeys(r.run_id for r in found))
-    records = with_own_scores(records, store)
+    records = with_own_scores(records, store, evidence.study.asked_scores)
     lines = (f"{r.model_dump_json()}\n".encode() for r in records.values())
     members.add(_RECORDS, lines)
     arrays = {}
@@ -342,26 +351,3 @@ def _list_replicates(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     for name in sorted(names):
         if content := evidence.store.read_file(name):
             yield name, content
-
-
-def round_probabilities(probabilities: np.ndarray) -> np.ndarray:
-    """Rounds to `float16`, and keeps which class is the most probable.
-
-    Where rounding makes a class equal to the most probable one, it is set to
-    the next smaller number, so that scores of labels stay as they are.
-
-    Args:
-        probabilities: Shape `(n, num_classes)`.
-
-    Example:
-
-    >>> found = round_probabilities(np.array([[0.49999, 0.50001]]))
-    >>> int(found.argmax()), found.dtype.name
-    (1, 'float16')
-    """
-    found = probabilities.astype("float16")
-    top = probabilities.argmax(axis=-1)[..., None]
-    highest = np.take_along_axis(found, top, axis=-1)
-    is_before = np.arange(found.shape[-1]) < top
-    smaller = np.nextafter(found, np.float16(0))
-    return np.where(is_before & (found >= highest), smaller, found)

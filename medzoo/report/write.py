@@ -16,6 +16,7 @@ from medzoo.report.evidence_file import (
 from medzoo.report.figures import KINDS, NAMES, make_figures
 from medzoo.report.html import make_html, make_index
 from medzoo.report.pages import list_failures, make_page
+from medzoo.report.score_files import SCORE_FILES, make_score_files
 from medzoo.report.study_tables import (
     make_per_task,
     make_runs,
@@ -28,7 +29,11 @@ from medzoo.store import Reader, Store
 from medzoo.study.spec import Study, list_files
 
 # Files that a report has only if there is something to show.
-_OPTIONAL = {"failed.md", *(f"{n}.{kind}" for n in NAMES for kind in KINDS)}
+_OPTIONAL = {
+    "failed.md",
+    *SCORE_FILES,
+    *(f"{n}.{kind}" for n in NAMES for kind in KINDS),
+}
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def write_evidence_report(
     See `write_report`.
     """
     summary, folder = make_summary(evidence), out / evidence.title
-    runs = make_runs(evidence.results)
+    runs = make_runs(evidence.results, evidence.study.asked_scores)
     if not force and (reason := find_loss(folder, runs, evidence.store)):
         reason = f"{folder} is left as it is: {reason} `--force` replaces it."
         return Report(evidence, summary, unwritten=reason)
@@ -117,6 +122,7 @@ def write_evidence_report(
         "per_task.csv": to_csv(per_task),
         "runs.csv": to_csv(runs),
     }
+    texts |= make_score_files(evidence)
     if evidence.num_failed:
         texts["failed.md"] = list_failures(evidence)
     figures = make_figures(evidence, folder)
