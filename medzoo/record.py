@@ -53,7 +53,8 @@ class Record(BaseModel):
         flops: Operations of one image, forward, those of a frozen backbone
             included (`medzoo.models.flops`).
         width: Width that the model was built with.
-        chosen: What a baseline chose on val, such as `C`.
+        chosen: What a baseline or `adjust` chose on val, such as `C` or
+            `temperature`.
         seconds: By part: `build`, `first_step`, `train`, `evaluate`, `total`.
         images_per_second: Of training, after the first step.
         stack: Runs that were trained together, this one among them; `seconds`
