@@ -54,7 +54,8 @@ class Record(JsonModel):
         flops: Operations of one image, forward, those of a frozen backbone
             included (`medzoo.models.flops`).
         width: Width that the model was built with.
-        chosen: What a baseline chose on val, such as `C`.
+        chosen: What a baseline or `adjust` chose on val, such as `C` or
+            `temperature`.
         seconds: By part: `build`, `first_step`, `train`, `evaluate`, `total`.
         images_per_second: Of training, after the first step.
         stack: Runs that were trained together, this one among them; `seconds`
@@ -278,6 +279,29 @@ class Predictions:
         by_task = parts.pop("by_task", {}).items()
         tasks = {task: cls._from_tree(branch) for task, branch in by_task}
         return cls(by_task=tasks, **parts)
+
+
+def round_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Rounds to `float16`, and keeps which class is the most probable.
+
+    Where rounding makes a class equal to the most probable one, it is set to
+    the next smaller number, so that scores of labels stay as they are.
+
+    Args:
+        probabilities: Shape `(n, num_classes)`.
+
+    Example:
+
+    >>> found = round_probabilities(np.array([[0.49999, 0.50001]]))
+    >>> int(found.argmax()), found.dtype.name
+    (1, 'float16')
+    """
+    found = probabilities.astype("float16")
+    top = probabilities.argmax(axis=-1)[..., None]
+    highest = np.take_along_axis(found, top, axis=-1)
+    is_before = np.arange(found.shape[-1]) < top
+    smaller = np.nextafter(found, np.float16(0))
+    return np.where(is_before & (found >= highest), smaller, found)
 
 
 _PARTS: dict[str, type] = {

@@ -3,13 +3,23 @@
 import keras
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from medzoo.data.dataset import Dataset, Split
 from medzoo.runs.run import Run
-from medzoo.training.adjust import average_logits, choose_shift
+from medzoo.scores.probabilities import cross_entropy
+from medzoo.training.adjust import (
+    adjust_model,
+    average_logits,
+    choose_adjustment,
+    choose_shift,
+    fit_temperature,
+    is_adjusted,
+)
 from medzoo.training.build import prepare_model
 from medzoo.training.execute import complete, execute, load_data
 from medzoo.training.objectives import make_objective
+from medzoo.training.predict import predict_logits, to_probabilities
 from medzoo.training.trainer import Trainer, averaged
 
 SMALL = {
@@ -111,3 +121,87 @@ def test_a_shift_that_gains_nothing_is_none():
     data = make_data(train=[0] * 3 + [1], val=[0, 1])
     logits = np.array([[9.0, 0.0], [0.0, 9.0]])
     assert not choose_shift(logits, data, "softmax").any()
+
+
+def make_overconfident(num_classes, *, seed=0, factor=3.0):
+    """Makes data with labels drawn by logits, and these logits too large."""
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(400, num_classes))
+    cumulated = to_probabilities(logits).cumsum(axis=1)
+    labels = (random.random((400, 1)) > cumulated).sum(axis=1)
+    labels = np.minimum(labels, num_classes - 1)
+    return factor * logits, make_data(train=[0, 1], val=labels)
+
+
+def fit_logistic(features, labels, *, intercept):
+    """Fits a logistic regression of scikit-learn without a penalty."""
+    model = LogisticRegression(C=np.inf, fit_intercept=intercept, tol=1e-9)
+    return model.fit(features, labels)
+
+
+def test_the_temperature_of_two_classes_is_a_logistic_regression():
+    logits, data = make_overconfident(2)
+    difference = logits[:, 1:] - logits[:, :1]
+    labels = data.val.labels
+    expected = fit_logistic(difference, labels, intercept=False).coef_[0, 0]
+    assert fit_temperature(logits, labels) == pytest.approx(expected, rel=1e-4)
+    assert expected == pytest.approx(1 / 3, rel=0.2)
+
+
+def test_the_vector_of_two_classes_is_a_logistic_regression():
+    logits, data = make_overconfident(2)
+    adjustment = choose_adjustment("vector", logits, data, "softmax")
+    found = to_probabilities(adjustment.apply(logits))
+    reference = fit_logistic(logits, data.val.labels, intercept=True)
+    np.testing.assert_allclose(
+        found, reference.predict_proba(logits), atol=2e-3
+    )
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("kind", ["temperature", "vector"])
+def test_no_other_adjustment_is_better_on_val(kind, output):
+    logits, data = make_overconfident(4, seed=1)
+    adjustment = choose_adjustment(kind, logits, data, output)
+
+    def cost(scale, shift):
+        adjusted = to_probabilities(logits * scale + shift, output)
+        return cross_entropy(adjusted, data.val.labels)
+
+    best = cost(*adjustment)
+    assert best < cost(1, 0)
+    steps = np.eye(4) if kind == "vector" else np.ones((1, 4))
+    for step in steps:
+        for size in (-0.05, 0.05):
+            scale, shift = adjustment
+            assert cost(scale * (1 + size * step), shift) >= best - 1e-7
+            moved = cost(scale, shift + size * step)
+            assert kind == "temperature" or moved >= best - 1e-7
+    if kind == "temperature":
+        adjusted = adjustment.apply(logits)
+        assert (adjusted.argmax(axis=1) == logits.argmax(axis=1)).all()
+
+
+def test_images_without_a_label_choose_no_temperature():
+    logits, data = make_overconfident(3)
+    labels = np.where(np.arange(400) < 200, data.val.labels, -1)
+    half = make_data(train=[0, 1], val=labels)
+    found = choose_adjustment("temperature", logits, half, "softmax")
+    expected = fit_temperature(logits[:200], data.val.labels[:200])
+    np.testing.assert_allclose(found.scale, expected, rtol=1e-6)
+
+
+def test_a_model_adjusts_its_own_logits():
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, keras.layers.Dense(4)(inputs))
+    logits, data = make_overconfident(4)
+    adjustment = choose_adjustment("vector", logits, data, "softmax")
+    images = np.random.default_rng(0).normal(size=(5, 3)).astype("float32")
+    adjusted = adjust_model(model, adjustment)
+    np.testing.assert_allclose(
+        predict_logits(adjusted, images),
+        adjustment.apply(predict_logits(model, images)),
+        atol=1e-5,
+    )
+    assert (is_adjusted(model), is_adjusted(adjusted)) == (False, True)
+    assert adjust_model(model, None) is model

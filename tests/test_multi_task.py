@@ -321,11 +321,13 @@ def test_each_task_has_its_own_adjustment():
     data = load(TWO, "synthetic")
     run = Run(**SMALL | {"adjust": "prior"})
     logits = np.random.default_rng(0).normal(size=(len(data.val), 7))
-    shift = make_objective(run, data).choose_shift(logits)
+    scale, shift = make_objective(run, data).choose_adjustment(logits)
+    assert (scale == 1).all()
     for task, _, mine in data.val.by_task(logits):
         part = load(task, "synthetic")
         classes = data.val.classes[task]
-        alone = make_objective(Run(task=task), part).choose_shift(mine)
+        objective = make_objective(Run(task=task, adjust="prior"), part)
+        alone = objective.choose_adjustment(mine).shift
         np.testing.assert_array_equal(
             shift[classes.start : classes.stop], alone
         )

@@ -34,6 +34,7 @@ RUN = Run(
     batch_size=32,
     max_images=64,
     output="sigmoid",
+    adjust="vector",
 )
 
 
@@ -65,6 +66,10 @@ def test_a_loaded_model_predicts_what_its_run_did(trained):
     assert run == RUN
     found = saved.predict(data.test.images)
     np.testing.assert_allclose(found, predictions.test.probabilities, atol=1e-6)
+    assert saved.note == ""
+    assert saved.model.layers[-1].name == "adjust"
+    without = record.without["adjust"]["test"]["cross_entropy"]
+    assert without != record.scores["test"]["cross_entropy"]
     assert scores.macro_f1(found, data.test.labels) == pytest.approx(
         record.scores["test"]["macro_f1"]
     )

@@ -4,7 +4,7 @@ import glob
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -300,6 +300,16 @@ def report(
     drop_leaks: DropLeaks = False,
     attributes: Attributes = None,
     out: Out = Path("results"),
+    scores: Annotated[
+        str | None,
+        typer.Option(help="Further scores to show; with commas between."),
+    ] = None,
+    operating_point: Annotated[
+        str | None,
+        typer.Option(
+            help="What thresholds of classes reach on val: sensitivity>=0.95."
+        ),
+    ] = None,
     format: Annotated[
         Literal["csv", "md", "latex", "html"] | None,
         typer.Option(help="Print the table in this format, and nothing else."),
@@ -329,10 +339,14 @@ def report(
     from medzoo.report.write import write_evidence_report, write_report
     from medzoo.store import Store
 
+    shown: dict[str, Any] = {
+        "scores": None if scores is None else scores.split(","),
+        "operating_point": operating_point,
+    }
     options = data_flags(skip_bad, drop_leaks, attributes)
     scope = [name, tasks, data, seeds, until, max_seeds, smoke, options]
     if from_ is not None and not any([*scope, explain]):
-        evidence = read_evidence(from_)
+        evidence = read_evidence(from_, **shown)
         written = write_evidence_report(evidence, out, force=force)
     elif from_ is not None or name is None:
         raise ValueError(
@@ -342,6 +356,7 @@ def report(
         )
     else:
         study = read(name, tasks, data, seeds, options, until, max_seeds)
+        study = study.show(**shown)
         if explain:
             explain_study(study, Store(), smoke=smoke)
         written = write_report(

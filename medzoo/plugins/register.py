@@ -312,7 +312,7 @@ def register_score(
             higher_is_better,
             bounds,
             summary=len(SCORES),
-            use=frozenset({"study"}),
+            use=frozenset({"study", "report"}),
             content=TARGETS["score", called].plugin.content,
         )
         return target

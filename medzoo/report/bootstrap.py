@@ -1,4 +1,4 @@
-"""How much a run's macro F1 would differ on other test images.
+"""How much a run's score would differ on other test images.
 
 Images are drawn, not cells of a confusion matrix, since only the former pairs
 runs: two trials that see the same test images share their luck, and it leaves
@@ -8,17 +8,24 @@ one score would count it as 0 and another would leave it out. Images with masks
 hold several classes each, so that they are drawn from all.
 """
 
+import functools
 import io
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from medzoo.plugins.scores import compute_own, list_own_scores
-from medzoo.record import Predictions, Record
+from medzoo.record import (
+    Predictions,
+    Record,
+    SplitPredictions,
+    round_probabilities,
+)
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
 from medzoo.scores.table import list_own
+from medzoo.scores.weighted import WEIGHTED_SCORES
 from medzoo.store import Reader
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
@@ -48,7 +55,7 @@ def bootstrap_score(
         probabilities: Shape `(n, num_classes)`.
         labels: Integers, shape `(n,)`; -1 marks an unlabelled image.
         num_replicates: How often to draw.
-        score: `macro_f1` or `balanced_accuracy`.
+        score: A name of `medzoo.scores.counts.LABEL_SCORES`.
         fold: Number of the fold that is held out in place of the test split, if
             one is: other folds are other images, though their labels may be
             equal.
@@ -75,6 +82,76 @@ def bootstrap_score(
         counts = counts.reshape(len(places), num_classes, num_classes)
         found.append(LABEL_SCORES[score](counts))
     return np.concatenate(found)
+
+
+def draw_weights(
+    labels: np.ndarray,
+    num_classes: int,
+    *,
+    num_replicates: int = NUM_REPLICATES,
+    fold: int | None = None,
+) -> Iterable[np.ndarray]:
+    """Says how often each image is drawn, some replicates at a time.
+
+    The draws are those of `bootstrap_score`.
+
+    Args:
+        labels: None of them -1.
+
+    Returns:
+        Parts of an array of shape `(num_replicates, n)`, `float64`.
+    """
+    if num_replicates * len(labels) > _AT_ONCE:
+        return _draw_weights(labels, num_classes, num_replicates, fold)
+    key = labels.astype("<i4").tobytes()
+    return _draw_few(key, num_classes, num_replicates, fold)
+
+
+@functools.lru_cache(maxsize=4)
+def _draw_few(
+    labels: bytes, num_classes: int, num_replicates: int, fold: int | None
+) -> tuple[np.ndarray, ...]:
+    """Draws once for all runs and scores on the same few images."""
+    found = np.frombuffer(labels, "<i4").astype("int64")
+    return tuple(_draw_weights(found, num_classes, num_replicates, fold))
+
+
+def _draw_weights(
+    labels: np.ndarray, num_classes: int, num_replicates: int, fold: int | None
+) -> Iterator[np.ndarray]:
+    order = np.argsort(labels, kind="stable")
+    size = len(labels)
+    for places in _draw(labels, num_classes, num_replicates, fold):
+        rows = np.arange(len(places))[:, None]
+        cells = (order[places] + rows * size).ravel()
+        counts = np.bincount(cells, minlength=len(places) * size)
+        yield counts.reshape(len(places), size).astype("float64")
+
+
+def _bootstrap_weighted(
+    split: SplitPredictions, name: str, fold: int | None
+) -> np.ndarray:
+    """Scores a run on draws, by probabilities as evidence keeps them."""
+    kept = keep_labelled(split)
+    labels, probabilities = kept.labels, kept.probabilities
+    call, num_classes = WEIGHTED_SCORES[name], probabilities.shape[1]
+    return np.concatenate(
+        [
+            call(probabilities, labels, weights)
+            for weights in draw_weights(labels, num_classes, fold=fold)
+        ]
+    )
+
+
+def keep_labelled(split: SplitPredictions) -> SplitPredictions:
+    """Returns the labelled images, with probabilities as evidence keeps them.
+
+    So a report from a store and one from its evidence have the same numbers.
+    """
+    labels = np.asarray(split.labels).astype("int64").reshape(-1)
+    rounded = round_probabilities(np.asarray(split.probabilities))
+    is_kept = labels >= 0
+    return SplitPredictions(rounded[is_kept].astype("float64"), labels[is_kept])
 
 
 def bootstrap_own_score(
@@ -156,6 +233,8 @@ def read_replicates(
             kept = _score_and_replicates(
                 test.probabilities, test.labels, name, fold
             )
+        elif name in WEIGHTED_SCORES:
+            kept = np.append(score, _bootstrap_weighted(test, name, fold))
         elif name in list_own_scores():
             replicates = bootstrap_own_score(
                 test.probabilities, test.labels, name, fold=fold

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from medzoo.record import Record
+from medzoo.report.asked_scores import AskedScore, estimate_asked
 from medzoo.report.results import TrialResults, rank, read_results
 from medzoo.report.summary import StudyStatistics, summarise
 from medzoo.report.verdict import write_verdict
@@ -125,6 +126,11 @@ class Evidence:
     def num_missing(self) -> int:
         """Number of runs without a record."""
         return self.num_runs - self.num_done - self.num_failed
+
+    @cached_property
+    def asked(self) -> dict[str, dict[str, AskedScore]]:
+        """Scores that the study asks for beside its own, then by trial."""
+        return estimate_asked(self.study.scores, self.results, self.store)
 
     @cached_property
     def warnings(self) -> list[str]:

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from medzoo.files import replacing, writing
-from medzoo.record import Predictions, Record
+from medzoo.record import Predictions, Record, round_probabilities
 from medzoo.report.bootstrap import name_replicates
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures import find_masks
@@ -130,16 +130,20 @@ class EvidenceFile(Reader):
     def cache_file(self, name: str, content: bytes) -> None:
         """Keeps nothing: the file stays as it is."""
 
-    def read_evidence(self) -> Evidence:
-        """Reads the study and its results, and computes their statistics."""
+    def read_evidence(self, **shown: Any) -> Evidence:
+        """Reads the study and its results, and computes their statistics.
+
+        Args:
+            **shown: As of `Study.show`.
+        """
         contents = self.contents
-        study = Study.from_json(contents.study)
+        study = Study.from_json(contents.study).show(**shown)
         for name, score in study.own_scores.items():
             SCORES.setdefault(name, score)
         return Evidence.of(
             study,
             self,
-            [self._fill(cells) for cells in contents.trials],
+            [self._fill(cells, study) for cells in contents.trials],
             smoke=contents.smoke,
             command=contents.command,
         )
@@ -150,11 +154,14 @@ class EvidenceFile(Reader):
         records = map(Record.model_validate_json, lines)
         return {record.run_id: record for record in records}
 
-    def _fill(self, found: _Cells) -> TrialResults:
+    def _fill(self, found: _Cells, study: Study) -> TrialResults:
         """Puts the runs and records of a trial into their cells."""
         runs, records = {}, {}
+        mine = dict.fromkeys(run_id for _, _, run_id in found.cells)
+        known = {i: self._records[i] for i in mine if i in self._records}
+        known = with_own_scores(known, self, study.asked_scores)
         for seed, task, run_id in found.cells:
-            record = self._records.get(run_id)
+            record = known.get(run_id)
             if record is None:
                 runs[seed, task] = self.contents.missing[run_id]
             else:
@@ -184,14 +191,16 @@ class EvidenceFile(Reader):
         )
 
 
-def read_evidence(path: Path) -> Evidence:
+def read_evidence(path: Path, **shown: Any) -> Evidence:
     """Reads a study from its evidence, without data and training library.
 
     Args:
         path: The file, or the folder of results that it is in.
+        **shown: What the report shows beside what the study asks for, as of
+            `Study.show`.
     """
     path = path / EVIDENCE if path.is_dir() else path
-    return EvidenceFile(path).read_evidence()
+    return EvidenceFile(path).read_evidence(**shown)
 
 
 def write_evidence(evidence: Evidence, path: Path) -> int:
@@ -275,7 +284,7 @@ class _Members:
 def _write_all(members: _Members, evidence: Evidence) -> None:
     store, found = evidence.store, evidence.records
     records = store.read_many(dict.fromkeys(r.run_id for r in found))
-    records = with_own_scores(records, store)
+    records = with_own_scores(records, store, evidence.study.asked_scores)
     lines = (f"{r.model_dump_json()}\n".encode() for r in records.values())
     members.add(_RECORDS, lines)
     arrays = {}

@@ -221,7 +221,7 @@ def make_data(evidence: Evidence) -> dict[str, Any]:
         Plain values for JSON; what is unknown is `None`.
     """
     results = evidence.results
-    runs = make_runs(results)
+    runs = make_runs(results, evidence.study.asked_scores)
     at = [runs.columns.index(name) for name in RUN_COLUMNS]
     shown = [[row[index] for index in at] for row in runs.rows]
     places = judge_trials(evidence)

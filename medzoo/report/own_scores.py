@@ -1,22 +1,33 @@
-"""Scores of plugins beside those of records, from kept predictions."""
+"""Scores beside those of records, from kept predictions.
 
-from collections.abc import Mapping
+They are those of plugins, and those of the table that a study asks for.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
 
 from medzoo.plugins.scores import compute_own, list_own_scores
-from medzoo.record import Predictions, Record
+from medzoo.record import Predictions, Record, SplitPredictions
+from medzoo.scores.counts import LABEL_SCORES, confusion_matrix
+from medzoo.scores.table import SCORES
+from medzoo.scores.weighted import WEIGHTED_SCORES
 from medzoo.store import Reader
 
 
 def with_own_scores(
-    records: Mapping[str, Record], store: Reader
+    records: Mapping[str, Record], store: Reader, asked: Iterable[str] = ()
 ) -> dict[str, Record]:
-    """Adds the scores that are registered to records that are done.
+    """Adds scores of plugins, and those asked for, to records that are done.
 
     Args:
         records: By `run_id`; they are not changed.
         store: Holds the predictions of their runs.
+        asked: Further scores of the table.
     """
-    names = list_own_scores()
+    further = [name for name in asked if SCORES[name].needs == "kept"]
+    names = [*list_own_scores(), *further]
     if not names:
         return dict(records)
     return {key: _add(record, names, store) for key, record in records.items()}
@@ -45,5 +56,24 @@ def _fill_in(
         for name in names:
             if name in scores[split]:  # Of evidence, whose numbers are rounded.
                 continue
-            value = compute_own(name, found.probabilities, found.labels)
-            scores[split][name] = value
+            scores[split][name] = compute_score(name, found)
+
+
+def compute_score(name: str, split: SplitPredictions) -> float | None:
+    """Computes a score of labels or probabilities; `None` where it has none."""
+    labels = np.asarray(split.labels).reshape(-1)
+    is_kept = labels >= 0
+    if name not in LABEL_SCORES and name not in WEIGHTED_SCORES:
+        return compute_own(name, split.probabilities, split.labels)
+    if not is_kept.any():
+        return None
+    labels = labels[is_kept].astype("int64")
+    probabilities = split.probabilities[is_kept].astype("float64")
+    if name in LABEL_SCORES:
+        predicted, num_classes = probabilities.argmax(1), probabilities.shape[1]
+        counts = confusion_matrix(labels, predicted, num_classes)
+        value = float(LABEL_SCORES[name](counts))
+    else:
+        call = WEIGHTED_SCORES[name]
+        value = float(call(probabilities, labels, np.ones(len(labels))))
+    return value if math.isfinite(value) else None

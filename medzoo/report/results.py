@@ -168,8 +168,14 @@ class TrialResults:
                     values[row, column] = np.nan if value is None else value
         return values
 
-    def read_replicates(self, store: Reader) -> np.ndarray:
-        """Lays out the bootstraps of its score on test like its score matrix.
+    def read_replicates(
+        self, store: Reader, score: str | None = None
+    ) -> np.ndarray:
+        """Lays out the bootstraps of a score on test like its score matrix.
+
+        Args:
+            store: Holds the predictions of its runs.
+            score: Name of the score; its own if left out.
 
         Returns:
             Shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN where a run has
@@ -178,7 +184,9 @@ class TrialResults:
         shape = (NUM_REPLICATES, len(self.seeds), len(self.tasks))
         matrix = np.full(shape, np.nan)
         for (seed, task), record in self.records.items():
-            found = read_replicates(store, record, task, name=self.score)
+            found = read_replicates(
+                store, record, task, name=score or self.score
+            )
             if found is not None:
                 row, column = self.seeds.index(seed), self.tasks.index(task)
                 matrix[:, row, column] = found
@@ -264,7 +272,7 @@ def read_every_seed(
     """Reads records as `read_results`, of a study until decided all of them."""
     planned = plan_runs(study, store, smoke=smoke)
     records = store.read_many(item.run.run_id for item in planned)
-    records = with_own_scores(records, store)
+    records = with_own_scores(records, store, study.asked_scores)
     return gather(
         planned,
         records,

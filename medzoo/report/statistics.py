@@ -8,6 +8,9 @@ import numpy as np
 
 from medzoo.report.inference import estimate_trials, image_covariance
 
+# Lowest and highest value of a score; `None` for no bound.
+Bounds = tuple[float | None, float | None]
+
 
 class Spread(NamedTuple):
     """Mean and sample standard deviation over seeds; NaN where unknown."""
@@ -23,11 +26,11 @@ class Estimate:
     Args:
         mean: Over the seeds.
         std: Over the seeds, `n - 1` in the denominator; `None` for one seed.
-        low: Lower end of the interval, not below 0; `None` if a run or its
-            predictions are missing.
-        high: Upper end, not above 1. The interval of a trial that was picked
-            for its score lies lower than around the mean.
-        half_width: Of the interval before it is cut at 0 and 1.
+        low: Lower end of the interval, not below the bound of the score, such
+            as 0; `None` if a run or its predictions are missing.
+        high: Upper end, not above the bound. The interval of a trial that was
+            picked for its score lies lower than around the mean.
+        half_width: Of the interval before it is cut at the bounds.
         covers: What may vary: `seeds and test images`, or `test images` alone
             when there is one seed.
     """
@@ -83,20 +86,22 @@ def harmonic_mean_by_seed(matrix: np.ndarray) -> np.ndarray:
     """Takes the harmonic mean of the tasks of each seed.
 
     Args:
-        matrix: Scores in `[0, 1]`, shape `(..., num_tasks)`, such as
+        matrix: Scores of 1 at most, shape `(..., num_tasks)`, such as
             `(num_seeds, num_tasks)`; NaN for a missing run.
 
     Returns:
-        Shape `(...)`; 0 if a task has 0, NaN for a seed with a missing run.
+        Shape `(...)`; 0 if one of several tasks has 0 or less, NaN for a seed
+        with a missing run.
 
     Example:
 
     >>> harmonic_mean_by_seed(np.array([[0.5, 1.0], [0.0, 1.0]])).round(3)
     array([0.667, 0.   ])
     """
-    zero = (matrix == 0).any(axis=-1)
-    inverse = (1 / np.where(matrix == 0, 1.0, matrix)).mean(axis=-1)
-    return np.where(zero & ~np.isnan(inverse), 0.0, 1 / inverse)
+    no_inverse = matrix <= 0 if matrix.shape[-1] > 1 else matrix == 0
+    inverse = (1 / np.where(no_inverse, 1.0, matrix)).mean(axis=-1)
+    zero = no_inverse.any(axis=-1) & ~np.isnan(inverse)
+    return np.where(zero, 0.0, 1 / inverse)
 
 
 def harmonic_mean_over_tasks(matrix: np.ndarray) -> Spread:
@@ -151,6 +156,7 @@ def estimate_all(
     *,
     given: np.ndarray | None = None,
     overlap: float = 0.0,
+    bounds: Bounds = (0.0, 1.0),
 ) -> list[Estimate | None]:
     """Estimates one score of each trial, with the others' spread as a prior.
 
@@ -161,6 +167,7 @@ def estimate_all(
             num_trials, num_seeds)`.
         given: How many of the seeds each trial is given; all if left out.
         overlap: As of `medzoo.report.inference.compare_pairs`.
+        bounds: Of the score.
 
     Returns:
         `None` for a trial without any run.
@@ -176,21 +183,31 @@ def estimate_all(
         sureness = estimate_trials(kept, images, overlap=overlap)
         halves[whole] = sureness.half_widths()
     rows = zip(values, halves.tolist(), strict=True)
-    return [_make_estimate(row, half) for row, half in rows]
+    return [_make_estimate(row, half, bounds) for row, half in rows]
 
 
-def _make_estimate(values: np.ndarray, half: float) -> Estimate | None:
+def cut(low: float, high: float, bounds: Bounds) -> tuple[float, float]:
+    """Cuts an interval at the bounds of its score."""
+    least = -math.inf if bounds[0] is None else bounds[0]
+    most = math.inf if bounds[1] is None else bounds[1]
+    return max(least, low), min(most, high)
+
+
+def _make_estimate(
+    values: np.ndarray, half: float, bounds: Bounds
+) -> Estimate | None:
     mean, deviation = over_seeds(values)
     if math.isnan(mean):
         return None
     std = None if math.isnan(deviation) else deviation
     if math.isnan(half):
         return Estimate(mean, std)
+    low, high = cut(mean - half, mean + half, bounds)
     return Estimate(
         mean,
         std,
-        low=max(0.0, mean - half),
-        high=min(1.0, mean + half),
+        low=low,
+        high=high,
         half_width=half,
         covers=("seeds and " * (not math.isnan(deviation))) + "test images",
     )

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo.record import Record
+from medzoo.report.asked_scores import label_asked
 from medzoo.report.evidence import Evidence
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import harmonic_mean_by_seed, mean_over_tasks
@@ -16,7 +17,12 @@ from medzoo.report.tables import Cell, Table
 from medzoo.report.verdict import format_p
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
-from medzoo.scores.table import format_score, list_scores, list_summary
+from medzoo.scores.table import (
+    SCORES,
+    format_score,
+    list_scores,
+    list_summary,
+)
 from medzoo.tasks import NAMES
 
 SPLITS = ("train", "val", "test")
@@ -32,29 +38,39 @@ SECONDS = (
 PACKAGES = ("medzoo", "keras", "tensorflow", "jax", "numpy", "python")
 
 
-def make_runs(results: Iterable[TrialResults]) -> Table:
+def make_runs(
+    results: Iterable[TrialResults], asked: Iterable[str] = ()
+) -> Table:
     """Makes one row a run, in the order of `results`, with full precision.
 
     A run of several tasks has a row a task, each with the scores of that task
     and the costs of all of the run. A run without a record has the status
     `missing` and no results.
+
+    Args:
+        results: The trials.
+        asked: Scores that the study asks for.
     """
-    results = list(results)
+    results, asked = list(results), list(asked)
     masked = any(r.mask_classes for t in results for r in t.records.values())
     rows = [
-        _make_row(trial.trial.name, run, trial.records.get(key), masked)
+        _make_row(trial.trial.name, run, trial.records.get(key), masked, asked)
         | {"task": key[1]}
         for trial in results
         for key, run in trial.runs.items()
     ]
     # There may be no row: no tuned value is chosen yet.
     blank = Run.model_validate({"task": NAMES[0]})
-    columns = tuple(_make_row("", blank, None, masked))
+    columns = tuple(_make_row("", blank, None, masked, asked))
     return Table(columns, [list(row.values()) for row in rows])
 
 
 def _make_row(
-    trial: str, run: Run, record: Record | None, masked: bool
+    trial: str,
+    run: Run,
+    record: Record | None,
+    masked: bool,
+    asked: Sequence[str],
 ) -> dict[str, Cell]:
     # A record without results, for the same columns.
     empty = Record(run=run, run_id=run.run_id, status="failed")
@@ -63,7 +79,7 @@ def _make_row(
         "run_id": run.run_id,
         "status": "missing" if record is None else record.status,
         **_fields(run),
-        **_scores(record or empty, masked),
+        **_scores(record or empty, masked, asked),
         **_rest(record or empty),
     }
 
@@ -81,9 +97,12 @@ def _fields(run: Run) -> dict[str, Cell]:
     return fields
 
 
-def _scores(record: Record, masked: bool) -> dict[str, Cell]:
+def _scores(
+    record: Record, masked: bool, asked: Sequence[str]
+) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
     names = list_scores("labels", "probabilities", "loss", "own")
+    names += tuple(name for name in asked if SCORES[name].needs == "kept")
     for split in SPLITS[1:]:
         scores = record.scores.get(split, {})
         row |= {f"{split}_{name}": scores.get(name) for name in names}
@@ -165,7 +184,9 @@ def make_summary(evidence: Evidence) -> Table:
     places = judge_trials(evidence)
     compared = statistics.baseline is not None
     names = list_trial_scores(results)
-    rest = tuple(score for score in names if score != statistics.score)
+    asked = evidence.asked
+    shown = {statistics.score, *asked}
+    rest = tuple(score for score in names if score not in shown)
     costs = _name_costs(results)
     rows: list[list[Cell]] = [
         [
@@ -177,6 +198,7 @@ def make_summary(evidence: Evidence) -> Table:
             )
             * compared,
             *(mean_over_tasks(trial.matrix(score)) for score in rest),
+            *(each[trial.trial.name].mean for each in asked.values()),
             *costs[trial.trial.name].values(),
             len(trial.done),
             len(trial.failed),
@@ -188,6 +210,7 @@ def make_summary(evidence: Evidence) -> Table:
         *("verdict", "harmonic_mean", statistics.score),
         *("difference", "p_holm") * compared,
         *rest,
+        *asked,
         *costs[results[0].trial.name],
         *("runs_done", "runs_failed"),
     )
@@ -195,11 +218,18 @@ def make_summary(evidence: Evidence) -> Table:
 
 
 def make_short_summary(evidence: Evidence) -> Table:
-    """Makes the table of trials that fits on a page: nine columns at most."""
+    """Makes the table of trials that fits on a page.
+
+    It has nine columns at most, and those of the scores that are asked for.
+    """
     results, statistics = evidence.results, evidence.statistics
     score, several = statistics.score, len(results[0].tasks) > 1
     shown = dict.fromkeys([*[score] * several, "macro_f1"])
     shown.pop(score if not several else "", None)
+    asked = {
+        n: by_trial for n, by_trial in evidence.asked.items() if n != score
+    }
+    shown = {name: None for name in shown if name not in asked}
     together = " (all nets)" * results[0].in_all
     rows: list[list[Cell]] = []
     for trial in results:
@@ -218,6 +248,7 @@ def make_short_summary(evidence: Evidence) -> Table:
                     else mean_over_tasks(trial.matrix(name))
                     for name in shown
                 ),
+                *(each[trial.trial.name].mean for each in asked.values()),
                 _round(costs["parameters"], 0),
                 _round(costs["train_seconds"], 3),
                 f"{len(trial.done)} of {trial.num_asked}",
@@ -229,6 +260,7 @@ def make_short_summary(evidence: Evidence) -> Table:
         *(f"difference to {statistics.baseline}", "p")
         * (statistics.baseline is not None),
         *map(format_score, shown),
+        *map(label_asked, asked),
         *(f"parameters{together}", f"train time (s){together}", "runs"),
     )
     return Table(columns, rows)

@@ -29,10 +29,13 @@ from medzoo.report.looks import Looks
 from medzoo.report.power import Plan
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import (
+    Bounds,
     Estimate,
+    cut,
     estimate_all,
     harmonic_mean_by_seed,
 )
+from medzoo.scores.table import SCORES
 from medzoo.store import Reader
 
 
@@ -193,7 +196,7 @@ def summarise_scores(
     """
     complete = [trial for trial in scores if trial.complete]
     best = max(complete, key=_goodness, default=None)
-    trials = _estimate(scores, tasks, overlap)
+    trials = _estimate(scores, tasks, overlap, score)
     num_seeds, num_tasks = scores[0].matrix.shape
     found = StudyStatistics(
         trials=trials,
@@ -232,17 +235,23 @@ def _goodness(trial: TrialScores) -> tuple[float, float]:
 
 
 def _estimate(
-    scores: Sequence[TrialScores], tasks: Sequence[str], overlap: float
+    scores: Sequence[TrialScores],
+    tasks: Sequence[str],
+    overlap: float,
+    score: str,
 ) -> dict[str, TrialStatistics]:
     """Estimates the scores of each trial by itself."""
     matrices = np.stack([trial.matrix for trial in scores])
     replicates = np.stack([trial.replicates for trial in scores], axis=1)
     given = np.array([len(trial.given) for trial in scores])
+    bounds = SCORES[score].bounds
 
     def estimate(
         values: np.ndarray, drawn: np.ndarray
     ) -> list[Estimate | None]:
-        return estimate_all(values, drawn, given=given, overlap=overlap)
+        return estimate_all(
+            values, drawn, given=given, overlap=overlap, bounds=bounds
+        )
 
     means = estimate(matrices.mean(axis=2), replicates.mean(axis=3))
     by_task = {
@@ -287,18 +296,21 @@ def _compare(
     if statistics.best is not None and luck > 0:
         best = trials[statistics.best]
         trials[statistics.best] = dataclasses.replace(
-            best, harmonic_mean=_shift(best.harmonic_mean, luck)
+            best,
+            harmonic_mean=_shift(
+                best.harmonic_mean, luck, SCORES[statistics.score].bounds
+            ),
         )
     return trials
 
 
-def _shift(estimate: Estimate | None, luck: float) -> Estimate | None:
+def _shift(
+    estimate: Estimate | None, luck: float, bounds: Bounds
+) -> Estimate | None:
     """Moves an interval down, but not the mean that was seen."""
     if estimate is None or estimate.half_width is None:
         return estimate
     middle = estimate.mean - luck
-    return dataclasses.replace(
-        estimate,
-        low=max(0.0, middle - estimate.half_width),
-        high=min(1.0, middle + estimate.half_width),
-    )
+    half = estimate.half_width
+    low, high = cut(middle - half, middle + half, bounds)
+    return dataclasses.replace(estimate, low=low, high=high)

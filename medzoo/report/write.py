@@ -19,6 +19,7 @@ from medzoo.report.gallery import find_galleries, keep_gallery
 from medzoo.report.html import make_html, make_index
 from medzoo.report.images import keep_attributes
 from medzoo.report.pages import list_failures, make_page
+from medzoo.report.score_files import SCORE_FILES, make_score_files
 from medzoo.report.study_tables import (
     make_per_task,
     make_runs,
@@ -35,6 +36,7 @@ from medzoo.study.spec import Study, list_files
 _OPTIONAL = {
     "failed.md",
     "subgroups.csv",
+    *SCORE_FILES,
     *(f"{n}.{kind}" for n in NAMES for kind in KINDS),
 }
 
@@ -109,7 +111,7 @@ def write_evidence_report(
     See `write_report`.
     """
     summary, folder = make_summary(evidence), out / evidence.title
-    runs = make_runs(evidence.results)
+    runs = make_runs(evidence.results, evidence.study.asked_scores)
     if not force and (reason := find_loss(folder, runs, evidence.store)):
         reason = f"{folder} is left as it is: {reason} `--force` replaces it."
         return Report(evidence, summary, unwritten=reason)
@@ -128,6 +130,7 @@ def write_evidence_report(
         "per_task.csv": to_csv(per_task),
         "runs.csv": to_csv(runs),
     }
+    texts |= make_score_files(evidence)
     if evidence.num_failed:
         texts["failed.md"] = list_failures(evidence)
     if subgroups := find_subgroups(evidence):

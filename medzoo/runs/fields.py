@@ -435,8 +435,10 @@ class RunFields(JsonModel):
         About(
             "evaluation",
             "`prior` shifts the logits by a multiple of the log shares of the "
-            "classes in train; val chooses the multiple.",
-            choices=("none", "prior"),
+            "classes in train, `temperature` divides them by one number, "
+            "`vector` scales and shifts those of each class; val chooses the "
+            "numbers.",
+            choices=("none", "prior", "temperature", "vector"),
             compared=True,
             refused_by=("masks",),
         ),

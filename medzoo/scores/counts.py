@@ -196,6 +196,99 @@ def mcc(counts: ndarray) -> ndarray:
     return np.where(total > 0, values, np.nan)
 
 
+def one_vs_rest(counts: ndarray) -> dict[str, ndarray]:
+    """Takes each class for a finding and all others for none.
+
+    Returns:
+        `sensitivity` `TP / (TP + FN)`, `specificity` `TN / (TN + FP)`, `ppv`
+        `TP / (TP + FP)` and `npv` `TN / (TN + FN)`, each of shape
+        `(..., num_classes)`; NaN for 0 / 0.
+
+    Example:
+
+    >>> found = one_vs_rest(np.array([[8, 2], [1, 9]]))
+    >>> found["sensitivity"].tolist(), found["specificity"].tolist()
+    ([0.8, 0.9], [0.9, 0.8])
+    """
+    hits, labels, predictions = _margins(counts)
+    total = labels.sum(axis=-1, keepdims=True)
+    return make_rates(hits, labels, predictions, total)
+
+
+def make_rates(
+    hits: ndarray, labels: ndarray, predictions: ndarray, total: ndarray
+) -> dict[str, ndarray]:
+    """Makes the rates of `one_vs_rest` from counts of the same shape.
+
+    Args:
+        hits: Images of a class that were found.
+        labels: Images of the class.
+        predictions: Images that were taken for it.
+        total: All images.
+    """
+    rejected = total - labels - predictions + hits
+    return {
+        "sensitivity": _divide(hits, labels),
+        "specificity": _divide(rejected, total - labels),
+        "ppv": _divide(hits, predictions),
+        "npv": _divide(rejected, total - predictions),
+    }
+
+
+def macro_sensitivity(counts: ndarray) -> ndarray:
+    """Returns the mean over the classes that occur: balanced accuracy."""
+    return mean_of_known(one_vs_rest(counts)["sensitivity"])
+
+
+def macro_specificity(counts: ndarray) -> ndarray:
+    """Returns the mean over classes of `TN / (TN + FP)`."""
+    return mean_of_known(one_vs_rest(counts)["specificity"])
+
+
+def macro_ppv(counts: ndarray) -> ndarray:
+    """Returns the mean precision; 0 of a class that is never predicted."""
+    return mean_of_known(precision(counts))
+
+
+def macro_npv(counts: ndarray) -> ndarray:
+    """Returns the mean over classes of `TN / (TN + FN)`; 0 for 0 / 0."""
+    return np.nan_to_num(one_vs_rest(counts)["npv"]).mean(axis=-1)
+
+
+def cohen_kappa(counts: ndarray) -> ndarray:
+    """Returns the agreement of labels and predictions beyond chance, -1 to 1.
+
+    From [Cohen, 1960](https://doi.org/10.1177/001316446002000104); NaN if all
+    labels and predictions are of one class.
+
+    Example:
+
+    >>> float(cohen_kappa(np.array([[20, 5], [10, 15]])))
+    0.4
+    """
+    return _kappa(counts, 1 - np.eye(np.shape(counts)[-1]))
+
+
+def quadratic_kappa(counts: ndarray) -> ndarray:
+    """Returns Cohen's kappa of ordered classes, errors squared by distance.
+
+    From [Cohen, 1968](https://doi.org/10.1037/h0026256). Of two classes it is
+    Cohen's kappa.
+    """
+    places = np.arange(np.shape(counts)[-1])
+    return _kappa(counts, (places[:, None] - places[None]) ** 2.0)
+
+
+def _kappa(counts: ndarray, costs: ndarray) -> ndarray:
+    """Returns `1 - cost / cost by chance`, of a cost for each cell."""
+    _, labels, predictions = _margins(np.asarray(counts, "float64"))
+    total = labels.sum(axis=-1)
+    cost = (counts * costs).sum(axis=(-2, -1)) * total
+    by_chance = ((labels @ costs) * predictions).sum(axis=-1)
+    share = cost / np.where(by_chance > 0, by_chance, 1)
+    return np.where(by_chance > 0, 1 - share, np.nan)
+
+
 def mean_of_known(values: ndarray) -> ndarray:
     """Averages the last axis over what is not NaN; NaN if there is nothing."""
     known = ~np.isnan(values)
@@ -228,6 +321,12 @@ LABEL_SCORES: Mapping[str, Callable[[ndarray], ndarray]] = {
     "macro_f1": macro_f1,
     "balanced_accuracy": balanced_accuracy,
     "mcc": mcc,
+    "macro_sensitivity": macro_sensitivity,
+    "macro_specificity": macro_specificity,
+    "macro_ppv": macro_ppv,
+    "macro_npv": macro_npv,
+    "kappa": cohen_kappa,
+    "quadratic_kappa": quadratic_kappa,
 }
 MASK_SCORES: Mapping[str, Callable[[ndarray], ndarray]] = {
     "dice": dice_of_images,

@@ -15,12 +15,13 @@ from numpy import ndarray
 
 from medzoo.scores import counts
 from medzoo.scores.counts import LABEL_SCORES, check_classes, confusion_matrix
+from medzoo.scores.table import list_scores
 
 
 def score(
     probabilities: ndarray, labels: ndarray, num_classes: int
 ) -> dict[str, float | None]:
-    """Computes all scores of a split at once.
+    """Computes the scores of a record at once.
 
     Args:
         probabilities: Shape `(n, num_classes)`.
@@ -39,7 +40,7 @@ def score(
     probabilities, labels = _labelled(probabilities, labels, num_classes)
     matrix = _confusion(probabilities, labels)
     return {
-        **{name: float(call(matrix)) for name, call in LABEL_SCORES.items()},
+        **{n: float(LABEL_SCORES[n](matrix)) for n in list_scores("labels")},
         "auc": auc(probabilities, labels),
         "cross_entropy": cross_entropy(probabilities, labels),
     }

@@ -7,7 +7,9 @@ in `medzoo.scores.counts` and `medzoo.scores.probabilities`.
 from dataclasses import dataclass
 from typing import Literal
 
-Needs = Literal["labels", "probabilities", "masks", "tasks", "loss", "own"]
+Needs = Literal[
+    "labels", "probabilities", "masks", "tasks", "loss", "kept", "own"
+]
 
 
 @dataclass(frozen=True)
@@ -18,13 +20,15 @@ class Score:
         label: As tables and sentences show it.
         needs: What it is computed from: `labels` and predicted classes, their
             `probabilities`, `masks`, scores of several `tasks` or heads, the
-            `loss` of the run, or an `own` function of a plugin.
+            `loss` of the run, predictions that were `kept`, by a report that
+            asks for it, or an `own` function of a plugin.
         higher_is_better: Whether a larger value is the better one.
         bounds: Lowest and highest value; `None` for no bound.
         summary: Position in the summary of a study, those of masks first; 0
             for a score that it leaves out.
         use: Where it may be chosen or is shown: `study` and `search`, which
-            compare by it, and `history`, after each check of a run.
+            compare by it, `report`, which shows it, and `history`, after each
+            check of a run.
         content: Digest of the function of a plugin.
     """
 
@@ -38,21 +42,50 @@ class Score:
 
 
 _HISTORY = frozenset({"history"})
-_STUDY = frozenset({"study"})
-_ALL = frozenset({"study", "search", "history"})
+_REPORT = frozenset({"report"})
+_STUDY = frozenset({"study", "report"})
+_ALL = frozenset({"study", "search", "history", "report"})
+_SIGNED = (-1.0, 1.0)
 
 # In the order of their columns in the table of runs.
 SCORES: dict[str, Score] = {
-    "accuracy": Score("accuracy", "labels", summary=3, use=_HISTORY),
+    "accuracy": Score("accuracy", "labels", summary=3, use=_HISTORY | _REPORT),
     "macro_f1": Score("macro F1", "labels", summary=1, use=_ALL),
     "balanced_accuracy": Score(
         "balanced accuracy", "labels", summary=2, use=_STUDY
     ),
-    "auc": Score("AUC", "probabilities", summary=4),
+    "auc": Score("AUC", "probabilities", summary=4, use=_STUDY),
     "cross_entropy": Score(
-        "cross entropy", "probabilities", False, (0.0, None), summary=6
+        "cross entropy",
+        "probabilities",
+        False,
+        (0.0, None),
+        summary=6,
+        use=_REPORT,
     ),
-    "mcc": Score("MCC", "labels", bounds=(-1.0, 1.0)),
+    "mcc": Score("MCC", "labels", bounds=_SIGNED, use=_STUDY),
+    "macro_sensitivity": Score("macro sensitivity", "kept", use=_STUDY),
+    "macro_specificity": Score("macro specificity", "kept", use=_STUDY),
+    "macro_ppv": Score("macro PPV", "kept", use=_STUDY),
+    "macro_npv": Score("macro NPV", "kept", use=_STUDY),
+    "kappa": Score("Cohen's kappa", "kept", bounds=_SIGNED, use=_STUDY),
+    "quadratic_kappa": Score(
+        "quadratically weighted kappa", "kept", bounds=_SIGNED, use=_STUDY
+    ),
+    "average_precision": Score("average precision", "kept", use=_STUDY),
+    "top_2_accuracy": Score("top-2 accuracy", "kept", use=_STUDY),
+    "brier": Score("Brier score", "kept", False, (0.0, 2.0), use=_REPORT),
+    "ece": Score("ECE (15 equal-width bins)", "kept", False, use=_REPORT),
+    "ece_equal_mass": Score(
+        "ECE (15 equal-mass bins)", "kept", False, use=_REPORT
+    ),
+    "ece_debiased": Score(
+        "debiased ECE (15 equal-mass bins)",
+        "kept",
+        False,
+        _SIGNED,
+        use=_REPORT,
+    ),
     "loss": Score("loss", "loss", False, (None, None), summary=5, use=_HISTORY),
     "dice": Score("Dice", "masks", summary=1, use=_ALL),
     "foreground_dice": Score("foreground Dice", "masks", summary=2, use=_STUDY),
@@ -60,7 +93,7 @@ SCORES: dict[str, Score] = {
     "mask_precision": Score("mask precision", "masks"),
     "mask_recall": Score("mask recall", "masks"),
     "mask_f1": Score("mask F1", "masks"),
-    "mask_mcc": Score("mask MCC", "masks", bounds=(-1.0, 1.0)),
+    "mask_mcc": Score("mask MCC", "masks", bounds=_SIGNED),
     "pixel_accuracy": Score("pixel accuracy", "masks"),
     "dice_per_image": Score("Dice per image", "masks", summary=4),
     "mean_iou_per_image": Score("mean IoU per image", "masks", summary=5),

@@ -24,6 +24,7 @@ from medzoo.runs.fields import entry_of, list_fields, model_of
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
 from medzoo.runs.sources import is_custom, name_task
+from medzoo.scores.operating_point import OperatingPoint
 from medzoo.scores.table import list_used
 from medzoo.study.plugins import load_listed
 from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
@@ -212,7 +213,59 @@ _Score = Annotated[
 ]
 
 
-class Document(StudyScope):
+def _check_shown(name: str) -> str:
+    if name not in list_used("report"):
+        raise ValueError(unknown("score", name, list_used("report")))
+    return name
+
+
+def _check_point(text: str) -> str:
+    if text:
+        OperatingPoint.parse(text)
+    return text
+
+
+class Shown(BaseModel):
+    """The part of a study that only its report asks for."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scores: Annotated[
+        list[
+            Annotated[
+                str,
+                AfterValidator(_check_shown),
+                WithJsonSchema(
+                    {"type": "string", "enum": list(list_used("report"))}
+                ),
+            ]
+        ],
+        AfterValidator(_check_once),
+        Field(
+            description="Further scores that tables show, with their intervals."
+        ),
+    ] = []
+    operating_point: Annotated[str, AfterValidator(_check_point)] = Field(
+        "",
+        description="What the threshold of each class reaches on val, such as "
+        "`sensitivity>=0.95`.",
+    )
+
+
+def check_shown(values: Mapping[str, Any]) -> Shown:
+    """Checks what a report is asked for.
+
+    Raises:
+        ValueError: With a sentence for each fault.
+    """
+    try:
+        return Shown.model_validate(values)
+    except ValidationError as error:
+        sentences = [describe(e, e["loc"]) for e in error.errors()]
+        raise ValueError("\n".join(sentences)) from None
+
+
+class Document(StudyScope, Shown):
     """A study: one question, answered by trials that differ in few values."""
 
     question: str = Field(min_length=1, description="What is to be found out.")

@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import hashlib
+import operator
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from medzoo.files import safe_name
 from medzoo.messages import encode_text, unknown
@@ -17,7 +18,7 @@ from medzoo.models.options import Value
 from medzoo.runs.json_model import read_json, write_json
 from medzoo.runs.sources import is_custom
 from medzoo.scores.table import Score, list_own
-from medzoo.study.document import Document, StudyScope, Tuned
+from medzoo.study.document import Document, StudyScope, Tuned, check_shown
 from medzoo.study.source import Source, describe, write_toml
 from medzoo.study.trials import Trial, make_trials
 from medzoo.tasks import SHAPES
@@ -58,6 +59,9 @@ class Study:
         given: Seeds that a trial is given so far in a study until decided, by
             its name; a trial that is not named has all.
         own_scores: Scores of plugins, by name.
+        scores: Scores that tables show with their intervals, beside the usual.
+        operating_point: What the threshold of each class has to reach on val,
+            such as `sensitivity>=0.95`, if anything.
         of_file: The study as its file says, if flags have changed it.
     """
 
@@ -82,9 +86,41 @@ class Study:
     max_seeds: int = MAX_SEEDS
     given: Mapping[str, int] = field(default_factory=dict, hash=False)
     own_scores: dict[str, Score] = field(default_factory=dict, hash=False)
+    # Not in the JSON of studies without them, so that it stays what it was.
+    scores: Annotated[tuple[str, ...], Field(exclude_if=operator.not_)] = ()
+    operating_point: Annotated[str, Field(exclude_if=operator.not_)] = ""
     of_file: "Study | None" = field(
         default=None, repr=False, compare=False, hash=False
     )
+
+    @property
+    def asked_scores(self) -> tuple[str, ...]:
+        """Its own score, and those that tables show beside the usual ones."""
+        return tuple(dict.fromkeys([self.score, *self.scores]))
+
+    def show(
+        self,
+        *,
+        scores: Iterable[str] | None = None,
+        operating_point: str | None = None,
+    ) -> "Study":
+        """Returns the study with other things to show, where given.
+
+        Raises:
+            ValueError: With the sentences for the same values in the file.
+        """
+        given: dict[str, Any] = {
+            "scores": None if scores is None else list(scores),
+            "operating_point": operating_point,
+        }
+        given = {key: v for key, v in given.items() if v is not None}
+        checked = check_shown(given)
+        changes: dict[str, Any] = {
+            "scores": tuple(checked.scores),
+            "operating_point": checked.operating_point,
+        }
+        changes = {key: changes[key] for key in given}
+        return dataclasses.replace(self, **changes)
 
     @property
     def is_looked_at(self) -> bool:
@@ -368,6 +404,8 @@ def _make_study(source: Source) -> Study:
         until=document.until,
         max_seeds=document.max_seeds or MAX_SEEDS,
         own_scores=list_own(),
+        scores=tuple(document.scores),
+        operating_point=document.operating_point,
     )
 
 

@@ -15,6 +15,7 @@ from medzoo.messages import unknown
 from medzoo.models.flops import count_flops
 from medzoo.record import Parameters, Predictions, Record
 from medzoo.runs.run import Run
+from medzoo.training.adjust import adjust_model
 from medzoo.training.baselines import build_probe, fit_baseline
 from medzoo.training.build import (
     find_width,
@@ -60,7 +61,8 @@ def execute(
         on_stop: Called with the state of a training that is stopped.
         on_check: Called with each new entry of the history; stops there if it
             returns true.
-        on_model: Called with the trained model with its best weights; of the
+        on_model: Called with the trained model with its best weights, whose
+            logits are adjusted as those of the run (`adjust`); of the
             baselines, only `logistic_regression` on a backbone is a model.
     """
     started = time.perf_counter()
@@ -77,11 +79,12 @@ def execute(
     if record.status == "pruned" and on_stop is not None:
         on_stop(session.state())
     elif record.scores and on_model is not None:
-        on_model(
+        net = (
             attach_backbone(run, load_data(run), model)
             if data.has_features
             else net_of(model)
         )
+        on_model(adjust_model(net, session.trainer.objective.adjustment))
     return record, predictions
 
 
@@ -134,7 +137,8 @@ def _execute_baseline(
         predictions = objective.score_test(record, predictions)
     is_model = run.model == "logistic_regression" and data.has_features
     if on_model is not None and is_model:
-        on_model(build_probe(run, load_data(run), baseline))
+        probe = build_probe(run, load_data(run), baseline)
+        on_model(adjust_model(probe, objective.adjustment))
     ended = time.perf_counter()
     add_seconds(
         record,

@@ -26,7 +26,7 @@ from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of, find_custom
 from medzoo.runs.symmetries import list_flips
-from medzoo.training.adjust import average_logits
+from medzoo.training.adjust import average_logits, is_adjusted
 from medzoo.training.backend import import_keras
 from medzoo.training.execute import load_data, require_data
 from medzoo.training.objectives.masks import predict_labels
@@ -166,12 +166,12 @@ class Saved(NamedTuple):
     @property
     def note(self) -> str:
         """A warning, if its predictions are not those of its run."""
-        if self.record is None or self.record.run.adjust == "none":
+        run = self.record.run if self.record else None
+        if run is None or run.adjust == "none" or is_adjusted(self.model):
             return ""
         return (
-            "The run shifted its logits by the shares of its classes "
-            "(`adjust`), which is no part of the file: these are the "
-            "probabilities without that."
+            "The run adjusted its logits (`adjust`), which is no part of files "
+            "saved before 0.3.0: these are the probabilities without that."
         )
 
 

@@ -10,6 +10,7 @@ from medzoo.data.dataset import Dataset
 from medzoo.plugins.targets import install
 from medzoo.record import Predictions, Record
 from medzoo.runs.run import Run
+from medzoo.training.adjust import Adjustment
 from medzoo.training.predict import Scores
 
 if TYPE_CHECKING:
@@ -27,9 +28,12 @@ class Objective(ABC):
 
     Attributes:
         main_score: Score on val that chooses weights and candidates.
+        adjustment: What `adjust` makes of the logits of the run, as soon as it
+            is scored; `None` without it.
     """
 
     main_score: ClassVar[str]
+    adjustment: Adjustment | None = None
 
     def __init__(self, run: Run, data: Dataset) -> None:
         self.run = run

@@ -14,7 +14,12 @@ from medzoo.runs.plugins import options_of
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import list_flips
 from medzoo.scores import probabilities as scores
-from medzoo.training.adjust import average_logits, choose_shift, list_variants
+from medzoo.training.adjust import (
+    Adjustment,
+    average_logits,
+    choose_adjustment,
+    list_variants,
+)
 from medzoo.training.objectives.base import Objective
 from medzoo.training.predict import Scores, to_probabilities
 
@@ -141,12 +146,14 @@ class LabelObjective(Objective):
         for option, variant in list_variants(self.run).items():
             logits = predict_splits(variant)
             if variant.adjust != "none":
-                shift = self.choose_shift(logits["val"])
-                logits = {name: logits[name] + shift for name in logits}
+                self.adjustment = self.choose_adjustment(logits["val"])
+                logits = {n: self.adjustment.apply(logits[n]) for n in logits}
             predictions = self._keep(
                 predictions, record, "val", logits["val"], without=option
             )
             test_logits[option] = logits["test"]
+        if self.adjustment and self.run.adjust == "temperature":
+            record.chosen |= self.name_temperatures(self.adjustment.scale)
         return replace(predictions, test_logits=test_logits)
 
     def score_test(
@@ -197,9 +204,14 @@ class LabelObjective(Objective):
             for axes in list_flips(self.run.task, self.run.data)
         )
 
-    def choose_shift(self, val_logits: np.ndarray) -> np.ndarray:
-        """Returns what `adjust` adds to the logits of each class."""
-        return choose_shift(val_logits, self.data, self.run.output)
+    def name_temperatures(self, scale: np.ndarray) -> dict[str, float]:
+        """Names what logits were divided by, for a record."""
+        return {"temperature": 1 / float(scale[0])}
+
+    def choose_adjustment(self, val_logits: np.ndarray) -> Adjustment:
+        """Chooses what `adjust` makes of the logits of each class."""
+        run = self.run
+        return choose_adjustment(run.adjust, val_logits, self.data, run.output)
 
 
 def list_f1(probabilities: np.ndarray, labels: np.ndarray) -> list[float]:

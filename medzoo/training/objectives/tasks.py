@@ -16,7 +16,7 @@ from medzoo.runs.run import Run
 from medzoo.runs.symmetries import list_flips
 from medzoo.scores import probabilities as scores
 from medzoo.tasks import class_ranges
-from medzoo.training.adjust import choose_shift
+from medzoo.training.adjust import Adjustment, choose_adjustment
 from medzoo.training.objectives.labels import LabelObjective, list_f1
 from medzoo.training.predict import Scores, predict_logits, to_probabilities
 
@@ -140,15 +140,20 @@ class TasksObjective(LabelObjective):
             for index in range(max(map(len, flips)))
         )
 
-    def choose_shift(self, val_logits: np.ndarray) -> np.ndarray:
+    def name_temperatures(self, scale: np.ndarray) -> dict[str, float]:
+        return {
+            f"temperature/{task}": 1 / float(scale[classes.start])
+            for task, classes in class_ranges(self.run.task).items()
+        }
+
+    def choose_adjustment(self, val_logits: np.ndarray) -> Adjustment:
+        run = self.run
         parts = zip(
             self.data.val.by_task(val_logits), self.data.parts, strict=True
         )
-        return np.concatenate(
-            [
-                choose_shift(mine, part, self.run.output)
-                for (_, _, mine), part in parts
-            ]
+        return Adjustment.join(
+            choose_adjustment(run.adjust, mine, part, run.output)
+            for (_, _, mine), part in parts
         )
 
 

@@ -1,0 +1,290 @@
+"""Scores that a study asks for: their values, intervals, tables and files."""
+
+import dataclasses
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from page_records import make_drawn, make_widths
+from sklearn import metrics
+
+from medzoo.report.bootstrap import draw_weights, read_replicates
+from medzoo.report.evidence import Evidence
+from medzoo.report.evidence_file import read_evidence
+from medzoo.report.own_scores import compute_score
+from medzoo.report.statistics import harmonic_mean_by_seed
+from medzoo.report.write import write_evidence_report, write_report
+from medzoo.scores import counts, weighted
+from medzoo.scores.operating_point import OperatingPoint
+from medzoo.scores.table import SCORES, list_scores, list_used
+from medzoo.store import Store
+
+KNOWN = json.loads(
+    (Path(__file__).parent / "golden/known_scores.json").read_text()
+)
+KEPT = list_scores("kept")
+
+
+def draw(num_classes, *, num_images=120, seed=0):
+    """Draws probabilities with ties, and labels."""
+    random = np.random.default_rng(seed)
+    found = random.dirichlet(np.ones(num_classes), num_images).round(2)
+    labels = random.integers(0, num_classes, num_images)
+    return found / found.sum(axis=1, keepdims=True), labels
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_known_answers(name):
+    case = KNOWN[name]
+    if "counts" in case:
+        found = counts.LABEL_SCORES[name](np.array(case["counts"]))
+    else:
+        first = np.array(case.get("of_class_1", []))
+        two = np.stack([1 - first, first], axis=1)
+        arrays = np.array(case.get("probabilities", two)), case["labels"]
+        arrays = (arrays[0], np.array(arrays[1]), np.ones(len(arrays[1])))
+        found = weighted.WEIGHTED_SCORES[name](*arrays)
+        if "of" in case:
+            by_class = weighted.areas_by_class(*arrays)
+            found = by_class[name][case["of"]]
+    assert float(found) == pytest.approx(case["value"], abs=1e-6)
+
+
+def test_every_score_that_can_be_asked_for_has_a_known_answer():
+    assert {*KEPT, "auc", "cross_entropy", "mcc"} == {*KNOWN}
+    assert {*KEPT} <= {*list_used("report")}
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 7])
+def test_scores_are_those_of_scikit_learn(num_classes):
+    probabilities, labels = draw(num_classes)
+    predictions = probabilities.argmax(axis=1)
+    one_hot = np.eye(num_classes)[labels]
+    macro = {"average": "macro", "zero_division": 0}
+    quadratic = {"weights": "quadratic"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = {
+            "macro_sensitivity": metrics.recall_score(
+                labels, predictions, **macro
+            ),
+            "macro_ppv": metrics.precision_score(labels, predictions, **macro),
+            "kappa": metrics.cohen_kappa_score(labels, predictions),
+            "quadratic_kappa": metrics.cohen_kappa_score(
+                labels, predictions, **quadratic
+            ),
+            "average_precision": metrics.average_precision_score(
+                one_hot, probabilities, average="macro"
+            ),
+            "brier": ((probabilities - one_hot) ** 2).sum(axis=1).mean(),
+        }
+    rates = [
+        metrics.confusion_matrix(labels == c, predictions == c).ravel()
+        for c in range(num_classes)
+    ]
+    rest = [(tn / (tn + fp), tn / (tn + fn)) for tn, fp, fn, _ in rates]
+    expected["macro_specificity"], expected["macro_npv"] = np.mean(rest, axis=0)
+    for name, value in expected.items():
+        split = type("Split", (), {})()
+        split.probabilities, split.labels = probabilities, labels
+        assert compute_score(name, split) == pytest.approx(value), name
+
+
+@pytest.mark.parametrize("name", weighted.WEIGHTED_SCORES)
+def test_a_weight_is_how_often_an_image_is_there(name):
+    probabilities, labels = draw(3)
+    call = weighted.WEIGHTED_SCORES[name]
+    drawn = np.concatenate([*draw_weights(labels, 3, num_replicates=8)])
+    assert (drawn.sum(axis=1) == len(labels)).all()
+    rows = [np.repeat(np.arange(len(labels)), w) for w in drawn.astype(int)]
+    expected = [
+        call(probabilities[at], labels[at], np.ones(len(at))) for at in rows
+    ]
+    found = call(probabilities, labels, drawn)
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    low, high = SCORES[name].bounds
+    assert (found >= low).all()
+    assert high is None or (found <= high).all()
+
+
+def test_the_debiased_error_is_that_of_resampled_bins():
+    """As Kumar et al. (2019) do: draw accuracies anew, subtract the excess."""
+    probabilities, labels = draw(3, num_images=300)
+    confidence, is_right, sizes = weighted.bin_equal_mass(
+        probabilities, labels, np.ones(300)
+    )
+    random = np.random.default_rng(0)
+    spread = np.sqrt(is_right * (1 - is_right) / sizes)
+    drawn = random.normal(is_right, spread, (20_000, len(sizes)))
+    seen = (np.abs(is_right - confidence) * sizes).sum() / 300
+    again = (np.abs(drawn - confidence) * sizes).sum(axis=1).mean() / 300
+    found = weighted.ece_debiased(probabilities, labels, np.ones(300))
+    assert float(found) == pytest.approx(seen - (again - seen), abs=1e-3)
+
+
+def test_debiasing_takes_away_much_of_the_error_of_a_calibrated_model():
+    random = np.random.default_rng(0)
+    errors = []
+    for _ in range(40):
+        probabilities = random.dirichlet(np.ones(3), 400)
+        draws = random.random((400, 1)) > probabilities.cumsum(axis=1)
+        arrays = probabilities, draws.sum(axis=1), np.ones(400)
+        errors.append(
+            [weighted.ece_equal_mass(*arrays), weighted.ece_debiased(*arrays)]
+        )
+    plain, debiased = np.mean(errors, axis=0)
+    assert plain > 0.06
+    assert 0 < debiased < 0.65 * plain
+
+
+@pytest.mark.parametrize("text", ["sensitivity>=0.9", "specificity >= 0.8"])
+def test_thresholds_reach_their_point_on_val_and_no_more(text):
+    probabilities, labels = draw(4, seed=3)
+    point = OperatingPoint.parse(text)
+    found = point.choose(probabilities, labels)
+    for label, threshold in enumerate(found):
+        is_mine, scores = labels == label, probabilities[:, label]
+        if point.measure == "sensitivity":
+            reached = (scores[is_mine] >= threshold).mean()
+            # Any higher one finds fewer.
+            beyond = (scores[is_mine] > threshold).mean()
+        else:
+            reached = (scores[~is_mine] < threshold).mean()
+            beyond = (scores[~is_mine] < np.nextafter(threshold, 0)).mean()
+        assert reached >= point.least > beyond
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "sensitivity=0.9",
+        "accuracy>=0.9",
+        "sensitivity>=0",
+        "specificity>=1.2",
+    ],
+)
+def test_a_wrong_operating_point_is_refused(text):
+    with pytest.raises(ValueError, match="Expected `sensitivity>=`"):
+        OperatingPoint.parse(text)
+
+
+def test_a_harmonic_mean_of_a_score_below_zero_is_zero():
+    found = harmonic_mean_by_seed(np.array([[0.5, -0.5], [0.5, 0.5]]))
+    assert found.tolist() == [0, 0.5]
+    assert harmonic_mean_by_seed(np.array([[-0.5]])).tolist() == [-0.5]
+
+
+ASKED = ("kappa", "auc", "ece_equal_mass", "cross_entropy")
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """The report of a study that asks for scores."""
+    study = make_widths(2, scores=ASKED, operating_point="sensitivity>=0.9")
+    folder = tmp_path_factory.mktemp("asked")
+    store = Store(folder / "runs")
+    records, predictions = make_drawn(study)
+    for run_id, record in records.items():
+        store.write(record, predictions[run_id])
+    report = write_report(study, store, folder / "results", command="make it")
+    return report, report.page.parent
+
+
+def test_asked_scores_are_in_every_table(reported):
+    report, folder = reported
+    runs = pd.read_csv(folder / "runs.csv")
+    summary = pd.read_csv(folder / "summary.csv")
+    scores = pd.read_csv(folder / "scores.csv")
+    for name in ASKED:
+        assert {f"test_{name}", f"val_{name}"} <= {*runs.columns}
+        assert {name, f"{name}_low", f"{name}_high"} <= {*summary.columns}
+    assert (scores.value_low <= scores.value).all()
+    assert (scores.value <= scores.value_high).all()
+    means = runs.groupby(["trial", "task"], sort=False).test_kappa.mean()
+    mine = scores[scores.score == "kappa"].set_index(["trial", "task"]).value
+    np.testing.assert_allclose(mine, means[mine.index], atol=1e-6)
+    assert "kappa" in (folder / "summary.md").read_text()
+    assert "kappa" in (folder / "report.html").read_text()
+
+
+def test_rates_of_classes_are_those_of_a_confusion_matrix(reported):
+    report, folder = reported
+    table = pd.read_csv(folder / "per_class.csv")
+    evidence = report.evidence
+    trial = evidence.results[0]
+    task = trial.tasks[0]
+    found = table[(table.trial == trial.trial.name) & (table.task == task)]
+    assert set(found["at"]) == {"arg-max", "sensitivity>=0.9"}
+    argmax = found[found["at"] == "arg-max"]
+    rates = []
+    for record in trial.of_task(task):
+        test = evidence.store.read_predictions(record.run_id).test
+        report_ = metrics.classification_report(
+            test.labels,
+            test.predicted_labels,
+            output_dict=True,
+            zero_division=np.nan,
+        )
+        rates.append(
+            [
+                [r["recall"], r["precision"]]
+                for k, r in report_.items()
+                if k.isdigit()
+            ]
+        )
+    np.testing.assert_allclose(
+        argmax[["sensitivity", "ppv"]], np.nanmean(rates, axis=0), atol=1e-6
+    )
+    chosen = found[found["at"] != "arg-max"]
+    assert chosen.threshold.notna().all()
+    assert argmax.threshold.isna().all()
+    assert chosen.auc.tolist() == argmax.auc.tolist()
+
+
+def test_a_report_from_evidence_has_the_same_scores(reported, tmp_path):
+    _, folder = reported
+    alone = tmp_path / folder.name
+    shutil.copytree(folder, alone)  # With its figures, which take seconds.
+    for path in [*alone.glob("*.csv"), *alone.glob("*.html")]:
+        path.unlink()
+    write_evidence_report(read_evidence(alone), tmp_path)
+    for path in folder.iterdir():
+        assert (alone / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_evidence_gives_scores_that_its_study_did_not_ask_for(reported):
+    report, folder = reported
+    evidence = read_evidence(folder, scores=["quadratic_kappa", "ece"])
+    assert [*evidence.asked] == ["quadratic_kappa", "ece"]
+    for by_trial in evidence.asked.values():
+        assert all(found.mean.low is not None for found in by_trial.values())
+    with pytest.raises(ValueError, match="Did you mean `kappa`"):
+        read_evidence(folder, scores=["kapa"])
+
+
+def test_a_study_may_be_judged_by_kappa(reported):
+    report, _ = reported
+    store = report.evidence.store
+    study = dataclasses.replace(report.evidence.study, score="kappa", scores=())
+    evidence = Evidence.read(study, store)
+    record = evidence.best.done[0]
+    drawn = read_replicates(store, record, name="kappa")
+    assert np.isfinite(drawn).all()
+    assert evidence.statistics.trials[evidence.best.trial.name].harmonic_mean
+    assert evidence.statistics.score == "kappa"
+
+
+def test_the_json_of_a_study_that_asks_for_nothing_has_no_new_key():
+    study = make_widths(2)
+    assert "operating_point" not in json.loads(study.to_json())
+    shown = study.show(scores=["ece"], operating_point="specificity>=0.9")
+    again = type(study).from_json(shown.to_json())
+    assert (again.scores, again.operating_point) == (
+        ("ece",),
+        "specificity>=0.9",
+    )
