@@ -31,7 +31,6 @@ from medzoo.report.images import (
 )
 from medzoo.report.own_scores import with_own_scores
 from medzoo.report.results import TrialResults
-from medzoo.report.rounding import round_probabilities
 from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
 from medzoo.scores.table import SCORES

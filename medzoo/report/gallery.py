@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.record import Predictions, Record
+from medzoo.record import Predictions, Record, round_probabilities
 from medzoo.report.evidence import Evidence
 from medzoo.report.images import (
     Picture,
@@ -16,7 +16,6 @@ from medzoo.report.images import (
     read_pictures,
 )
 from medzoo.report.results import TrialResults
-from medzoo.report.rounding import round_probabilities
 from medzoo.store import Reader
 
 # Images of a class, a kind and a task, of the first trial and of the others.
