@@ -16,6 +16,13 @@ from medzoo.training.backend import set_threads
 set_threads(1)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory):
+    """Keeps what tests decode out of the user's cache."""
+    os.environ.pop("MEDZOO_CACHE", None)
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _own_plugins():
     """Forgets what a test has registered."""

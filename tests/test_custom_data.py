@@ -10,6 +10,7 @@ from PIL import Image
 
 from medzoo.data.custom.load import read_custom
 from medzoo.data.custom.pixels import find_ranges, to_bytes
+from medzoo.data.folders import derived_path
 from medzoo.data.splits import draw_splits
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
@@ -136,30 +137,41 @@ def test_a_moved_folder_is_the_same_and_other_options_are_not(tmp_path, kind):
     assert load_custom(data, test=0.4).fingerprint != first
 
 
+def list_times(root):
+    """Lists when each file of the cache was written."""
+    folder = derived_path(root, ".medzoo")
+    return {p: p.stat().st_mtime_ns for p in folder.rglob("*.*")}
+
+
 @pytest.mark.parametrize("kind", ["folder", "masks"])
 def test_nothing_is_read_again_until_a_file_changes(tmp_path, kind):
     make = make_folder if kind == "folder" else make_masks
     root = make(tmp_path / "cells")
     first = load_custom(f"{kind}:{root}", size=12)
     contents = {path: path.read_bytes() for path in root.rglob("*.png")}
-    for path in contents:
-        spoil_unnoticed(path)
+    written = list_times(root)
     again = load_custom(f"{kind}:{root}", size=12)
+    assert list_times(root) == written
     assert again.fingerprint == first.fingerprint
     assert (again.train.images == first.train.images).all()
     assert (again.train.labels == first.train.labels).all()
-    for path, content in contents.items():
-        path.write_bytes(content)
     path = max(contents)
+    spoil_unnoticed(path)
+    with pytest.raises(ValueError, match="damaged"):
+        load_custom(f"{kind}:{root}", size=12)
+    path.write_bytes(contents[path])
     path.write_bytes(contents[path.with_name(f"{path.stem[:-1]}0.png")])
     changed = load_custom(f"{kind}:{root}", size=12)
     assert changed.fingerprint != first.fingerprint
 
 
-def test_the_split_is_written_beside_the_images(tmp_path):
+def test_the_split_is_written_to_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDZOO_CACHE", str(tmp_path / "cache"))
     root = make_folder(tmp_path / "cells")
     load_custom(f"folder:{root}")
-    (path,) = (tmp_path / "cells.medzoo").glob("*/images.csv")
+    (path,) = (tmp_path / "cache").glob("data/*/cells.medzoo/*/images.csv")
+    # Nothing is left beside the images.
+    assert {each.name for each in tmp_path.iterdir()} == {"cache", "cells"}
     header, first, *rest = path.read_text(encoding="utf-8").splitlines()
     assert header == "split,label,group,path,mode,width,height,sha256"
     assert first.startswith("train,a b,,a b/")

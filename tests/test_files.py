@@ -163,7 +163,7 @@ def test_a_read_only_folder_is_stamped_in_the_cache(folder, tmp_path):
     folder.chmod(0o555)
     verify_md5(path, hashlib.md5(b"right").hexdigest())
     assert list(folder.iterdir()) == [path]
-    assert len(list(tmp_path.glob("cache/medzoo/*/x.verified"))) == 1
+    assert len(list(tmp_path.glob("cache/medzoo/data/*/x.verified"))) == 1
     folder.chmod(0o755)
 
 

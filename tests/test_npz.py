@@ -39,8 +39,8 @@ def test_a_compressed_array_is_unpacked_once(path):
     before = unpacked.stat().st_ino
     assert map_array(path, "images").filename == unpacked
     assert unpacked.stat().st_ino == before
-    assert unpacked.parent == path.parent
-    assert not list(path.parent.glob("*.part"))
+    assert list(path.parent.iterdir()) == [path]
+    assert not list(unpacked.parent.glob("*.part"))
 
 
 def test_an_unpacked_array_of_an_older_archive_is_not_used(path):

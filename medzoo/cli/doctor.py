@@ -7,10 +7,12 @@ import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from medzoo.files import in_checkout
+from medzoo.messages import printable
 
 # Packages by the extra that installs them; "" for those of medzoo itself.
 PACKAGES = {
@@ -23,11 +25,25 @@ PACKAGES = {
 }
 
 
-def doctor() -> None:
+def doctor(
+    cache: Annotated[
+        bool,
+        typer.Option(
+            "--cache", help="List what the cache holds, by data and size."
+        ),
+    ] = False,
+    clear: Annotated[
+        bool,
+        typer.Option("--clear", help="With --cache: delete all of it."),
+    ] = False,
+) -> None:
     """Show versions, device, data, weights and free space of this machine.
 
     Exit code 1 if something that every study needs is missing.
     """
+    if cache or clear:
+        _show_cache(cache, clear)
+        return
     is_complete = True
     for name, value, way_out in list_findings():
         print(f"{name:<16}{value}")
@@ -35,6 +51,35 @@ def doctor() -> None:
             print(f"{'':<16}-> {way_out}")
             is_complete &= name not in PACKAGES[""]
     raise typer.Exit(0 if is_complete else 1)
+
+
+def _show_cache(cache: bool, clear: bool) -> None:
+    """Lists the cache, and deletes it if that is asked for."""
+    from medzoo.data.cached import clear as clear_entries
+    from medzoo.data.cached import list_entries
+    from medzoo.data.folders import cache_folder
+
+    if not cache:
+        raise ValueError(
+            "`--clear` deletes the cache. Expected `medzoo doctor --cache "
+            "--clear`. Received: --clear alone."
+        )
+    entries = list(list_entries())
+    total = sum(entry.size for entry in entries) / 1e6
+    print(f"{cache_folder()} (MEDZOO_CACHE changes it): {total:.1f} MB")
+    for kind in dict.fromkeys(entry.kind for entry in entries):
+        print(kind)
+        for entry in entries:
+            if entry.kind == kind:
+                print(printable(str(entry)))
+    if clear:
+        free, left = clear_entries(entries)
+        print(f"Deleted {free / 1e6:.1f} MB.")
+        if left:
+            folders = f"{left} folder{'s' * (left > 1)}"
+            print(f"Left {folders}, which a process writes to just now.")
+    elif entries:
+        print("All of it can be made again; `--cache --clear` deletes it.")
 
 
 def list_findings() -> Iterator[tuple[str, str, str]]:
@@ -91,7 +136,7 @@ def _list_folders() -> Iterator[tuple[str, str, str]]:
         f"{number} of ImageNet in {weights}",
         ("" if number else "downloaded when a study needs them"),
     )
-    yield "cache", str(cache_folder()), ""
+    yield "cache", f"{cache_folder()} (--cache lists what it holds)", ""
     store = Store()
     yield (
         "records",

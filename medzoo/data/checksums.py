@@ -1,7 +1,10 @@
-"""MD5 checksums of files, verified once for each state of a file."""
+"""Checksums of files, computed once for each state of a file."""
 
 import contextlib
+import functools
 import hashlib
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from medzoo.data.folders import derived_path
@@ -13,6 +16,39 @@ def md5_of(path: Path) -> str:
         return hashlib.file_digest(
             file, lambda: hashlib.md5(usedforsecurity=False)
         ).hexdigest()
+
+
+def sum_files(paths: Iterable[Path]) -> dict[str, int]:
+    """Returns the CRC-32 of files that a cache consists of, by their names."""
+    return {path.name: _crc_of(path, *_facts(path)) for path in paths}
+
+
+def are_whole(folder: Path, sums: Mapping[str, int]) -> bool:
+    """Says whether a cache has all of its files, as they were written.
+
+    Args:
+        folder: Holds the files.
+        sums: What `sum_files` returned of them.
+    """
+    try:
+        found = sum_files(folder / name for name in sums)
+    except OSError:
+        return False
+    return found == dict(sums)
+
+
+def _facts(path: Path) -> tuple[int, int, int]:
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+@functools.lru_cache(maxsize=1024)
+def _crc_of(path: Path, *facts: int) -> int:
+    crc = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            crc = zlib.crc32(chunk, crc)
+    return crc
 
 
 def verify_md5(path: Path, md5: str) -> None:
@@ -47,9 +83,7 @@ def _stamp_path(path: Path) -> Path:
 
 
 def _stamp(path: Path, md5: str) -> bytes:
-    facts = path.stat()
-    times = f"{facts.st_mtime_ns} {facts.st_ctime_ns}"
-    return f"{md5} {facts.st_size} {times}\n".encode()
+    return f"{md5} {' '.join(map(str, _facts(path)))}\n".encode()
 
 
 def _write_stamp(path: Path, stamp: bytes) -> None:

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import quote
 
 from medzoo.messages import unknown
 from medzoo.tasks import SIZES, get_task
@@ -54,21 +56,38 @@ def find_missing(tasks: Iterable[str], size: int = 28) -> list[Path]:
 def cache_folder() -> Path:
     """Returns the folder for what can be made again.
 
-    It is `medzoo` in `XDG_CACHE_HOME` (`~/.cache` by default), and may be
-    deleted at any time.
+    `MEDZOO_CACHE` names it; otherwise it is `medzoo` in the cache folder of the
+    system: `XDG_CACHE_HOME` (`~/.cache` by default), `~/Library/Caches` on a
+    Mac, `%LOCALAPPDATA%` on Windows. `medzoo doctor --cache` lists what it has.
     """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return folder.expanduser() / "medzoo"
+    if named := os.environ.get("MEDZOO_CACHE"):
+        return Path(named).expanduser()
+    usual = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
+    folder = (
+        os.environ.get("XDG_CACHE_HOME")
+        or (sys.platform == "win32" and os.environ.get("LOCALAPPDATA"))
+        or usual.get(sys.platform, "~/.cache")
+    )
+    return Path(folder).expanduser() / "medzoo"
+
+
+# Longest name of a folder that spells the path of another.
+_LONGEST = 200
 
 
 def derived_path(path: Path, ending: str) -> Path:
-    """Returns the path for a file that is made from `path`.
+    """Returns the path in the cache for a file that is made from `path`.
 
-    It is beside `path`, or in the user's cache if that folder is read-only.
-    A folder without write permission is left alone even by root.
+    Nothing is written beside the data. The folder of the cache spells that of
+    `path`, so that it can be listed with it.
+
+    Example:
+
+    >>> derived_path(Path("/data/scans.npz"), ".npy").parts[-3:]
+    ('data', '%2Fdata', 'scans.npz.npy')
     """
-    folder = path.resolve().parent
-    if not (folder.stat().st_mode & 0o222 and os.access(folder, os.W_OK)):
-        key = hashlib.sha256(bytes(folder)).hexdigest()[:12]
-        folder = cache_folder() / key
-    return folder / f"{path.name}{ending}"
+    folder = bytes(path.resolve().parent)
+    name = quote(folder, safe="")
+    if len(name) > _LONGEST:
+        name = hashlib.sha256(folder).hexdigest()[:16]
+    return cache_folder() / "data" / name / f"{path.name}{ending}"

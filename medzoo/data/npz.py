@@ -151,8 +151,8 @@ def map_array(path: Path, name: str) -> np.ndarray:
     """Maps a `uint8` array of the archive read-only, without reading it.
 
     An array that is stored uncompressed is mapped inside the archive.
-    A compressed one is first unpacked, once, into a file of its own beside the
-    archive (in the user's cache if that folder is read-only).
+    A compressed one is first unpacked, once, into a file of its own in the
+    user's cache.
 
     Raises:
         ValueError: If the bytes are damaged.

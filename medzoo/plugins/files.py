@@ -8,13 +8,13 @@ import importlib
 import importlib.util
 import re
 import sys
-import tempfile
 import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType, TracebackType
 
+from medzoo.data.folders import cache_folder
 from medzoo.files import replacing
 from medzoo.plugins.register import (
     TARGETS,
@@ -195,7 +195,7 @@ def place_sources(sources: Sources) -> None:
         ):
             continue
         key = hashlib.sha256(repr(sorted(texts.items())).encode()).hexdigest()
-        folder = Path(tempfile.gettempdir(), f"medzoo-plugin-{key[:16]}")
+        folder = cache_folder() / "plugins" / key[:16]
         for name, text in texts.items():
             with replacing(folder / name) as part:
                 part.write_text(text, encoding="utf-8")

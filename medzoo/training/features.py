@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock
 
+from medzoo.data.checksums import are_whole, sum_files
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folders import cache_folder
 from medzoo.data.folds import hold_out
@@ -96,7 +97,10 @@ def with_features(run: Run, data: Dataset) -> Dataset:
         lock = FileLock(f"{folder}.lock").acquire()
     with lock:
         if not _is_whole(folder, data):
-            shutil.rmtree(folder, ignore_errors=True)
+            # Also what a process left that was killed while it made them.
+            for left in (folder, *folder.parent.glob(f"{key}.?*")):
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
             _make(folder, run, data, about)
     facts = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     counts = ("frozen_parameters", "frozen_flops")
@@ -110,12 +114,11 @@ def _is_whole(folder: Path, data: Dataset) -> bool:
     try:
         facts = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         arrays = [np.load(folder / f"{n}.npy", mmap_mode="r") for n in SPLITS]
-    except (OSError, ValueError, EOFError):
+        whole = are_whole(folder, facts["sums"])
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
         return False
     numbers = [len(array) for array in arrays]
-    return "frozen_flops" in facts and numbers == [
-        len(split) for split in data.splits.values()
-    ]
+    return whole and numbers == [len(split) for split in data.splits.values()]
 
 
 def attach_backbone(
@@ -183,12 +186,15 @@ def _make(
     with (
         writing(folder),
         tempfile.TemporaryDirectory(
-            dir=folder.parent, ignore_cleanup_errors=True
+            dir=folder.parent,
+            prefix=f"{folder.name}.",
+            ignore_cleanup_errors=True,
         ) as made,
     ):
         for name in SPLITS:
             images = getattr(data, name).images
             _predict(model, images, Path(made, f"{name}.npy"))
+        facts["sums"] = sum_files(Path(made, f"{n}.npy") for n in SPLITS)
         Path(made, "about.json").write_text(
             json.dumps(facts, indent=1), encoding="utf-8"
         )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from filelock import FileLock
 
+from medzoo.data.checksums import are_whole, sum_files
 from medzoo.data.custom.address import Address
 from medzoo.data.custom.cache import (
     Cache,
@@ -59,8 +60,7 @@ def open_cache(address: Address, options: Options) -> Cache:
     """Opens the decoded images of a source of files, or decodes them.
 
     As long as names, sizes and times of change of all files stay the same,
-    nothing is read again. The cache is beside the source, or in the user's
-    cache folder if that place is read-only.
+    nothing is read again. The cache is in the user's cache folder.
 
     Args:
         address: A folder or a CSV file, with or without masks.
@@ -86,8 +86,7 @@ def open_cache(address: Address, options: Options) -> Cache:
 
 
 def _is_fresh(folder: Path, manifest: Manifest, stamp: str) -> bool:
-    path = array_path(folder, manifest.fingerprint)
-    return manifest.stamp == stamp and path.is_file()
+    return manifest.stamp == stamp and are_whole(folder, manifest.sums)
 
 
 def _build(
@@ -338,17 +337,20 @@ def _write(
         names = name_classes(read_values(options), selection.items, facts)
         _write_masks(masks_path(folder, fingerprint), masks, selection, names)
         notes += _describe_masks(names, facts, options.size)
+    channels = _write_images(path, images, selection, options, ranges)
+    write_csv(folder / "images.csv", COLUMNS, rows, raw=True)
+    written = {folder / "images.csv", *(p for p in used if p.is_file())}
     manifest = Manifest(
         stamp=stamp,
         fingerprint=fingerprint,
         classes=selection.classes or list(PRESENCE),
-        channels=_write_images(path, images, selection, options, ranges),
+        channels=channels,
         num_images={split: counts[split] for split in SPLITS},
         notes=notes,
         ranges=ranges,
         mask_classes=list(names),
+        sums=sum_files(written),
     )
-    write_csv(folder / "images.csv", COLUMNS, rows, raw=True)
     manifest.write(folder / "manifest.json")
     for stale in set(folder.glob("own-*.npy")) - used:
         stale.unlink()

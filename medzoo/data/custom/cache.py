@@ -19,7 +19,7 @@ from medzoo.tasks import SPLITS
 # Part of every fingerprint. Raise it when the same files give other pixels.
 VERSION = 1
 # Part of every stamp. Raise it when the same files give other masks or splits.
-_READING = 3
+_READING = 4
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Manifest:
         notes: Remarks on the data for tables of results.
         ranges: Values that became 0 and 255, by channel, of 16-bit files.
         mask_classes: Names of the classes of pixels, of images with masks.
+        sums: Checksums of the other files of the cache, by name.
     """
 
     stamp: str
@@ -47,6 +48,7 @@ class Manifest:
     notes: list[str]
     ranges: list[tuple[int, int]]
     mask_classes: list[str] = field(default_factory=list)
+    sums: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> "Manifest | None":
@@ -125,7 +127,8 @@ def make_stamp(listing: Listing, extra: str) -> str:
         digest.update(repr(item).encode())
         for path in (*item.paths, *item.masks):
             facts = path.stat()
-            digest.update(repr((facts.st_size, facts.st_mtime_ns)).encode())
+            times = facts.st_mtime_ns, facts.st_ctime_ns
+            digest.update(repr((facts.st_size, *times)).encode())
     return digest.hexdigest()
 
 
