@@ -129,7 +129,7 @@ def unknown(what: str, received: object, expected: Iterable[str]) -> str:
     names = list(expected)
     hint = _suggest(str(received), names)
     return (
-        f"Unknown {what} `{received}`.{hint} Expected one of: "
+        f"Unknown {what} `{printable(received)}`.{hint} Expected one of: "
         f"{', '.join(names)}. Received: {what}={received!r}."
     )
 

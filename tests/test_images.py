@@ -62,6 +62,12 @@ def channels(root):
     return f"folder:{root}", {"channels": names}, [root]
 
 
+def one_of_three(root):
+    """Images in the folders of others, which a pattern leaves out."""
+    channels(root)
+    return f"folder:{root}", {"channels": ["{id}_green.png"]}, [root]
+
+
 def table_of_files(root):
     """A table whose images lie in another folder."""
     (root / "files").mkdir(parents=True)
@@ -97,7 +103,17 @@ LONGER = pytest.param(masks, marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(
-    "make", [turned, deep, grey, channels, table_of_files, LONGER, arrays]
+    "make",
+    [
+        turned,
+        deep,
+        grey,
+        channels,
+        one_of_three,
+        table_of_files,
+        LONGER,
+        arrays,
+    ],
 )
 def test_predictions_of_test_files_are_those_of_the_run(make, tmp_path, medzoo):
     data, options, paths = make(tmp_path / "source")
@@ -195,10 +211,11 @@ def test_files_of_channels_are_one_image_or_a_fault(tmp_path):
         draw(at, (SIZE, SIZE)).save(tmp_path / name)
     pattern = ("{id}_red.png", "{id}_green.png")
     paths = [tmp_path / name for name in names]
-    for given in (paths, [tmp_path]):
+    # A folder may have other files, as that of a training.
+    for given, num_faults in ((paths, 2), ([tmp_path], 1)):
         found, reader = read(given, channels=pattern)
         assert found == [str(tmp_path / "1_red.png")]
-        assert len(reader.faults) == 2
+        assert len(reader.faults) == num_faults
     with pytest.raises(ValueError, match="Expected a CSV file"):
         read(paths, channels=("red", "green"))
 
@@ -272,6 +289,9 @@ def test_a_model_whose_data_were_moved_or_changed_says_so(
     told = medzoo("evaluate", "../model", code=2).err
     assert "--data folder:PATH" in told
     assert medzoo("evaluate", "../model", "--data", "../cells").out == scores
+
+    told = medzoo("evaluate", "../model", "--task", "retinamnist", code=2).err
+    assert told.startswith("Error: Unknown size `12`.")
 
     work_in("changed")
     shutil.copytree("../cells", "cells")

@@ -175,6 +175,13 @@ def test_labels_come_from_stored_predictions_alone(tmp_path):
         collect_labels([both, again], store, "synthetic")
 
 
+def test_a_submission_in_another_encoding_is_one_sentence(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("id,label", encoding="utf-16")
+    with pytest.raises(ValueError, match="is no CSV file in UTF-8"):
+        read_submission(path, len)
+
+
 def test_data_that_are_called_like_a_task_are_not_submitted(tmp_path):
     store = Store(tmp_path)
     for data in ("folder:breastmnist", "synthetic"):

@@ -309,6 +309,11 @@ def _describe(error: BaseException) -> str:
             f"{path}{error.strerror}. Expected a file or folder that can be "
             "read and written."
         )
+    if isinstance(error, UnicodeError):
+        return f"A name or text is not UTF-8, as it has to be here: {error}."
+    if (faults := getattr(error, "errors", None)) is not None:  # Of pydantic.
+        causes = [(one.get("ctx", {}).get("error"), one) for one in faults()]
+        return " ".join(str(cause or one["msg"]) for cause, one in causes)
     return str(error) or type(error).__name__
 
 

@@ -177,8 +177,13 @@ def read_submission(path: Path, count_images: Callable[[str], int]) -> Labels:
     """
     if not path.is_file():
         raise FileNotFoundError(f"No file there. Received: {path}.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file))
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(
+            f"{path} is no CSV file in UTF-8. Received: {error}."
+        ) from None
     if not rows or tuple(rows[0]) != COLUMNS:
         raise ValueError(
             f"{path}, row 1: the columns must be {','.join(COLUMNS)}. "

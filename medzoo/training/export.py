@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo.files import filling, replacing, writing
+from medzoo.messages import printable
 from medzoo.training.objectives.masks import each_batch
 from medzoo.training.predict import predict_logits
 from medzoo.training.saved import Saved
@@ -73,6 +74,11 @@ def export(
             f"Only tflite is made of 8-bit integers. Received: to={to!r}."
         )
     path = path or find_path(saved, to)
+    if printable(path) != printable(path, keep_bytes=True):
+        raise ValueError(
+            "Other runtimes read paths in UTF-8 alone. Expected such a path "
+            f"(--out). Received: {path}."
+        )
     # First: Keras exports no model to ONNX that was not called.
     expected = _by_head(predict(saved, images))
     with writing(path):

@@ -60,10 +60,12 @@ def decode_images(
     """Decodes images into a memory-mapped array in the file `target`."""
     deep, size = options.intensity != "bytes", options.size
     depth = 1 if deep or options.mode == "grey" else 3
+    if len(options.channels) > 1:  # A file a channel.
+        depth = len(options.channels)
     values = create_array(
         target,
         np.uint16 if deep else np.uint8,
-        (len(items), size, size, len(options.channels) or depth),
+        (len(items), size, size, depth),
     )
     facts: list[ImageFacts | None] = [None] * len(items)
 
@@ -147,7 +149,8 @@ def find_mixed(
     A `mode` other than `auto` says what is meant.
     """
     kinds = Counter(one.is_grey for one in facts if one is not None)
-    if options.mode != "auto" or options.channels or len(kinds) < 2:
+    several = len(options.channels) > 1
+    if options.mode != "auto" or several or len(kinds) < 2:
         return []
     (most, _), _ = kinds.most_common()
     what = ("in colour", "grey")

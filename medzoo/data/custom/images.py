@@ -138,7 +138,7 @@ class Reader:
                     yield from self._list_masked(path)
                 else:
                     found = [one for one in walk(path) if _is_image(one)]
-                    yield from self._join(found)
+                    yield from self._join(found, is_folder=True)
             elif path.suffix.lower() == ".npz":
                 yield from self._read_archive(path)
             elif path.suffix.lower() in (".csv", ".tsv"):
@@ -177,8 +177,13 @@ class Reader:
             item._replace(name=str(item.paths[0])) for item in listing.items
         ]
 
-    def _join(self, files: Sequence[Path]) -> list[Item]:
-        """Makes an image of each file, or of the files of its channels."""
+    def _join(
+        self, files: Sequence[Path], *, is_folder: bool = False
+    ) -> list[Item]:
+        """Makes an image of each file, or of the files of its channels.
+
+        A folder may have other files beside them, as that of a training.
+        """
         channels = self.options.channels
         if not channels or not files:
             return [Item(str(path), (path,), "") for path in files]
@@ -186,7 +191,7 @@ class Reader:
         images: dict[tuple[Path, str], dict[int, Path]] = {}
         for path in files:
             matches = [shape.fullmatch(path.name) for shape in shapes]
-            if not any(matches):
+            if not any(matches) and not is_folder:
                 reason = f"no file of a channel ({', '.join(channels)})"
                 self.faults.append(Fault(str(path), reason))
             for at, match in enumerate(matches):
