@@ -5,6 +5,7 @@ import json
 import shutil
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,9 @@ import pytest
 from page_records import make_drawn, make_widths
 from sklearn import metrics
 
+from medzoo.record import SplitPredictions
 from medzoo.report.bootstrap import draw_weights, read_replicates
+from medzoo.report.conformal import METHODS, describe_coverage, make_sets
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
 from medzoo.report.own_scores import compute_score
@@ -89,8 +92,7 @@ def test_scores_are_those_of_scikit_learn(num_classes):
     rest = [(tn / (tn + fp), tn / (tn + fn)) for tn, fp, fn, _ in rates]
     expected["macro_specificity"], expected["macro_npv"] = np.mean(rest, axis=0)
     for name, value in expected.items():
-        split = type("Split", (), {})()
-        split.probabilities, split.labels = probabilities, labels
+        split = SplitPredictions(probabilities, labels)
         assert compute_score(name, split) == pytest.approx(value), name
 
 
@@ -288,3 +290,88 @@ def test_the_json_of_a_study_that_asks_for_nothing_has_no_new_key():
         ("ece",),
         "specificity>=0.9",
     )
+
+
+def test_abstention_is_by_a_threshold_of_val(reported):
+    report, folder = reported
+    table = pd.read_csv(folder / "selective.csv")
+    evidence = report.evidence
+    trial, task = evidence.results[0], evidence.results[0].tasks[1]
+    mine = table[(table.trial == trial.trial.name) & (table.task == task)]
+    assert mine.coverage.is_monotonic_decreasing
+    assert mine.iloc[0].coverage == 1
+    expected = []
+    for record in trial.of_task(task):
+        found = evidence.store.read_predictions(record.run_id)
+        val, test = (
+            np.asarray(split.probabilities).astype("float16")
+            for split in (found.val, found.test)
+        )
+        # The half of val that is surest.
+        limit = np.sort(val.max(axis=1))[len(val) // 2]
+        kept = test.max(axis=1) >= limit
+        wrong = (test.argmax(axis=1) != found.test.labels)[kept]
+        expected.append([kept.mean(), wrong.mean()])
+    half = mine[mine.kept_of_val == 0.5]
+    np.testing.assert_allclose(
+        half[["coverage", "risk"]].to_numpy()[0],
+        np.mean(expected, axis=0),
+        atol=1e-6,
+    )
+    assert (mine.coverage_low <= mine.coverage).all()
+
+
+def test_prediction_sets_by_hand():
+    # Nine images of val, whose label has a probability of 0.1 to 0.9.
+    shares = np.arange(1, 10) / 10
+    val = SplitPredictions(
+        np.stack([shares, 1 - shares], axis=1), np.zeros(9, int)
+    )
+    new = np.array([[0.75, 0.25], [0.15, 0.85], [0.05, 0.95]])
+    # The 9th smallest of the 9 scores 1 - p is 0.9: classes from 0.1 on.
+    found = make_sets("LAC", val, new, 0.9)
+    assert found.tolist() == [[True, True], [True, True], [False, True]]
+    # The 5th is 0.5.
+    found = make_sets("LAC", val, new, 0.5)
+    assert found.tolist() == [[True, False], [False, True], [False, True]]
+    # Too few images for such a chance: all classes.
+    assert make_sets("LAC", val, new, 0.95).all()
+    aps = make_sets("APS", val, new, 0.5)
+    # Sums down to the label: 1 for p < 0.5, else p; the 5th of these is 0.9.
+    assert aps.tolist() == [[True, False], [False, True], [False, False]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sets_hold_the_label_as_often_as_they_say_if_val_is_like_test(method):
+    random = np.random.default_rng(0)
+    coverages = []
+    for _ in range(200):
+        probabilities = random.dirichlet(np.ones(4), 260)
+        cumulated = probabilities[:, :3].cumsum(axis=1)
+        labels = (random.random((260, 1)) > cumulated).sum(axis=1)
+        val = SplitPredictions(probabilities[:60], labels[:60])
+        sets = make_sets(method, val, probabilities[60:])
+        coverages.append(sets[np.arange(200), labels[60:]].mean())
+    # To 1 / (n + 1) above the nominal one, if scores have no ties.
+    assert np.mean(coverages) > 0.895
+    assert method == "APS" or np.mean(coverages) < 0.9 + 1 / 61 + 0.005
+
+
+def test_coverage_is_measured_by_class(reported):
+    report, folder = reported
+    table = pd.read_csv(folder / "conformal.csv")
+    evidence = report.evidence
+    assert set(table.method) == {*METHODS}
+    for _, part in table.groupby(["trial", "task", "method"]):
+        whole, classes = (
+            part[part["class"] == "all"],
+            part[part["class"] != "all"],
+        )
+        lowest, highest = classes.coverage.min(), classes.coverage.max()
+        assert lowest <= float(whole.coverage.iloc[0]) <= highest
+        assert float(whole.coverage_of_val.iloc[0]) >= 0.9 - 1e-9
+    assert "not in each" in describe_coverage(evidence)
+    shifted = make_widths(2, tasks=("pathmnist",))
+    results = [SimpleNamespace(tasks=shifted.tasks)]
+    words = describe_coverage(SimpleNamespace(results=results))
+    assert "The test split of pathmnist is shifted" in words

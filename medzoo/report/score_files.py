@@ -1,20 +1,30 @@
 """Files of the scores that a study asks for, beside its tables."""
 
+from collections.abc import Callable, Mapping
+
 from medzoo.report.asked_scores import make_scores
+from medzoo.report.conformal import make_conformal
 from medzoo.report.evidence import Evidence
 from medzoo.report.per_class import make_per_class
-from medzoo.report.tables import to_csv
+from medzoo.report.selective import make_selective
+from medzoo.report.tables import Table, to_csv
 
-SCORE_FILES = ("scores.csv", "per_class.csv")
+_TABLES: Mapping[str, Callable[[Evidence], Table]] = {
+    "scores.csv": lambda found: make_scores(found.asked, found.results),
+    "per_class.csv": make_per_class,
+    "selective.csv": make_selective,
+    "conformal.csv": make_conformal,
+}
+SCORE_FILES = tuple(_TABLES)
+
+
+def asks_for_more(evidence: Evidence) -> bool:
+    """Whether a study asks for more than its usual tables."""
+    return bool(evidence.study.scores or evidence.study.operating_point)
 
 
 def make_score_files(evidence: Evidence) -> dict[str, str]:
     """Makes the files of a study that asks for scores, by their names."""
-    study, results = evidence.study, evidence.results
-    if not study.scores and not study.operating_point:
+    if not asks_for_more(evidence):
         return {}
-    files = {}
-    if study.scores:
-        files["scores.csv"] = to_csv(make_scores(evidence.asked, results))
-    files["per_class.csv"] = to_csv(make_per_class(evidence))
-    return files
+    return {name: to_csv(make(evidence)) for name, make in _TABLES.items()}
