@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from page_records import make_drawn, make_widths, report_on
 from PIL import Image
 from report_records import make_record, make_study
 
@@ -15,6 +16,9 @@ from medzoo.data.custom.from_python import Dataset
 from medzoo.data.tested import find_tested
 from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.evidence_file import read_evidence
+from medzoo.report.gallery import find_galleries, list_pictured
+from medzoo.report.html import make_html
+from medzoo.report.images import Picture, format_pictures, name_pictures
 from medzoo.report.subgroups import (
     bootstrap_counts,
     compare_subgroups,
@@ -360,3 +364,21 @@ def test_a_command_names_attributes(medzoo, data, tmp_path):
     assert "2 runs" in printed.out
     failed = medzoo(*command, "--attributes", "sexx", code=2)
     assert "Unknown attribute `sexx`. Did you mean `sex`?" in failed.err
+
+
+@pytest.mark.slow
+def test_a_page_of_50_trials_with_pictures_is_small(tmp_path):
+    study = make_widths(50, tasks=("pathmnist", "dermamnist"))
+    evidence = report_on(study, tmp_path, *make_drawn(study, num_images=300))
+    found = find_galleries(evidence)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), "uint8")
+    content = io.BytesIO()
+    Image.fromarray(noise).save(content, "WEBP", quality=70)
+    for fingerprint, places in list_pictured(found).items():
+        picture = Picture(f"a_class/{'x' * 40}.png", content.getvalue())
+        text = format_pictures(dict.fromkeys(places, picture))
+        evidence.store.cache_file(name_pictures(fingerprint), text)
+    page = make_html(evidence, galleries=found)
+    assert {each.trial for each in found} == {t.name for t in study.trials}
+    assert page.count("data:image/webp") > 20
+    assert len(page) < 1_000_000
