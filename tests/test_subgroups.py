@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,10 +16,16 @@ from medzoo.data.custom.attributes import Attribute
 from medzoo.data.custom.from_python import Dataset
 from medzoo.data.tested import find_tested
 from medzoo.record import Predictions, SplitPredictions
+from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
 from medzoo.report.gallery import find_galleries, list_pictured
 from medzoo.report.html import make_html
-from medzoo.report.images import Picture, format_pictures, name_pictures
+from medzoo.report.images import (
+    Picture,
+    format_pictures,
+    name_attributes,
+    name_pictures,
+)
 from medzoo.report.subgroups import (
     bootstrap_counts,
     compare_subgroups,
@@ -28,6 +35,7 @@ from medzoo.report.subgroups import (
 )
 from medzoo.report.write import write_evidence_report, write_report
 from medzoo.runs.run import Run
+from medzoo.scores.counts import count_masks, score_masks
 from medzoo.scores.probabilities import per_class_f1, score
 from medzoo.store import Store
 from medzoo.study.expand import expand
@@ -382,3 +390,39 @@ def test_a_page_of_50_trials_with_pictures_is_small(tmp_path):
     assert {each.trial for each in found} == {t.name for t in study.trials}
     assert page.count("data:image/webp") > 20
     assert len(page) < 1_000_000
+
+
+def test_masks_are_told_by_their_dice(tmp_path):
+    store = Store(tmp_path)
+    masked = make_study(
+        ("dice",),
+        axis="mask_loss",
+        tasks=("shapes",),
+        data="synthetic",
+        baseline=None,
+        fixed={"model": "unet", "epochs": 5},
+        score="dice",
+    )
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, (60, 8, 8))
+    for _, run in expand(masked):
+        noise = random.random(truth.shape) < [[[0.1]], [[0.3]]] * 30
+        counts = count_masks(truth, np.where(noise, 1 - truth, truth), 2)
+        labels = np.zeros(60, "int32")
+        test = SplitPredictions(np.ones((60, 1)), labels, counts)
+        record = make_record(run, 1.0, mask_classes=["back", "lesion"])
+        for scores in record.scores.values():
+            scores |= score_masks(counts)
+        record = record.model_copy(update={"data_fingerprint": "own:a:b"})
+        store.write(record, Predictions(test=test))
+    evidence = Evidence.read(masked, store)
+    asked = replace(masked, data_options={"attributes": ["side"]})
+    about = {"attributes": {"side": ["left", "right"] * 30}, "groups": []}
+    name = name_attributes("own:a:b", ["side"])
+    store.cache_file(name, json.dumps(about).encode())
+    (found,) = find_subgroups(replace(evidence, study=asked))
+    dice = {row.name: row.estimate.mean for row in found.rows}
+    assert found.score == "dice"
+    assert abs(dice["left"] - 0.9) < 0.02
+    assert abs(dice["right"] - 0.7) < 0.02
+    assert found.gap.p < 0.01
