@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from own_images import make_folder
 from page_records import make_drawn, make_widths, report_on
 from PIL import Image
 from report_records import make_record, make_study
@@ -426,3 +427,20 @@ def test_masks_are_told_by_their_dice(tmp_path):
     assert abs(dice["left"] - 0.9) < 0.02
     assert abs(dice["right"] - 0.7) < 0.02
     assert found.gap.p < 0.01
+
+
+def test_attributes_of_a_folder_are_in_a_table_beside_it(tmp_path):
+    data = f"folder:{make_folder(tmp_path / 'cells')}"
+    options = {"attributes": ("sex",)}
+    with pytest.raises(FileNotFoundError, match="cells.images.csv"):
+        require_attributes(data, options)
+    table = "path,sex\nz/0.png,f\na b/1.png,m\n"
+    (tmp_path / "cells.images.csv").write_text(table)
+    require_attributes(data, options)
+    found = describe_images(data, 28, options)
+    known = dict(zip(found.names, found.attributes["sex"], strict=True))
+    assert (known["z/0.png"], known["a b/1.png"]) == ("f", "m")
+    assert list(known.values()).count("") == 16
+    (tmp_path / "cells.images.csv").write_text("path,sex\n0.png,f\n")
+    with pytest.raises(ValueError, match="has none of the images"):
+        describe_images(data, 28, options)
