@@ -339,6 +339,21 @@ def test_find_subgroups_asks_for_attributes(reported):
     assert {each.attribute for each in found} == {"age", "sex", "site"}
 
 
+def test_attributes_may_be_added_to_a_study_that_is_done(reported, tmp_path):
+    asked, store = reported.evidence.study, reported.evidence.store
+    plain = replace(asked, data_options={})
+    first = write_report(plain, store, tmp_path, command="")
+    folder = first.page.parent
+    assert not (folder / "subgroups.csv").exists()
+    second = write_report(asked, store, tmp_path, command="")
+    assert second.page == first.page
+    assert (folder / "subgroups.csv").exists()
+    text = (folder / "summary.md").read_text()
+    assert "By sex the largest gap is" in text
+    write_report(plain, store, tmp_path, command="")
+    assert not (folder / "subgroups.csv").exists()
+
+
 def test_folds_are_told_as_one_test_of_all_images(data, tmp_path):
     study = make_own_study(data, folds=2)
     store = Store(tmp_path / "runs")
