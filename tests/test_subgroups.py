@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from own_images import make_folder
+from page_records import make_drawn, make_widths, report_on
 from PIL import Image
 from report_records import make_record, make_study
 
@@ -14,7 +17,16 @@ from medzoo.data.custom.attributes import Attribute
 from medzoo.data.custom.from_python import Dataset
 from medzoo.data.tested import find_tested
 from medzoo.record import Predictions, SplitPredictions
+from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
+from medzoo.report.gallery import find_galleries, list_pictured
+from medzoo.report.html import make_html
+from medzoo.report.images import (
+    Picture,
+    format_pictures,
+    name_attributes,
+    name_pictures,
+)
 from medzoo.report.subgroups import (
     bootstrap_counts,
     compare_subgroups,
@@ -24,6 +36,7 @@ from medzoo.report.subgroups import (
 )
 from medzoo.report.write import write_evidence_report, write_report
 from medzoo.runs.run import Run
+from medzoo.scores.counts import count_masks, score_masks
 from medzoo.scores.probabilities import per_class_f1, score
 from medzoo.store import Store
 from medzoo.study.expand import expand
@@ -326,6 +339,21 @@ def test_find_subgroups_asks_for_attributes(reported):
     assert {each.attribute for each in found} == {"age", "sex", "site"}
 
 
+def test_attributes_may_be_added_to_a_study_that_is_done(reported, tmp_path):
+    asked, store = reported.evidence.study, reported.evidence.store
+    plain = replace(asked, data_options={})
+    first = write_report(plain, store, tmp_path, command="")
+    folder = first.page.parent
+    assert not (folder / "subgroups.csv").exists()
+    second = write_report(asked, store, tmp_path, command="")
+    assert second.page == first.page
+    assert (folder / "subgroups.csv").exists()
+    text = (folder / "summary.md").read_text()
+    assert "By sex the largest gap is" in text
+    write_report(plain, store, tmp_path, command="")
+    assert not (folder / "subgroups.csv").exists()
+
+
 def test_folds_are_told_as_one_test_of_all_images(data, tmp_path):
     study = make_own_study(data, folds=2)
     store = Store(tmp_path / "runs")
@@ -360,3 +388,74 @@ def test_a_command_names_attributes(medzoo, data, tmp_path):
     assert "2 runs" in printed.out
     failed = medzoo(*command, "--attributes", "sexx", code=2)
     assert "Unknown attribute `sexx`. Did you mean `sex`?" in failed.err
+
+
+@pytest.mark.slow
+def test_a_page_of_50_trials_with_pictures_is_small(tmp_path):
+    study = make_widths(50, tasks=("pathmnist", "dermamnist"))
+    evidence = report_on(study, tmp_path, *make_drawn(study, num_images=300))
+    found = find_galleries(evidence)
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), "uint8")
+    content = io.BytesIO()
+    Image.fromarray(noise).save(content, "WEBP", quality=70)
+    for fingerprint, places in list_pictured(found).items():
+        picture = Picture(f"a_class/{'x' * 40}.png", content.getvalue())
+        text = format_pictures(dict.fromkeys(places, picture))
+        evidence.store.cache_file(name_pictures(fingerprint), text)
+    page = make_html(evidence, galleries=found)
+    assert {each.trial for each in found} == {t.name for t in study.trials}
+    assert page.count("data:image/webp") > 20
+    assert len(page) < 1_000_000
+
+
+def test_masks_are_told_by_their_dice(tmp_path):
+    store = Store(tmp_path)
+    masked = make_study(
+        ("dice",),
+        axis="mask_loss",
+        tasks=("shapes",),
+        data="synthetic",
+        baseline=None,
+        fixed={"model": "unet", "epochs": 5},
+        score="dice",
+    )
+    random = np.random.default_rng(0)
+    truth = random.integers(0, 2, (60, 8, 8))
+    for _, run in expand(masked):
+        noise = random.random(truth.shape) < [[[0.1]], [[0.3]]] * 30
+        counts = count_masks(truth, np.where(noise, 1 - truth, truth), 2)
+        labels = np.zeros(60, "int32")
+        test = SplitPredictions(np.ones((60, 1)), labels, counts)
+        record = make_record(run, 1.0, mask_classes=["back", "lesion"])
+        for scores in record.scores.values():
+            scores |= score_masks(counts)
+        record = record.model_copy(update={"data_fingerprint": "own:a:b"})
+        store.write(record, Predictions(test=test))
+    evidence = Evidence.read(masked, store)
+    asked = replace(masked, data_options={"attributes": ["side"]})
+    about = {"attributes": {"side": ["left", "right"] * 30}, "groups": []}
+    name = name_attributes("own:a:b", ["side"])
+    store.cache_file(name, json.dumps(about).encode())
+    (found,) = find_subgroups(replace(evidence, study=asked))
+    dice = {row.name: row.estimate.mean for row in found.rows}
+    assert found.score == "dice"
+    assert abs(dice["left"] - 0.9) < 0.02
+    assert abs(dice["right"] - 0.7) < 0.02
+    assert found.gap.p < 0.01
+
+
+def test_attributes_of_a_folder_are_in_a_table_beside_it(tmp_path):
+    data = f"folder:{make_folder(tmp_path / 'cells')}"
+    options = {"attributes": ("sex",)}
+    with pytest.raises(FileNotFoundError, match="cells.images.csv"):
+        require_attributes(data, options)
+    table = "path,sex\nz/0.png,f\na b/1.png,m\n"
+    (tmp_path / "cells.images.csv").write_text(table)
+    require_attributes(data, options)
+    found = describe_images(data, 28, options)
+    known = dict(zip(found.names, found.attributes["sex"], strict=True))
+    assert (known["z/0.png"], known["a b/1.png"]) == ("f", "m")
+    assert list(known.values()).count("") == 16
+    (tmp_path / "cells.images.csv").write_text("path,sex\n0.png,f\n")
+    with pytest.raises(ValueError, match="has none of the images"):
+        describe_images(data, 28, options)

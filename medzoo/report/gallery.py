@@ -20,10 +20,10 @@ from medzoo.store import Reader
 
 # Images of a class, a kind and a task, of the first trial and of the others.
 _OF_FIRST, _OF_OTHERS = 3, 1
-# Of all classes.
-_MOST_OF_FIRST, _MOST_OF_OTHERS = 24, 8
-# On a page.
-_MOST_SHOTS, _MOST_PICTURES = 800, 150
+# Of all classes and tasks, and at least those of one task.
+_MOST_OF_FIRST, _MOST_OF_OTHERS = (24, 4), (5, 2)
+# On a page, and bytes of all pictures.
+_MOST_SHOTS, _MOST_PICTURES, _MOST_BYTES = 560, 150, 140_000
 
 
 class Shot(NamedTuple):
@@ -118,12 +118,14 @@ def read_shown(
     galleries: Iterable[Gallery], store: Reader
 ) -> dict[str, dict[int, Picture]]:
     """Reads the pictures of the images that are shown, by data and place."""
-    found = {}
+    found: dict[str, dict[int, Picture]] = {}
+    left = _MOST_BYTES
     for fingerprint, places in list_pictured(galleries).items():
         known = read_pictures(fingerprint, store)
-        shown = {at: known[at] for at in places if at in known}
-        if shown:
-            found[fingerprint] = shown
+        for place in places:
+            left -= len(known[place].webp) if place in known else 0
+            if place in known and left > 0:
+                found.setdefault(fingerprint, {})[place] = known[place]
     return found
 
 
@@ -208,7 +210,8 @@ def _make_gallery(
     confidence = pooled.probabilities.max(axis=1)
     is_right = predicted == pooled.labels
     of_class = _OF_FIRST if is_first else _OF_OTHERS
-    most = _MOST_OF_FIRST if is_first else _MOST_OF_OTHERS
+    of_all, least = _MOST_OF_FIRST if is_first else _MOST_OF_OTHERS
+    most = max(of_all // len(trial.tasks), least)
     shots = []
     for holds, order in ((~is_right, -confidence), (is_right, confidence)):
         rows = _pick(pooled.labels, holds, order, of_class, most)

@@ -185,7 +185,7 @@ def _find(study: Study, record: Record, task: str) -> Tested | None:
         return None
     try:
         tested = find_tested(task, run.data, run.size, options, seed=run.seed)
-    except (FileNotFoundError, ValueError):
+    except FileNotFoundError:
         return None
     return tested if tested.dataset.fingerprint == expected else None
 

@@ -26,14 +26,14 @@ from medzoo.report.images import (
 from medzoo.report.inference import holm
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, estimate_all
-from medzoo.report.tables import Cell, Table
+from medzoo.report.tables import Cell, Table, escape_markdown
 from medzoo.scores.counts import (
     LABEL_SCORES,
     MASK_SCORES,
     f1,
     mean_of_known,
 )
-from medzoo.scores.table import format_score
+from medzoo.scores.table import SCORES, format_score
 from medzoo.store import Reader
 
 # Of smaller subgroups nothing is said.
@@ -213,6 +213,22 @@ def describe_gap(found: Breakdown) -> str:
         f"By {found.attribute} the largest gap is {gap.size:.3f}, between "
         f"“{gap.highest}” and “{gap.lowest}”; their classes alone lead to "
         f"{gap.expected:+.3f}. By all subgroups, scores differ {sure} (p {p})."
+    )
+
+
+def describe_gaps_of_best(found: Sequence[Breakdown]) -> str:
+    """Words the gaps of the first trial for a page; nothing without any."""
+    if not found:
+        return ""
+    best = [each for each in found if each.trial == found[0].trial]
+    sentences = [escape_markdown(describe_gap(each)) for each in best]
+    return " ".join(
+        [
+            f"Subgroups of {escape_markdown(found[0].trial)}:",
+            *sentences,
+            "[subgroups.csv](subgroups.csv) has all of it, and",
+            "[docs/subgroups.md](../../docs/subgroups.md) how to read it.",
+        ]
     )
 
 
@@ -499,7 +515,12 @@ def _estimate(
         )
         replicates[:, at, tested.seeds] = score_counts(drawn, score)
     given = np.array([trial.num_given for trial, _ in known])
-    return estimate_all(values, replicates, given=np.minimum(given, num_seeds))
+    return estimate_all(
+        values,
+        replicates,
+        given=np.minimum(given, num_seeds),
+        bounds=SCORES[score].bounds,
+    )
 
 
 def _compare(

@@ -27,7 +27,11 @@ from medzoo.report.study_tables import (
     make_summary,
     make_trials,
 )
-from medzoo.report.subgroups import find_subgroups, make_subgroups
+from medzoo.report.subgroups import (
+    describe_gaps_of_best,
+    find_subgroups,
+    make_subgroups,
+)
 from medzoo.report.tables import Table, format_table, to_csv
 from medzoo.store import Reader, Store
 from medzoo.study.spec import Study, list_files
@@ -117,13 +121,18 @@ def write_evidence_report(
         return Report(evidence, summary, unwritten=reason)
     size = write_evidence(evidence, folder / EVIDENCE)
     short, per_task = make_short_summary(evidence), make_per_task(evidence)
+    subgroups = find_subgroups(evidence)
+    feet = (
+        describe_gaps_of_best(subgroups),
+        describe_evidence(evidence.title, size),
+    )
     texts = {
         "summary.md": make_page(
             evidence,
             "summary",
             short,
             make_trials(evidence),
-            foot=describe_evidence(evidence.title, size),
+            foot="\n\n".join(filter(None, feet)),
         ),
         "summary.csv": to_csv(summary),
         "per_task.md": make_page(evidence, "per_task", per_task),
@@ -133,7 +142,7 @@ def write_evidence_report(
     texts |= make_score_files(evidence)
     if evidence.num_failed:
         texts["failed.md"] = list_failures(evidence)
-    if subgroups := find_subgroups(evidence):
+    if subgroups:
         texts["subgroups.csv"] = to_csv(make_subgroups(subgroups))
     figures = make_figures(evidence, folder)
     texts["report.html"] = make_html(

@@ -9,7 +9,7 @@ from medzoo.data.custom.attributes import read_attributes
 from medzoo.data.custom.listing import list_images
 from medzoo.data.custom.load import describe_rows
 from medzoo.data.custom.options import Options, complete
-from medzoo.data.custom.table import read_csv
+from medzoo.data.custom.table import Table, read_csv
 from medzoo.data.npz import describe_array
 from medzoo.messages import unknown
 from medzoo.tasks import SPLITS
@@ -40,9 +40,14 @@ def describe_images(data: str, size: int, options: Mapping[str, Any]) -> About:
     columns = [each.name for each in read_attributes(given.attributes)]
     if address.kind == "npz":
         return _describe_arrays(address.path, columns)
-    listing = list_images(address, given)
     rows = describe_rows(data, size, options)
-    cells = [listing.attributes[row["path"]] for row in rows]
+    if address.path.is_dir():
+        known = _read_beside(address.path, columns)
+        _require_any(known, [row["path"] for row in rows], address.path)
+    else:
+        known = list_images(address, given).attributes
+    none = ("",) * len(columns)
+    cells = [known.get(row["path"], none) for row in rows]
     return About(
         [row["path"] for row in rows],
         [row["group"] for row in rows],
@@ -50,28 +55,58 @@ def describe_images(data: str, size: int, options: Mapping[str, Any]) -> About:
     )
 
 
+def _read_beside(
+    folder: Path, columns: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """Reads the attributes of the images of a folder, by their paths."""
+    if not columns:
+        return {}
+    table = _open_table(folder, ["path", *columns])
+    return {
+        row["path"]: tuple(row[name] for name in columns)
+        for _, row in table.rows
+    }
+
+
+def _require_any(
+    known: Mapping[str, object], names: Sequence[str], folder: Path
+) -> None:
+    """Checks that the table beside a folder names its images."""
+    if known and not known.keys() & {*names}:
+        raise ValueError(
+            f"`{path_table(folder)}` has none of the images. Expected paths "
+            f"such as {names[0]}. Received: {next(iter(known))}."
+        )
+
+
+def _open_table(path: Path, columns: Sequence[str]) -> Table:
+    """Reads the table beside a folder or an archive, which has some columns."""
+    beside = path_table(path)
+    if not beside.is_file():
+        raise FileNotFoundError(
+            f"No file `{beside}`. Expected a CSV file there with the columns "
+            f"{', '.join(columns)} and a row an image."
+        )
+    table = read_csv(beside)
+    for name in columns:
+        if name not in table.columns:
+            raise ValueError(unknown("attribute", name, table.columns))
+    return table
+
+
 def _describe_arrays(path: Path, columns: Sequence[str]) -> About:
     """Reads the table beside an archive, if there is one."""
     beside = path_table(path)
-    if not beside.is_file():
-        if not columns:
-            return About([], [], {})
-        raise FileNotFoundError(
-            f"No file `{beside}`. Expected a CSV file there with the columns "
-            f"{', '.join(columns)} and a row an image: train, val and test in "
-            "turn."
-        )
-    table = read_csv(beside)
+    if not columns and not beside.is_file():
+        return About([], [], {})
+    table = _open_table(path, columns)
     shapes = [describe_array(path, f"{split}_labels")[0] for split in SPLITS]
     count = sum(shape[0] for shape in shapes)
     if len(table.rows) != count:
         raise ValueError(
-            f"`{beside}` must have a row an image of `{path}`. Expected "
-            f"{count}. Received: {len(table.rows)}."
+            f"`{beside}` must have a row an image of `{path}`, train, val and "
+            f"test in turn. Expected {count}. Received: {len(table.rows)}."
         )
-    for name in columns:
-        if name not in table.columns:
-            raise ValueError(unknown("attribute", name, table.columns))
     cells = {
         name: [row[name] for _, row in table.rows]
         for name in dict.fromkeys([*columns, "path", "group"])
@@ -85,14 +120,16 @@ def _describe_arrays(path: Path, columns: Sequence[str]) -> About:
 
 
 def path_table(path: Path) -> Path:
-    """Returns the path of the table beside an npz archive.
+    """Returns the path of the table beside a folder or an npz archive.
 
     Example:
 
-    >>> path_table(Path("cells.npz")).name
-    'cells.images.csv'
+    >>> path_table(Path("cells.npz")).name, path_table(Path("scans")).name
+    ('cells.images.csv', 'scans.images.csv')
     """
-    return path.with_suffix(".images.csv")
+    path = path.resolve()
+    name = path.stem if path.suffix == ".npz" else path.name
+    return path.with_name(f"{name}.images.csv")
 
 
 def require_attributes(data: str, options: Mapping[str, Any]) -> None:
@@ -109,8 +146,10 @@ def require_attributes(data: str, options: Mapping[str, Any]) -> None:
     path = parse_address(data).path
     if data.startswith("npz:"):
         _describe_arrays(path, columns)
-        return
-    known = read_csv(path).columns if path.is_file() else []
-    for name in columns:
-        if path.is_file() and name not in known:
-            raise ValueError(unknown("attribute", name, known))
+    elif path.is_dir():
+        _open_table(path, ["path", *columns])
+    elif path.is_file():
+        known = read_csv(path).columns
+        for name in columns:
+            if name not in known:
+                raise ValueError(unknown("attribute", name, known))

@@ -215,7 +215,8 @@ class _Lister:
         folder = table.path if table.is_folder else table.path.parent
         self.root = folder / expand_path(options.root)
         self.listing = Listing([], table.faults, has_masks=self.has_masks)
-        asked = read_attributes(options.attributes)
+        # Those of a folder are in a table beside it.
+        asked = read_attributes(() if table.is_folder else options.attributes)
         self.attributes = [attribute.name for attribute in asked]
         self._require_columns()
         self._seen: dict[tuple[str, ...], tuple[str, str]] = {}

@@ -80,11 +80,12 @@ class Options:
 _COLUMNS = ("path", "root", "label", "split", "group")
 _MASKS = ("mask", "mask_values", "mask_threshold", "mask_class", "no_mask")
 _ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
-              "page", "skip_bad", "drop_leaks", "folds")  # fmt: skip
+              "page", "skip_bad", "drop_leaks", "folds",
+              "attributes")  # fmt: skip
 _NAMES = {
     "folder": ("channels", *_ANY_FILES),
-    "csv": ("channels", *_COLUMNS, *_ANY_FILES, "attributes"),
-    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES, "attributes"),
+    "csv": ("channels", *_COLUMNS, *_ANY_FILES),
+    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES),
     "npz": ("drop_leaks", "folds", "attributes"),
 }
 _CHOICES = {
