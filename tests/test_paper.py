@@ -22,6 +22,9 @@ from medzoo.report.checklist import (
     make_checklist,
     read_checklist,
 )
+from medzoo.report.figures.macro_f1 import draw_macro_f1
+from medzoo.report.figures.paper import make_paper_figures, remove_titles
+from medzoo.report.figures.style import render
 from medzoo.report.latex import make_table, make_table_by_task, make_tables
 from medzoo.report.manuscript import write_manuscript
 from medzoo.report.methods import (
@@ -292,6 +295,43 @@ def test_files_of_a_paper_are_beside_the_tables(evidence, tmp_path):
     assert write_manuscript(evidence, tmp_path) == ()
 
 
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory):
+    study = make_widths(3, tasks=("breastmnist",))
+    folder = tmp_path_factory.mktemp("runs")
+    return make_paper_figures(make_evidence(study, folder))
+
+
+def test_figures_of_a_paper_are_as_wide_as_its_columns(figures):
+    assert {"differences_one_column.pdf", "costs_two_columns.pdf"} <= set(
+        figures
+    )
+    for name, content in figures.items():
+        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", content)
+        inches = 3.5 if "one_column" in name else 7.2
+        assert float(box[1]) <= inches * 72 + 0.1, name
+
+
+def test_figures_of_a_paper_have_whole_fonts_and_no_titles(figures, evidence):
+    for content in figures.values():
+        assert b"/FontFile2" in content
+        assert b"/Type3" not in content
+    figure = draw_macro_f1(evidence, width=3.5)
+    assert any("test split" in text.get_text() for text in figure.texts)
+    before = figure.get_figheight(), figure.axes[0].get_position().height
+    remove_titles(figure)
+    assert not figure.texts
+    after = figure.get_figheight(), figure.axes[0].get_position().height
+    assert after[0] < before[0]
+    # A panel is as high as it was.
+    assert before[0] * before[1] == pytest.approx(after[0] * after[1])
+
+
+def test_the_same_figure_gives_the_same_file(evidence):
+    figure = draw_macro_f1(evidence, width=3.5)
+    assert render(figure, "pdf") == render(figure, "pdf")
+
+
 @pytest.mark.extras
 @pytest.mark.parametrize("tasks", [NAMES[:1], NAMES])
 def test_the_paper_compiles_within_its_lines(tasks, tmp_path):
@@ -306,7 +346,7 @@ def test_the_paper_compiles_within_its_lines(tasks, tmp_path):
         tasks=tasks, trials=trials, axis_names=("width",), baseline=trials[1]
     )
     evidence = make_evidence(study, tmp_path / "runs")
-    write_manuscript(evidence, tmp_path, methods=True)
+    write_manuscript(evidence, tmp_path, methods=True, figures=True)
     for _ in range(2):
         subprocess.run(
             ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper"],

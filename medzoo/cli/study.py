@@ -345,6 +345,13 @@ def report(
             help="Columns of the LaTeX table: paper, or names with commas."
         ),
     ] = "paper",
+    style: Annotated[
+        Literal["screen", "paper"],
+        typer.Option(
+            help="paper: figures as PDF files too, without titles, for one "
+            "column and for two."
+        ),
+    ] = "screen",
     force: Force = False,
     verbose: Verbose = False,
 ) -> None:
@@ -398,6 +405,7 @@ def report(
             methods=methods,
             checklist=checklist,
             columns=columns,
+            figures=style == "paper",
         )
     if format == "latex" and written.evidence.records:
         print(make_tables(written.evidence, columns), end="")

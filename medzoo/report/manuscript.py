@@ -7,6 +7,7 @@ import jinja2
 
 from medzoo.report.checklist import make_checklist, tabulate_checklist
 from medzoo.report.evidence import Evidence
+from medzoo.report.figures.paper import make_paper_figures
 from medzoo.report.latex import make_tables
 from medzoo.report.methods import (
     in_latex,
@@ -32,6 +33,13 @@ _LATEX = jinja2.Environment(
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701, as values are escaped here.
 )
+# Figures that `paper.tex` shows, and what they are.
+_CAPTIONS = {
+    "differences_one_column.pdf": "Differences between trials. Thick: 95 % "
+    "interval; thin: 95 % for all at once.",
+    "macro_f1_by_task_one_column.pdf": "The score on test by task, each panel "
+    "with a scale of its own. Bars: 95 % intervals.",
+}
 
 
 def write_manuscript(
@@ -41,7 +49,7 @@ def write_manuscript(
     methods: bool = False,
     checklist: str | None = None,
     columns: str = "paper",
-    figures: Mapping[str, str] | None = None,
+    figures: bool = False,
 ) -> tuple[Path, ...]:
     """Writes what was asked for beside the tables of a report.
 
@@ -51,18 +59,21 @@ def write_manuscript(
         methods: Whether to write `methods.md`, and what `paper.tex` is made of.
         checklist: A name of `CHECKLISTS`, or `None`.
         columns: See `medzoo.report.latex.choose_columns`.
-        figures: Captions of figures that `paper.tex` shows, by their file.
+        figures: Whether to draw figures for a paper, which `paper.tex` shows.
     """
     texts: dict[str, str] = {}
+    drawn = make_paper_figures(evidence) if figures else {}
     if methods:
-        texts |= _write_methods(evidence, columns, figures or {})
+        shown = {name: _CAPTIONS[name] for name in _CAPTIONS if name in drawn}
+        texts |= _write_methods(evidence, columns, shown)
     if checklist is not None:
         table = tabulate_checklist(evidence, checklist)
         texts[f"checklist_{checklist}.md"] = make_checklist(evidence, checklist)
         texts[f"checklist_{checklist}.csv"] = to_csv(table)
-    for name, text in texts.items():
-        replace_file(folder / name, text.encode())
-    return tuple(folder / name for name in texts)
+    contents = {name: text.encode() for name, text in texts.items()} | drawn
+    for name, content in contents.items():
+        replace_file(folder / name, content)
+    return tuple(folder / name for name in contents)
 
 
 def _write_methods(
