@@ -22,9 +22,13 @@ from medzoo.report.checklist import (
     make_checklist,
     read_checklist,
 )
+from medzoo.report.figures.differences import (
+    draw_differences,
+    find_differences,
+)
 from medzoo.report.figures.macro_f1 import draw_macro_f1
 from medzoo.report.figures.paper import make_paper_figures, remove_titles
-from medzoo.report.figures.style import render
+from medzoo.report.figures.style import TITLES, render
 from medzoo.report.latex import make_table, make_table_by_task, make_tables
 from medzoo.report.manuscript import write_manuscript
 from medzoo.report.methods import (
@@ -295,29 +299,23 @@ def test_files_of_a_paper_are_beside_the_tables(evidence, tmp_path):
     assert write_manuscript(evidence, tmp_path) == ()
 
 
-@pytest.fixture(scope="module")
-def figures(tmp_path_factory):
-    study = make_widths(3, tasks=("breastmnist",))
-    folder = tmp_path_factory.mktemp("runs")
-    return make_paper_figures(make_evidence(study, folder))
+def draw_narrow_differences(evidence, width):
+    return draw_differences(evidence, find_differences(evidence), width=width)
 
 
-def test_figures_of_a_paper_are_as_wide_as_its_columns(figures):
-    assert {"differences_one_column.pdf", "costs_two_columns.pdf"} <= set(
-        figures
-    )
-    for name, content in figures.items():
-        box = re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", content)
-        inches = 3.5 if "one_column" in name else 7.2
-        assert float(box[1]) <= inches * 72 + 0.1, name
+def width_of(content):
+    """Returns the width of a PDF file in inches."""
+    return float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+)", content)[1]) / 72
 
 
-def test_figures_of_a_paper_have_whole_fonts_and_no_titles(figures, evidence):
-    for content in figures.values():
-        assert b"/FontFile2" in content
-        assert b"/Type3" not in content
-    figure = draw_macro_f1(evidence, width=3.5)
-    assert any("test split" in text.get_text() for text in figure.texts)
+def has_whole_fonts(content):
+    return b"/FontFile2" in content and b"/Type3" not in content
+
+
+@pytest.mark.parametrize("draw", [draw_macro_f1, draw_narrow_differences])
+def test_figures_of_a_paper_fit_into_a_column_and_have_no_title(evidence, draw):
+    figure = draw(evidence, width=3.5)
+    assert any(text.get_gid() == TITLES for text in figure.texts)
     before = figure.get_figheight(), figure.axes[0].get_position().height
     remove_titles(figure)
     assert not figure.texts
@@ -325,11 +323,22 @@ def test_figures_of_a_paper_have_whole_fonts_and_no_titles(figures, evidence):
     assert after[0] < before[0]
     # A panel is as high as it was.
     assert before[0] * before[1] == pytest.approx(after[0] * after[1])
+    content = render(figure, "pdf")
+    assert width_of(content) == pytest.approx(3.5, abs=0.01)
+    assert has_whole_fonts(content)
+    assert render(figure, "pdf") == content
 
 
-def test_the_same_figure_gives_the_same_file(evidence):
-    figure = draw_macro_f1(evidence, width=3.5)
-    assert render(figure, "pdf") == render(figure, "pdf")
+@pytest.mark.slow
+def test_all_figures_are_made_for_one_column_or_two(evidence):
+    figures = make_paper_figures(evidence)
+    assert {"differences_one_column.pdf", "costs_two_columns.pdf"} <= set(
+        figures
+    )
+    for name, content in figures.items():
+        inches = 3.5 if "one_column" in name else 7.2
+        assert width_of(content) <= inches + 0.01, name
+        assert has_whole_fonts(content)
 
 
 @pytest.mark.extras
