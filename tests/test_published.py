@@ -120,6 +120,6 @@ def test_latex_escapes_what_it_would_read_as_commands():
     cells = to_latex(AWKWARD).splitlines()[4]
     assert cells == (
         r"50 \% of \$x\_1\textasciicircum{}2\$ \& \textbackslash{}"
-        r"\textasciitilde{}\{b\} \textless{}\#\textgreater{} & "
+        r"\textasciitilde{}\{b\} $<$\#$>$ & "
         r"0.500 $\pm$ 0.250 & 1,234,567 \\"
     )

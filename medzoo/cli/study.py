@@ -283,6 +283,7 @@ def status(
     examples=[
         "medzoo study report quickstart",
         "medzoo study report quickstart --format latex",
+        "medzoo study report quickstart --methods --checklist claim",
     ],
 )
 def report(
@@ -326,6 +327,31 @@ def report(
         bool,
         typer.Option("--explain", help="Show what the kept models look at."),
     ] = False,
+    methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods",
+            help="Write methods.md, methods.tex, tables.tex, references.bib "
+            "and paper.tex beside the tables.",
+        ),
+    ] = False,
+    checklist: Annotated[
+        Literal["claim", "tripod-ai"] | None,
+        typer.Option(help="Answer a checklist of reporting by the records."),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            help="Columns of the LaTeX table: paper, or names with commas."
+        ),
+    ] = "paper",
+    style: Annotated[
+        Literal["screen", "paper"],
+        typer.Option(
+            help="paper: figures as PDF files too, without titles, for one "
+            "column and for two."
+        ),
+    ] = "screen",
     force: Force = False,
     verbose: Verbose = False,
 ) -> None:
@@ -334,6 +360,8 @@ def report(
     from medzoo.cli.screen import show_page, show_report
     from medzoo.report.evidence_file import read_evidence
     from medzoo.report.kept_models import explain_study
+    from medzoo.report.latex import make_tables
+    from medzoo.report.manuscript import write_manuscript
     from medzoo.report.study_tables import make_short_summary
     from medzoo.report.tables import FORMATS
     from medzoo.report.write import write_evidence_report, write_report
@@ -370,7 +398,18 @@ def report(
             force=force,
         )
         _point_to_looks(study, out)
-    if format is not None:
+    if written.evidence.records and not written.unwritten:
+        write_manuscript(
+            written.evidence,
+            out / written.evidence.title,
+            methods=methods,
+            checklist=checklist,
+            columns=columns,
+            figures=style == "paper",
+        )
+    if format == "latex" and written.evidence.records:
+        print(make_tables(written.evidence, columns), end="")
+    elif format is not None:
         short = make_short_summary(written.evidence)
         print(FORMATS[format](written.summary if format == "csv" else short))
     elif written.evidence.records:

@@ -73,7 +73,7 @@ def make_figures(evidence: Evidence, folder: Path) -> dict[str, bytes]:
     models = name_folder(evidence.study, smoke=evidence.smoke)
     key = _make_key(evidence, models)
     files = {}
-    for name, draw in _choose(evidence, models).items():
+    for name, draw in choose_figures(evidence, models).items():
         old = [_read(folder / f"{name}.{kind}", key) for kind in KINDS]
         with tolerating(f"Drawing `{name}`"):
             if None in old:
@@ -84,25 +84,35 @@ def make_figures(evidence: Evidence, folder: Path) -> dict[str, bytes]:
     return files
 
 
-def _choose(
-    evidence: Evidence, models: str
+def choose_figures(
+    evidence: Evidence, models: str, *, width: float | None = None
 ) -> dict[str, "Callable[[], Figure]"]:
-    """Picks what makes sense, by name; nothing is drawn yet."""
+    """Picks what makes sense, by name; nothing is drawn yet.
+
+    Args:
+        evidence: The trials and their statistics.
+        models: Name of the folder of the kept models.
+        width: In inches, for figures that can be laid out to it.
+    """
     bind = functools.partial
     results, best = evidence.results, evidence.best
     figures: dict[str, Callable[[], Figure]] = {}
-    figures["macro_f1_by_task"] = bind(draw_macro_f1, evidence)
+    figures["macro_f1_by_task"] = bind(draw_macro_f1, evidence, width=width)
     if differences := find_differences(evidence):
-        figures["differences"] = bind(draw_differences, evidence, differences)
+        figures["differences"] = bind(
+            draw_differences, evidence, differences, width=width
+        )
         if len(differences.names) > 2:
             figures["pairs"] = bind(draw_pairs, evidence, differences)
     grid = make_grid(evidence)
     if grid is not None and not np.isnan(grid.values).all():
         figures["heat_map"] = bind(draw_heat_map, evidence, grid)
     if evidence.num_done and differing_costs(results):
-        figures["costs"] = bind(draw_costs, evidence)
+        figures["costs"] = bind(draw_costs, evidence, width=width)
     if any(record.history for trial in results for record in trial.done):
-        figures["learning_curves"] = bind(draw_learning_curves, evidence)
+        figures["learning_curves"] = bind(
+            draw_learning_curves, evidence, width=width
+        )
     if confusions := count_confusions(best, evidence.store):
         figures["classes_of_best"] = bind(draw_classes, evidence, confusions)
     ranks = evidence.statistics.friedman

@@ -1,5 +1,6 @@
 """Score against cost: parameters and train time, with the Pareto front."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from medzoo.report.figures.style import (
     MEAN,
     add_panel,
     add_titles,
+    count_columns,
     make_figure,
     name_figure,
     place_labels,
@@ -67,22 +69,33 @@ def differing_costs(results: Sequence[TrialResults]) -> list[str]:
     return [name for name, values in known.items() if len(values) > 1]
 
 
-def draw_costs(evidence: Evidence) -> "Figure":
-    """Draws a panel for each cost in which the trials differ."""
+def draw_costs(evidence: Evidence, *, width: float | None = None) -> "Figure":
+    """Draws a panel for each cost in which the trials differ.
+
+    Args:
+        evidence: The trials and their statistics.
+        width: Of the figure in inches; that of the screen if left out.
+    """
     study, results = evidence.study, evidence.results
     statistics = evidence.statistics
     shown = differing_costs(results)
+    columns, panel = len(shown), _WIDTH
+    if width is not None:
+        columns = count_columns(width - 0.2, 3.0, len(shown))
+        panel = (width - 0.2) / columns - _LEFT
+    rows, block = math.ceil(len(shown) / columns), _HEIGHT + 0.55
     figure = make_figure(
-        max(6.4, len(shown) * (_WIDTH + _LEFT) + 0.2), _TOP + _HEIGHT + 0.55
+        max(width or 6.4, columns * (panel + _LEFT) + 0.2), _TOP + rows * block
     )
     score, *_ = make_bars(results[0], statistics)
     bars = [make_bars(trial, statistics)[score] for trial in results]
     overall = format_score(study.score)
     if len(study.tasks) > 1:
         overall = f"{score} of {overall}"
-    for column, cost in enumerate(shown):
-        x = _LEFT + column * (_WIDTH + _LEFT)
-        axis = add_panel(figure, x, _TOP, _WIDTH, _HEIGHT)
+    for index, cost in enumerate(shown):
+        row, column = divmod(index, columns)
+        x, y = _LEFT + column * (panel + _LEFT), _TOP + row * block
+        axis = add_panel(figure, x, y, panel, _HEIGHT)
         _draw_panel(axis, evidence, bars, cost)
         axis.set_ylabel(f"{overall} on test", fontsize=9)
     add_titles(

@@ -14,6 +14,7 @@ from medzoo.report.figures.style import (
     add_legend,
     add_panel,
     add_titles,
+    count_columns,
     describe_picked,
     make_figure,
     name_figure,
@@ -69,24 +70,34 @@ def over_seeds(records: Sequence[Record], measure: str) -> Curve:
     return Curve(np.array(epochs), *columns)
 
 
-def draw_learning_curves(evidence: Evidence) -> "Figure":
-    """Draws a column of two panels a task, a line a trial, a band its seeds."""
+def draw_learning_curves(
+    evidence: Evidence, *, width: float | None = None
+) -> "Figure":
+    """Draws a column of two panels a task, a line a trial, a band its seeds.
+
+    Args:
+        evidence: The trials and their records.
+        width: Of the figure in inches; that of the screen if left out.
+    """
     tasks = evidence.best.tasks
     shown = pick_trials(evidence, _MOST_TRIALS)
-    columns = min(_MOST_COLUMNS, len(tasks))
+    columns, panel = min(_MOST_COLUMNS, len(tasks)), _PANEL
+    if width is not None:
+        columns = count_columns(width - _LEFT, 2.0, columns)
+        panel = (width - _LEFT) / columns - 0.5
     block = _TITLE + 2 * (_TALL + 0.15) + _NAMES
     blocks = math.ceil(len(tasks) / columns)
-    names = max(3, columns)
+    names = max(3, columns) if width is None else max(1, int(width / 1.7))
     figure = make_figure(
-        max(6.5, _LEFT + columns * (_PANEL + 0.5)),
+        max(width or 6.5, _LEFT + columns * (panel + 0.5)),
         _TOP + blocks * block + 0.1 + 0.2 * math.ceil(len(shown) / names),
     )
     for index, task in enumerate(tasks):
         row, column = divmod(index, columns)
-        x = _LEFT + column * (_PANEL + 0.5)
+        x = _LEFT + column * (panel + 0.5)
         for line, (measure, name) in enumerate(MEASURES.items()):
             y = _TOP + row * block + _TITLE + line * (_TALL + 0.15)
-            axis = add_panel(figure, x, y, _PANEL, _TALL)
+            axis = add_panel(figure, x, y, panel, _TALL)
             _draw_panel(axis, shown, task, measure)
             if column == 0:
                 axis.set_ylabel(name, fontsize=9)

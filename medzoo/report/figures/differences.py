@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 # Inches.
 _WIDE, _ROW, _CELL, _FLAT, _TOP, _BOTTOM = 4.6, 0.24, 0.46, 0.28, 0.75, 0.55
 _LONGEST_NAME = 36
+_NARROW = 5.0
 _MOST_TRIALS = 40
 # Trials beyond which the cells of a matrix have no room for their numbers.
 _MOST_NUMBERS = 14
@@ -98,15 +99,26 @@ def name_difference(evidence: Evidence, reference: str) -> str:
     return f"{mean}{score} minus that of {reference}"
 
 
-def draw_differences(evidence: Evidence, found: Differences) -> "Figure":
-    """Draws a row a trial: its difference, its intervals and the verdict."""
+def draw_differences(
+    evidence: Evidence, found: Differences, *, width: float | None = None
+) -> "Figure":
+    """Draws a row a trial: its difference, its intervals and the verdict.
+
+    Args:
+        evidence: The trials.
+        found: Their differences.
+        width: Of the figure in inches; that of the screen if left out. A narrow
+            one has p-values without the verdicts, and short names.
+    """
     rows = found.to_reference
-    names = [shorten(name, _LONGEST_NAME) for name in rows]
-    told = [_word(difference) for difference in rows.values()]
+    narrow = width is not None and width < _NARROW
+    names = [shorten(name, 20 if narrow else _LONGEST_NAME) for name in rows]
+    told = [_word(difference, short=narrow) for difference in rows.values()]
     left, right = 0.25 + text_width(names), 0.2 + text_width(told)
+    wide = _WIDE if width is None else max(1.0, width - left - right)
     tall = _ROW * (len(rows) + 0.5)
-    figure = make_figure(left + _WIDE + right, _TOP + tall + _BOTTOM)
-    axis = add_panel(figure, left, _TOP, _WIDE, tall)
+    figure = make_figure(left + wide + right, _TOP + tall + _BOTTOM)
+    axis = add_panel(figure, left, _TOP, wide, tall)
     axis.set_ylim(len(rows) - 0.25, -0.75)
     axis.set_yticks(range(len(rows)), names)
     margin = evidence.statistics.equal_within
@@ -118,11 +130,14 @@ def draw_differences(evidence: Evidence, found: Differences) -> "Figure":
     across = axis.get_yaxis_transform()
     for at, text in enumerate(told):
         axis.text(1.02, at, text, size=8.5, va="center", transform=across)
+    if narrow:
+        axis.locator_params(axis="x", nbins=4)
     axis.set_xlim(*widen(*axis.get_xlim(), _SMALLEST_SPAN))
     axis.grid(color=GRID, linewidth=0.8, axis="x")
-    axis.set_xlabel(
-        shorten(name_difference(evidence, found.reference), 72), fontsize=8.5
-    )
+    label = name_difference(evidence, found.reference)
+    if narrow:
+        label = f"difference to {found.reference}"
+    axis.set_xlabel(shorten(label, 72), fontsize=8.5)
     add_titles(
         figure,
         name_figure(evidence, f"differences to {found.reference}"),
@@ -142,10 +157,12 @@ def _draw_row(axis: "Axes", at: int, found: Difference) -> None:
     axis.plot(found.estimate, at, "D", color=colour, ms=5)
 
 
-def _word(found: Difference) -> str:
+def _word(found: Difference, *, short: bool) -> str:
     """Writes the verdict, and its p-value if there is one."""
     if found.p_corrected is None:
         return found.verdict
+    if short:
+        return format_p(found.p_corrected)
     return f"{found.verdict}, {format_p(found.p_corrected)}"
 
 

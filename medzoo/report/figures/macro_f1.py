@@ -16,6 +16,7 @@ from medzoo.report.figures.style import (
     add_legend,
     add_panel,
     add_titles,
+    count_columns,
     describe_picked,
     make_figure,
     name_figure,
@@ -34,31 +35,43 @@ if TYPE_CHECKING:
 # Inches.
 _PANEL, _ROW, _GAP, _TITLE, _TOP, _BOTTOM = 2.1, 0.2, 0.2, 0.65, 0.5, 0.35
 _COLUMNS = 4
+_NARROWEST = 1.05
 _LONGEST_NAME = 44
 _MOST_TRIALS = 40
 _SMALLEST_SPAN = 0.05
 
 
-def draw_macro_f1(evidence: Evidence) -> "Figure":
-    """Draws the score of the study on test with its bars."""
+def draw_macro_f1(
+    evidence: Evidence, *, width: float | None = None
+) -> "Figure":
+    """Draws the score of the study on test with its bars.
+
+    Args:
+        evidence: The trials and their statistics.
+        width: Of the figure in inches; that of the screen if left out.
+    """
     study, statistics = evidence.study, evidence.statistics
     shown = pick_trials(evidence, _MOST_TRIALS)
     trials = [trial.trial for trial in shown]
     baseline = trials.index(study.baseline) if study.baseline else None
     bars = [make_bars(trial, statistics) for trial in shown]
-    names = [shorten(trial.name, _LONGEST_NAME) for trial in trials]
-    columns = min(_COLUMNS, len(bars[0]))
+    longest = _LONGEST_NAME if width is None else round(5 * width)
+    names = [shorten(trial.name, longest) for trial in trials]
+    columns, panel = min(_COLUMNS, len(bars[0])), _PANEL
     left, tall = 0.25 + text_width(names), _ROW * (len(names) + 0.5)
+    if width is not None:
+        columns = count_columns(width - left, _NARROWEST + _GAP, columns)
+        panel = max(_NARROWEST, (width - left) / columns - _GAP)
     rows = math.ceil(len(bars[0]) / columns)
     figure = make_figure(
-        max(5.0, left + columns * (_PANEL + _GAP)),
+        max(width or 5.0, left + columns * (panel + _GAP)),
         _TOP + rows * (_TITLE + tall) + _BOTTOM,
     )
     for index, key in enumerate(bars[0]):
         row, column = divmod(index, columns)
-        x = left + column * (_PANEL + _GAP)
+        x = left + column * (panel + _GAP)
         y = _TOP + row * (_TITLE + tall) + _TITLE / 2
-        axis = add_panel(figure, x, y, _PANEL, tall)
+        axis = add_panel(figure, x, y, panel, tall)
         axis.set_ylim(len(names) - 0.25, -0.75)
         axis.set_yticks(range(len(names)), [] if column else names)
         _draw_panel(axis, [trial[key] for trial in bars], baseline)
@@ -70,7 +83,7 @@ def draw_macro_f1(evidence: Evidence) -> "Figure":
         f"{describe_picked(evidence, shown)}; each panel has its own scale; "
         f"bar: {describe_bars(statistics)}",
     )
-    add_legend(figure, figure.axes[0], 4)
+    add_legend(figure, figure.axes[0], 4 if width is None else 3)
     return figure
 
 

@@ -22,6 +22,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MEAN, BASELINE = COLOURS[:2]
 SEED, GRID, NOTE, FRONT = "#8C8C8C", "#E6E6E6", "#555555", "#444444"
 DPI = 150
+# Marks what `add_titles` writes.
+TITLES = "titles"
 
 
 def make_figure(width: float, height: float) -> "Figure":
@@ -71,8 +73,9 @@ def add_titles(figure: "Figure", title: str, note: str) -> None:
     """Writes a title and a note at the top; they take 0.6 inches."""
     width, height = figure.get_size_inches()
     left = 0.1 / width
-    figure.text(left, 1 - 0.27 / height, plain(title), size=11)
-    figure.text(left, 1 - 0.48 / height, plain(note), size=9, color=NOTE)
+    figure.text(left, 1 - 0.27 / height, plain(title), size=11, gid=TITLES)
+    note = plain(note)
+    figure.text(left, 1 - 0.48 / height, note, size=9, color=NOTE, gid=TITLES)
 
 
 def add_legend(figure: "Figure", axis: "Axes", columns: int) -> None:
@@ -132,6 +135,11 @@ def widen(low: float, high: float, least: float) -> tuple[float, float]:
     return low - lacking / 2, high + lacking / 2
 
 
+def count_columns(width: float, panel: float, most: int) -> int:
+    """Counts the panels of a least width that fit beside each other."""
+    return max(1, min(most, int(width / panel)))
+
+
 def text_width(texts: Sequence[str], size: float = 8.5) -> float:
     """Estimates the width of the longest text in inches, as matplotlib's font
     sets it."""
@@ -143,7 +151,7 @@ def render(figure: "Figure", kind: str, key: str = "") -> bytes:
 
     Args:
         figure: What to render.
-        kind: `png` or `svg`.
+        kind: `png`, `svg` or `pdf`.
         key: Kept in the head of the file: what the figure was drawn from.
     """
     import matplotlib
@@ -151,10 +159,15 @@ def render(figure: "Figure", kind: str, key: str = "") -> bytes:
     metadata = {
         "svg": {"Date": None, "Description": key},
         "png": {"Software": None, "Description": key},
+        "pdf": {"CreationDate": None, "Subject": key or None},
     }[kind]
     out = io.BytesIO()
     with matplotlib.rc_context(
-        {"svg.hashsalt": "medzoo", "svg.fonttype": "none"}
+        {
+            "svg.hashsalt": "medzoo",
+            "svg.fonttype": "none",
+            "pdf.fonttype": 42,  # Whole fonts, which journals ask for.
+        }
     ):
         figure.savefig(out, format=kind, dpi=DPI, metadata=metadata)
     return out.getvalue()
