@@ -78,7 +78,7 @@ test-wheel: $(VENV)/.installed ## build a wheel, install it elsewhere, run a stu
 ENCODING_TESTS := tests/hostile $(addprefix tests/test_,$(addsuffix .py,images encoding \
 	custom_data bad_data mask_data explore audit card run files report_tables init \
 	tables layouts store evidence_file saved spec resizing submission run_file html \
-	plugins source report_write npz plan search_file))
+	plugins source report_write npz plan search_file outputs cli_flags))
 
 test-encoding: $(VENV)/.installed ## tests of files where text is CP1252, as on Windows (needs localedef)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \

@@ -88,7 +88,7 @@ def test_a_quiet_command_prints_its_result_and_logs_the_rest(medzoo, tmp_path):
     assert "mlp on breastmnist" in lines[1]
     assert lines[2:] == text.splitlines()
     text = medzoo(*arguments, "--log-file", str(tmp_path), code=2).err
-    assert f"`{tmp_path}` cannot be written" in text
+    assert f"`{tmp_path}` is a folder. Expected a file" in text
 
 
 def test_a_study_without_records_is_not_set_beside_published_figures(medzoo):

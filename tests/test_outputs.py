@@ -8,7 +8,7 @@ from medzoo.files import filling, replacing, require_output
 
 # No command finds its other arguments, which it would read later.
 COMMANDS = {
-    "train": ["train", "--task", "breastmnist", "--out"],
+    "train": ["train", "--data", "folder:nothing", "--out"],
     "explore": ["explore", "nothing", "--out"],
     "audit": ["audit", "nothing", "--out"],
     "study run": ["study", "run", "nothing", "--out"],

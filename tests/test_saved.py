@@ -309,7 +309,7 @@ def test_examples_are_right_and_wrong_ones_of_each_class():
 def test_no_part_of_the_package_makes_code_from_what_it_reads():
     words = {"eval", "exec", "pickle", "yaml", "marshal", "joblib", "dill"}
     for path in Path(medzoo_package.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in words, path
             if isinstance(node, ast.Import):

@@ -9,7 +9,7 @@ from typing import Any
 from rich.control import Control
 
 from medzoo.console import PlainConsole
-from medzoo.files import writing
+from medzoo.files import require_output, writing
 
 # Columns of text that is piped or logged, which nobody wants to be wrapped.
 _WIDE = 200
@@ -33,6 +33,8 @@ class CommandConsole(PlainConsole):
         self, *, quiet: bool = False, log_file: Path | None = None
     ) -> None:
         super().__init__(stderr=True, quiet=quiet)
+        if log_file is not None:
+            require_output(log_file)
         self._log_file = log_file
         self._output = PlainConsole()
         for console in (self, self._output):

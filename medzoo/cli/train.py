@@ -92,11 +92,11 @@ def train(
         "epochs": epochs,
     }
     given = {key: value for key, value in flags.items() if value is not None}
-    run = read_run(file, recipe=recipe, **_add_values(given, values or []))
     console = CommandConsole(quiet=quiet, log_file=log_file)
-    store = Store()
     if out is not None:
         require_output(out, folder=True)
+    run = read_run(file, recipe=recipe, **_add_values(given, values or []))
+    store = Store()
     record = _find(run, store, out, console)
     if record is None:
         store.require_room()

@@ -381,7 +381,8 @@ def _check_classes(saved: Saved, data: Dataset) -> None:
     if list(data.classes) != saved.classes:
         raise ValueError(
             f"The data have other classes than the model. Expected: "
-            f"{', '.join(saved.classes)}. Received: {', '.join(data.classes)}."
+            f"{', '.join(saved.classes)}. Received: {', '.join(data.classes)}. "
+            "An npz archive names its own in an array `classes`."
         )
 
 
