@@ -123,6 +123,25 @@ def test_a_weight_is_how_often_an_image_is_there(name):
     assert high is None or (found <= high).all()
 
 
+def test_the_parts_of_the_brier_score_make_it():
+    """Murphy's identity, exact where a bin has one forecast."""
+    random = np.random.default_rng(0)
+    forecasts = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.3, 0.3, 0.4]])
+    probabilities = forecasts[random.integers(0, 3, 200)]
+    labels = random.integers(0, 3, 200)
+    found = {
+        name: float(
+            weighted.WEIGHTED_SCORES[name](probabilities, labels, np.ones(200))
+        )
+        for name in ("brier", "brier_reliability", "brier_resolution")
+    }
+    shares = np.bincount(labels) / 200
+    uncertainty = (shares * (1 - shares)).sum()
+    assert found["brier"] == pytest.approx(
+        found["brier_reliability"] - found["brier_resolution"] + uncertainty
+    )
+
+
 def test_the_debiased_error_is_that_of_resampled_bins():
     """As Kumar et al. (2019) do: draw accuracies anew, subtract the excess."""
     probabilities, labels = draw(3, num_images=300)

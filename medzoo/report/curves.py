@@ -8,7 +8,7 @@ import numpy as np
 from medzoo.report.drawn_runs import DrawnRun, list_drawn, name_classes
 from medzoo.report.results import TrialResults
 from medzoo.report.tables import Cell, Table
-from medzoo.scores.weighted import NUM_BINS, be_confident, pool
+from medzoo.scores.weighted import be_confident, pool, sort_into_bins
 from medzoo.store import Reader
 
 # A band of 95 % is read off, not tested by: 400 draws are enough.
@@ -122,8 +122,7 @@ def _make(name: str, x: np.ndarray, values: np.ndarray) -> Curve:
 def _bin(run: DrawnRun, weights: np.ndarray) -> np.ndarray:
     """Returns confidence, accuracy and share of bins, `(3, draws, bins)`."""
     confidence, is_right = be_confident(run.test.probabilities, run.test.labels)
-    bins = np.clip(np.ceil(confidence * NUM_BINS) - 1, 0, NUM_BINS - 1)
-    members = np.eye(NUM_BINS)[bins.astype(int)]
+    members = sort_into_bins(confidence)
     number = weights @ members
     known = np.where(number > 0, number, np.nan)
     return np.stack(
