@@ -34,6 +34,7 @@ from medzoo.scores import counts, weighted
 from medzoo.scores.operating_point import OperatingPoint
 from medzoo.scores.table import SCORES, list_scores, list_used
 from medzoo.store import Store
+from medzoo.study.spec import read_study
 
 README = Path(__file__).parents[1] / "results/README.md"
 KNOWN = json.loads(
@@ -470,3 +471,20 @@ def test_every_column_is_explained(name, reported):
     columns = [*pd.read_csv(folder / name)]
     ends = ("_std", "_low", "_high")
     assert {c for c in columns if not c.endswith(ends)} - {"kappa"} <= explained
+
+
+def test_a_score_that_is_only_shown_judges_no_study(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'question = "?"\nscore = "ece"\nscores = ["ece", "ece"]\n'
+        '[axes]\noptimizer = ["sgd", "adam"]\n'
+    )
+    with pytest.raises(ValueError, match="one of `scores`") as caught:
+        read_study(path)
+    assert "each value once" in str(caught.value)
+    path.write_text(
+        'question = "?"\nscore = "quadratic_kappa"\nscores = ["ece"]\n'
+        'operating_point = "specificity >= 0.9"\n'
+        '[axes]\noptimizer = ["sgd", "adam"]\n'
+    )
+    assert read_study(path).asked_scores == ("quadratic_kappa", "ece")
