@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -12,20 +13,30 @@ import pandas as pd
 import pytest
 from page_records import make_drawn, make_widths
 from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from medzoo.record import SplitPredictions
-from medzoo.report.bootstrap import draw_weights, read_replicates
+from medzoo.report.bootstrap import (
+    draw_weights,
+    keep_labelled,
+    read_replicates,
+)
 from medzoo.report.conformal import METHODS, describe_coverage, make_sets
+from medzoo.report.curves import find_curves
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
 from medzoo.report.own_scores import compute_score
+from medzoo.report.score_files import SCORE_FILES
+from medzoo.report.small_curves import draw_small
 from medzoo.report.statistics import harmonic_mean_by_seed
 from medzoo.report.write import write_evidence_report, write_report
 from medzoo.scores import counts, weighted
 from medzoo.scores.operating_point import OperatingPoint
 from medzoo.scores.table import SCORES, list_scores, list_used
 from medzoo.store import Store
+from medzoo.study.spec import read_study
 
+README = Path(__file__).parents[1] / "results/README.md"
 KNOWN = json.loads(
     (Path(__file__).parent / "golden/known_scores.json").read_text()
 )
@@ -111,6 +122,25 @@ def test_a_weight_is_how_often_an_image_is_there(name):
     low, high = SCORES[name].bounds
     assert (found >= low).all()
     assert high is None or (found <= high).all()
+
+
+def test_the_parts_of_the_brier_score_make_it():
+    """Murphy's identity, exact where a bin has one forecast."""
+    random = np.random.default_rng(0)
+    forecasts = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.3, 0.3, 0.4]])
+    probabilities = forecasts[random.integers(0, 3, 200)]
+    labels = random.integers(0, 3, 200)
+    found = {
+        name: float(
+            weighted.WEIGHTED_SCORES[name](probabilities, labels, np.ones(200))
+        )
+        for name in ("brier", "brier_reliability", "brier_resolution")
+    }
+    shares = np.bincount(labels) / 200
+    uncertainty = (shares * (1 - shares)).sum()
+    assert found["brier"] == pytest.approx(
+        found["brier_reliability"] - found["brier_resolution"] + uncertainty
+    )
 
 
 def test_the_debiased_error_is_that_of_resampled_bins():
@@ -370,8 +400,91 @@ def test_coverage_is_measured_by_class(reported):
         lowest, highest = classes.coverage.min(), classes.coverage.max()
         assert lowest <= float(whole.coverage.iloc[0]) <= highest
         assert float(whole.coverage_of_val.iloc[0]) >= 0.9 - 1e-9
-    assert "not in each" in describe_coverage(evidence)
+    assert "not of each" in describe_coverage(evidence)
     shifted = make_widths(2, tasks=("pathmnist",))
     results = [SimpleNamespace(tasks=shifted.tasks)]
     words = describe_coverage(SimpleNamespace(results=results))
     assert "The test split of pathmnist is shifted" in words
+
+
+def test_curves_are_those_of_scikit_learn(reported):
+    report, folder = reported
+    evidence = report.evidence
+    trial, task = evidence.results[0], evidence.results[0].tasks[1]
+    one = dataclasses.replace(
+        trial,
+        records={k: r for k, r in trial.records.items() if k[0] == 0},
+    )
+    (found,) = [
+        each for each in find_curves([one], evidence.store) if each.task == task
+    ]
+    run_id = one.records[0, task].run_id
+    test = keep_labelled(evidence.store.read_predictions(run_id).test)
+    for label, (roc, precision) in enumerate(
+        zip(found.roc, found.precision_recall, strict=True)
+    ):
+        arrays = test.labels == label, test.probabilities[:, label]
+        wrong, hits, _ = metrics.roc_curve(*arrays, drop_intermediate=False)
+        np.testing.assert_allclose(roc.y, np.interp(roc.x, wrong, hits))
+        values, recalls, _ = metrics.precision_recall_curve(*arrays)
+        for x, y in zip(precision.x[1:], precision.y[1:], strict=True):
+            # The highest threshold of those that reach the recall.
+            expected = values[np.flatnonzero(recalls >= x - 1e-9)[-1]]
+            assert y == pytest.approx(expected)
+        for curve in (roc, precision):
+            assert (curve.low <= curve.high).all()
+    confidence = test.probabilities.max(axis=1)
+    is_right = test.predicted_labels == test.labels
+    accuracy, means = calibration_curve(is_right, confidence, n_bins=15)
+    seen = ~np.isnan(found.calibration.y)
+    np.testing.assert_allclose(found.calibration.y[seen], accuracy)
+    np.testing.assert_allclose(found.calibration.x[seen], means)
+    assert found.shares.sum() == pytest.approx(1)
+
+
+def test_the_page_draws_the_curves_of_every_trial(reported):
+    report, folder = reported
+    page = (folder / "report.html").read_text()
+    assert page.count('aria-label="sensitivity"') == 4
+    assert page.count("<details open><summary>") >= 1
+    plain = dataclasses.replace(report.evidence.study, scores=())
+    plain = dataclasses.replace(plain, operating_point="")
+    assert Evidence.read(plain, report.evidence.store).curves == []
+    table = pd.read_csv(folder / "curves.csv")
+    assert set(table.curve) == {"calibration", "roc", "precision_recall"}
+    assert table[["x", "y", "low", "high"]].stack().between(0, 1).all()
+
+
+def test_drawings_that_would_be_too_many_are_left_out(reported):
+    found = reported[0].evidence.curves
+    many = draw_small(list(found) * 60)
+    assert len(found) < len(many) < 60 * len(found)
+    assert len(str(many)) < 320_000
+
+
+@pytest.mark.parametrize("name", SCORE_FILES)
+def test_every_column_is_explained(name, reported):
+    _, folder = reported
+    title = f"\n## {Path(name).stem}\n"
+    _, _, section = README.read_text().partition(title)
+    explained = set(re.findall(r"`(\w+)`", section.partition("\n## ")[0]))
+    columns = [*pd.read_csv(folder / name)]
+    ends = ("_std", "_low", "_high")
+    assert {c for c in columns if not c.endswith(ends)} - {"kappa"} <= explained
+
+
+def test_a_score_that_is_only_shown_judges_no_study(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'question = "?"\nscore = "ece"\nscores = ["ece", "ece"]\n'
+        '[axes]\noptimizer = ["sgd", "adam"]\n'
+    )
+    with pytest.raises(ValueError, match="one of `scores`") as caught:
+        read_study(path)
+    assert "each value once" in str(caught.value)
+    path.write_text(
+        'question = "?"\nscore = "quadratic_kappa"\nscores = ["ece"]\n'
+        'operating_point = "specificity >= 0.9"\n'
+        '[axes]\noptimizer = ["sgd", "adam"]\n'
+    )
+    assert read_study(path).asked_scores == ("quadratic_kappa", "ece")

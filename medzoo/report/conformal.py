@@ -107,8 +107,9 @@ def describe_coverage(evidence: Evidence) -> str:
     """Words what the coverage can be held against."""
     shifted = [t for t in SHIFTED if t in evidence.results[0].tasks]
     sentence = (
-        f"Sets are to hold their label with a chance of {NOMINAL:.0%} if test "
-        "is drawn as val is; over all classes together, not in each."
+        f"Prediction sets (conformal.csv) are to hold the label of "
+        f"{NOMINAL * 100:g} % of the images, if test is drawn as val is; of "
+        "all classes together, not of each."
     )
     if not shifted:
         return sentence

@@ -6,6 +6,7 @@ from functools import cached_property
 
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
+from medzoo.report.curves import TrialCurves, find_curves
 from medzoo.report.results import TrialResults, rank, read_results
 from medzoo.report.summary import StudyStatistics, summarise
 from medzoo.report.verdict import write_verdict
@@ -131,6 +132,18 @@ class Evidence:
     def asked(self) -> dict[str, dict[str, AskedScore]]:
         """Scores that the study asks for beside its own, then by trial."""
         return estimate_asked(self.study.scores, self.results, self.store)
+
+    @property
+    def asks_for_more(self) -> bool:
+        """Whether its study asks for more than the usual tables."""
+        return bool(self.study.scores or self.study.operating_point)
+
+    @cached_property
+    def curves(self) -> list[TrialCurves]:
+        """Curves of all trials, if its study asks for more."""
+        if not self.asks_for_more:
+            return []
+        return find_curves(self.results, self.store)
 
     @cached_property
     def warnings(self) -> list[str]:

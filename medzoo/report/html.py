@@ -18,6 +18,7 @@ from medzoo.files import open_regular
 from medzoo.messages import printable, tolerating
 from medzoo.record import Record
 from medzoo.report.comparisons import Difference
+from medzoo.report.conformal import describe_coverage
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.bars import Bar, describe_bars, make_bars
 from medzoo.report.figures.classes import count_confusions
@@ -38,6 +39,7 @@ from medzoo.report.pages import (
     list_facts,
 )
 from medzoo.report.results import TrialResults
+from medzoo.report.small_curves import SIDE, draw_small
 from medzoo.report.statistics import Estimate, Spread
 from medzoo.report.study_tables import (
     judge_trials,
@@ -110,6 +112,10 @@ def make_html(
         bars=_describe_differences(evidence),
         score=next(iter(make_bars(evidence.best, statistics))),
         score_name=format_score(study.score),
+        curves=draw_small(evidence.curves),
+        num_curves=len(evidence.curves),
+        coverage=describe_coverage(evidence),
+        side=SIDE,
         axes=[*study.axis_names, "", ""],
         best=evidence.best.trial.name,
         first="the first trial" if evidence.smoke else "the best trial",

@@ -75,7 +75,7 @@ def _list_rows(
         cells = [
             estimate_drawn(results, values, bounds)
             for values, bounds in zip(
-                found, ((0, 1), (0, 1), (-1, 1)), strict=True
+                found, ((0.0, 1.0), (0.0, 1.0), (-1.0, 1.0)), strict=True
             )
         ]
         for at, mine in thresholds.items():

@@ -75,6 +75,12 @@ SCORES: dict[str, Score] = {
     "average_precision": Score("average precision", "kept", use=_STUDY),
     "top_2_accuracy": Score("top-2 accuracy", "kept", use=_STUDY),
     "brier": Score("Brier score", "kept", False, (0.0, 2.0), use=_REPORT),
+    "brier_reliability": Score(
+        "reliability (Brier, 15 bins)", "kept", False, (0.0, 2.0), use=_REPORT
+    ),
+    "brier_resolution": Score(
+        "resolution (Brier, 15 bins)", "kept", use=_REPORT
+    ),
     "ece": Score("ECE (15 equal-width bins)", "kept", False, use=_REPORT),
     "ece_equal_mass": Score(
         "ECE (15 equal-mass bins)", "kept", False, use=_REPORT

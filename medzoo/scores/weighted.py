@@ -118,6 +118,62 @@ def brier(probabilities: ndarray, labels: ndarray, weights: ndarray) -> ndarray:
     return _mean(((probabilities - one_hot) ** 2).sum(axis=1), weights)
 
 
+def brier_reliability(
+    probabilities: ndarray, labels: ndarray, weights: ndarray
+) -> ndarray:
+    """Returns what the Brier score has from miscalibration; 0 is best.
+
+    The probabilities of each class are sorted into 15 bins of equal width; it
+    is the mean squared distance of the mean probability of a bin to the share
+    of the class in it, summed over the classes, from [Murphy, 1973](
+    https://doi.org/10.1175/1520-0450(1973)012%3C0595:ANVPOT%3E2.0.CO;2).
+    """
+    parts = _part_brier(probabilities, labels, weights)
+    return parts[0]
+
+
+def brier_resolution(
+    probabilities: ndarray, labels: ndarray, weights: ndarray
+) -> ndarray:
+    """Returns what the Brier score gains from telling images apart.
+
+    It is the mean squared distance of the share of a class in a bin to that in
+    all images. The Brier score is reliability, less resolution, plus what the
+    shares of the classes alone cost, but for differences inside of bins.
+    """
+    parts = _part_brier(probabilities, labels, weights)
+    return parts[1]
+
+
+def _part_brier(
+    probabilities: ndarray, labels: ndarray, weights: ndarray
+) -> tuple[ndarray, ndarray]:
+    """Returns reliability and resolution."""
+    total = np.sum(weights, axis=-1)[..., None]
+    reliability = resolution = np.zeros(np.shape(weights)[:-1])
+    for label, scores in enumerate(probabilities.T):
+        members, is_mine = sort_into_bins(scores), labels == label
+        number = weights @ members
+        share = _divide(weights @ (members * is_mine[:, None]), number)
+        forecast = _divide(weights @ (members * scores[:, None]), number)
+        overall = (weights @ is_mine)[..., None] / total
+        gaps = number * np.stack(
+            [(forecast - share) ** 2, (share - overall) ** 2]
+        )
+        found = np.nansum(gaps, axis=-1) / total[..., 0]
+        reliability, resolution = reliability + found[0], resolution + found[1]
+    return reliability, resolution
+
+
+def sort_into_bins(values: ndarray) -> ndarray:
+    """Returns which of the bins of equal width has each value, `(n, bins)`.
+
+    A bin holds its upper end and not its lower one; the first holds 0.
+    """
+    bins = np.clip(np.ceil(values * NUM_BINS) - 1, 0, NUM_BINS - 1)
+    return np.eye(NUM_BINS)[bins.astype(int)]
+
+
 def top_2_accuracy(
     probabilities: ndarray, labels: ndarray, weights: ndarray
 ) -> ndarray:
@@ -138,8 +194,7 @@ def ece(probabilities: ndarray, labels: ndarray, weights: ndarray) -> ndarray:
     upper end and not its lower one.
     """
     confidence, is_right = be_confident(probabilities, labels)
-    bins = np.clip(np.ceil(confidence * NUM_BINS) - 1, 0, NUM_BINS - 1)
-    of_bin = np.eye(NUM_BINS)[bins.astype(int)]
+    of_bin = sort_into_bins(confidence)
     gaps = weights @ (of_bin * (is_right - confidence)[:, None])
     return _divide(np.abs(gaps).sum(axis=-1), np.sum(weights, axis=-1))
 
@@ -234,6 +289,8 @@ WEIGHTED_SCORES: Mapping[str, Weighted] = {
     "average_precision": average_precision,
     "top_2_accuracy": top_2_accuracy,
     "brier": brier,
+    "brier_reliability": brier_reliability,
+    "brier_resolution": brier_resolution,
     "ece": ece,
     "ece_equal_mass": ece_equal_mass,
     "ece_debiased": ece_debiased,

@@ -202,7 +202,10 @@ class Tuned(BaseModel):
 
 def _check_score(name: str) -> str:
     if name not in list_used("study"):
-        raise ValueError(unknown("score", name, list_used("study")))
+        sentence = unknown("score", name, list_used("study"))
+        if name in list_used("report"):
+            sentence += " Tables show it if it is one of `scores`."
+        raise ValueError(sentence)
     return name
 
 
