@@ -212,7 +212,8 @@ def describe_gap(found: Breakdown) -> str:
     return (
         f"By {found.attribute} the largest gap is {gap.size:.3f}, between "
         f"“{gap.highest}” and “{gap.lowest}”; their classes alone lead to "
-        f"{gap.expected:+.3f}. By all subgroups, scores differ {sure} (p {p})."
+        f"{gap.expected:+.3f}. Between all subgroups, scores differ {sure} "
+        f"(p {p})."
     )
 
 
