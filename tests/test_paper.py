@@ -34,6 +34,7 @@ from medzoo.report.manuscript import write_manuscript
 from medzoo.report.methods import (
     SECTIONS,
     Prose,
+    find_values,
     in_latex,
     in_markdown,
     make_methods,
@@ -51,6 +52,8 @@ from medzoo.report.study_tables import make_runs
 from medzoo.report.tables import to_csv
 from medzoo.runs.fields import FIELDS, OPTIMIZERS
 from medzoo.runs.run import Run
+from medzoo.store import Store
+from medzoo.study.spec import read_study
 from medzoo.study.trials import Trial
 from medzoo.tasks import NAMES
 
@@ -97,6 +100,11 @@ def make_evidence(study, folder):
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory):
     return make_evidence(make_widths(4), tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def values(evidence):
+    return find_values(evidence)
 
 
 @pytest.mark.parametrize("kind", ZOO)
@@ -156,23 +164,23 @@ def test_no_item_of_a_checklist_is_missing():
 
 
 @pytest.mark.parametrize("name", CHECKLISTS)
-def test_each_item_is_answered_or_owed(evidence, name):
-    blocks = Prose(evidence, in_markdown()).blocks
+def test_each_item_is_answered_or_owed(evidence, values, name):
+    blocks = Prose(values, in_markdown()).blocks
     for item in read_checklist(name).items:
         assert set(item.answer) <= set(blocks)
         assert item.answer or item.owed
-    answers = answer_checklist(evidence, name)
+    answers = answer_checklist(values, name)
     assert all(answer.text or answer.owed for answer in answers)
     assert {answer.status for answer in answers} == {
         "answered", "in part", "owed",
     }  # fmt: skip
-    text = make_checklist(evidence, name)
+    text = make_checklist(evidence, name, answers)
     assert all(f"\n## {a.item.number}. " in text for a in answers)
     owed = sum(bool(answer.owed) for answer in answers)
     assert text.count("[you must say: ") == owed
 
 
-def test_each_block_of_the_prose_is_read_somewhere():
+def test_each_block_of_the_prose_is_read_somewhere(values):
     used = {
         block
         for paragraphs, _ in SECTIONS.values()
@@ -181,7 +189,7 @@ def test_each_block_of_the_prose_is_read_somewhere():
     }
     for name in CHECKLISTS:
         used |= {b for i in read_checklist(name).items for b in i.answer}
-    assert used >= {"source", "training", "uncertainty"}
+    assert used == set(Prose(values, in_markdown()).blocks)
 
 
 def numbers_in(text):
@@ -190,7 +198,7 @@ def numbers_in(text):
 
 
 def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
-    text = make_methods(evidence, in_markdown())
+    text = make_methods(find_values(evidence), in_markdown())
     # Sources, names of files, what is owed, and the licence.
     away = r"\([^()]*, \d{4}\)|`[^`]*`|\[you must say[^]]*\]|CC BY 4\.0"
     text = re.sub(away, "", " ".join(text.split()))
@@ -219,10 +227,10 @@ def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
     assert f"{rows[0]['train_images']} train" in text
 
 
-def test_methods_cite_in_both_formats(evidence):
+def test_methods_cite_in_both_formats(values):
     markdown, latex = in_markdown(), in_latex()
-    assert "(Smyth, 2004)" in make_methods(evidence, markdown)
-    text = make_methods(evidence, latex)
+    assert "(Smyth, 2004)" in make_methods(values, markdown)
+    text = make_methods(values, latex)
     assert r"\cite{smyth2004}" in text
     assert set(markdown.cited) == set(latex.cited)
     used = {k for keys in re.findall(r"\\cite\{(.*?)\}", text)
@@ -232,10 +240,30 @@ def test_methods_cite_in_both_formats(evidence):
 
 def test_methods_of_one_trial_without_a_baseline(tmp_path):
     study = make_study(("adam",), baseline=None, tasks=("breastmnist",))
-    text = make_methods(make_evidence(study, tmp_path), in_markdown())
+    values = find_values(make_evidence(study, tmp_path))
+    text = make_methods(values, in_markdown())
     assert "compares 1 trial," in text
     assert "Holm" not in text
     assert "None" not in text
+
+
+def test_many_sizes_are_a_table(evidence):
+    results = [
+        dataclasses.replace(
+            trial,
+            records={
+                key: record.model_copy(
+                    update={"flops": 10**6 * (at + len(key[1]))}
+                )
+                for key, record in trial.records.items()
+            },
+        )
+        for at, trial in enumerate(evidence.results)
+    ]
+    values = find_values(dataclasses.replace(evidence, results=results))
+    text = make_methods(values, in_markdown())
+    assert re.search(r"\| width 8 +\| 1,234,567 +\| 1,234,000 +\| 1", text)
+    assert r"\label{tab:sizes}" in make_methods(values, in_latex())
 
 
 def test_bold_are_the_highest_and_those_tied_with_it(evidence):
@@ -341,15 +369,49 @@ def test_all_figures_are_made_for_one_column_or_two(evidence):
         assert has_whole_fonts(content)
 
 
+STUDY = """
+question = "Is wider better?"
+tasks = ["breastmnist"]
+seeds = [0, 1]
+baseline = { width = 8 }
+[axes]
+width = [8, 9]
+[fixed]
+model = "mlp"
+epochs = 5
+"""
+
+
+def test_the_command_writes_them_and_prints_the_table(medzoo, tmp_path):
+    (tmp_path / "wide.toml").write_text(STUDY)
+    study = read_study("wide.toml")
+    records, predictions = make_drawn(study)
+    for run_id, record in records.items():
+        Store().write(record, predictions[run_id])
+    flags = ("--methods", "--checklist", "claim", "--format", "latex")
+    printed = medzoo("study", "report", "wide.toml", *flags).out
+    assert printed.startswith(r"\begin{table}")
+    assert printed == (tmp_path / "results/wide/tables.tex").read_text()
+    methods = (tmp_path / "results/wide/methods.md").read_text()
+    assert "wide.toml`. Runs, scores" in " ".join(methods.split())
+    flags = ("--format", "latex", "--columns", "auk")
+    failed = medzoo("study", "report", "wide.toml", *flags, code=2)
+    assert "Did you mean `auc`" in failed.err
+
+
 @pytest.mark.extras
-@pytest.mark.parametrize("tasks", [NAMES[:1], NAMES])
-def test_the_paper_compiles_within_its_lines(tasks, tmp_path):
+@pytest.mark.parametrize(
+    ("tasks", "more"), [(NAMES[:1], 0), (NAMES, 0), (NAMES[4:7], 50)]
+)
+def test_the_paper_compiles_within_its_lines(tasks, more, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex (Debian: texlive-latex-base)")
     names = ["efficientnet_v2_b0, learning_rate 0.001", r"50 % \of $x_1^2$ & ~"]
     trials = tuple(
         Trial(f"{name} {width}", {"width": width})
-        for width, name in enumerate([*names, "é{b} <#>"], start=8)
+        for width, name in enumerate(
+            [*names, "é{b} <#>", *["more"] * more], start=8
+        )
     )
     study = make_study(
         tasks=tasks, trials=trials, axis_names=("width",), baseline=trials[1]
@@ -366,3 +428,4 @@ def test_the_paper_compiles_within_its_lines(tasks, tmp_path):
         )
     log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "Overfull" not in log
+    assert "too large" not in log
