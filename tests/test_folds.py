@@ -163,3 +163,17 @@ def test_a_run_of_a_fold_is_scored_on_its_own_test_images():
     expected = load("breastmnist", "synthetic", 28, None, 1, (("folds", 5),))
     np.testing.assert_array_equal(predictions.test.labels, expected.test.labels)
     assert record.data_fingerprint.endswith(", fold 1 of 5")
+
+
+def test_runs_with_and_without_folds_of_the_same_data_are_two():
+    runs = [
+        Run(
+            task="cells",
+            data="folder:cells",
+            fingerprint="own:1:2",
+            data_options=options,
+        )
+        for options in ({}, {"folds": 3}, {"folds": 5})
+    ]
+    assert len({run.run_id for run in runs}) == 3
+    assert runs[0].run_id == "0a5cec5e4db44cb7"

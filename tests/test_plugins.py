@@ -74,9 +74,9 @@ def darker():
     return layers.RandomBrightness(0.1, value_range=(-1, 1))
 
 
-@medzoo.register_score(label="error rate", higher_is_better=False)
-def error_rate(probabilities, labels):
-    return float((probabilities.argmax(1) != labels).mean())
+@medzoo.register_score(label="hit rate")
+def hit_rate(probabilities, labels):
+    return float((probabilities.argmax(1) == labels).mean())
 '''
 PARTS = """
 from keras import layers
@@ -92,7 +92,7 @@ plugins = ["nets.py"]
 tasks = ["breastmnist"]
 seeds = [0]
 data = "synthetic"
-score = "error_rate"
+score = "hit_rate"
 
 [fixed]
 steps = 2
@@ -132,8 +132,8 @@ def folder(tmp_path, monkeypatch):
 
 def forget():
     """Leaves this process without what was registered."""
-    SCORES.pop("error_rate", None)
-    TARGETS.pop(("score", "error_rate"), None)
+    SCORES.pop("hit_rate", None)
+    TARGETS.pop(("score", "hit_rate"), None)
     REGISTERED.clear()
 
 
@@ -153,6 +153,16 @@ def train(study, store):
         store.write(*run_one(Job(run), store))
 
 
+def test_a_score_that_is_better_where_it_is_lower_ranks_no_study(folder):
+    path = folder / "nets.py"
+    lower = '@medzoo.register_score(label="hit rate", higher_is_better=False)'
+    text = path.read_text(encoding="utf-8")
+    text = text.replace('@medzoo.register_score(label="hit rate")', lower)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="Tables show it if it is one of"):
+        read_study(folder / "own.toml")
+
+
 def test_a_study_of_plugins_is_trained_and_scored_by_their_score(folder):
     study, store = read_study(folder / "own.toml"), Store()
     check_plugins(run for _, run in expand(study))
@@ -161,22 +171,22 @@ def test_a_study_of_plugins_is_trained_and_scored_by_their_score(folder):
     assert [len(trial.done) for trial in (own, zoo)] == [1, 1]
     for trial in (own, zoo):
         scores = trial.done[0].scores["test"]
-        assert scores["error_rate"] == pytest.approx(1 - scores["accuracy"])
+        assert scores["hit_rate"] == pytest.approx(scores["accuracy"])
     (record,) = own.done
     assert record.history[-1]["learning_rate"] == pytest.approx(0.01)
     values = store.read_predictions(record.run_id).test
-    drawn = read_replicates(store, record, name="error_rate")
+    drawn = read_replicates(store, record, name="hit_rate")
     accuracy = (values.probabilities.argmax(1) == values.labels).mean()
-    assert drawn.mean() == pytest.approx(1 - accuracy, abs=0.02)
+    assert drawn.mean() == pytest.approx(accuracy, abs=0.02)
     evidence = Evidence.read(study, store)
     told = list_facts(evidence)["Plugins"]
     assert f"model tiny ({content(folder)})" in told
-    assert "score error_rate (" in told
+    assert "score hit_rate (" in told
     write_evidence(evidence, folder / "evidence.zip")
     forget()
     again = read_evidence(folder / "evidence.zip")
     assert make_short_summary(again) == make_short_summary(evidence)
-    assert any("error rate" in c for c in make_short_summary(again).columns)
+    assert any("hit rate" in c for c in make_short_summary(again).columns)
 
 
 def test_records_are_read_without_the_plugin(folder):

@@ -84,8 +84,8 @@ FAULTS = {
         "seed =",
         "x.toml, line 4: `seed` is not a key of a study. Did you mean `seeds`? "
         "Expected one of: tasks, seeds, data, until, max_seeds, question, "
-        "plugins, score, equal_within, baseline, axes, fixed, trials, tuned, "
-        "track, keep.",
+        "plugins, scores, operating_point, score, equal_within, baseline, "
+        "axes, fixed, trials, tuned, track, keep.",
     ),
     "no question": (
         'question = "Which?"',

@@ -297,7 +297,8 @@ def register_score(
             `labels`, shape `(n,)`, of labelled images, to a number or `None`.
         name: Its name in studies; that of the function if `None`.
         label: As tables show it; its name in words if empty.
-        higher_is_better: Whether a larger value is the better one.
+        higher_is_better: Whether a larger value is the better one. If not,
+            tables show it as one of `scores`, and no study ranks by it.
         bounds: Lowest and highest value; `None` for no bound.
         version: As for `register_model`.
     """
@@ -312,7 +313,8 @@ def register_score(
             higher_is_better,
             bounds,
             summary=len(SCORES),
-            use=frozenset({"study", "report"}),
+            # A study ranks by what is better where it is higher.
+            use=frozenset({"study"} if higher_is_better else ()) | {"report"},
             content=TARGETS["score", called].plugin.content,
         )
         return target

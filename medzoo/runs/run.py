@@ -110,6 +110,9 @@ class Run(RunFields):
             if value != defaults[option]
             and not (option == "backbone" and option in self.plugins)
         }
+        if self.fingerprint and (folds := self.data_options.get("folds")):
+            # The fingerprint is of all images, not of those that are held out.
+            content["folds"] = folds
         if is_custom(self.data) and self.task in NAMES:
             # Before 0.3.0 such a run had the flips of that task.
             content["symmetry"] = "fixed"

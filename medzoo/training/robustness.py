@@ -1,5 +1,6 @@
 """Scores of a trained model on corrupted images."""
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -46,7 +47,8 @@ def score_corrupted(
 
     def find_error(images: np.ndarray) -> float:
         found = score(predict(images), split.labels, data.num_classes)
-        return 1 - found["balanced_accuracy"]
+        accuracy = found["balanced_accuracy"]
+        return math.nan if accuracy is None else 1 - accuracy
 
     return Robustness(
         find_error(images),
