@@ -34,6 +34,7 @@ from medzoo.report.manuscript import write_manuscript
 from medzoo.report.methods import (
     SECTIONS,
     Prose,
+    find_values,
     in_latex,
     in_markdown,
     make_methods,
@@ -51,6 +52,8 @@ from medzoo.report.study_tables import make_runs
 from medzoo.report.tables import to_csv
 from medzoo.runs.fields import FIELDS, OPTIMIZERS
 from medzoo.runs.run import Run
+from medzoo.store import Store
+from medzoo.study.spec import read_study
 from medzoo.study.trials import Trial
 from medzoo.tasks import NAMES
 
@@ -97,6 +100,11 @@ def make_evidence(study, folder):
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory):
     return make_evidence(make_widths(4), tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def values(evidence):
+    return find_values(evidence)
 
 
 @pytest.mark.parametrize("kind", ZOO)
@@ -156,23 +164,23 @@ def test_no_item_of_a_checklist_is_missing():
 
 
 @pytest.mark.parametrize("name", CHECKLISTS)
-def test_each_item_is_answered_or_owed(evidence, name):
-    blocks = Prose(evidence, in_markdown()).blocks
+def test_each_item_is_answered_or_owed(evidence, values, name):
+    blocks = Prose(values, in_markdown()).blocks
     for item in read_checklist(name).items:
         assert set(item.answer) <= set(blocks)
         assert item.answer or item.owed
-    answers = answer_checklist(evidence, name)
+    answers = answer_checklist(values, name)
     assert all(answer.text or answer.owed for answer in answers)
     assert {answer.status for answer in answers} == {
         "answered", "in part", "owed",
     }  # fmt: skip
-    text = make_checklist(evidence, name)
+    text = make_checklist(evidence, name, answers)
     assert all(f"\n## {a.item.number}. " in text for a in answers)
     owed = sum(bool(answer.owed) for answer in answers)
     assert text.count("[you must say: ") == owed
 
 
-def test_each_block_of_the_prose_is_read_somewhere():
+def test_each_block_of_the_prose_is_read_somewhere(values):
     used = {
         block
         for paragraphs, _ in SECTIONS.values()
@@ -181,7 +189,7 @@ def test_each_block_of_the_prose_is_read_somewhere():
     }
     for name in CHECKLISTS:
         used |= {b for i in read_checklist(name).items for b in i.answer}
-    assert used >= {"source", "training", "uncertainty"}
+    assert used == set(Prose(values, in_markdown()).blocks)
 
 
 def numbers_in(text):
@@ -190,7 +198,7 @@ def numbers_in(text):
 
 
 def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
-    text = make_methods(evidence, in_markdown())
+    text = make_methods(find_values(evidence), in_markdown())
     # Sources, names of files, what is owed, and the licence.
     away = r"\([^()]*, \d{4}\)|`[^`]*`|\[you must say[^]]*\]|CC BY 4\.0"
     text = re.sub(away, "", " ".join(text.split()))
@@ -219,10 +227,10 @@ def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
     assert f"{rows[0]['train_images']} train" in text
 
 
-def test_methods_cite_in_both_formats(evidence):
+def test_methods_cite_in_both_formats(values):
     markdown, latex = in_markdown(), in_latex()
-    assert "(Smyth, 2004)" in make_methods(evidence, markdown)
-    text = make_methods(evidence, latex)
+    assert "(Smyth, 2004)" in make_methods(values, markdown)
+    text = make_methods(values, latex)
     assert r"\cite{smyth2004}" in text
     assert set(markdown.cited) == set(latex.cited)
     used = {k for keys in re.findall(r"\\cite\{(.*?)\}", text)
@@ -232,7 +240,8 @@ def test_methods_cite_in_both_formats(evidence):
 
 def test_methods_of_one_trial_without_a_baseline(tmp_path):
     study = make_study(("adam",), baseline=None, tasks=("breastmnist",))
-    text = make_methods(make_evidence(study, tmp_path), in_markdown())
+    values = find_values(make_evidence(study, tmp_path))
+    text = make_methods(values, in_markdown())
     assert "compares 1 trial," in text
     assert "Holm" not in text
     assert "None" not in text
@@ -339,6 +348,36 @@ def test_all_figures_are_made_for_one_column_or_two(evidence):
         inches = 3.5 if "one_column" in name else 7.2
         assert width_of(content) <= inches + 0.01, name
         assert has_whole_fonts(content)
+
+
+STUDY = """
+question = "Is wider better?"
+tasks = ["breastmnist"]
+seeds = [0, 1]
+baseline = { width = 8 }
+[axes]
+width = [8, 9]
+[fixed]
+model = "mlp"
+epochs = 5
+"""
+
+
+def test_the_command_writes_them_and_prints_the_table(medzoo, tmp_path):
+    (tmp_path / "wide.toml").write_text(STUDY)
+    study = read_study("wide.toml")
+    records, predictions = make_drawn(study)
+    for run_id, record in records.items():
+        Store().write(record, predictions[run_id])
+    flags = ("--methods", "--checklist", "claim", "--format", "latex")
+    printed = medzoo("study", "report", "wide.toml", *flags).out
+    assert printed.startswith(r"\begin{table}")
+    assert printed == (tmp_path / "results/wide/tables.tex").read_text()
+    methods = (tmp_path / "results/wide/methods.md").read_text()
+    assert "medzoo study run wide.toml`" in " ".join(methods.split())
+    flags = ("--format", "latex", "--columns", "auk")
+    failed = medzoo("study", "report", "wide.toml", *flags, code=2)
+    assert "Did you mean `auc`" in failed.err
 
 
 @pytest.mark.extras

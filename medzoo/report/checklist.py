@@ -1,9 +1,10 @@
 """Checklists of reporting: what records answer, and what is owed."""
 
 import tomllib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -77,10 +78,12 @@ def read_checklist(name: str) -> Checklist:
     return Checklist.model_validate(tomllib.loads(text))
 
 
-def answer_checklist(evidence: Evidence, name: str) -> list[Answer]:
+def answer_checklist(values: Mapping[str, Any], name: str) -> list[Answer]:
     """Answers each item of a checklist from the records of a study.
 
-    A smoke run and synthetic data answer as well, and say what they are.
+    Args:
+        values: What `medzoo.report.methods.find_values` found.
+        name: One of `CHECKLISTS`.
     """
     owed: list[str] = []
 
@@ -88,7 +91,7 @@ def answer_checklist(evidence: Evidence, name: str) -> list[Answer]:
         owed.append(text)
         return ""
 
-    prose = Prose(evidence, replace(in_markdown(), owed=remember))
+    prose = Prose(values, replace(in_markdown(), owed=remember))
     answers = []
     for item in read_checklist(name).items:
         owed.clear()
@@ -99,7 +102,7 @@ def answer_checklist(evidence: Evidence, name: str) -> list[Answer]:
     return answers
 
 
-def count_answers(answers: list[Answer]) -> str:
+def count_answers(answers: Sequence[Answer]) -> str:
     """Says how many items are answered, in part, and owed."""
     states = [answer.status for answer in answers]
     return (
@@ -109,9 +112,11 @@ def count_answers(answers: list[Answer]) -> str:
     )
 
 
-def make_checklist(evidence: Evidence, name: str) -> str:
+def make_checklist(
+    evidence: Evidence, name: str, answers: Sequence[Answer]
+) -> str:
     """Writes a checklist with its answers as Markdown."""
-    checklist, answers = read_checklist(name), answer_checklist(evidence, name)
+    checklist = read_checklist(name)
     overview = Table(
         ("item", "section", "status", "place"),
         [
@@ -147,7 +152,7 @@ def _write_answer(answer: Answer) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def tabulate_checklist(evidence: Evidence, name: str) -> Table:
+def tabulate_checklist(answers: Iterable[Answer]) -> Table:
     """Makes a row an item, for a form of a journal."""
     return Table(
         ("item", "section", "asks", "status", "answer", "place", "owed"),
@@ -161,6 +166,6 @@ def tabulate_checklist(evidence: Evidence, name: str) -> Table:
                 a.item.place * bool(a.text),
                 a.owed,
             ]
-            for a in answer_checklist(evidence, name)
+            for a in answers
         ],
     )

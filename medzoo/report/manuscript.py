@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jinja2
 
-from medzoo.report.checklist import make_checklist, tabulate_checklist
+from medzoo.messages import encode_text
+from medzoo.report.checklist import (
+    answer_checklist,
+    make_checklist,
+    tabulate_checklist,
+)
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.paper import make_paper_figures
 from medzoo.report.latex import make_tables
 from medzoo.report.methods import (
+    find_values,
     in_latex,
     in_markdown,
     list_sources,
@@ -62,25 +69,29 @@ def write_manuscript(
         figures: Whether to draw figures for a paper, which `paper.tex` shows.
     """
     texts: dict[str, str] = {}
+    values = find_values(evidence) if methods or checklist else {}
     drawn = make_paper_figures(evidence) if figures else {}
     if methods:
         shown = {name: _CAPTIONS[name] for name in _CAPTIONS if name in drawn}
-        texts |= _write_methods(evidence, columns, shown)
+        texts |= _write_methods(evidence, values, columns, shown)
     if checklist is not None:
-        table = tabulate_checklist(evidence, checklist)
-        texts[f"checklist_{checklist}.md"] = make_checklist(evidence, checklist)
-        texts[f"checklist_{checklist}.csv"] = to_csv(table)
-    contents = {name: text.encode() for name, text in texts.items()} | drawn
+        name, answers = checklist, answer_checklist(values, checklist)
+        texts[f"checklist_{name}.md"] = make_checklist(evidence, name, answers)
+        texts[f"checklist_{name}.csv"] = to_csv(tabulate_checklist(answers))
+    contents = {name: encode_text(text) for name, text in texts.items()} | drawn
     for name, content in contents.items():
         replace_file(folder / name, content)
     return tuple(folder / name for name in contents)
 
 
 def _write_methods(
-    evidence: Evidence, columns: str, figures: Mapping[str, str]
+    evidence: Evidence,
+    values: Mapping[str, Any],
+    columns: str,
+    figures: Mapping[str, str],
 ) -> dict[str, str]:
     markdown, latex = in_markdown(), in_latex()
-    text = make_methods(evidence, markdown)
+    text = make_methods(values, markdown)
     paper = _LATEX.get_template("paper.tex.jinja").render(
         title=escape_latex(evidence.title),
         results=escape_latex(evidence.verdict),
@@ -91,7 +102,7 @@ def _write_methods(
     )
     return {
         "methods.md": f"{text}\n{list_sources(markdown)}",
-        "methods.tex": make_methods(evidence, latex),
+        "methods.tex": make_methods(values, latex),
         "tables.tex": make_tables(evidence, columns),
         "references.bib": make_bibliography(markdown.cited),
         "paper.tex": paper,

@@ -2,7 +2,7 @@
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from medzoo.report.bootstrap import NUM_REPLICATES
 from medzoo.report.card import LEAKS
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.explained import find_explained
+from medzoo.report.gallery import find_galleries
 from medzoo.report.inference import NUM_DRAWS
 from medzoo.report.pages import describe_options, list_facts
 from medzoo.report.references import (
@@ -22,6 +23,7 @@ from medzoo.report.references import (
     name_source,
     read_cited,
 )
+from medzoo.report.subgroups import describe_gap, find_subgroups
 from medzoo.report.tables import escape_latex, escape_markdown
 from medzoo.report.verdict import describe_looks
 from medzoo.runs.fields import OPTIMIZERS
@@ -129,11 +131,11 @@ class Prose:
     """The sentences of a study by the name of their block.
 
     Args:
-        evidence: The study, its records and their statistics.
+        values: What `find_values` found.
         form: The format to write.
     """
 
-    def __init__(self, evidence: Evidence, form: Format) -> None:
+    def __init__(self, values: Mapping[str, Any], form: Format) -> None:
         self.form = form
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).with_name("paper")),
@@ -144,7 +146,7 @@ class Prose:
         environment.filters["list_words"] = list_words
         self._template = environment.get_template("methods.jinja")
         self._values = {
-            **find_values(evidence),
+            **values,
             "cite": form.cite_keys,
             "owed": lambda text: Written(form.owed(text)),
             "code": lambda text: Written(form.code(text)),
@@ -175,14 +177,14 @@ def list_words(values: Iterable[Any]) -> str:
     return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
-def make_methods(evidence: Evidence, form: Format) -> str:
+def make_methods(values: Mapping[str, Any], form: Format) -> str:
     """Writes the methods of a study, each section with what is owed.
 
     Args:
-        evidence: The study, its records and their statistics.
+        values: What `find_values` found.
         form: `in_markdown()` or `in_latex()`; it keeps what was cited.
     """
-    prose = Prose(evidence, form)
+    prose = Prose(values, form)
     parts = [form.heading(1, "Methods")]
     for title, (paragraphs, owed) in SECTIONS.items():
         parts.append(form.heading(2, title))
@@ -192,9 +194,7 @@ def make_methods(evidence: Evidence, form: Format) -> str:
         ]
         parts += [_fill(text) for text in texts if text]
         parts += [_fill(form.owed(owed))] * bool(owed)
-    form.cited |= dict.fromkeys(
-        list_keys(run for t in evidence.results for run in t.runs.values())
-    )
+    form.cited |= dict.fromkeys(values["used"])
     return "\n\n".join(parts) + "\n"
 
 
@@ -221,6 +221,7 @@ def find_values(evidence: Evidence) -> dict[str, Any]:
         **_find_training(evidence, runs),
         **_find_statistics(evidence),
         **_find_machines(evidence),
+        "used": list_keys(runs),
     }
 
 
@@ -253,6 +254,7 @@ def _find_data(evidence: Evidence, runs: Sequence[Run]) -> dict[str, Any]:
         {
             "name": run.task,
             "source": run.data,
+            "page": run.data_options.get("page", ""),
             "fingerprint": record.data_fingerprint,
             "classes": record.classes,
         }
@@ -281,13 +283,23 @@ def _find_data(evidence: Evidence, runs: Sequence[Run]) -> dict[str, Any]:
             _unique(f"{run.size} × {run.size}" for run in runs)
         )
         + " pixels",
-        "read_with": _unique(describe_options(run) for run in runs),
+        "read_with": _unique(_describe_reading(run) for run in runs),
         "augmentations": _unique(
             run.augmentation.replace("_", " ")
             for run in runs
             if run.augmentation != "none"
         ),
     }
+
+
+def _describe_reading(run: Run) -> str:
+    """Words how files were read, without where they are."""
+    options = {
+        key: value
+        for key, value in run.data_options.items()
+        if key not in ("page", "path")
+    }
+    return describe_options(run.model_copy(update={"data_options": options}))
 
 
 def _describe_official(
@@ -481,6 +493,12 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
     plan = statistics.plan
     given = [t.num_seeds for t in statistics.trials.values() if t.num_seeds]
     margin = statistics.equal_within
+    breakdowns = [
+        found
+        for found in find_subgroups(evidence)
+        if found.trial == evidence.best.trial.name
+        and found.task == evidence.results[0].tasks[0]
+    ]
     return {
         "score": format_score(evidence.study.score),
         "score_is_f1": evidence.study.score == "macro_f1",
@@ -494,6 +512,11 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
         "detectable": f"{plan.detectable(min(given)):.3f}"
         if plan and given
         else "",
+        "asked": list(map(format_score, evidence.study.scores)),
+        "operating_point": evidence.study.operating_point,
+        "subgroups": [found.attribute for found in breakdowns],
+        "gaps": list(map(describe_gap, breakdowns)),
+        "galleries": bool(find_galleries(evidence)),
         "explained": bool(
             find_explained(
                 evidence.results,
