@@ -374,7 +374,7 @@ def test_the_command_writes_them_and_prints_the_table(medzoo, tmp_path):
     assert printed.startswith(r"\begin{table}")
     assert printed == (tmp_path / "results/wide/tables.tex").read_text()
     methods = (tmp_path / "results/wide/methods.md").read_text()
-    assert "medzoo study run wide.toml`" in " ".join(methods.split())
+    assert "wide.toml`. Runs, scores" in " ".join(methods.split())
     flags = ("--format", "latex", "--columns", "auk")
     failed = medzoo("study", "report", "wide.toml", *flags, code=2)
     assert "Did you mean `auc`" in failed.err

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from medzoo.messages import tolerating
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures import choose_figures
@@ -81,9 +83,10 @@ def scale(figure: "Figure", share: float) -> None:
     }
     for found in figure.findobj():
         if isinstance(found, Text) and id(found) not in ticks:
-            found.set_fontsize(found.get_fontsize() * share)
+            found.set_fontsize(float(found.get_fontsize()) * share)
         elif isinstance(found, Line2D):
             found.set_linewidth(found.get_linewidth() * share)
             found.set_markersize(found.get_markersize() * share)
         elif isinstance(found, Collection):
-            found.set_linewidth([w * share for w in found.get_linewidth()])
+            widths = np.atleast_1d(found.get_linewidth()) * share
+            found.set_linewidth(widths.tolist())
