@@ -247,6 +247,25 @@ def test_methods_of_one_trial_without_a_baseline(tmp_path):
     assert "None" not in text
 
 
+def test_many_sizes_are_a_table(evidence):
+    results = [
+        dataclasses.replace(
+            trial,
+            records={
+                key: record.model_copy(
+                    update={"flops": 10**6 * (at + len(key[1]))}
+                )
+                for key, record in trial.records.items()
+            },
+        )
+        for at, trial in enumerate(evidence.results)
+    ]
+    values = find_values(dataclasses.replace(evidence, results=results))
+    text = make_methods(values, in_markdown())
+    assert re.search(r"\| width 8 +\| 1,234,567 +\| 1,234,000 +\| 1", text)
+    assert r"\label{tab:sizes}" in make_methods(values, in_latex())
+
+
 def test_bold_are_the_highest_and_those_tied_with_it(evidence):
     statistics = evidence.statistics
     rows = make_table(evidence).splitlines()

@@ -14,7 +14,7 @@ from medzoo.report.evidence import Evidence
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, mean_over_tasks
 from medzoo.report.summary import StudyStatistics, summarise_scores
-from medzoo.report.tables import escape_latex
+from medzoo.report.tables import Table, escape_latex
 from medzoo.scores.table import Needs, format_score, list_scores
 
 PAPER = ("score", "balanced_accuracy", "auc", "difference", "p")
@@ -195,6 +195,16 @@ def _summarise_by_task(evidence: Evidence) -> dict[str, StudyStatistics]:
         )
         for at, task in enumerate(tasks)
     }
+
+
+def write_plain_table(table: Table, caption: str, label: str) -> str:
+    """Writes a table of texts, which may break in the first column."""
+    rows = [
+        [escape_name(str(row[0])), *(escape_latex(str(c)) for c in row[1:])]
+        for row in table.rows
+    ]
+    block = _write_block([escape_latex(c) for c in table.columns], rows)
+    return _write_table([block], escape_latex(caption), label)
 
 
 def _find_bold(statistics: StudyStatistics, concluded: bool) -> set[str]:

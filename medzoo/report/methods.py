@@ -15,6 +15,7 @@ from medzoo.report.evidence import Evidence
 from medzoo.report.figures.explained import find_explained
 from medzoo.report.gallery import find_galleries
 from medzoo.report.inference import NUM_DRAWS
+from medzoo.report.latex import write_plain_table
 from medzoo.report.pages import describe_options, list_facts
 from medzoo.report.references import (
     find_keys,
@@ -24,7 +25,13 @@ from medzoo.report.references import (
     read_cited,
 )
 from medzoo.report.subgroups import describe_gap, find_subgroups
-from medzoo.report.tables import escape_latex, escape_markdown
+from medzoo.report.tables import (
+    Cell,
+    Table,
+    escape_latex,
+    escape_markdown,
+    format_table,
+)
 from medzoo.report.verdict import describe_looks
 from medzoo.runs.fields import OPTIMIZERS
 from medzoo.runs.run import Run
@@ -57,6 +64,9 @@ SECTIONS: dict[str, tuple[list[list[str]], str]] = {
     ),
 }
 
+# Sizes of so many trials at most are said in sentences.
+MOST_COSTS = 3
+
 
 class Written(str):
     """A text that is of its format already."""
@@ -72,6 +82,7 @@ class Format:
         owed: Writes what only the author can say.
         code: Writes a command or the name of a file.
         heading: Writes the title of a level.
+        table: Writes the table of sizes.
         cited: Keys that were written so far.
     """
 
@@ -80,6 +91,7 @@ class Format:
     owed: Callable[[str], str]
     code: Callable[[str], str]
     heading: Callable[[int, str], str]
+    table: Callable[[Table], str]
     cited: dict[str, None] = field(default_factory=dict)
 
     def finish(self, value: Any) -> str:
@@ -102,6 +114,7 @@ def in_markdown() -> Format:
         lambda text: f"**[you must say: {escape_markdown(text)}]**",
         lambda text: f"`{text.replace('`', '')}`",
         lambda level, title: f"{'#' * level} {title}",
+        format_table,
     )
 
 
@@ -113,6 +126,12 @@ def in_latex() -> Format:
         lambda text: rf"\textbf{{[you must say: {escape_latex(text)}]}}",
         lambda text: rf"\texttt{{{_break_code(text)}}}",
         lambda level, title: rf"\{'sub' * (level - 1)}section{{{title}}}",
+        lambda table: write_plain_table(
+            table,
+            "Sizes of the trials; operations are those of a forward pass of "
+            "one image, and a range is that over the tasks.",
+            "tab:sizes",
+        ),
     )
 
 
@@ -172,8 +191,12 @@ def list_words(values: Iterable[Any]) -> str:
 
     >>> list_words(["adam", "sgd", "lion"])
     'adam, sgd and lion'
+    >>> list_words(["model=mlp, width=8", "model=mlp, width=9"])
+    'model=mlp, width=8; model=mlp, width=9'
     """
     texts = [str(value) for value in values]
+    if any(", " in text for text in texts):
+        return "; ".join(texts)
     return " and ".join(filter(None, [", ".join(texts[:-1]), *texts[-1:]]))
 
 
@@ -194,6 +217,8 @@ def make_methods(values: Mapping[str, Any], form: Format) -> str:
         ]
         parts += [_fill(text) for text in texts if text]
         parts += [_fill(form.owed(owed))] * bool(owed)
+        sizes = _tabulate_costs(values) if title == "Models" else None
+        parts += [form.table(sizes)] if sizes else []
     form.cited |= dict.fromkeys(values["used"])
     return "\n\n".join(parts) + "\n"
 
@@ -367,6 +392,7 @@ def _find_models(evidence: Evidence, runs: Sequence[Run]) -> dict[str, Any]:
         ],
         "plugins": list_facts(evidence).get("Plugins", ""),
         "costs": _find_costs(evidence),
+        "most_costs": MOST_COSTS,
         "members": [
             n for n in _unique(_option(r, "members") for r in runs) if n > 1
         ],
@@ -383,23 +409,25 @@ def _find_costs(evidence: Evidence) -> list[dict[str, Any]]:
     """Lists parameters and operations, once for all trials that share them."""
     found: dict[tuple[str, str, str], list[str]] = {}
     for trial in evidence.results:
-        for task in trial.tasks:
-            records = [r for r in trial.of_task(task) if r.parameters]
-            if not records or records[0].parameters is None:
-                continue
-            count, flops = records[0].parameters, records[0].flops
-            trained = count.trainable != count.total
-            key = (
-                f"{count.total:,}",
-                f"{count.trainable:,}" * trained,
-                "" if flops is None else f"{flops / 1e6:,.2f}",
-            )
-            several = len(trial.tasks) > 1 and not trial.shared
-            name = trial.trial.name + f" on {task}" * several
-            found.setdefault(key, []).append(name)
+        records = [r for r in trial.records.values() if r.parameters]
+        counts = [r.parameters for r in records if r.parameters]
+        if not counts:
+            continue
+        totals = [count.total for count in counts]
+        trained = [count.trainable for count in counts]
+        flops = [r.flops / 1e6 for r in records if r.flops is not None]
+        key = (
+            _format_range(totals, "{:,}"),
+            _format_range(trained, "{:,}") if trained != totals else "",
+            _format_range(flops, "{:,.2f}"),
+        )
+        found.setdefault(key, []).append(trial.trial.name)
+    several = len(evidence.results) > 1
     return [
         {
-            "trials": _shorten(names, evidence),
+            "trials": ["All trials"]
+            if several and len(names) == len(evidence.results)
+            else names,
             "parameters": total,
             "trainable": trained,
             "mflops": mflops,
@@ -408,16 +436,33 @@ def _find_costs(evidence: Evidence) -> list[dict[str, Any]]:
     ]
 
 
-def _shorten(names: list[str], evidence: Evidence) -> list[str]:
-    """Says `All trials` in place of the names of all of them."""
-    tasks = evidence.results[0].tasks
-    every = {trial.trial.name for trial in evidence.results}
-    for task in tasks:
-        whole = {f"{name} on {task}" for name in every}
-        if len(every) > 1 and whole <= set(names):
-            kept = [name for name in names if name not in whole]
-            names = [*kept, f"All trials on {task}"]
-    return ["All trials"] if every <= set(names) and len(every) > 1 else names
+def _format_range(values: Sequence[float], form: str) -> str:
+    """Writes the lowest and the highest value, as tasks may differ.
+
+    Example:
+
+    >>> _format_range([81_590, 82_121], "{:,}")
+    '81,590 to 82,121'
+    """
+    ends = sorted({min(values), max(values)}) if values else []
+    return " to ".join(form.format(value) for value in ends)
+
+
+def _tabulate_costs(values: Mapping[str, Any]) -> Table | None:
+    """Makes a table of sizes, of more than would be read in a sentence."""
+    if len(values["costs"]) <= MOST_COSTS:
+        return None
+    columns = ("trial", "parameters", "of them trained", "million operations")
+    rows: list[list[Cell]] = [
+        [
+            list_words(cost["trials"]),
+            cost["parameters"],
+            cost["trainable"] or "all",
+            cost["mflops"],
+        ]
+        for cost in values["costs"]
+    ]
+    return Table(columns, rows)
 
 
 def _find_training(evidence: Evidence, runs: Sequence[Run]) -> dict[str, Any]:
