@@ -400,14 +400,18 @@ def test_the_command_writes_them_and_prints_the_table(medzoo, tmp_path):
 
 
 @pytest.mark.extras
-@pytest.mark.parametrize("tasks", [NAMES[:1], NAMES])
-def test_the_paper_compiles_within_its_lines(tasks, tmp_path):
+@pytest.mark.parametrize(
+    ("tasks", "more"), [(NAMES[:1], 0), (NAMES, 0), (NAMES[4:7], 50)]
+)
+def test_the_paper_compiles_within_its_lines(tasks, more, tmp_path):
     if shutil.which("pdflatex") is None:
         pytest.skip("needs pdflatex (Debian: texlive-latex-base)")
     names = ["efficientnet_v2_b0, learning_rate 0.001", r"50 % \of $x_1^2$ & ~"]
     trials = tuple(
         Trial(f"{name} {width}", {"width": width})
-        for width, name in enumerate([*names, "é{b} <#>"], start=8)
+        for width, name in enumerate(
+            [*names, "é{b} <#>", *["more"] * more], start=8
+        )
     )
     study = make_study(
         tasks=tasks, trials=trials, axis_names=("width",), baseline=trials[1]
@@ -424,3 +428,4 @@ def test_the_paper_compiles_within_its_lines(tasks, tmp_path):
         )
     log = (tmp_path / "paper.log").read_text(errors="replace")
     assert "Overfull" not in log
+    assert "too large" not in log

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from medzoo.messages import unknown
 from medzoo.report.comparisons import Difference, TrialScores
 from medzoo.report.evidence import Evidence
+from medzoo.report.figures.style import describe_picked, pick_trials
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, mean_over_tasks
 from medzoo.report.summary import StudyStatistics, summarise_scores
@@ -26,6 +27,9 @@ _COSTS = {
 # Widths in points of a line of an article and of its footnote size.
 _LINE, _DIGIT, _GAP = 345, 4.4, 8
 _NARROWEST = 70
+# Rows of a page at that size, and so trials of a table.
+_MOST_ROWS = 30
+_LONGEST_HEAD = 16
 
 
 def list_columns(evidence: Evidence) -> tuple[str, ...]:
@@ -76,6 +80,7 @@ def make_tables(evidence: Evidence, columns: str = "paper") -> str:
 def make_table(evidence: Evidence, columns: str = "paper") -> str:
     """Writes the table of trials."""
     chosen = choose_columns(evidence, columns)
+    shown = pick_trials(evidence, _MOST_ROWS)
     heads = [_name_column(evidence, name) for name in chosen]
     bold = _find_bold(evidence.statistics, evidence.is_concluded)
     rows = [
@@ -83,13 +88,15 @@ def make_table(evidence: Evidence, columns: str = "paper") -> str:
             escape_name(trial.trial.name),
             *(_write_cell(evidence, trial, name, bold) for name in chosen),
         ]
-        for trial in evidence.results
+        for trial in shown
     ]
     caption = " ".join(
         filter(
             None,
             [
                 escape_latex(evidence.verdict),
+                _describe_shown(evidence, shown),
+                _describe_baseline(evidence, chosen),
                 _describe_means(evidence),
                 _describe_bold(bold),
                 _describe_shift(evidence.statistics),
@@ -106,7 +113,7 @@ def make_table_by_task(evidence: Evidence) -> str:
     Bold are the highest of a task and those that are tied with it there, by
     p-values that are corrected over all pairs of that task.
     """
-    tasks = evidence.results[0].tasks
+    tasks, shown = evidence.results[0].tasks, pick_trials(evidence, _MOST_ROWS)
     bold = {
         task: _find_bold(found, evidence.is_concluded)
         for task, found in _summarise_by_task(evidence).items()
@@ -119,11 +126,11 @@ def make_table_by_task(evidence: Evidence) -> str:
                 ),
                 t.trial.name in bold[task],
             )
-            for t in evidence.results
+            for t in shown
         ]
         for task in tasks
     }
-    names = [escape_name(trial.trial.name) for trial in evidence.results]
+    names = [escape_name(trial.trial.name) for trial in shown]
     blocks = []
     for part in _split_tasks(tasks, cells):
         columns = [cells[task] for task in part]
@@ -132,12 +139,32 @@ def make_table_by_task(evidence: Evidence) -> str:
         blocks.append(_write_block(heads, rows))
     score = escape_latex(format_score(evidence.study.score))
     caption = (
-        f"{score[0].upper()}{score[1:]} on test by task. {_INTERVALS}"
+        f"{score[0].upper()}{score[1:]} on test by task. "
+        f"{_describe_shown(evidence, shown)} {_INTERVALS}"
         + " Bold: the highest of a task, and those that cannot be told from "
         "it there." * any(bold.values())
     )
     label = f"tab:{_label(evidence.title)}-by-task"
-    return _write_table(blocks, caption, label)
+    together = max(1, _MOST_ROWS // (len(names) + 3))
+    pages = [
+        blocks[at : at + together] for at in range(0, len(blocks), together)
+    ]
+    return "\n\n".join(
+        _write_table(
+            page,
+            caption if number == 1 else "The same for further tasks.",
+            label if number == 1 else f"{label}-{number}",
+        )
+        for number, page in enumerate(pages, start=1)
+    )
+
+
+def _describe_shown(evidence: Evidence, shown: Sequence[TrialResults]) -> str:
+    """Says which trials are shown, if not all are."""
+    if len(shown) == len(evidence.results):
+        return ""
+    told = describe_picked(evidence, shown)
+    return f"{escape_latex(told)}."
 
 
 _INTERVALS = (
@@ -219,7 +246,10 @@ def _name_column(evidence: Evidence, name: str) -> str:
         several = len(evidence.results[0].tasks) > 1
         return "harmonic mean" if several else _head(evidence.study.score)
     if name == "difference":
-        return f"difference to {escape_name(str(evidence.statistics.baseline))}"
+        baseline = str(evidence.statistics.baseline)
+        if len(baseline) > _LONGEST_HEAD:
+            return "difference to baseline"
+        return f"difference to {escape_name(baseline)}"
     return escape_latex(_COSTS[name][0]) if name in _COSTS else _head(name)
 
 
@@ -277,6 +307,14 @@ def _write_p(p: float | None) -> str:
 def _sign(number: str) -> str:
     """Puts a true minus sign before a number."""
     return number.replace("-", "−")
+
+
+def _describe_baseline(evidence: Evidence, columns: Sequence[str]) -> str:
+    """Names the baseline, if no head has room for it."""
+    baseline = str(evidence.statistics.baseline)
+    if "difference" not in columns or len(baseline) <= _LONGEST_HEAD:
+        return ""
+    return f"The baseline is {escape_name(baseline)}."
 
 
 def _describe_means(evidence: Evidence) -> str:

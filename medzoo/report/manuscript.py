@@ -40,11 +40,13 @@ _LATEX = jinja2.Environment(
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701, as values are escaped here.
 )
+# Makes a figure fit into the one column of an article.
+_FIT = r"height=0.8\textheight,keepaspectratio"
 # Figures that `paper.tex` shows, and what they are.
 _CAPTIONS = {
     "differences_one_column.pdf": "Differences between trials. Thick: 95 % "
     "interval; thin: 95 % for all at once.",
-    "macro_f1_by_task_one_column.pdf": "The score on test by task, each panel "
+    "macro_f1_by_task_two_columns.pdf": "The score on test by task, each panel "
     "with a scale of its own. Bars: 95 % intervals.",
 }
 
@@ -84,6 +86,11 @@ def write_manuscript(
     return tuple(folder / name for name in contents)
 
 
+def _describe_width(name: str) -> str:
+    wide = r"width=\linewidth" if "two_columns" in name else "width=3.5in"
+    return f"{wide},{_FIT}"
+
+
 def _write_methods(
     evidence: Evidence,
     values: Mapping[str, Any],
@@ -96,7 +103,11 @@ def _write_methods(
         title=escape_latex(evidence.title),
         results=escape_latex(evidence.verdict),
         figures=[
-            {"file": name, "caption": escape_latex(caption)}
+            {
+                "file": name,
+                "caption": escape_latex(caption),
+                "options": _describe_width(name),
+            }
             for name, caption in figures.items()
         ],
     )
