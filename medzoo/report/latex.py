@@ -396,6 +396,7 @@ def _write_table(blocks: Sequence[str], caption: str, label: str) -> str:
         [
             r"\begin{table}[tbp]",
             r"\centering",
+            r"\setlength{\belowcaptionskip}{6pt}",
             rf"\caption{{{caption}}}",
             rf"\label{{{label}}}",
             r"\footnotesize",
