@@ -63,13 +63,15 @@ class Reader(abc.ABC):
     folder: Path
 
     @abc.abstractmethod
-    def read(self, run_id: str) -> Record | None:
-        """Reads a record; `None` if there is none."""
+    def read(self, run_id: str, *, history: bool = True) -> Record | None:
+        """Reads a record, with its history or without; `None` if there is none."""
 
-    def read_many(self, run_ids: Iterable[str]) -> dict[str, Record]:
+    def read_many(
+        self, run_ids: Iterable[str], *, history: bool = True
+    ) -> dict[str, Record]:
         """Reads the records that there are of `run_ids`."""
-        records = {run_id: self.read(run_id) for run_id in run_ids}
-        return {key: record for key, record in records.items() if record}
+        found = ((key, self.read(key, history=history)) for key in run_ids)
+        return {key: record for key, record in found if record}
 
     @abc.abstractmethod
     def has_predictions(self, run_id: str) -> bool:
@@ -167,11 +169,11 @@ class Store(Reader):
                 continue
             _write_bytes(path.with_suffix(ending), content)
 
-    def read(self, run_id: str) -> Record | None:
+    def read(self, run_id: str, *, history: bool = True) -> Record | None:
         """Reads a record; `None`, with a warning, for what is none."""
         path = self._path(run_id)
         try:
-            return _read_record(path)
+            return _read_record(path, history=history)
         except (FileNotFoundError, _OlderRecord):
             return None
         except (ValueError, OSError) as error:
@@ -319,7 +321,7 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
                 os.close(handle)
 
 
-def _read_record(path: Path) -> Record:
+def _read_record(path: Path, *, history: bool = True) -> Record:
     """Reads the record that a name promises.
 
     Raises:
@@ -328,7 +330,7 @@ def _read_record(path: Path) -> Record:
     """
     content = read_regular(path, most=_LARGEST_RECORD)
     try:
-        record = Record.model_validate_json(content)
+        record = Record.from_json(content, history=history)
     except ValueError as error:
         version = _find_version(content)
         if version and _parts(version) > _parts(_own_version()):

@@ -74,7 +74,7 @@ def bootstrap_score(
     cells, num_classes, labels = _cells(probabilities, labels)
     by_class = cells[np.argsort(labels, kind="stable")]
     found = []
-    for places in _draw(labels, num_classes, num_replicates, fold):
+    for places in _draw_again(labels, num_classes, num_replicates, fold):
         drawn = by_class[places]
         drawn += np.arange(len(places))[:, None] * num_classes**2
         size = len(places) * num_classes**2
@@ -178,6 +178,24 @@ def bootstrap_own_score(
         for rows in order[places]
     ]
     return np.array([math.nan if v is None else v for v in found])
+
+
+def _draw_again(
+    labels: np.ndarray, num_classes: int, num_replicates: int, fold: int | None
+) -> Iterable[np.ndarray]:
+    """Draws as `_draw`, once for runs on the same few images."""
+    if num_replicates * len(labels) > _AT_ONCE:
+        return _draw(labels, num_classes, num_replicates, fold)
+    return _draw_few(labels.tobytes(), num_classes, num_replicates, fold)
+
+
+# A study of twelve tasks goes through them trial by trial.
+@functools.lru_cache(maxsize=12)
+def _draw_few(
+    labels: bytes, num_classes: int, num_replicates: int, fold: int | None
+) -> tuple[np.ndarray, ...]:
+    found = np.frombuffer(labels, dtype="int64")
+    return tuple(_draw(found, num_classes, num_replicates, fold))
 
 
 def _draw(

@@ -108,8 +108,11 @@ class EvidenceFile(Reader):
         except (KeyError, ValueError, zipfile.BadZipFile) as error:
             raise self._fault(error) from None
 
-    def read(self, run_id: str) -> Record | None:
-        return self._records.get(run_id)
+    def read(self, run_id: str, *, history: bool = True) -> Record | None:
+        record = self._records.get(run_id)
+        if record is None or history:
+            return record
+        return record.model_copy(update={"history": []})
 
     def has_predictions(self, run_id: str) -> bool:
         return run_id in self.contents.arrays
@@ -150,7 +153,7 @@ class EvidenceFile(Reader):
     @cached_property
     def _records(self) -> dict[str, Record]:
         lines = self._read_member(_RECORDS).splitlines()
-        records = map(Record.model_validate_json, lines)
+        records = map(Record.from_json, lines)
         return {record.run_id: record for record in records}
 
     def _fill(self, found: _Cells, study: Study) -> TrialResults:

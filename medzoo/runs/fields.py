@@ -4,6 +4,7 @@ What keeps apart fields of one kind (the key of a graph, the runs of a stack,
 the keys of a study file, the lines of a page) asks `list_fields`.
 """
 
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
@@ -482,6 +483,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+@functools.cache
 def list_fields(
     *affects: Affects, place: Place | None = None, **about: Any
 ) -> tuple[str, ...]:
