@@ -5,6 +5,8 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +28,16 @@ FEWEST_TASKS = 5
 _NUM_PERMUTATIONS = 9_999
 
 
+class StoredReplicates(Protocol):
+    """Bootstraps that are read from a store, all or those of one task."""
+
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> np.ndarray: ...
+
+    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class TrialScores:
     """One score of one trial on test.
@@ -35,6 +47,8 @@ class TrialScores:
         matrix: Shape `(num_seeds, num_tasks)`; NaN for a missing run.
         replicates: Its bootstraps over test images, shape
             `(num_replicates, num_seeds, num_tasks)`; NaN where there is none.
+            What reads them when it is asked for all, or for one task, serves
+            as well: those of 100,000 runs do not fit into memory.
         diverged: Seeds of which a run diverged.
         num_given: Seeds that it is given, the first ones; all if `None`. The
             rows of the others are NaN.
@@ -42,7 +56,7 @@ class TrialScores:
 
     name: str
     matrix: np.ndarray
-    replicates: np.ndarray
+    replicates: "np.ndarray | StoredReplicates"
     diverged: int = 0
     num_given: int | None = None
 
@@ -122,7 +136,10 @@ class Comparisons:
             [harmonic_mean_by_seed(trial.matrix) for trial in trials]
         )
         self.replicates = np.stack(
-            [harmonic_mean_by_seed(trial.replicates) for trial in trials],
+            [
+                harmonic_mean_by_seed(np.asarray(trial.replicates))
+                for trial in trials
+            ],
             axis=1,
         )
         self.images = covariance_of_images(

@@ -6,7 +6,12 @@ from functools import cached_property
 
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
-from medzoo.report.results import TrialResults, rank, read_results
+from medzoo.report.results import (
+    MOST_SHOWN,
+    TrialResults,
+    rank,
+    read_results,
+)
 from medzoo.report.summary import StudyStatistics, summarise
 from medzoo.report.verdict import write_verdict
 from medzoo.store import Reader, Store
@@ -106,6 +111,11 @@ class Evidence:
     def records(self) -> list[Record]:
         """The records of all cells, trial by trial."""
         return [r for trial in self.results for r in trial.records.values()]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether there are too many runs to show each of them."""
+        return sum(len(trial.runs) for trial in self.results) > MOST_SHOWN
 
     @property
     def num_runs(self) -> int:

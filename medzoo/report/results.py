@@ -1,7 +1,7 @@
 """Records of a study on the grid of its trials, seeds and tasks."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,11 @@ from medzoo.study.expand import PlannedRun, expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
 from medzoo.study.tuning import plan_runs
+
+
+# Runs beyond which a report has no histories, rows of runs on its page, images
+# nor evidence: tables and figures of trials, and `runs.csv`, are what is left.
+MOST_SHOWN = 10_000
 
 
 @dataclass(frozen=True)
@@ -169,27 +174,35 @@ class TrialResults:
         return values
 
     def read_replicates(
-        self, store: Reader, score: str | None = None
+        self,
+        store: Reader,
+        score: str | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> np.ndarray:
         """Lays out the bootstraps of a score on test like its score matrix.
 
         Args:
             store: Holds the predictions of its runs.
             score: Name of the score; its own if left out.
+            tasks: Columns; all tasks if left out.
 
         Returns:
             Shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN where a run has
             none.
         """
-        shape = (NUM_REPLICATES, len(self.seeds), len(self.tasks))
+        tasks = self.tasks if tasks is None else tasks
+        shape = (NUM_REPLICATES, len(self.seeds), len(tasks))
         matrix = np.full(shape, np.nan)
+        rows = {seed: row for row, seed in enumerate(self.seeds)}
+        columns = {task: column for column, task in enumerate(tasks)}
         for (seed, task), record in self.records.items():
+            if task not in columns:
+                continue
             found = read_replicates(
                 store, record, task, name=score or self.score
             )
             if found is not None:
-                row, column = self.seeds.index(seed), self.tasks.index(task)
-                matrix[:, row, column] = found
+                matrix[:, rows[seed], columns[task]] = found
         return matrix
 
     def find_lost(self) -> np.ndarray:
@@ -271,7 +284,10 @@ def read_every_seed(
 ) -> list[TrialResults]:
     """Reads records as `read_results`, of a study until decided all of them."""
     planned = plan_runs(study, store, smoke=smoke)
-    records = store.read_many(item.run.run_id for item in planned)
+    records = store.read_many(
+        (item.run.run_id for item in planned),
+        history=len(planned) <= MOST_SHOWN,
+    )
     records = with_own_scores(records, store, study.asked_scores)
     return gather(
         planned,

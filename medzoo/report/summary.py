@@ -10,6 +10,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any
 
 import numpy as np
 
@@ -137,6 +139,38 @@ class StudyStatistics:
         return [n for n, d in tested.items() if d.verdict != "better"]
 
 
+class _Stored:
+    """Bootstraps of a trial that are read when they are asked for.
+
+    Those of a few runs are kept.
+    """
+
+    def __init__(self, trial: TrialResults, store: Reader) -> None:
+        self._trial, self._store = trial, store
+        self._kept: np.ndarray | None = None
+
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> np.ndarray:
+        if self._kept is not None:
+            return self._kept
+        found = self._trial.read_replicates(self._store)
+        if found.size <= _MOST_KEPT:
+            self._kept = found
+        return found
+
+    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray:
+        if self._kept is not None:
+            return self._kept[key]
+        task = self._trial.tasks[key[1]]
+        found = self._trial.read_replicates(self._store, tasks=[task])
+        return found[..., 0]
+
+
+# Replicates of a trial, all of them 4 MB.
+_MOST_KEPT = 2**19
+
+
 def summarise(
     results: Sequence[TrialResults],
     store: Reader,
@@ -156,7 +190,7 @@ def summarise(
         TrialScores(
             trial.trial.name,
             trial.matrix(trial.score),
-            trial.read_replicates(store),
+            _Stored(trial, store),
             trial.diverged,
             trial.num_given,
         )
@@ -242,7 +276,6 @@ def _estimate(
 ) -> dict[str, TrialStatistics]:
     """Estimates the scores of each trial by itself."""
     matrices = np.stack([trial.matrix for trial in scores])
-    replicates = np.stack([trial.replicates for trial in scores], axis=1)
     given = np.array([len(trial.given) for trial in scores])
     bounds = SCORES[score].bounds
 
@@ -253,14 +286,24 @@ def _estimate(
             values, drawn, given=given, overlap=overlap, bounds=bounds
         )
 
-    means = estimate(matrices.mean(axis=2), replicates.mean(axis=3))
+    drawn, drawn_harmonic = [], []
+    for trial in scores:
+        replicates = np.asarray(trial.replicates)
+        drawn.append(replicates.mean(axis=2))
+        drawn_harmonic.append(harmonic_mean_by_seed(replicates))
+    means = estimate(matrices.mean(axis=2), np.stack(drawn, axis=1))
+    del drawn
+    harmonic = estimate(
+        harmonic_mean_by_seed(matrices), np.stack(drawn_harmonic, axis=1)
+    )
+    del drawn_harmonic
     by_task = {
-        task: estimate(matrices[:, :, at], replicates[..., at])
+        task: estimate(
+            matrices[:, :, at],
+            np.stack([trial.replicates[..., at] for trial in scores], axis=1),
+        )
         for at, task in enumerate(tasks)
     }
-    harmonic = estimate(
-        harmonic_mean_by_seed(matrices), harmonic_mean_by_seed(replicates)
-    )
     return {
         trial.name: TrialStatistics(
             harmonic_mean=harmonic[at] if trial.complete else None,
