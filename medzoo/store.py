@@ -64,7 +64,7 @@ class Reader(abc.ABC):
 
     @abc.abstractmethod
     def read(self, run_id: str, *, history: bool = True) -> Record | None:
-        """Reads a record, with its history or without; `None` if there is none."""
+        """Reads a record, or all but its history; `None` if there is none."""
 
     def read_many(
         self, run_ids: Iterable[str], *, history: bool = True

@@ -23,7 +23,6 @@ from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
 from medzoo.study.tuning import plan_runs
 
-
 # Runs beyond which a report has no histories, rows of runs on its page, images
 # nor evidence: tables and figures of trials, and `runs.csv`, are what is left.
 MOST_SHOWN = 10_000

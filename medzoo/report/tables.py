@@ -1,5 +1,8 @@
 """Tables of plain values, as CSV, Markdown, LaTeX and HTML."""
 
+import csv
+import functools
+import io
 import math
 import re
 import textwrap
@@ -54,6 +57,10 @@ def make_frame(table: Table) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    return pd.DataFrame(_list_columns(table), dtype=object)
+
+
+def _list_columns(table: Table) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(table.columns):
         cells = [row[index] for row in table.rows]
@@ -62,7 +69,7 @@ def make_frame(table: Table) -> "pd.DataFrame":
         for ending in max(endings, key=len, default=()):
             rest = [getattr(cell, ending[1:], None) for cell in cells]
             columns[f"{name}{ending}"] = [_round(value) for value in rest]
-    return pd.DataFrame(columns, dtype=object)
+    return columns
 
 
 def _first_value(cell: Cell) -> Any:
@@ -79,8 +86,18 @@ def _round(value: float | None) -> float | None:
 
 def to_csv(table: Table) -> str:
     """Writes a table as CSV; what is unknown is empty."""
-    frame = make_frame(table).map(defuse)
-    return frame.to_csv(index=False, lineterminator="\n")
+    columns = _list_columns(table)
+    # Most texts are those of the row above.
+    safe = functools.lru_cache(maxsize=10_000)(defuse)
+    cells = (
+        [safe(cell) if isinstance(cell, str) else cell for cell in column]
+        for column in columns.values()
+    )
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*cells, strict=True))
+    return text.getvalue()
 
 
 _FORMATS = {
