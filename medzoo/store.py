@@ -21,11 +21,15 @@ from medzoo import files
 from medzoo.files import open_regular, read_regular, replacing
 from medzoo.messages import encode_text, printable
 from medzoo.record import Predictions, Record
+from medzoo.runs.run import Run
+from medzoo.tasks import NAMES
 
 # A record opens with its status and its run, and ends with its brace, so that a
 # scan reads two short pieces of a file, and not its history.
 _HEAD = re.compile(rb'\{"status":"(\w+)",')
 _HEAD_BYTES = 4096
+# No text inside of a run has these, as its quotes are escaped; its plugins may.
+_SCORES, _NO_PLUGINS = b',"scores":{', b'"plugins":{}'
 _TAIL = b"}\n"
 _NAME = re.compile(r"([0-9a-f]{16})\.json")
 # Bytes of a file beyond which it is no record, and of unpacked arrays.
@@ -190,6 +194,41 @@ class Store(Reader):
         Reads the two ends of the file and no more; a file that does not look
         whole, or is not that of the run, is read in full.
         """
+        found = self._read_head(run_id)
+        if found is None:
+            return None
+        head = _HEAD.match(found)
+        if head:
+            return head[1].decode()
+        record = self.read(run_id)
+        return record.status if record else None
+
+    def read_scores(self, run: Run) -> Record | None:
+        """Reads the status and scores of a run of one task, and no more.
+
+        Reads in full where the start of the file does not tell.
+        """
+        start = self._read_head(run.run_id)
+        if start is None:
+            return None
+        head = _HEAD.match(start)
+        place = start.find(_SCORES)
+        if head and place >= 0 and _NO_PLUGINS in start[:place]:
+            with contextlib.suppress(ValueError):
+                text = start[place + len(_SCORES) - 1 :].decode(
+                    "utf-8", "replace"
+                )
+                scores, _ = json.JSONDecoder().raw_decode(text)
+                found = {"status": head[1].decode(), "scores": scores}
+                about = {"run": run, "run_id": run.run_id}
+                return _blank().model_copy(update=about | found)
+        return self.read(run.run_id)
+
+    def _read_head(self, run_id: str) -> bytes | None:
+        """Reads the start of a record; of one that is not whole, nothing.
+
+        `None` if there is none.
+        """
         # By the system's own calls: three times as fast for 100,000 files.
         name = f"{self.folder}/{run_id[:2]}/{run_id}.json"
         try:
@@ -207,11 +246,9 @@ class Store(Reader):
             whole = is_file and os.pread(file, len(_TAIL), end) == _TAIL
         finally:
             os.close(file)
-        head = _HEAD.match(start)
-        if head and whole and f'"run_id":"{run_id}"'.encode() in start:
-            return head[1].decode()
-        record = self.read(run_id)
-        return record.status if record else None
+        if whole and f'"run_id":"{run_id}"'.encode() in start:
+            return start
+        return b""
 
     def statuses(self) -> dict[str, str]:
         """Returns the status of every run in the store."""
@@ -276,6 +313,12 @@ class Store(Reader):
 
     def _path(self, run_id: str) -> Path:
         return self.folder / run_id[:2] / f"{run_id}.json"
+
+
+@functools.cache
+def _blank() -> Record:
+    run = Run.model_validate({"task": NAMES[0]})
+    return Record(run=run, run_id="", status="done")
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

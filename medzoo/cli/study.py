@@ -260,7 +260,7 @@ def status(
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
     from medzoo.execution.local import default_workers
-    from medzoo.report.results import give_seeds, read_results
+    from medzoo.report.results import give_seeds, read_leads
     from medzoo.report.study_tables import describe_leaders
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
@@ -275,7 +275,7 @@ def status(
         print(json.dumps(found.facts()))
         return
     print(printable(f"{study.name}: {found.status(default_workers())}"))
-    leaders = describe_leaders(read_results(study, store, smoke=smoke))
+    leaders = describe_leaders(read_leads(study, store, smoke=smoke))
     print(printable(leaders), end="\n" * bool(leaders))
 
 

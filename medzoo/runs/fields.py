@@ -517,6 +517,7 @@ def list_refused(run: RunFields, kind: str) -> dict[str, Any]:
     }
 
 
+@functools.lru_cache(maxsize=1_000)
 def list_tasks(task: str, data: str) -> tuple[str, ...]:
     """Lists the tasks of a run by its fields; custom data have one, of any
     name.

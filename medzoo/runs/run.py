@@ -130,18 +130,24 @@ class Run(RunFields):
         >>> run.with_seeds([0, 1]) == [run, Run(task="breastmnist", seed=1)]
         True
         """
-        return [self._with_seed(seed) for seed in seeds]
+        # As pydantic unpickles them: nothing is copied or checked.
+        state = self.__getstate__()
+        state["__pydantic_fields_set__"] = self.model_fields_set | {"seed"}
+        content = {key: vars(self)[key] for key in type(self).model_fields}
+        return [
+            self._with_content(state, content | {"seed": seed})
+            for seed in seeds
+        ]
 
-    def _with_seed(self, seed: int) -> Self:
-        run = self.__copy__()
-        content = vars(run)
-        content["seed"] = seed
-        run.__pydantic_fields_set__.add("seed")
-        for name in ("run_id", "_around_seed"):
-            content.pop(name, None)
+    def _with_content(
+        self, state: dict[Any, Any], content: dict[str, Any]
+    ) -> Self:
+        seed = content["seed"]
         if self._around_seed and seed != DEFAULTS["seed"]:
             before, after = self._around_seed
             content["run_id"] = _hash(f'{before}"seed": {seed}{after}')
+        run = type(self).__new__(type(self))
+        run.__setstate__(state | {"__dict__": content})
         return run
 
     @functools.cached_property
