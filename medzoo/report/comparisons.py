@@ -113,6 +113,8 @@ class Comparisons:
 
     Args:
         trials: The trials; all of them complete.
+        replicates: Their bootstraps of `H`, shape `(num_replicates, num_trials,
+            num_seeds)`; computed from the trials if left out.
         margin: Half the width of the band of equality, if there is one.
         overlap: As of `medzoo.report.inference.compare_pairs`.
         looks: The looks at the study; what they have compared is as they
@@ -122,6 +124,7 @@ class Comparisons:
     def __init__(
         self,
         trials: Sequence[TrialScores],
+        replicates: np.ndarray | None = None,
         *,
         margin: float | None = None,
         overlap: float = 0.0,
@@ -135,16 +138,10 @@ class Comparisons:
         self.values = np.array(
             [harmonic_mean_by_seed(trial.matrix) for trial in trials]
         )
-        self.replicates = np.stack(
-            [
-                harmonic_mean_by_seed(np.asarray(trial.replicates))
-                for trial in trials
-            ],
-            axis=1,
-        )
-        self.images = covariance_of_images(
-            self.replicates, ~np.isnan(self.values)
-        )
+        if replicates is None:
+            found = [np.asarray(trial.replicates) for trial in trials]
+            replicates = harmonic_mean_by_seed(np.stack(found, axis=1))
+        self.images = covariance_of_images(replicates, ~np.isnan(self.values))
 
     def to(self, other: str) -> dict[str, Difference]:
         """Compares all other trials to one, with Holm's correction."""

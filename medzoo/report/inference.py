@@ -129,9 +129,13 @@ class Sureness:
     def _take(
         self, take: Callable[..., np.ndarray], *at: Any, **axis: int
     ) -> "Sureness":
-        arrays = (self.estimate, self.seeds, self.images, self.freedom)
-        taken = [take(array, *at, **axis) for array in arrays]
-        return Sureness(*taken, num_seeds=self.num_seeds)
+        return Sureness(
+            estimate=take(self.estimate, *at, **axis),
+            seeds=take(self.seeds, *at, **axis),
+            images=take(self.images, *at, **axis),
+            freedom=take(self.freedom, *at, **axis),
+            num_seeds=self.num_seeds,
+        )
 
 
 def image_covariance(replicates: np.ndarray) -> np.ndarray:

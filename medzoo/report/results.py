@@ -304,10 +304,9 @@ def read_every_seed(
 ) -> list[TrialResults]:
     """Reads records as `read_results`, of a study until decided all of them."""
     planned = plan_runs(study, store, smoke=smoke)
-    records = store.read_many(
-        (item.run.run_id for item in planned),
-        history=len(planned) <= MOST_SHOWN,
-    )
+    runs = {item.run.run_id: item.run for item in planned}
+    is_large = len(runs) > MOST_SHOWN
+    records = _read_lean(runs, store) if is_large else store.read_many(runs)
     records = with_own_scores(records, store, study.asked_scores)
     return gather(
         planned,
@@ -316,6 +315,17 @@ def read_every_seed(
         tuned=study.tuned.values if study.tuned else (),
         score=study.score,
     )
+
+
+def _read_lean(runs: Mapping[str, Run], store: Store) -> dict[str, Record]:
+    """Reads records without histories, and with the runs that there are."""
+    found = {}
+    for run_id, run in runs.items():
+        record = store.read(run_id, history=False)
+        if record is not None:
+            record.run = run
+            found[run_id] = record
+    return found
 
 
 def gather(

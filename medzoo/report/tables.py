@@ -2,13 +2,12 @@
 
 import csv
 import functools
-import io
 import math
 import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medzoo.files import defuse
 from medzoo.messages import printable
@@ -93,11 +92,16 @@ def to_csv(table: Table) -> str:
         [safe(cell) if isinstance(cell, str) else cell for cell in column]
         for column in columns.values()
     )
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    # `io.StringIO` has four bytes a character.
+    lines: list[str] = []
+    writer = csv.writer(_Lines(lines.append), lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*cells, strict=True))
-    return text.getvalue()
+    return "".join(lines)
+
+
+class _Lines(NamedTuple):
+    write: Callable[[str], object]
 
 
 _FORMATS = {

@@ -82,7 +82,7 @@ class Run(RunFields):
     ) -> Self:
         """Copies the fields; a copy has the `run_id` of its own fields."""
         copy = super().model_copy(update=update, deep=deep)
-        for name in ("run_id", "_around_seed"):
+        for name in ("run_id", "_around_seed", "_state", "_content"):
             vars(copy).pop(name, None)
         return copy
 
@@ -130,25 +130,26 @@ class Run(RunFields):
         >>> run.with_seeds([0, 1]) == [run, Run(task="breastmnist", seed=1)]
         True
         """
-        # As pydantic unpickles them: nothing is copied or checked.
-        state = self.__getstate__()
-        state["__pydantic_fields_set__"] = self.model_fields_set | {"seed"}
-        content = {key: vars(self)[key] for key in type(self).model_fields}
-        return [
-            self._with_content(state, content | {"seed": seed})
-            for seed in seeds
-        ]
+        return [self._with_seed(seed) for seed in seeds]
 
-    def _with_content(
-        self, state: dict[Any, Any], content: dict[str, Any]
-    ) -> Self:
-        seed = content["seed"]
+    def _with_seed(self, seed: int) -> Self:
+        content = self._content | {"seed": seed}
         if self._around_seed and seed != DEFAULTS["seed"]:
             before, after = self._around_seed
             content["run_id"] = _hash(f'{before}"seed": {seed}{after}')
         run = type(self).__new__(type(self))
-        run.__setstate__(state | {"__dict__": content})
+        run.__setstate__(self._state | {"__dict__": content})
         return run
+
+    # As pydantic unpickles a run: nothing is copied or checked.
+    @functools.cached_property
+    def _state(self) -> dict[Any, Any]:
+        given = self.model_fields_set | {"seed"}
+        return self.__getstate__() | {"__pydantic_fields_set__": given}
+
+    @functools.cached_property
+    def _content(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in type(self).model_fields}
 
     @functools.cached_property
     def _around_seed(self) -> tuple[str, str] | None:
