@@ -1,5 +1,7 @@
 """Ranks over tasks and shares of better runs: numbers from elsewhere."""
 
+import itertools
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -76,3 +78,16 @@ def test_groups_are_the_largest_and_may_overlap():
 def test_the_range_of_normal_values_is_that_of_scipy(number):
     expected = stats.studentized_range.ppf(0.95, number, np.inf)
     assert normal_range(number) == pytest.approx(expected, abs=1e-4)
+
+
+def test_probability_of_improvement_is_that_of_all_pairs():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        mine, theirs = random.integers(1, 7, 2)
+        trial = random.integers(5, size=(mine, 3)) / 7
+        other = random.integers(5, size=(theirs, 3)) / 7
+        pairs = [
+            (1 + np.sign(a - b)) / 2 for a, b in itertools.product(trial, other)
+        ]
+        found = probability_of_improvement(trial, other)
+        assert found == pytest.approx(np.mean(pairs), abs=1e-12)

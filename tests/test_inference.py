@@ -377,3 +377,18 @@ def test_holm_by_hand():
     assert holm([0.01, 0.04, 0.03, 0.005]) == [0.03, 0.06, 0.06, 0.02]
     assert holm([0.01, 0.4], family=3) == [0.03, 0.8]
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2, 5])
+def test_smallest_p_is_the_smallest_of_all(num_seeds):
+    random = np.random.default_rng(num_seeds)
+    values = random.normal(MEAN, 0.02, (200, 7, num_seeds))
+    values[:, -1] = values[:, -1, :1]
+    if num_seeds == 5:
+        values[:, :2, 3:] = np.nan
+    root = random.normal(0, 0.004, (7, 9))
+    pairs = np.argwhere(np.triu(np.ones((7, 7)), 1))
+    found = compare_pairs(values, root @ root.T, pairs)
+    smallest = np.where(np.isnan(found.p), np.inf, found.p).min(axis=-1)
+    smallest[np.isinf(smallest)] = np.nan
+    np.testing.assert_array_equal(found.smallest_p(), smallest)

@@ -311,3 +311,24 @@ def test_every_column_is_explained(tmp_path):
         if path.stem == "runs":
             by_rule = set()
         assert columns - by_rule <= explained[path.stem], path.name
+
+
+@pytest.mark.slow
+def test_report_of_very_many_runs_leaves_each_to_its_table(tmp_path):
+    study = make_study(["adam", "sgd"], seeds=tuple(range(2_501)))
+    scores = {name: [[0.5, 0.25]] for name in ("adam", "sgd")}
+    entry = {"step": 1.0, "epoch": 1.0, "val_macro_f1": 0.5, "val_loss": 1.0}
+    records = {
+        run_id: record.model_copy(update={"history": [entry]})
+        for run_id, record in make_records(
+            make_study(["adam", "sgd"], seeds=(0,)), scores
+        ).items()
+    }
+    found = report(study, records, tmp_path)
+    folder = tmp_path / "results" / "toy"
+    names = {path.name for path in folder.iterdir()}
+    assert not names & {"evidence.zip", "learning_curves.png"}
+    assert set(found.paths) == set(folder.iterdir())
+    with (folder / "runs.csv").open() as file:
+        assert len(file.readlines()) == 1 + 10_004
+    assert "runs.csv has all" in (folder / "summary.md").read_text()

@@ -274,3 +274,38 @@ def test_a_hundred_thousand_records_are_scanned_in_five_seconds(store):
     started = time.perf_counter()
     assert len(store.statuses()) == 100_001
     assert time.perf_counter() - started < 5
+
+
+def test_scores_alone_are_those_of_the_record(store):
+    both = {"val": {"macro_f1": 0.5, "auc": None}, "test": {"macro_f1": 0.25}}
+    entry = {"step": 1.0, "loss": 1.0}
+    for status in ("done", "failed", "trained"):
+        run = Run(task="breastmnist", seed=len(status))
+        scores = both if status == "done" else {}
+        record = make_record(status, run, scores=scores, history=[entry] * 99)
+        store.write(record)
+        found = store.read_scores(run)
+        assert (found.status, found.scores) == (status, scores)
+        assert (found.run, found.run_id) == (run, run.run_id)
+    assert store.read_scores(RUN) is None
+    store.write(make_record(scores=both))
+    path_of(store).write_bytes(path_of(store).read_bytes()[:900])
+    with pytest.warns(UserWarning, match="damaged"):
+        assert store.read_scores(RUN) is None
+
+
+def test_records_of_other_seeds_are_read_as_each_by_itself(store):
+    first = Run(task="breastmnist", model="mlp", dropout=0.25)
+    for run in first.with_seeds([0, 1, 7, 2**32 - 1]):
+        text = make_record(run=run, seconds={"total": 1.0}).model_dump_json()
+        found, expected = (
+            Record.from_json(text),
+            Record.model_validate_json(text),
+        )
+        assert found == expected
+        assert found.run.model_dump() == expected.run.model_dump()
+        assert found.run.run_id == expected.run.run_id == run.run_id
+    for seed in ("-1", "4294967296", "1.5", "null", '"x"'):
+        wrong = text.replace(str(2**32 - 1), seed)
+        with pytest.raises(ValueError, match="seed"):
+            Record.from_json(wrong)

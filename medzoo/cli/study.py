@@ -1,8 +1,11 @@
 """The commands of `medzoo study`."""
 
+import contextlib
+import gc
 import glob
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -40,6 +43,20 @@ from medzoo.messages import printable
 
 if TYPE_CHECKING:
     from medzoo.study.spec import Study
+
+
+@contextlib.contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leaves cycles alone: looking for them takes a third of the time that
+    100,000 records take, and a command ends soon."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
 
 study_app = App(help="Compare choices across tasks and seeds.")
 
@@ -104,6 +121,7 @@ def schema() -> None:
         "medzoo study plan optimizers --tasks breastmnist --time",
     ],
 )
+@_without_collector()
 def plan(
     name: Name,
     tasks: Tasks = None,
@@ -245,6 +263,7 @@ def run(
 
 
 @study_app.command(examples=["medzoo study status quickstart"])
+@_without_collector()
 def status(
     name: Name,
     tasks: Tasks = None,
@@ -260,7 +279,7 @@ def status(
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
     from medzoo.execution.local import default_workers
-    from medzoo.report.results import give_seeds, read_results
+    from medzoo.report.results import give_seeds, read_leads
     from medzoo.report.study_tables import describe_leaders
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
@@ -275,7 +294,7 @@ def status(
         print(json.dumps(found.facts()))
         return
     print(printable(f"{study.name}: {found.status(default_workers())}"))
-    leaders = describe_leaders(read_results(study, store, smoke=smoke))
+    leaders = describe_leaders(read_leads(study, store, smoke=smoke))
     print(printable(leaders), end="\n" * bool(leaders))
 
 
@@ -286,6 +305,7 @@ def status(
         "medzoo study report quickstart --methods --checklist claim",
     ],
 )
+@_without_collector()
 def report(
     name: Annotated[
         str | None,

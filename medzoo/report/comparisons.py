@@ -5,6 +5,8 @@ import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -26,6 +28,16 @@ FEWEST_TASKS = 5
 _NUM_PERMUTATIONS = 9_999
 
 
+class StoredReplicates(Protocol):
+    """Bootstraps that are read from a store, all or those of one task."""
+
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> np.ndarray: ...
+
+    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray: ...
+
+
 @dataclass(frozen=True)
 class TrialScores:
     """One score of one trial on test.
@@ -35,6 +47,8 @@ class TrialScores:
         matrix: Shape `(num_seeds, num_tasks)`; NaN for a missing run.
         replicates: Its bootstraps over test images, shape
             `(num_replicates, num_seeds, num_tasks)`; NaN where there is none.
+            What reads them when it is asked for all, or for one task, serves
+            as well: those of 100,000 runs do not fit into memory.
         diverged: Seeds of which a run diverged.
         num_given: Seeds that it is given, the first ones; all if `None`. The
             rows of the others are NaN.
@@ -42,7 +56,7 @@ class TrialScores:
 
     name: str
     matrix: np.ndarray
-    replicates: np.ndarray
+    replicates: "np.ndarray | StoredReplicates"
     diverged: int = 0
     num_given: int | None = None
 
@@ -99,6 +113,8 @@ class Comparisons:
 
     Args:
         trials: The trials; all of them complete.
+        replicates: Their bootstraps of `H`, shape `(num_replicates, num_trials,
+            num_seeds)`; computed from the trials if left out.
         margin: Half the width of the band of equality, if there is one.
         overlap: As of `medzoo.report.inference.compare_pairs`.
         looks: The looks at the study; what they have compared is as they
@@ -108,6 +124,7 @@ class Comparisons:
     def __init__(
         self,
         trials: Sequence[TrialScores],
+        replicates: np.ndarray | None = None,
         *,
         margin: float | None = None,
         overlap: float = 0.0,
@@ -121,13 +138,10 @@ class Comparisons:
         self.values = np.array(
             [harmonic_mean_by_seed(trial.matrix) for trial in trials]
         )
-        self.replicates = np.stack(
-            [harmonic_mean_by_seed(trial.replicates) for trial in trials],
-            axis=1,
-        )
-        self.images = covariance_of_images(
-            self.replicates, ~np.isnan(self.values)
-        )
+        if replicates is None:
+            found = [np.asarray(trial.replicates) for trial in trials]
+            replicates = harmonic_mean_by_seed(np.stack(found, axis=1))
+        self.images = covariance_of_images(replicates, ~np.isnan(self.values))
 
     def to(self, other: str) -> dict[str, Difference]:
         """Compares all other trials to one, with Holm's correction."""
@@ -307,8 +321,15 @@ def probability_of_improvement(trial: np.ndarray, other: np.ndarray) -> float:
     Reference:
         [Agarwal et al., 2021](https://arxiv.org/abs/2108.13264).
     """
-    signs = np.sign(trial[:, None] - other[None, :])
-    return float((1 + signs.mean()) / 2)
+    both = zip(trial.T, np.sort(other, axis=0).T, strict=True)
+    # Above less below; whole numbers, so that their order is none.
+    total = sum(
+        int(column.searchsorted(mine, "left").sum())
+        + int(column.searchsorted(mine, "right").sum())
+        - mine.size * column.size
+        for mine, column in both
+    )
+    return (1 + total / (len(trial) * other.size)) / 2
 
 
 # Every pattern of signs of up to 17 runs is tried, beyond that as many at

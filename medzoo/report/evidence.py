@@ -7,7 +7,12 @@ from functools import cached_property
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
 from medzoo.report.curves import TrialCurves, find_curves
-from medzoo.report.results import TrialResults, rank, read_results
+from medzoo.report.results import (
+    MOST_SHOWN,
+    TrialResults,
+    rank,
+    read_results,
+)
 from medzoo.report.summary import StudyStatistics, summarise
 from medzoo.report.verdict import write_verdict
 from medzoo.store import Reader, Store
@@ -108,17 +113,22 @@ class Evidence:
         """The records of all cells, trial by trial."""
         return [r for trial in self.results for r in trial.records.values()]
 
-    @property
+    @cached_property
+    def is_large(self) -> bool:
+        """Whether there are too many runs to show each of them."""
+        return sum(len(trial.runs) for trial in self.results) > MOST_SHOWN
+
+    @cached_property
     def num_runs(self) -> int:
         """Number of runs that make the study complete."""
         return sum(trial.num_asked for trial in self.results)
 
-    @property
+    @cached_property
     def num_done(self) -> int:
         """Number of runs that have scores."""
         return sum(len(trial.done) for trial in self.results)
 
-    @property
+    @cached_property
     def num_failed(self) -> int:
         """Number of runs that failed or diverged."""
         return sum(len(trial.failed) for trial in self.results)

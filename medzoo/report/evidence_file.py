@@ -108,8 +108,11 @@ class EvidenceFile(Reader):
         except (KeyError, ValueError, zipfile.BadZipFile) as error:
             raise self._fault(error) from None
 
-    def read(self, run_id: str) -> Record | None:
-        return self._records.get(run_id)
+    def read(self, run_id: str, *, history: bool = True) -> Record | None:
+        record = self._records.get(run_id)
+        if record is None or history:
+            return record
+        return record.model_copy(update={"history": []})
 
     def has_predictions(self, run_id: str) -> bool:
         return run_id in self.contents.arrays
@@ -150,7 +153,7 @@ class EvidenceFile(Reader):
     @cached_property
     def _records(self) -> dict[str, Record]:
         lines = self._read_member(_RECORDS).splitlines()
-        records = map(Record.model_validate_json, lines)
+        records = map(Record.from_json, lines)
         return {record.run_id: record for record in records}
 
     def _fill(self, found: _Cells, study: Study) -> TrialResults:
@@ -281,9 +284,8 @@ class _Members:
 
 
 def _write_all(members: _Members, evidence: Evidence) -> None:
-    store, found = evidence.store, evidence.records
-    records = store.read_many(dict.fromkeys(r.run_id for r in found))
-    records = with_own_scores(records, store, evidence.study.asked_scores)
+    store = evidence.store
+    records = _list_whole(evidence)
     lines = (f"{r.model_dump_json()}\n".encode() for r in records.values())
     members.add(_RECORDS, lines)
     arrays = {}
@@ -315,6 +317,15 @@ def _write_all(members: _Members, evidence: Evidence) -> None:
         sha256=dict(members.sha256),
     )
     members.add(_CONTENTS, [contents.model_dump_json(indent=1).encode()])
+
+
+def _list_whole(evidence: Evidence) -> dict[str, Record]:
+    """Returns the record of each run; cells of several tasks have parts."""
+    found = {record.run_id: record for record in evidence.records}
+    parts = [r.run_id for r in found.values() if len(r.run.tasks) > 1]
+    whole = evidence.store.read_many(parts)
+    asked = evidence.study.asked_scores
+    return found | with_own_scores(whole, evidence.store, asked)
 
 
 def _list_cells(trial: TrialResults) -> _Cells:

@@ -38,7 +38,7 @@ from medzoo.report.pages import (
     describe_gaps,
     list_facts,
 )
-from medzoo.report.results import TrialResults
+from medzoo.report.results import MOST_SHOWN, TrialResults
 from medzoo.report.small_curves import SIDE, draw_small
 from medzoo.report.statistics import Estimate, Spread
 from medzoo.report.study_tables import (
@@ -76,6 +76,7 @@ def make_html(
     evidence_bytes: int = 0,
     subgroups: Sequence[Breakdown] = (),
     galleries: Sequence[Gallery] = (),
+    runs: Table | None = None,
 ) -> str:
     """Makes the page of a study.
 
@@ -90,6 +91,7 @@ def make_html(
             one.
         subgroups: Scores by subgroup, if there are any.
         galleries: Images that trials fail at.
+        runs: The table of runs, if it is made already.
     """
     study, statistics = evidence.study, evidence.statistics
     facts = list_facts(evidence)
@@ -128,7 +130,7 @@ def make_html(
         * bool(evidence_bytes),
         facts={k: v for k, v in facts.items() if k not in _ELSEWHERE},
         fingerprints=sorted({p for r in evidence.records for p in _pair_up(r)}),
-        data=Markup(dump(make_data(evidence))),  # noqa: S704
+        data=Markup(dump(make_data(evidence, runs))),  # noqa: S704
     )
 
 
@@ -220,16 +222,22 @@ CURVES = ("epoch", "val_macro_f1", "val_loss", "loss")
 _MOST_POINTS = 100
 
 
-def make_data(evidence: Evidence) -> dict[str, Any]:
+def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
     """Makes all that the scripts of the page show.
+
+    Args:
+        evidence: The trials and their statistics.
+        runs: The table of runs, if it is made already.
 
     Returns:
         Plain values for JSON; what is unknown is `None`.
     """
     results = evidence.results
-    runs = make_runs(results, evidence.study.asked_scores)
+    if runs is None:
+        runs = make_runs(results, evidence.study.asked_scores)
     at = [runs.columns.index(name) for name in RUN_COLUMNS]
-    shown = [[row[index] for index in at] for row in runs.rows]
+    rows = runs.rows[:MOST_SHOWN]
+    shown = [[row[index] for index in at] for row in rows]
     places = judge_trials(evidence)
     found = find_differences(evidence)
     return {

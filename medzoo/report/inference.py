@@ -11,9 +11,10 @@ NaN marks a seed that a trial has not been given, as one that was settled early;
 a pair is compared on the seeds that both have.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,8 +94,48 @@ class Sureness:
             special.stdtr(self.matched_freedom, -matched),
             np.where(self._is_few, least, 0.0),
         )
-        unknown = (self.freedom == 0) | np.isnan(self.images)
-        return np.where(unknown, np.nan, 2 * found)
+        return np.where(self._is_unknown, np.nan, 2 * found)
+
+    @property
+    def _is_unknown(self) -> np.ndarray:
+        return (self.freedom == 0) | np.isnan(self.images)
+
+    def smallest_p(self) -> np.ndarray:
+        """Returns the smallest of each last axis of `p`, without most of them.
+
+        A p-value falls with the ratio `t` of an estimate to its error and with
+        its degrees of freedom, so a pair whose `t` would not reach the p-value
+        of the largest `t` with the most degrees of freedom is left aside.
+
+        Returns:
+            Shape `(...)`; NaN where no pair has one.
+        """
+        from scipy import special
+
+        known = ~self._is_unknown
+        ratios = _ratio(self.estimate, self.seeds + self.images)
+        ratios = np.where(known, ratios, -np.inf)
+        first = ratios.argmax(axis=-1)[..., None]
+        reached = self._take(np.take_along_axis, first, axis=-1).p
+        most = np.where(known, self.matched_freedom, 1.0).max(axis=-1)
+        least = -special.stdtrit(most[..., None], reached / 2)
+        # As far as the two functions of SciPy are each other's inverse.
+        tried = known & (ratios >= 0.999 * least)
+        found = np.full(ratios.shape, np.inf)
+        found[tried] = self._take(np.ndarray.__getitem__, tried).p
+        smallest = found.min(axis=-1)
+        return np.where(known.any(axis=-1), smallest, np.nan)
+
+    def _take(
+        self, take: Callable[..., np.ndarray], *at: Any, **axis: int
+    ) -> "Sureness":
+        return Sureness(
+            estimate=take(self.estimate, *at, **axis),
+            seeds=take(self.seeds, *at, **axis),
+            images=take(self.images, *at, **axis),
+            freedom=take(self.freedom, *at, **axis),
+            num_seeds=self.num_seeds,
+        )
 
 
 def image_covariance(replicates: np.ndarray) -> np.ndarray:
@@ -181,11 +222,23 @@ def compare_pairs(
         estimated; [Nadeau and Bengio, 2003](
         https://doi.org/10.1023/A:1024068626366).
     """
-    first, second = np.asarray(pairs, dtype=int).reshape(-1, 2).T
-    spread = _Spread.of(values)
-    mean, own, counts = _over_seeds(
-        values[..., first, :] - values[..., second, :]
+    pairs = np.asarray(pairs, dtype=int).reshape(-1, 2)
+    differences = _over_seeds(
+        values[..., pairs[:, 0], :] - values[..., pairs[:, 1], :]
     )
+    return _compare(values, images, pairs, differences, overlap)
+
+
+def _compare(
+    values: np.ndarray,
+    images: np.ndarray,
+    pairs: np.ndarray,
+    differences: tuple[np.ndarray, np.ndarray, np.ndarray],
+    overlap: float,
+) -> Sureness:
+    first, second = pairs.T
+    mean, own, counts = differences
+    spread = _Spread.of(values)
     degrees = np.maximum(counts - 1, 0)
     moving = spread.moving[first].astype(int) + spread.moving[second]
     rest = np.maximum(spread.freedom - degrees, 0)
@@ -459,14 +512,21 @@ def _sum_squares(values: np.ndarray) -> tuple[np.ndarray, int]:
         return np.zeros(values.shape[:-2]), 0
     cells = values.reshape(*values.shape[:-2], num_trials * num_seeds)
     known = ~np.isnan(cells.reshape(-1, cells.shape[-1])).any(axis=0)
-    trials = np.repeat(np.eye(num_trials), num_seeds, axis=0)
-    seeds = np.tile(np.eye(num_seeds), (num_trials, 1))
-    design = np.hstack([trials, seeds])[known]
-    basis, sizes, _ = np.linalg.svd(design, full_matrices=False)
-    basis = basis[:, sizes > 1e-9 * sizes[0]]
+    basis = _find_basis(num_trials, num_seeds, known.tobytes())
     cells = cells[..., known]
     left = cells - (cells @ basis) @ basis.T
-    return (left**2).sum(axis=-1), len(design) - basis.shape[1]
+    return (left**2).sum(axis=-1), len(basis) - basis.shape[1]
+
+
+# Draws of a study ask for the same one many times.
+@functools.lru_cache(maxsize=4)
+def _find_basis(num_trials: int, num_seeds: int, known: bytes) -> np.ndarray:
+    """Returns an orthonormal basis of what trials and seeds explain."""
+    trials = np.repeat(np.eye(num_trials), num_seeds, axis=0)
+    seeds = np.tile(np.eye(num_seeds), (num_trials, 1))
+    design = np.hstack([trials, seeds])[np.frombuffer(known, dtype=bool)]
+    basis, sizes, _ = np.linalg.svd(design, full_matrices=False)
+    return basis[:, sizes > 1e-9 * sizes[0]]
 
 
 def _over_seeds(
@@ -479,6 +539,32 @@ def _over_seeds(
     mean = np.where(known, values, 0.0).sum(axis=-1) / safe
     left = np.where(known, values - mean[..., None], 0.0)
     variance = (left**2).sum(axis=-1) / np.maximum(counts - 1, 1)
+    return np.where(counts > 0, mean, np.nan), variance, counts
+
+
+def _multiply_pairs(
+    values: np.ndarray, pairs: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns `_over_seeds` of the differences of pairs, by products of all.
+
+    The sum of squares of a difference is that of both less twice their product.
+    It is right to about 1e-12 of itself, which is enough for draws.
+    """
+    known = ~np.isnan(values.reshape(-1, *values.shape[-2:])).any(axis=0)
+    weight = known.astype("float64")
+    middle, _, _ = _over_seeds(values)
+    left = np.where(known, values - middle[..., None], 0.0)
+    first, second = pairs.T
+    counts = (weight @ weight.T)[first, second].astype("int64")
+    safe = np.maximum(counts, 1)
+    sums = left @ weight.T
+    total = sums[..., first, second] - sums[..., second, first]
+    squares = (left**2) @ weight.T
+    products = left @ np.swapaxes(left, -1, -2)
+    spread = squares[..., first, second] + squares[..., second, first]
+    spread = spread - 2 * products[..., first, second] - total**2 / safe
+    mean = middle[..., first] - middle[..., second] + total / safe
+    variance = np.maximum(spread, 0) / np.maximum(counts - 1, 1)
     return np.where(counts > 0, mean, np.nan), variance, counts
 
 
@@ -532,15 +618,21 @@ def _draw_smallest(
     sizes, axes = np.linalg.eigh((images + images.T) / 2)
     root = (axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T
     cells = np.where(np.isnan(values), np.nan, 0.0)
-    # Draws that fit into 32 MB at a time.
+    # How many are drawn at once is part of what is drawn.
     step = max(1, min(num_draws, 2**22 // (len(pairs) * values.shape[1])))
-    found = []
+    found, waiting = [], []
     for start in range(0, num_draws, step):
         count = min(step, num_draws - start)
         noise = random.normal(size=(count, *values.shape))
         noise = noise * errors[start : start + count]
         luck = random.normal(size=(count, len(values))) @ root.T
-        drawn = cells + noise * spread.moving[:, None] + luck[..., None]
-        p = compare_pairs(drawn, images, pairs, overlap=overlap).p
-        found.append(np.nanmin(p, axis=1))
+        waiting.append(cells + noise * spread.moving[:, None] + luck[..., None])
+        num_waiting = sum(map(len, waiting))
+        size = num_waiting * max(values.size, len(pairs))
+        if size >= 2**22 or start + count == num_draws:
+            drawn = np.concatenate(waiting)
+            differences = _multiply_pairs(drawn, pairs)
+            compared = _compare(drawn, images, pairs, differences, overlap)
+            found.append(compared.smallest_p())
+            waiting = []
     return np.concatenate(found)

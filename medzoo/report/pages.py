@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from medzoo.messages import printable
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
+from medzoo.report.results import MOST_SHOWN
 from medzoo.report.study_tables import PACKAGES, make_looks
 from medzoo.report.tables import (
     Table,
@@ -128,7 +129,12 @@ def list_facts(evidence: Evidence) -> dict[str, str]:
     """Lists what a reader must know beside the numbers, each with its name."""
     study, results = evidence.study, evidence.results
     records = evidence.records
-    runs = [run for trial in results for run in trial.runs.values()]
+    # Runs of a trial on a task differ in their seed alone.
+    firsts = [
+        {task: run for (_, task), run in reversed(trial.runs.items())}
+        for trial in results
+    ]
+    runs = [run for tasks in firsts for run in reversed(tasks.values())]
     tuned = study.tuned.values if study.tuned else {}
     fixed, varying = _settings(runs, [*study.axis_names, *tuned])
     facts = {
@@ -185,7 +191,15 @@ def _describe_tuning(study: Study, tuned: Tuned) -> str:
 
 
 def describe_gaps(evidence: Evidence) -> str:
-    """Words how many runs are done, failed and missing."""
+    """Words how many runs are done, failed and missing, and which are shown."""
+    shown = (
+        f" Of so many runs the page lists {MOST_SHOWN:,} and no histories or "
+        "images, and there is no evidence.zip; runs.csv has all."
+    )
+    return _describe_gaps(evidence) + shown * evidence.is_large
+
+
+def _describe_gaps(evidence: Evidence) -> str:
     if evidence.num_done == evidence.num_runs:
         return f"All {evidence.num_runs} runs are done."
     parts = [f"{evidence.num_done} of {evidence.num_runs} runs are done"]

@@ -1,7 +1,7 @@
 """Records of a study on the grid of its trials, seeds and tasks."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,10 @@ from medzoo.study.expand import PlannedRun, expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
 from medzoo.study.tuning import plan_runs
+
+# Runs beyond which a report has no histories, rows of runs on its page, images
+# nor evidence: tables and figures of trials, and `runs.csv`, are what is left.
+MOST_SHOWN = 10_000
 
 
 @dataclass(frozen=True)
@@ -169,27 +173,35 @@ class TrialResults:
         return values
 
     def read_replicates(
-        self, store: Reader, score: str | None = None
+        self,
+        store: Reader,
+        score: str | None = None,
+        tasks: Sequence[str] | None = None,
     ) -> np.ndarray:
         """Lays out the bootstraps of a score on test like its score matrix.
 
         Args:
             store: Holds the predictions of its runs.
             score: Name of the score; its own if left out.
+            tasks: Columns; all tasks if left out.
 
         Returns:
             Shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN where a run has
             none.
         """
-        shape = (NUM_REPLICATES, len(self.seeds), len(self.tasks))
+        tasks = self.tasks if tasks is None else tasks
+        shape = (NUM_REPLICATES, len(self.seeds), len(tasks))
         matrix = np.full(shape, np.nan)
+        rows = {seed: row for row, seed in enumerate(self.seeds)}
+        columns = {task: column for column, task in enumerate(tasks)}
         for (seed, task), record in self.records.items():
+            if task not in columns:
+                continue
             found = read_replicates(
                 store, record, task, name=score or self.score
             )
             if found is not None:
-                row, column = self.seeds.index(seed), self.tasks.index(task)
-                matrix[:, row, column] = found
+                matrix[:, rows[seed], columns[task]] = found
         return matrix
 
     def find_lost(self) -> np.ndarray:
@@ -266,12 +278,35 @@ def _look(study: Study, results: list[TrialResults], store: Store) -> Looks:
     )
 
 
+def read_leads(
+    study: Study, store: Store, *, smoke: bool = False
+) -> list[TrialResults]:
+    """Reads of records what says which trials lead: status and scores alone.
+
+    See `read_results`.
+    """
+    planned = plan_runs(study, store, smoke=smoke)
+    several = any(len(item.run.tasks) > 1 for item in expand(study, smoke=True))
+    if several or study.is_looked_at or study.score in study.own_scores:
+        return read_results(study, store, smoke=smoke)
+    runs = {item.run.run_id: item.run for item in planned}
+    found = ((run_id, store.read_scores(run)) for run_id, run in runs.items())
+    return gather(
+        planned,
+        {run_id: record for run_id, record in found if record},
+        cells=expand(study, smoke=smoke),
+        score=study.score,
+    )
+
+
 def read_every_seed(
     study: Study, store: Store, *, smoke: bool = False
 ) -> list[TrialResults]:
     """Reads records as `read_results`, of a study until decided all of them."""
     planned = plan_runs(study, store, smoke=smoke)
-    records = store.read_many(item.run.run_id for item in planned)
+    runs = {item.run.run_id: item.run for item in planned}
+    is_large = len(runs) > MOST_SHOWN
+    records = _read_lean(runs, store) if is_large else store.read_many(runs)
     records = with_own_scores(records, store, study.asked_scores)
     return gather(
         planned,
@@ -280,6 +315,17 @@ def read_every_seed(
         tuned=study.tuned.values if study.tuned else (),
         score=study.score,
     )
+
+
+def _read_lean(runs: Mapping[str, Run], store: Store) -> dict[str, Record]:
+    """Reads records without histories, and with the runs that there are."""
+    found = {}
+    for run_id, run in runs.items():
+        record = store.read(run_id, history=False)
+        if record is not None:
+            record.run = run
+            found[run_id] = record
+    return found
 
 
 def gather(

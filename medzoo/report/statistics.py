@@ -145,7 +145,8 @@ def covariance_of_images(
     found = np.full((replicates.shape[1],) * 2, np.nan)
     whole = ~(blank & known)[:, drawn].any(axis=(1, 2))
     if whole.sum() > 1:
-        kept = np.where(known, replicates, np.nan)[whole][:, drawn]
+        kept = np.where(known, replicates, np.nan)
+        kept = (kept if whole.all() else kept[whole])[:, drawn]
         found[np.ix_(drawn, drawn)] = image_covariance(kept)
     return found
 

@@ -51,37 +51,40 @@ def make_runs(
         results: The trials.
         asked: Scores that the study asks for.
     """
-    results, asked = list(results), list(asked)
+    results = list(results)
     masked = any(r.mask_classes for t in results for r in t.records.values())
-    rows = [
-        _make_row(trial.trial.name, run, trial.records.get(key), masked, asked)
-        | {"task": key[1]}
-        for trial in results
-        for key, run in trial.runs.items()
-    ]
+    names = list_scores("labels", "probabilities", "loss", "own")
+    names += tuple(name for name in asked if SCORES[name].needs == "kept")
+    masks = list_scores("masks") if masked else None
     # There may be no row: no tuned value is chosen yet.
     blank = Run.model_validate({"task": NAMES[0]})
-    columns = tuple(_make_row("", blank, None, masked, asked))
-    return Table(columns, [list(row.values()) for row in rows])
-
-
-def _make_row(
-    trial: str,
-    run: Run,
-    record: Record | None,
-    masked: bool,
-    asked: Sequence[str],
-) -> dict[str, Cell]:
     # A record without results, for the same columns.
-    empty = Record(run=run, run_id=run.run_id, status="failed")
-    return {
-        "trial": trial,
-        "run_id": run.run_id,
-        "status": "missing" if record is None else record.status,
-        **_fields(run),
-        **_scores(record or empty, masked, asked),
-        **_rest(record or empty),
-    }
+    empty = Record(run=blank, run_id="", status="failed")
+
+    def make_row(
+        trial: str, task: str, run: Run, record: Record | None
+    ) -> dict[str, Cell]:
+        return {
+            "trial": trial,
+            "run_id": run.run_id,
+            "status": "missing" if record is None else record.status,
+            **_fields(run),
+            "task": task,
+            **_scores(record or empty, names, masks),
+            **_rest(record or empty),
+        }
+
+    rows = [
+        list(
+            make_row(
+                trial.trial.name, task, run, trial.records.get(key)
+            ).values()
+        )
+        for trial in results
+        for key, run in trial.runs.items()
+        for task in key[1:]
+    ]
+    return Table(tuple(make_row("", "", blank, None)), rows)
 
 
 def _fields(run: Run) -> dict[str, Cell]:
@@ -98,21 +101,16 @@ def _fields(run: Run) -> dict[str, Cell]:
 
 
 def _scores(
-    record: Record, masked: bool, asked: Sequence[str]
+    record: Record, names: Sequence[str], masks: Sequence[str] | None
 ) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
-    names = list_scores("labels", "probabilities", "loss", "own")
-    names += tuple(name for name in asked if SCORES[name].needs == "kept")
     for split in SPLITS[1:]:
         scores = record.scores.get(split, {})
         row |= {f"{split}_{name}": scores.get(name) for name in names}
         classes = record.per_class_f1.get(split, [])
         row[f"{split}_per_class_f1"] = " ".join(map(str, classes))
-        if masked:
-            row |= {
-                f"{split}_{name}": scores.get(name)
-                for name in list_scores("masks")
-            }
+        if masks is not None:
+            row |= {f"{split}_{name}": scores.get(name) for name in masks}
             dice = record.per_mask_class_dice.get(split, [])
             row[f"{split}_per_segment_dice"] = " ".join(map(str, dice))
     for option in list_fields(compared=True):

@@ -10,6 +10,8 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any
 
 import numpy as np
 
@@ -137,6 +139,44 @@ class StudyStatistics:
         return [n for n, d in tested.items() if d.verdict != "better"]
 
 
+class _Stored:
+    """Bootstraps of a trial that are read when they are asked for.
+
+    Those of a few runs are kept.
+    """
+
+    def __init__(self, trial: TrialResults, store: Reader) -> None:
+        self._trial, self._store = trial, store
+        self._kept: np.ndarray | None = None
+
+    def __array__(
+        self, dtype: Any = None, copy: bool | None = None
+    ) -> np.ndarray:
+        if self._kept is not None:
+            return self._kept
+        found = self._trial.read_replicates(self._store)
+        if self._is_small:
+            self._kept = found
+        return found
+
+    @property
+    def _is_small(self) -> bool:
+        return len(self._trial.runs) <= _MOST_KEPT
+
+    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray:
+        if self._kept is None and self._is_small:
+            np.asarray(self)
+        if self._kept is not None:
+            return self._kept[key]
+        task = self._trial.tasks[key[1]]
+        found = self._trial.read_replicates(self._store, tasks=[task])
+        return found[..., 0]
+
+
+# Runs of a trial whose bootstraps are kept, all of them 4 MB.
+_MOST_KEPT = 256
+
+
 def summarise(
     results: Sequence[TrialResults],
     store: Reader,
@@ -156,7 +196,7 @@ def summarise(
         TrialScores(
             trial.trial.name,
             trial.matrix(trial.score),
-            trial.read_replicates(store),
+            _Stored(trial, store),
             trial.diverged,
             trial.num_given,
         )
@@ -196,7 +236,7 @@ def summarise_scores(
     """
     complete = [trial for trial in scores if trial.complete]
     best = max(complete, key=_goodness, default=None)
-    trials = _estimate(scores, tasks, overlap, score)
+    trials, drawn = _estimate(scores, tasks, overlap, score)
     num_seeds, num_tasks = scores[0].matrix.shape
     found = StudyStatistics(
         trials=trials,
@@ -211,8 +251,13 @@ def summarise_scores(
     )
     if best is None:
         return found
+    at = [place for place, trial in enumerate(scores) if trial.complete]
     compared = Comparisons(
-        complete, margin=equal_within, overlap=overlap, looks=looks
+        complete,
+        drawn if len(at) == len(scores) else np.ascontiguousarray(drawn[:, at]),
+        margin=equal_within,
+        overlap=overlap,
+        looks=looks,
     )
     return dataclasses.replace(
         found,
@@ -239,10 +284,13 @@ def _estimate(
     tasks: Sequence[str],
     overlap: float,
     score: str,
-) -> dict[str, TrialStatistics]:
-    """Estimates the scores of each trial by itself."""
+) -> tuple[dict[str, TrialStatistics], np.ndarray]:
+    """Estimates the scores of each trial by itself.
+
+    Returns:
+        Them by trial, and the bootstraps of harmonic means over tasks.
+    """
     matrices = np.stack([trial.matrix for trial in scores])
-    replicates = np.stack([trial.replicates for trial in scores], axis=1)
     given = np.array([len(trial.given) for trial in scores])
     bounds = SCORES[score].bounds
 
@@ -253,15 +301,15 @@ def _estimate(
             values, drawn, given=given, overlap=overlap, bounds=bounds
         )
 
-    means = estimate(matrices.mean(axis=2), replicates.mean(axis=3))
     by_task = {
-        task: estimate(matrices[:, :, at], replicates[..., at])
+        task: estimate(matrices[:, :, at], _stack(scores, at))
         for at, task in enumerate(tasks)
     }
-    harmonic = estimate(
-        harmonic_mean_by_seed(matrices), harmonic_mean_by_seed(replicates)
-    )
-    return {
+    drawn, drawn_harmonic = _average(scores)
+    means = estimate(matrices.mean(axis=2), drawn)
+    del drawn
+    harmonic = estimate(harmonic_mean_by_seed(matrices), drawn_harmonic)
+    found = {
         trial.name: TrialStatistics(
             harmonic_mean=harmonic[at] if trial.complete else None,
             mean=means[at],
@@ -271,6 +319,31 @@ def _estimate(
         )
         for at, trial in enumerate(scores)
     }
+    return found, drawn_harmonic
+
+
+def _average(scores: Sequence[TrialScores]) -> tuple[np.ndarray, np.ndarray]:
+    """Returns mean and harmonic mean over tasks of all bootstraps.
+
+    Filled in trial by trial, as there may be room for little more.
+    """
+    first = np.asarray(scores[0].replicates)
+    shape = (len(first), len(scores), first.shape[1])
+    means, harmonic = np.empty(shape), np.empty(shape)
+    for at, trial in enumerate(scores):
+        replicates = np.asarray(trial.replicates) if at else first
+        means[:, at] = replicates.mean(axis=2)
+        harmonic[:, at] = harmonic_mean_by_seed(replicates)
+    return means, harmonic
+
+
+def _stack(scores: Sequence[TrialScores], task: int) -> np.ndarray:
+    """Lays out the bootstraps of one task, shape `(..., trials, seeds)`."""
+    first = scores[0].replicates[..., task]
+    found = np.empty((len(first), len(scores), first.shape[1]))
+    for at, trial in enumerate(scores):
+        found[:, at] = trial.replicates[..., task]
+    return found
 
 
 def _compare(

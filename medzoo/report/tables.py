@@ -1,11 +1,13 @@
 """Tables of plain values, as CSV, Markdown, LaTeX and HTML."""
 
+import csv
+import functools
 import math
 import re
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from medzoo.files import defuse
 from medzoo.messages import printable
@@ -54,6 +56,10 @@ def make_frame(table: Table) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    return pd.DataFrame(_list_columns(table), dtype=object)
+
+
+def _list_columns(table: Table) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(table.columns):
         cells = [row[index] for row in table.rows]
@@ -62,7 +68,7 @@ def make_frame(table: Table) -> "pd.DataFrame":
         for ending in max(endings, key=len, default=()):
             rest = [getattr(cell, ending[1:], None) for cell in cells]
             columns[f"{name}{ending}"] = [_round(value) for value in rest]
-    return pd.DataFrame(columns, dtype=object)
+    return columns
 
 
 def _first_value(cell: Cell) -> Any:
@@ -79,8 +85,23 @@ def _round(value: float | None) -> float | None:
 
 def to_csv(table: Table) -> str:
     """Writes a table as CSV; what is unknown is empty."""
-    frame = make_frame(table).map(defuse)
-    return frame.to_csv(index=False, lineterminator="\n")
+    columns = _list_columns(table)
+    # Most texts are those of the row above.
+    safe = functools.lru_cache(maxsize=10_000)(defuse)
+    cells = (
+        [safe(cell) if isinstance(cell, str) else cell for cell in column]
+        for column in columns.values()
+    )
+    # `io.StringIO` has four bytes a character.
+    lines: list[str] = []
+    writer = csv.writer(_Lines(lines.append), lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(zip(*cells, strict=True))
+    return "".join(lines)
+
+
+class _Lines(NamedTuple):
+    write: Callable[[str], object]
 
 
 _FORMATS = {

@@ -2,8 +2,10 @@
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medzoo.files import replacing, writing
 from medzoo.messages import encode_text, tolerating
@@ -103,7 +105,8 @@ def write_report(
         return Report(evidence, make_summary(evidence), unwritten=unwritten)
     with tolerating("Reading the test images"):
         keep_attributes(study, evidence.results, store)
-        keep_gallery(evidence)
+        if not evidence.is_large:
+            keep_gallery(evidence)
     return write_evidence_report(evidence, out, force=force)
 
 
@@ -119,12 +122,13 @@ def write_evidence_report(
     if not force and (reason := find_loss(folder, runs, evidence.store)):
         reason = f"{folder} is left as it is: {reason} `--force` replaces it."
         return Report(evidence, summary, unwritten=reason)
-    size = write_evidence(evidence, folder / EVIDENCE)
+    is_large = evidence.is_large
+    size = 0 if is_large else write_evidence(evidence, folder / EVIDENCE)
     short, per_task = make_short_summary(evidence), make_per_task(evidence)
     subgroups = find_subgroups(evidence)
     feet = (
         describe_gaps_of_best(subgroups),
-        describe_evidence(evidence.title, size),
+        describe_evidence(evidence.title, size) if size else "",
     )
     texts = {
         "summary.md": make_page(
@@ -150,7 +154,8 @@ def write_evidence_report(
         figures,
         evidence_bytes=size,
         subgroups=subgroups,
-        galleries=find_galleries(evidence),
+        galleries=[] if is_large else find_galleries(evidence),
+        runs=runs,
     )
     contents = {
         name: encode_text(text) for name, text in texts.items()
@@ -160,7 +165,9 @@ def write_evidence_report(
     for name in _OPTIONAL - set(contents):
         (folder / name).unlink(missing_ok=True)
     replace_file(out / "index.html", encode_text(make_index(out)))
-    names = (*contents, EVIDENCE)
+    if is_large:
+        (folder / EVIDENCE).unlink(missing_ok=True)
+    names = (*contents, *[EVIDENCE] * (not is_large))
     return Report(evidence, summary, tuple(folder / name for name in names))
 
 
@@ -193,9 +200,10 @@ def find_loss(folder: Path, runs: Table, store: Reader) -> str:
     if not path.is_file():
         return ""
     with path.open(encoding="utf-8", newline="") as file:
-        earlier = list(csv.DictReader(file))
-    old = [row for row in earlier if row["status"] == "done"]
-    rows = [dict(zip(runs.columns, row, strict=True)) for row in runs.rows]
+        earlier = csv.DictReader(file)
+        old = [_choose(row) for row in earlier if row["status"] == "done"]
+    at = {name: runs.columns.index(name) for name in _COMPARED}
+    rows = [{name: row[i] for name, i in at.items()} for row in runs.rows]
     new = [row for row in rows if row["status"] == "done"]
     sources = {_describe_data(row) for row in rows}
     others = {_describe_data(row) for row in old} - sources
@@ -220,7 +228,15 @@ def find_loss(folder: Path, runs: Table, store: Reader) -> str:
     return ""
 
 
-def _describe_data(row: dict) -> str:
+# Columns of the table of runs that say which run it is, and of which data.
+_COMPARED = ("run_id", "status", "data", "data_options")
+
+
+def _choose(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: row.get(name) for name in _COMPARED}
+
+
+def _describe_data(row: Mapping[str, Any]) -> str:
     """Words the source of the data of a run, and how they are read."""
     options = json.loads(row.get("data_options") or "{}")
     words = (f"{key} {value}" for key, value in sorted(options.items()))

@@ -4,6 +4,7 @@ What keeps apart fields of one kind (the key of a graph, the runs of a stack,
 the keys of a study file, the lines of a page) asks `list_fields`.
 """
 
+import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
@@ -482,6 +483,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+@functools.cache
 def list_fields(
     *affects: Affects, place: Place | None = None, **about: Any
 ) -> tuple[str, ...]:
@@ -515,6 +517,7 @@ def list_refused(run: RunFields, kind: str) -> dict[str, Any]:
     }
 
 
+@functools.lru_cache(maxsize=1_000)
 def list_tasks(task: str, data: str) -> tuple[str, ...]:
     """Lists the tasks of a run by its fields; custom data have one, of any
     name.

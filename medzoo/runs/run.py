@@ -72,7 +72,9 @@ class Run(RunFields):
 
     @model_validator(mode="after")
     def _check_rules(self) -> Self:
-        check_rules(self)
+        # One that is put into a record was checked when it was made.
+        if "run_id" not in vars(self):
+            check_rules(self)
         return self
 
     def model_copy(
@@ -80,7 +82,8 @@ class Run(RunFields):
     ) -> Self:
         """Copies the fields; a copy has the `run_id` of its own fields."""
         copy = super().model_copy(update=update, deep=deep)
-        vars(copy).pop("run_id", None)
+        for name in ("run_id", "_around_seed", "_state", "_content"):
+            vars(copy).pop(name, None)
         return copy
 
     @functools.cached_property
@@ -130,17 +133,34 @@ class Run(RunFields):
         >>> run.with_seeds([0, 1]) == [run, Run(task="breastmnist", seed=1)]
         True
         """
+        return [self._with_seed(seed) for seed in seeds]
+
+    def _with_seed(self, seed: int) -> Self:
+        content = self._content | {"seed": seed}
+        if self._around_seed and seed != DEFAULTS["seed"]:
+            before, after = self._around_seed
+            content["run_id"] = _hash(f'{before}"seed": {seed}{after}')
+        run = type(self).__new__(type(self))
+        run.__setstate__(self._state | {"__dict__": content})
+        return run
+
+    # As pydantic unpickles a run: nothing is copied or checked.
+    @functools.cached_property
+    def _state(self) -> dict[Any, Any]:
+        given = self.model_fields_set | {"seed"}
+        return self.__getstate__() | {"__pydantic_fields_set__": given}
+
+    @functools.cached_property
+    def _content(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in type(self).model_fields}
+
+    @functools.cached_property
+    def _around_seed(self) -> tuple[str, str] | None:
+        """The canonical content before and after its seed."""
         marked = self.model_copy(update={"seed": _MARK})
         text = marked._describe()
         before, mark, after = text.partition(f'"seed": {_MARK}')
-        found = []
-        for seed in seeds:
-            run = self.model_copy(update={"seed": seed})
-            if mark and seed != DEFAULTS["seed"]:
-                text = f'{before}"seed": {seed}{after}'
-                vars(run)["run_id"] = _hash(text)
-            found.append(run)
-        return found
+        return (before, after) if mark else None
 
     def __hash__(self) -> int:
         return int(self.run_id, 16)
