@@ -36,7 +36,8 @@ def format_audit(findings: Audit) -> list[str]:
             a.near,
             f"{a.near} near duplicates (correlation of {ALIKE} beside "
             f"the mean image, {STRUCTURE} of its structure), "
-            f"{a.near_across} of them across splits.",
+            f"{a.near_across} of them across splits"
+            f"{f', {a.turned} turned or mirrored' if a.turned else ''}.",
             "No near duplicates.",
         ),
         (
@@ -88,8 +89,10 @@ def write_audit(
     parts.append(
         "A pair is exact if all pixels are equal. It is near if what it has "
         f"beside the mean image correlates by at least {ALIKE}, and its "
-        f"differences of neighbouring pixels by {STRUCTURE}; bars at the edges "
-        "do not count. Copies that are mirrored or turned are not found. "
+        f"structure (the difference of two blurs) by {STRUCTURE}; bars at the "
+        "edges do not count. "
+        "Images turned by quarters or mirrored are compared as well; strongly "
+        "cropped ones are not found. "
         "`--drop-leaks` trains without the "
         f"{findings.train_leaks} images of train that val or test have as well."
     )
