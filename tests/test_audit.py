@@ -79,10 +79,12 @@ def test_candidates_miss_no_pair_that_comparing_all_finds(size):
     vectors = make_vectors(images)
     rows = np.arange(300)
     units, structures = vectors.units(rows), vectors.structures(rows)
-    alike = (units @ units.T >= 0.95) & (structures @ structures.T >= 0.9)
+    light, structure = units @ units.T, structures @ structures.T
+    alike = (light >= 0.95) & (structure >= 0.9)
+    alike |= (light >= 0.97) & (structure >= 0.8)
     expected = np.argwhere(np.triu(alike, 1))
     assert 100 < len(expected) < 30_000
-    found = find_near_duplicates(vectors).pairs
+    found = find_near_duplicates(vectors, num_turns=1).pairs
     order = np.lexsort(found.T[::-1])
     assert found[order].tolist() == expected.tolist()
 
@@ -117,6 +119,19 @@ def test_bars_and_fields_that_all_images_share_make_no_leaks():
     flat = eyes.reshape(80, -1).astype(float)
     assert (np.corrcoef(flat)[np.triu_indices(80, 1)] > 0.99).mean() > 0.9
     assert len(find_near_duplicates(make_vectors(eyes)).pairs) == 0
+
+
+@pytest.mark.parametrize("size", [12, 80])
+def test_turned_and_mirrored_copies_are_found(size):
+    images = noise(60, size=size)
+    copies = [np.rot90(images[at], at) for at in (1, 2, 3)]
+    copies += [images[4][:, ::-1], images[5][::-1], nearly(images[6][::-1])]
+    images = np.concatenate([images, copies])
+    found = find_near_duplicates(make_vectors(images))
+    assert found.pairs.tolist() == [[at, 59 + at] for at in range(1, 7)]
+    assert (found.turns > 0).all()
+    upright = find_near_duplicates(make_vectors(images), num_turns=1)
+    assert len(upright.pairs) == 0
 
 
 def change(kind, image):
@@ -232,7 +247,8 @@ def test_the_real_breastmnist_has_the_leaks_that_are_known(
 ):
     monkeypatch.setenv("MEDZOO_DATA", str(real_data))
     found, pairs = audit(load("breastmnist"))
-    assert found.test_in_train == 34
+    # Groups of the source images give 55, plain correlation of .99 gives 39.
+    assert 39 <= found.test_in_train <= 55
     retina, _ = audit(load("retinamnist"))
     assert retina.test_in_train <= 10
     (exact,) = [pair for pair in pairs if pair.kind == "exact"]

@@ -26,11 +26,13 @@ class Pair(NamedTuple):
     """Two images that show the same.
 
     Args:
-        kind: `exact` or `near`.
+        kind: `exact`, `near`, or `turned`: near if it is turned or mirrored.
         image: Name, or number in its split.
         correlation: Of what they have beside the mean image.
         conflict: Whether their labels differ.
         across: Whether they are in different splits.
+        place: Number of the first in its split.
+        other_place: Likewise.
     """
 
     kind: str
@@ -43,6 +45,8 @@ class Pair(NamedTuple):
     correlation: float
     conflict: bool
     across: bool
+    place: int
+    other_place: int
 
 
 @dataclass(frozen=True)
@@ -70,12 +74,15 @@ class Audit:
         num_images: By split.
         exact: Pairs of equal images; each with the first that it equals.
         near: Pairs of nearly equal images, one a pair of groups of equal ones.
+        turned: Those of `near` that are turned or mirrored.
         exact_across: Those of `exact` in different splits.
         near_across: Those of `near` in different splits.
         conflicts: Pairs of either kind with different labels.
         val_in_train: Images of val that train has as well.
         test_in_train: Images of test that train has as well.
         test_in_val: Images of test that val has as well.
+        test_leaks: Places of the images of test that train has as well, or
+            another image of their group.
         train_leaks: Images of train that val or test have as well.
         split_groups: Names of groups in more than one split.
         shifts: Of each two splits.
@@ -86,12 +93,14 @@ class Audit:
     num_images: dict[str, int]
     exact: int
     near: int
+    turned: int
     exact_across: int
     near_across: int
     conflicts: int
     val_in_train: int
     test_in_train: int
     test_in_val: int
+    test_leaks: list[int]
     train_leaks: int
     split_groups: list[str]
     shifts: list[ClassShift]
@@ -144,24 +153,37 @@ def audit(
     partners = count_partners(near_duplicates, splits)
     pairs = _list_pairs(dataset, near_duplicates, splits, names)
     exact = [pair for pair in pairs if pair.kind == "exact"]
-    near = [pair for pair in pairs if pair.kind == "near"]
+    near = [pair for pair in pairs if pair.kind != "exact"]
     findings = Audit(
         task=dataset.task,
         fingerprint=dataset.fingerprint,
         num_images={name: len(s) for name, s in dataset.splits.items()},
         exact=len(exact),
         near=len(near),
+        turned=sum(pair.kind == "turned" for pair in near),
         exact_across=sum(pair.across for pair in exact),
         near_across=sum(pair.across for pair in near),
         conflicts=sum(pair.conflict for pair in pairs),
         val_in_train=int(partners[splits == 1, 0].sum()),
         test_in_train=int(partners[splits == 2, 0].sum()),
         test_in_val=int(partners[splits == 2, 1].sum()),
+        test_leaks=_find_test_leaks(partners, splits, groups),
         train_leaks=int(partners[splits == 0, 1:].any(axis=1).sum()),
         split_groups=sorted(find_split_groups(groups, splits)),
         shifts=_find_shifts(dataset),
     )
     return findings, pairs
+
+
+def _find_test_leaks(
+    partners: np.ndarray, splits: np.ndarray, groups: Sequence[str]
+) -> list[int]:
+    """Lists the images of test that train has as well, by their places."""
+    is_leak = partners[:, 0].copy()
+    if groups:
+        of_train = {g for g, s in zip(groups, splits, strict=True) if s == 0}
+        is_leak |= [bool(group) and group in of_train for group in groups]
+    return np.flatnonzero(is_leak[splits == 2]).tolist()
 
 
 def _list_pairs(
@@ -174,21 +196,22 @@ def _list_pairs(
     starts = np.cumsum([0, len(dataset.train), len(dataset.val)])
     labels = np.concatenate([s.labels for s in dataset.splits.values()])
 
+    def place(row: int) -> int:
+        return int(row - starts[splits[row]])
+
     def describe(row: int) -> tuple[str, str, str]:
         split, label = int(splits[row]), int(labels[row])
-        name = names[row] if names else str(row - starts[split])
+        name = names[row] if names else str(place(row))
         return SPLITS[split], name, dataset.classes[label] if label >= 0 else ""
 
     group, (lefts, rights) = near_duplicates.group, near_duplicates.pairs.T
     copies = np.flatnonzero(group != np.arange(len(splits)))
     rows = [("exact", int(group[row]), int(row), 1.0) for row in copies]
     correlations = near_duplicates.correlations.tolist()
-    rows += [
-        ("near", *pair)
-        for pair in zip(
-            lefts.tolist(), rights.tolist(), correlations, strict=True
-        )
-    ]
+    kinds = np.where(near_duplicates.turns > 0, "turned", "near").tolist()
+    rows += zip(
+        kinds, lefts.tolist(), rights.tolist(), correlations, strict=True
+    )
     pairs = [
         Pair(
             kind,
@@ -197,6 +220,8 @@ def _list_pairs(
             round(value, 5),
             bool(labels[left] != labels[right]),
             bool(splits[left] != splits[right]),
+            place(left),
+            place(right),
         )
         for kind, left, right, value in rows
     ]

@@ -7,27 +7,35 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.ndimage import uniform_filter
-from scipy.spatial import cKDTree
 
 from medzoo.data.dataset import Split
 
-# Larger images are compared by the means of blocks of their pixels.
-MOST_PIXELS = 64
+# Larger images are compared by the means of blocks of their pixels: first
+# what they show at large, then its structure.
+MOST_PIXELS, FINEST_PIXELS = 32, 64
 # Grey levels of standard deviation below which an image shows nothing.
 FLAT = 0.5
 _AT_A_TIME = 512
 # Correlations from which two images are near-duplicates: of what they have
-# beside the mean image, and of its structure.
+# beside the mean image, and of its structure; or, the second pair.
 ALIKE, STRUCTURE = 0.95, 0.9
+MORE_ALIKE, LESS_STRUCTURE = 0.97, 0.8
+# Quarter turns, then the same of mirrored images.
+NUM_TURNS = 8
+# Share of pixels that carry a correlation, from which the second pair of limits
+# counts: two small spots in one place are much alike.
+_SPREAD = 0.1
 # Levels within which the pixels of a bar lie, after a JPEG.
 _BAR = 4
 # Images that make a mean image, and below which there is none.
 _MEAN_OF, _FEW = 2000, 20
 # Principal directions of the search, and images that they are taken from.
-_DIRECTIONS = 24
+_DIRECTIONS = 48
 _SAMPLE = 1500
 _CHUNK = 512
 _PAIRS = 4096
+# Bytes of the vectors of all images that are kept while they are compared.
+_KEPT = 2**29
 # For rounding.
 _SLACK = 1e-3
 
@@ -59,24 +67,40 @@ class Vectors:
                 images[inside] = split.images[rows[inside] - start]
         return images
 
-    def units(self, rows: np.ndarray) -> np.ndarray:
+    def units(self, rows: np.ndarray, turn: int = 0) -> np.ndarray:
         """Returns what images have beside the mean image, of length 1.
 
         Bars of one value at the edges, as padding adds, are left out. The
         product of two of them is Pearson's correlation of their differences
         to what all images share.
 
+        Args:
+            rows: Of the images.
+            turn: How they are turned before: see `turn_images`.
+
         Returns:
             `float32`, shape `(num_rows, num_pixels)`; zeros for a flat image.
         """
-        return _subtract(*_normalize(self._values(rows)), self._means[0])
+        values = turn_images(self._values(rows), turn)
+        return _subtract(*_normalize(values), self._means[0])
 
-    def structures(self, rows: np.ndarray) -> np.ndarray:
+    def structures(self, rows: np.ndarray, turn: int = 0) -> np.ndarray:
         """Returns the same of the differences of pixels to those around them.
 
         They tell images that are alike in their light and layout alone.
         """
-        return _subtract(*_sharpen(self._values(rows)), self._means[1])
+        values = turn_images(self._values(rows, FINEST_PIXELS), turn)
+        return _subtract(*_sharpen(values), self._means[1])
+
+    def spreads(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the share of pixels that carries most of `units`.
+
+        Returns:
+            Shape `(num_rows, 1)`; about a third for normal values.
+        """
+        units = self.units(rows)
+        weight = np.count_nonzero(units, axis=1) * (units**4).sum(axis=1)
+        return 1 / np.maximum(weight, 1)[:, None]
 
     @functools.cached_property
     def _means(self) -> tuple[np.ndarray, np.ndarray]:
@@ -87,16 +111,21 @@ class Vectors:
             return np.zeros(1, np.float32), np.zeros(1, np.float32)
         parts = np.array_split(rows, -(-len(rows) // _AT_A_TIME))
         sums = [
-            (_normalize(values)[0].sum(axis=0), _sharpen(values)[0].sum(axis=0))
-            for values in map(self._values, parts)
+            (
+                _normalize(self._values(part))[0].sum(axis=0),
+                _sharpen(self._values(part, FINEST_PIXELS))[0].sum(axis=0),
+            )
+            for part in parts
         ]
         first, second = (
             sum(one) / len(rows) for one in zip(*sums, strict=True)
         )
         return np.asarray(first), np.asarray(second)
 
-    def _values(self, rows: np.ndarray) -> np.ndarray:
-        return shrink(self.images(rows))
+    def _values(
+        self, rows: np.ndarray, most_pixels: int = MOST_PIXELS
+    ) -> np.ndarray:
+        return shrink(self.images(rows), most_pixels)
 
     def chunks(self) -> Iterator[np.ndarray]:
         """Yields the rows of all images, a part at a time."""
@@ -112,22 +141,41 @@ class Vectors:
         ]
 
 
-def shrink(images: np.ndarray) -> np.ndarray:
-    """Takes the means of blocks, so that at most 64 x 64 are left.
+def turn_images(images: np.ndarray, turn: int) -> np.ndarray:
+    """Turns images by quarters; from 4 on, mirrored ones.
+
+    Example:
+
+    >>> image = np.array([[1, 2], [3, 4]])[None, ..., None]
+    >>> turn_images(image, 1)[0, ..., 0].tolist()
+    [[2, 4], [1, 3]]
+    >>> turn_images(image, 4)[0, ..., 0].tolist()
+    [[2, 1], [4, 3]]
+    """
+    mirrored = images[:, :, ::-1] if turn >= 4 else images
+    return np.rot90(mirrored, turn % 4, axes=(1, 2))
+
+
+def shrink(images: np.ndarray, most_pixels: int = MOST_PIXELS) -> np.ndarray:
+    """Takes the means of areas, so that at most 32 x 32 are left.
 
     Example:
 
     >>> shrink(np.zeros((1, 130, 130, 3), np.uint8)).shape
-    (1, 43, 43, 3)
+    (1, 32, 32, 3)
     """
     size = images.shape[1]
-    step = -(-size // MOST_PIXELS)
-    if step == 1:
-        return images.astype(np.float32)
-    kept = size // step
-    cut = images[:, : kept * step, : kept * step]
-    blocks = cut.reshape(len(images), kept, step, kept, step, -1)
-    return blocks.mean(axis=(2, 4), dtype=np.float32)
+    values = images.astype(np.float32)
+    if size <= most_pixels:
+        return values
+    edges = np.linspace(0, size, most_pixels + 1)[:, None]
+    covered = np.clip(edges - np.arange(size), 0, 1)
+    weights = np.diff(covered, axis=0) * most_pixels / size
+    weights = weights.astype(np.float32)
+    rows = np.tensordot(weights, values, (1, 1))  # (pixels, n, width, channels)
+    return np.ascontiguousarray(
+        np.tensordot(weights, rows, (1, 2)).transpose(2, 1, 0, 3)
+    )
 
 
 def find_inside(values: np.ndarray) -> np.ndarray:
@@ -201,47 +249,58 @@ class NearDuplicates(NamedTuple):
         group: The first image that is equal to each, shape `(n,)`.
         pairs: Rows of the first of two groups, shape `(num_pairs, 2)`.
         correlations: Of their pixels.
+        turns: How the second is turned to be like the first; 0 if it is not.
     """
 
     group: np.ndarray
     pairs: np.ndarray
     correlations: np.ndarray
+    turns: np.ndarray
 
 
 def find_near_duplicates(
-    vectors: Vectors, *, threshold: float = ALIKE
+    vectors: Vectors, *, num_turns: int = NUM_TURNS
 ) -> NearDuplicates:
-    """Finds equal and nearly equal images.
+    """Finds equal and nearly equal images, turned and mirrored ones as well.
 
-    Two unit vectors with a correlation of `c` are `sqrt(2 - 2c)` apart, and a
-    projection on orthonormal directions brings them no further apart. A tree
-    finds all pairs within that distance along the first principal directions
-    (and in the length of the rest), so that none is missed, and these alone are
-    compared pixel by pixel, and by their structure.
+    The correlation of two unit vectors is at most the product of their
+    projections on orthonormal directions plus that of the lengths of the rest
+    (Cauchy and Schwarz). So the pairs above the limit along the first principal
+    directions have all that are to be found, and these alone are compared pixel
+    by pixel, and by their structure.
 
     Args:
         vectors: The images.
-        threshold: Correlation from which two images are nearly equal.
-
-    Reference:
-        [Bentley, 1975](https://doi.org/10.1145/361002.361007).
+        num_turns: 1 leaves out images that are turned or mirrored, 4 those that
+            are mirrored.
     """
     group = _group(vectors.digests())
     firsts = np.unique(group)
-    points = _project(vectors, firsts)
-    pairs, correlations = [], []
-    for candidates in _find_candidates(points, threshold):
-        rows = firsts[candidates]
-        values = _correlate(vectors.units, rows)
-        rows, values = rows[values >= threshold], values[values >= threshold]
-        alike = _correlate(vectors.structures, rows) >= STRUCTURE
-        pairs.append(rows[alike])
-        correlations.append(values[alike])
-    return NearDuplicates(
-        group,
-        np.concatenate([np.empty((0, 2), np.int64), *pairs]),
-        np.concatenate([np.empty(0, np.float32), *correlations]),
-    )
+    found = [
+        pairs
+        for turn, candidates in _find_candidates(vectors, firsts, num_turns)
+        for pairs in [_confirm(vectors, turn, candidates)]
+    ]
+    pairs = np.concatenate([np.empty((0, 2), np.int64), *(f[0] for f in found)])
+    values = np.concatenate([np.empty(0, np.float32), *(f[1] for f in found)])
+    turns = np.repeat(np.arange(len(found)), [len(f[0]) for f in found])
+    # A symmetric image is like another in several turns.
+    order = np.lexsort((turns, pairs[:, 1], pairs[:, 0]))
+    _, first = np.unique(pairs[order], axis=0, return_index=True)
+    kept = order[first]
+    return NearDuplicates(group, pairs[kept], values[kept], turns[kept])
+
+
+def is_near(alike: np.ndarray, structure: np.ndarray) -> np.ndarray:
+    """Says which pairs are near-duplicates by their two correlations.
+
+    Example:
+
+    >>> is_near(np.array([0.95, 0.95, 0.98]), np.array([0.9, 0.8, 0.8]))
+    array([ True, False,  True])
+    """
+    surely = (alike >= ALIKE) & (structure >= STRUCTURE)
+    return surely | (alike >= MORE_ALIKE) & (structure >= LESS_STRUCTURE)
 
 
 def _group(digests: list[bytes]) -> np.ndarray:
@@ -249,55 +308,118 @@ def _group(digests: list[bytes]) -> np.ndarray:
     return np.array([first.setdefault(d, at) for at, d in enumerate(digests)])
 
 
-def _project(vectors: Vectors, rows: np.ndarray) -> np.ndarray:
-    """Projects images on the principal directions of some of them.
-
-    Returns:
-        Shape `(num_rows, directions + 1)`; the last is the length of the rest.
-        Flat images are far from everything, and from each other.
-    """
-    step = max(1, len(rows) // _SAMPLE)
-    sample = vectors.units(rows[::step])
-    products = sample @ sample.T
-    _, directions = np.linalg.eigh(products.astype(np.float64))
-    count = min(_DIRECTIONS, *sample.shape)
-    basis, _ = np.linalg.qr(sample.T @ directions[:, -count:])
-    points = np.empty((len(rows), basis.shape[1] + 1), np.float64)
-    for start in range(0, len(rows), _CHUNK):
-        part = slice(start, start + _CHUNK)
-        units = vectors.units(rows[part])
-        points[part, :-1] = units @ basis
-        rest = (units**2).sum(axis=1) - (points[part, :-1] ** 2).sum(axis=1)
-        points[part, -1] = np.sqrt(np.maximum(rest, 0))
-        flat = ~units.any(axis=1)
-        points[part, -1][flat] = 10.0 * (1 + start + np.flatnonzero(flat))
-    return points
-
-
 def _find_candidates(
-    points: np.ndarray, threshold: float
-) -> Iterator[np.ndarray]:
-    """Yields pairs of points that are near enough, the smaller index first."""
-    radius = np.sqrt(2 - 2 * threshold) + _SLACK
-    tree = cKDTree(points)
-    for start in range(0, len(points), _CHUNK):
-        near = tree.query_ball_point(points[start : start + _CHUNK], radius)
-        counts = [len(rights) for rights in near]
-        lefts = np.repeat(np.arange(start, start + len(near)), counts)
-        rights = np.concatenate([np.array(points, int) for points in near])
-        ahead = lefts < rights
-        yield np.stack([lefts[ahead], rights[ahead]], axis=1)
+    vectors: Vectors, rows: np.ndarray, num_turns: int
+) -> Iterator[tuple[int, "_Scored"]]:
+    """Yields the pairs of every turn that correlate, by all their pixels."""
+    step = max(1, len(rows) // _SAMPLE)
+    basis = _choose_directions(vectors.units(rows[::step]))
+    upright = _Units(vectors, rows, basis)
+    for turn in range(num_turns):
+        turned = _Units(vectors, rows, basis, turn) if turn else upright
+        parts = []
+        for pairs in _bound(upright.points, turned.points):
+            values = _correlate(upright.read, turned.read, pairs)
+            parts.append((pairs[values >= ALIKE], values[values >= ALIKE]))
+        pairs, values = (np.concatenate(p) for p in zip(*parts, strict=True))
+        yield turn, _Scored(rows[pairs], values)
+
+
+class _Scored(NamedTuple):
+    pairs: np.ndarray
+    values: np.ndarray
+
+
+def _confirm(vectors: Vectors, turn: int, found: _Scored) -> _Scored:
+    """Leaves the pairs whose structure is alike; of turned ones, surely so."""
+    pairs, values = found
+    turned = functools.partial(vectors.structures, turn=turn)
+    structure = _correlate(vectors.structures, turned, pairs)
+    kept = is_near(values, structure)
+    doubtful = np.flatnonzero(kept & (structure < STRUCTURE))
+    spread = _correlate(vectors.spreads, vectors.spreads, pairs[doubtful])
+    kept[doubtful] = (spread >= _SPREAD**2) & (turn == 0)
+    return _Scored(pairs[kept], values[kept])
+
+
+class _Units:
+    """Unit vectors of images, kept if they are few, and their projections.
+
+    Args:
+        vectors: The images.
+        rows: Which of them.
+        basis: The directions, in its columns.
+        turn: How they are turned.
+
+    Attributes:
+        points: Projections, and the lengths of the rest; zeros of flat images.
+    """
+
+    def __init__(
+        self,
+        vectors: Vectors,
+        rows: np.ndarray,
+        basis: np.ndarray,
+        turn: int = 0,
+    ) -> None:
+        self._vectors, self._rows, self._turn = vectors, rows, turn
+        self.points = np.zeros((len(rows), basis.shape[1] + 1), np.float32)
+        is_kept = len(rows) * len(basis) * 4 <= _KEPT
+        shape = (len(rows) if is_kept else 0, len(basis))
+        self._units = np.empty(shape, np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            units = vectors.units(rows[part], turn)
+            points = units @ basis
+            rest = (units**2).sum(axis=1) - (points**2).sum(axis=1)
+            self.points[part, :-1] = points
+            self.points[part, -1] = np.sqrt(np.maximum(rest, 0))
+            if is_kept:
+                self._units[part] = units
+
+    def read(self, at: np.ndarray) -> np.ndarray:
+        """Returns the units at some places of the rows."""
+        if len(self._units):
+            return self._units[at]
+        return self._vectors.units(self._rows[at], self._turn)
+
+
+def _choose_directions(sample: np.ndarray) -> np.ndarray:
+    """Returns about the principal directions of some units, in columns.
+
+    Any will do, and these leave the fewest pairs to compare.
+
+    Reference:
+        [Halko et al., 2011](https://arxiv.org/abs/0909.4061).
+    """
+    count = min(_DIRECTIONS, *sample.shape)
+    random = np.random.default_rng(0)
+    basis = random.normal(size=(sample.shape[1], count)).astype(np.float32)
+    for _ in range(3):
+        basis, _ = np.linalg.qr(sample.T @ (sample @ basis))
+    return basis
+
+
+def _bound(left: np.ndarray, right: np.ndarray) -> Iterator[np.ndarray]:
+    """Yields pairs that may correlate enough, the smaller place first."""
+    for start in range(0, len(left), _CHUNK):
+        products = left[start : start + _CHUNK] @ right[start:].T
+        pairs = np.argwhere(products >= ALIKE - _SLACK)
+        yield pairs[pairs[:, 0] < pairs[:, 1]] + start
 
 
 def _correlate(
-    describe: Callable[[np.ndarray], np.ndarray], pairs: np.ndarray
+    left: Callable[[np.ndarray], np.ndarray],
+    right: Callable[[np.ndarray], np.ndarray],
+    pairs: np.ndarray,
 ) -> np.ndarray:
     """Returns the correlation of each pair, of the vectors of their rows."""
     values = np.empty(len(pairs), np.float32)
     for start in range(0, len(pairs), _PAIRS):
         part = slice(start, start + _PAIRS)
-        rows, at = np.unique(pairs[part], return_inverse=True)
-        units = describe(rows)
-        left, right = at.reshape(-1, 2).T
-        values[part] = np.einsum("nd,nd->n", units[left], units[right])
+        vectors = []
+        for describe, rows in zip((left, right), pairs[part].T, strict=True):
+            rows, at = np.unique(rows, return_inverse=True)
+            vectors.append(describe(rows)[at.reshape(-1)])
+        values[part] = np.einsum("nd,nd->n", *vectors)
     return values

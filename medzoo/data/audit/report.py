@@ -4,7 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medzoo.data.audit.audit import Audit, Pair
-from medzoo.data.audit.near_duplicates import ALIKE, STRUCTURE
+from medzoo.data.audit.near_duplicates import (
+    ALIKE,
+    LESS_STRUCTURE,
+    MORE_ALIKE,
+    STRUCTURE,
+)
 from medzoo.files import write_csv
 from medzoo.messages import encode_text
 from medzoo.tasks import SPLITS
@@ -36,7 +41,8 @@ def format_audit(findings: Audit) -> list[str]:
             a.near,
             f"{a.near} near duplicates (correlation of {ALIKE} beside "
             f"the mean image, {STRUCTURE} of its structure), "
-            f"{a.near_across} of them across splits.",
+            f"{a.near_across} of them across splits"
+            f"{f', {a.turned} turned or mirrored' if a.turned else ''}.",
             "No near duplicates.",
         ),
         (
@@ -88,8 +94,10 @@ def write_audit(
     parts.append(
         "A pair is exact if all pixels are equal. It is near if what it has "
         f"beside the mean image correlates by at least {ALIKE}, and its "
-        f"differences of neighbouring pixels by {STRUCTURE}; bars at the edges "
-        "do not count. Copies that are mirrored or turned are not found. "
+        f"differences of neighbouring pixels by {STRUCTURE} (or by "
+        f"{MORE_ALIKE} and {LESS_STRUCTURE}); bars at the edges do not count. "
+        "Images turned by quarters or mirrored are compared as well; cropped "
+        "ones are not found. "
         "`--drop-leaks` trains without the "
         f"{findings.train_leaks} images of train that val or test have as well."
     )
