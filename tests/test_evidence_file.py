@@ -51,7 +51,8 @@ def fill(store, study):
         done = found.status == "done"
         store.write(found, predictions[run.run_id] if done else None)
     fingerprint = f"drawn:{study.tasks[0]}"
-    keep_audit(store, {"fingerprint": fingerprint, "line": "3 leaks."})
+    found = {"line": "3 leaks.", "test_leaks": [1, 4, 6]}
+    keep_audit(store, {"fingerprint": fingerprint} | found)
     path = path_explained(find_folder(study, store) / runs[1].run_id, "x")
     path = path.with_name(path.name.replace("x", runs[1].task))
     image = np.zeros((1, 8, 8, 1), "uint8")

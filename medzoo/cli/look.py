@@ -12,6 +12,8 @@ from medzoo.files import safe_name
 
 if TYPE_CHECKING:
     from medzoo.data.sources import Dataset
+    from medzoo.report.label_faults import LabelFaults
+    from medzoo.store import Store
 
 What = Annotated[
     str,
@@ -176,11 +178,21 @@ def audit(
     size: Size = None,
     like: Like = None,
     skip_bad: SkipBad = False,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            "--with",
+            metavar="STUDY",
+            help="A study of the same data: lists the test images that every "
+            "run of its good trials gets wrong, which may be label faults.",
+        ),
+    ] = None,
     out: Into = Path("results"),
 ) -> None:
     """Find duplicates, leaks, conflicting labels and shifted splits."""
     from medzoo.data.audit.audit import audit as run_audit
     from medzoo.data.audit.report import format_audit, write_audit
+    from medzoo.explore.audit_page import write_audit_page
     from medzoo.files import require_output
     from medzoo.store import Store
     from medzoo.study.audits import keep_audit
@@ -189,15 +201,41 @@ def audit(
     store = Store()
     store.require_room()
     dataset, rows = look(what, size, data_flags(skip_bad, False), like)
+    faults = study and _find_faults(study, what, dataset, store)
     found, pairs = run_audit(
         dataset,
         names=[row["path"] for row in rows],
         groups=[row["group"] for row in rows],
     )
     print("\n".join(format_audit(found)))
-    paths = write_audit(found, pairs, out / safe_name(f"{dataset.task}_audit"))
+    if faults:
+        print(faults.line())
+    folder = out / safe_name(f"{dataset.task}_audit")
+    paths = write_audit(found, pairs, folder)
+    paths += write_audit_page(
+        dataset, found, pairs, folder, source=what, faults=faults or None
+    )
     for path in [*paths, keep_audit(store, found.summary())]:
         print(f"Wrote {path}", file=sys.stderr)
+
+
+def _find_faults(
+    name: str, what: str, dataset: "Dataset", store: "Store"
+) -> "LabelFaults":
+    """Finds what a study gets wrong, of the data that are audited."""
+    from medzoo.report.evidence import Evidence
+    from medzoo.report.label_faults import find_label_faults
+    from medzoo.study.spec import read_study
+    from medzoo.tasks import NAMES
+
+    study = read_study(name)
+    if what in NAMES:
+        study = study.override(tasks=[what])
+    elif _read_known(Path(what)) is None:
+        data, _ = _find(what)
+        study = study.override(data=data)
+    evidence = Evidence.read(study, store)
+    return find_label_faults(evidence, dataset.task, dataset.fingerprint)
 
 
 def explore(

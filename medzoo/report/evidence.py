@@ -7,6 +7,7 @@ from functools import cached_property
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
 from medzoo.report.curves import TrialCurves, find_curves
+from medzoo.report.leaks import LeakScore, find_leak_scores
 from medzoo.report.results import TrialResults, rank, read_results
 from medzoo.report.summary import StudyStatistics, summarise
 from medzoo.report.verdict import write_verdict
@@ -144,6 +145,12 @@ class Evidence:
         if not self.asks_for_more:
             return []
         return find_curves(self.results, self.store)
+
+    @cached_property
+    def leak_scores(self) -> dict[str, dict[str, LeakScore]]:
+        """Scores with and without the test images that leak, by trial, then
+        by task; empty where no audit has found any."""
+        return {} if self.smoke else find_leak_scores(self.results, self.store)
 
     @cached_property
     def warnings(self) -> list[str]:

@@ -340,6 +340,11 @@ def _list_files(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     """Yields findings of audits, and explained images, by their names."""
     store = evidence.store
     audits = {name_audit(r.data_fingerprint) for r in evidence.records}
+    audits |= {
+        name_audit(fingerprint_of(record, task))
+        for trial in evidence.results
+        for (_, task), record in trial.records.items()
+    }
     for name in sorted(audits):
         if content := store.read_file(name):
             yield name, content

@@ -187,7 +187,7 @@ def _lay_shots(
     return laid
 
 
-class _Pooled(NamedTuple):
+class Pooled(NamedTuple):
     """Predictions of all seeds of a trial on a task."""
 
     keys: list[tuple[str, int]]
@@ -202,7 +202,7 @@ def _make_gallery(
 ) -> Gallery | None:
     records = [record for record in trial.of_task(task)
                if record.status == "done"]  # fmt: skip
-    pooled = _pool(records, task, evidence.store)
+    pooled = pool_predictions(records, task, evidence.store)
     if pooled is None:
         return None
     classes = records[0].classes
@@ -254,9 +254,9 @@ def _first(rows: np.ndarray, order: np.ndarray) -> list[int]:
     return rows[np.argsort(order[rows], kind="stable")].tolist()
 
 
-def _pool(
+def pool_predictions(
     records: Sequence[Record], task: str, store: Reader
-) -> _Pooled | None:
+) -> Pooled | None:
     """Averages the probabilities of seeds that test the same images."""
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for record in records:
@@ -277,4 +277,4 @@ def _pool(
         labels.append(parts[0][1].astype("int64"))
         wrong.append((stacked.argmax(axis=2) != parts[0][1]).sum(axis=0))
         seeds.append(np.full(len(parts[0][1]), len(parts)))
-    return _Pooled(keys, *map(np.concatenate, (means, labels, wrong, seeds)))
+    return Pooled(keys, *map(np.concatenate, (means, labels, wrong, seeds)))

@@ -77,7 +77,7 @@ def keep_attributes(
     if not names or not is_custom(study.data):
         return
     for record, task in _list_tested(results):
-        tested = _find(study, record, task)
+        tested = find_images(study, record, task)
         if tested is not None:
             about = {"attributes": tested.attributes, "groups": tested.groups}
             content = json.dumps(about, separators=(",", ":")).encode()
@@ -131,7 +131,7 @@ def keep_pictures(
     fingerprint = fingerprint_of(record, task)
     known = dict(read_pictures(fingerprint, store))
     missing = sorted(set(places) - known.keys())
-    tested = _find(study, record, task) if missing else None
+    tested = find_images(study, record, task) if missing else None
     if tested is None:
         return
     images = tested.images(missing)
@@ -177,7 +177,7 @@ def _list_tested(
     return list(found.values())
 
 
-def _find(study: Study, record: Record, task: str) -> Tested | None:
+def find_images(study: Study, record: Record, task: str) -> Tested | None:
     """Finds the test images of a run, if the data are there and the same."""
     run, options = record.run, dict(study.data_options)
     expected = fingerprint_of(record, task).partition(",")[0]

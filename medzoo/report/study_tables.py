@@ -10,6 +10,7 @@ import numpy as np
 from medzoo.record import Record
 from medzoo.report.asked_scores import label_asked
 from medzoo.report.evidence import Evidence
+from medzoo.report.leaks import average_without
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import harmonic_mean_by_seed, mean_over_tasks
 from medzoo.report.summary import StudyStatistics
@@ -187,11 +188,13 @@ def make_summary(evidence: Evidence) -> Table:
     asked = evidence.asked
     shown = {statistics.score, *asked}
     rest = tuple(score for score in names if score not in shown)
+    leaks = evidence.leak_scores
     costs = _name_costs(results)
     rows: list[list[Cell]] = [
         [
             places[trial.trial.name],
             *(found.harmonic_mean, found.mean),
+            *[average_without(trial, leaks)] * bool(leaks),
             *(
                 found.difference,
                 found.difference and found.difference.p_corrected,
@@ -208,6 +211,7 @@ def make_summary(evidence: Evidence) -> Table:
     ]
     columns = (
         *("verdict", "harmonic_mean", statistics.score),
+        *(f"{statistics.score}_without_leaks",) * bool(leaks),
         *("difference", "p_holm") * compared,
         *rest,
         *asked,
@@ -231,6 +235,7 @@ def make_short_summary(evidence: Evidence) -> Table:
     }
     shown = {name: None for name in shown if name not in asked}
     together = " (all nets)" * results[0].in_all
+    leaks = evidence.leak_scores
     rows: list[list[Cell]] = []
     for trial in results:
         found = statistics.trials[trial.trial.name]
@@ -241,6 +246,7 @@ def make_short_summary(evidence: Evidence) -> Table:
             [
                 trial.trial.name,
                 found.harmonic_mean if several else found.mean,
+                *[average_without(trial, leaks)] * bool(leaks),
                 *compared * (statistics.baseline is not None),
                 *(
                     found.mean
@@ -257,6 +263,7 @@ def make_short_summary(evidence: Evidence) -> Table:
     columns = (
         "trial",
         "harmonic mean" if several else format_score(score),
+        *(f"{format_score(score)} without leaks",) * bool(leaks),
         *(f"difference to {statistics.baseline}", "p")
         * (statistics.baseline is not None),
         *map(format_score, shown),

@@ -18,6 +18,7 @@ from medzoo.report.figures import KINDS, NAMES, make_figures
 from medzoo.report.gallery import find_galleries, keep_gallery
 from medzoo.report.html import make_html, make_index
 from medzoo.report.images import keep_attributes
+from medzoo.report.leaks import LEAKS, make_leaks
 from medzoo.report.pages import list_failures, make_page
 from medzoo.report.score_files import SCORE_FILES, make_score_files
 from medzoo.report.study_tables import (
@@ -40,6 +41,7 @@ from medzoo.study.spec import Study, list_files
 _OPTIONAL = {
     "failed.md",
     "subgroups.csv",
+    LEAKS,
     *SCORE_FILES,
     *(f"{n}.{kind}" for n in NAMES for kind in KINDS),
 }
@@ -140,6 +142,8 @@ def write_evidence_report(
         "runs.csv": to_csv(runs),
     }
     texts |= make_score_files(evidence)
+    if leaks := evidence.leak_scores:
+        texts[LEAKS] = to_csv(make_leaks(evidence.results, leaks))
     if evidence.num_failed:
         texts["failed.md"] = list_failures(evidence)
     if subgroups:
