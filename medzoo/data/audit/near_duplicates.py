@@ -6,25 +6,26 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import gaussian_filter, uniform_filter
 
 from medzoo.data.dataset import Split
 
-# Larger images are compared by the means of blocks of their pixels: first
-# what they show at large, then its structure.
+# Larger images are compared by the means of areas of their pixels, and what is
+# in doubt by its finest structure.
 MOST_PIXELS, FINEST_PIXELS = 32, 64
 # Grey levels of standard deviation below which an image shows nothing.
 FLAT = 0.5
 _AT_A_TIME = 512
 # Correlations from which two images are near-duplicates: of what they have
-# beside the mean image, and of its structure; or, the second pair.
-ALIKE, STRUCTURE = 0.95, 0.9
-MORE_ALIKE, LESS_STRUCTURE = 0.97, 0.8
+# beside the mean image, and of its structure.
+ALIKE, STRUCTURE = 0.95, 0.95
+# Standard deviations in pixels of the blurs whose difference is structure.
+_FINER, _COARSER = 1.0, 2.0
+# Share of pixels that carry a correlation, below which the finest structure has
+# to correlate as well: two small spots in one place are much alike.
+_SPREAD, _FINEST = 0.1, 0.9
 # Quarter turns, then the same of mirrored images.
 NUM_TURNS = 8
-# Share of pixels that carry a correlation, from which the second pair of limits
-# counts: two small spots in one place are much alike.
-_SPREAD = 0.1
 # Levels within which the pixels of a bar lie, after a JPEG.
 _BAR = 4
 # Images that make a mean image, and below which there is none.
@@ -85,12 +86,18 @@ class Vectors:
         return _subtract(*_normalize(values), self._means[0])
 
     def structures(self, rows: np.ndarray, turn: int = 0) -> np.ndarray:
-        """Returns the same of the differences of pixels to those around them.
+        """Returns the same of the differences of a finer and a coarser blur.
 
-        They tell images that are alike in their light and layout alone.
+        They tell images that are alike in their light and layout alone, and
+        leave out what is lost when an image is scaled or compressed.
         """
+        values = turn_images(self._values(rows), turn)
+        return _subtract(*_find_structure(values), self._means[1])
+
+    def finest(self, rows: np.ndarray, turn: int = 0) -> np.ndarray:
+        """Returns the same of the differences of pixels to those around them."""
         values = turn_images(self._values(rows, FINEST_PIXELS), turn)
-        return _subtract(*_sharpen(values), self._means[1])
+        return _subtract(*_sharpen(values), np.zeros(1, np.float32))
 
     def spreads(self, rows: np.ndarray) -> np.ndarray:
         """Returns the share of pixels that carries most of `units`.
@@ -113,7 +120,7 @@ class Vectors:
         sums = [
             (
                 _normalize(self._values(part))[0].sum(axis=0),
-                _sharpen(self._values(part, FINEST_PIXELS))[0].sum(axis=0),
+                _find_structure(self._values(part))[0].sum(axis=0),
             )
             for part in parts
         ]
@@ -211,10 +218,25 @@ def _normalize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _sharpen(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the same of the differences of pixels to those around them."""
-    inside = uniform_filter(find_inside(values) * 9.0, (0, 3, 3),
-                            mode="constant") > 8.5  # fmt: skip
+    inside = _erode(find_inside(values))
     around = uniform_filter(values, (0, 3, 3, 0), mode="nearest")
     return _to_units(values - around, inside, 0.0), inside
+
+
+def _find_structure(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the same of the differences of two blurs."""
+    finer, coarser = (
+        gaussian_filter(values, (0, deviation, deviation, 0), mode="nearest")
+        for deviation in (_FINER, _COARSER)
+    )
+    inside = _erode(find_inside(values))
+    return _to_units(finer - coarser, inside, 0.0), inside
+
+
+def _erode(inside: np.ndarray) -> np.ndarray:
+    """Leaves out what is beside the pixels outside, or at the edge."""
+    around = uniform_filter(inside * 9.0, (0, 3, 3), mode="constant")
+    return np.asarray(around > 8.5)
 
 
 def _subtract(
@@ -291,18 +313,6 @@ def find_near_duplicates(
     return NearDuplicates(group, pairs[kept], values[kept], turns[kept])
 
 
-def is_near(alike: np.ndarray, structure: np.ndarray) -> np.ndarray:
-    """Says which pairs are near-duplicates by their two correlations.
-
-    Example:
-
-    >>> is_near(np.array([0.95, 0.95, 0.98]), np.array([0.9, 0.8, 0.8]))
-    array([ True, False,  True])
-    """
-    surely = (alike >= ALIKE) & (structure >= STRUCTURE)
-    return surely | (alike >= MORE_ALIKE) & (structure >= LESS_STRUCTURE)
-
-
 def _group(digests: list[bytes]) -> np.ndarray:
     first: dict[bytes, int] = {}
     return np.array([first.setdefault(d, at) for at, d in enumerate(digests)])
@@ -331,14 +341,19 @@ class _Scored(NamedTuple):
 
 
 def _confirm(vectors: Vectors, turn: int, found: _Scored) -> _Scored:
-    """Leaves the pairs whose structure is alike; of turned ones, surely so."""
-    pairs, values = found
-    turned = functools.partial(vectors.structures, turn=turn)
-    structure = _correlate(vectors.structures, turned, pairs)
-    kept = is_near(values, structure)
-    doubtful = np.flatnonzero(kept & (structure < STRUCTURE))
-    spread = _correlate(vectors.spreads, vectors.spreads, pairs[doubtful])
-    kept[doubtful] = (spread >= _SPREAD**2) & (turn == 0)
+    """Leaves the pairs whose structure is alike."""
+
+    def correlate(
+        call: Callable[..., np.ndarray], pairs: np.ndarray
+    ) -> np.ndarray:
+        return _correlate(call, functools.partial(call, turn=turn), pairs)
+
+    kept = correlate(vectors.structures, found.pairs) >= STRUCTURE
+    pairs, values = found.pairs[kept], found.values[kept]
+    spread = _correlate(vectors.spreads, vectors.spreads, pairs)
+    doubtful = np.flatnonzero(spread < _SPREAD**2)
+    kept = np.ones(len(pairs), bool)
+    kept[doubtful] = correlate(vectors.finest, pairs[doubtful]) >= _FINEST
     return _Scored(pairs[kept], values[kept])
 
 

@@ -4,12 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medzoo.data.audit.audit import Audit, Pair
-from medzoo.data.audit.near_duplicates import (
-    ALIKE,
-    LESS_STRUCTURE,
-    MORE_ALIKE,
-    STRUCTURE,
-)
+from medzoo.data.audit.near_duplicates import ALIKE, STRUCTURE
 from medzoo.files import write_csv
 from medzoo.messages import encode_text
 from medzoo.tasks import SPLITS
@@ -94,8 +89,8 @@ def write_audit(
     parts.append(
         "A pair is exact if all pixels are equal. It is near if what it has "
         f"beside the mean image correlates by at least {ALIKE}, and its "
-        f"differences of neighbouring pixels by {STRUCTURE} (or by "
-        f"{MORE_ALIKE} and {LESS_STRUCTURE}); bars at the edges do not count. "
+        f"structure (the difference of two blurs) by {STRUCTURE}; bars at the "
+        "edges do not count. "
         "Images turned by quarters or mirrored are compared as well; cropped "
         "ones are not found. "
         "`--drop-leaks` trains without the "
