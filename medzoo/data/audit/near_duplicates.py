@@ -95,7 +95,7 @@ class Vectors:
         return _subtract(*_find_structure(values), self._means[1])
 
     def finest(self, rows: np.ndarray, turn: int = 0) -> np.ndarray:
-        """Returns the same of the differences of pixels to those around them."""
+        """Returns the same of the difference of each pixel to its own 3 x 3."""
         values = turn_images(self._values(rows, FINEST_PIXELS), turn)
         return _subtract(*_sharpen(values), np.zeros(1, np.float32))
 
