@@ -1,11 +1,12 @@
 """A record: what came out of a run; and what the run predicted."""
 
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
@@ -66,6 +67,8 @@ class Record(JsonModel):
         versions: By package.
         data_fingerprint: Identifies the images, labels and splits used.
         notes: What tables have to say about the data.
+        warnings: What is to be said of the run besides, such as faults of
+            watchers.
         ranges: Values of 16-bit files that became 0 and 255, by channel, as
             they were measured on train.
         classes: Names of the classes.
@@ -99,6 +102,8 @@ class Record(JsonModel):
     versions: dict[str, str] = {}
     data_fingerprint: str = ""
     notes: list[str] = []
+    # Not in the JSON of records without any, so that it stays what it was.
+    warnings: Annotated[list[str], Field(exclude_if=operator.not_)] = []
     ranges: list[tuple[int, int]] = []
     classes: list[str] = []
     mask_classes: list[str] = []
