@@ -8,6 +8,7 @@ import keras
 from keras import Model
 
 from medzoo.models.backbones import find_file
+from medzoo.models.keras_file import require_bounded
 
 
 def build_addressed(
@@ -61,6 +62,7 @@ def load_network(path: Path) -> Model:
     import medzoo.models.multi_head  # noqa: F401
 
     try:
+        require_bounded(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError, BadZipFile) as error:
         reason = str(error).strip() or repr(error)

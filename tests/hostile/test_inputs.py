@@ -1,11 +1,13 @@
 """Archives, downloads and disks that are not what they say."""
 
+import io
 import os
 import subprocess
 import sys
 import time
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from file_server import serve
@@ -17,6 +19,7 @@ from medzoo.data.custom.options import make_canonical
 from medzoo.data.download import Patience, fetch
 from medzoo.data.npz import create_array, describe_array, map_array, read_array
 from medzoo.execution.local import LocalExecutor
+from medzoo.models.keras_file import require_bounded
 
 
 def write_archive(path, **changes):
@@ -77,8 +80,7 @@ def test_a_member_with_another_checksum_is_damaged(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"x" * 100])
 def test_an_unpacked_array_that_was_cut_is_made_again(content, tmp_path):
     path = write_archive(tmp_path / "x.npz")
-    map_array(path, "train_images")
-    (unpacked,) = tmp_path.glob("*.npy")
+    unpacked = map_array(path, "train_images").filename
     unpacked.write_bytes(content)
     assert map_array(path, "train_images").shape == (4, 8, 8)
 
@@ -163,3 +165,28 @@ def test_logs_of_a_driver_that_was_killed_are_cleared(tmp_path, monkeypatch):
         left = {path.name for path in tmp_path.iterdir()}
     assert f"medzoo-logs-{process.pid}-x" not in left
     assert {f"medzoo-logs-{os.getppid()}-x", "medzoo-logs-mine"} <= left
+
+
+def write_keras(path, *, config=b"{}", **dataset):
+    """Writes a file of Keras's layout, with one array of weights."""
+    weights = io.BytesIO()
+    with h5py.File(weights, "w") as file:
+        file.create_dataset("layers/dense/vars/0", dtype="float32", **dataset)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", config)
+        archive.writestr("model.weights.h5", weights.getvalue())
+    return path
+
+
+def test_a_model_that_unpacks_to_far_more_than_it_is_is_not_built(tmp_path):
+    path = tmp_path / "x.keras"
+    require_bounded(write_keras(path, data=np.ones(100)))
+    for bomb in (
+        {"shape": (2**28,), "chunks": (2**10,)},  # Of a header alone.
+        {"shape": (2**40,), "chunks": (2**10,)},
+        {"data": np.zeros(2), "config": bytes(2**26 + 1)},
+    ):
+        write_keras(path, **bomb)
+        assert path.stat().st_size < 2**18
+        with pytest.raises(ValueError, match="it unpacks to .* at most"):
+            require_bounded(path)

@@ -15,6 +15,9 @@ from medzoo.data.audit.near_duplicates import (
 from medzoo.data.dataset import Dataset
 from medzoo.files import replacing
 
+# Part of the names of kept rows. Raise it when other rows are found.
+LEAKS_VERSION = 2
+
 
 class TakenRows:
     """Some rows of an array, read on access.
@@ -115,8 +118,9 @@ def drop_leaks(
     """
     leaks = None
     if kept_in is not None:
-        with contextlib.suppress(OSError, ValueError, EOFError):
-            leaks = np.load(kept_in, allow_pickle=False)
+        # Rows of another version are of other rules.
+        kept_in = kept_in.with_suffix(f".v{LEAKS_VERSION}{kept_in.suffix}")
+        leaks = _read(kept_in, len(dataset.train))
     if leaks is None:
         leaks = find_leaks(dataset, groups)
         if kept_in is not None:
@@ -133,6 +137,16 @@ def drop_leaks(
         fingerprint=f"{dataset.fingerprint}:drop_leaks",
         notes=(*dataset.notes, note),
     )
+
+
+def _read(path: Path, num_images: int) -> np.ndarray | None:
+    """Reads rows that were kept; `None` if they are none of such a split."""
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        leaks = np.load(path, allow_pickle=False)
+        is_list = leaks.ndim == 1 and leaks.dtype.kind in "iu"
+        if is_list and np.isin(leaks, np.arange(num_images)).all():
+            return leaks
+    return None
 
 
 def _keep(leaks: np.ndarray, path: Path) -> None:
