@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
+from medzoo.data.audit import LEAKS_VERSION
 from medzoo.data.custom.address import is_custom
 from medzoo.data.custom.options import make_canonical
 from medzoo.messages import FieldError, naming
@@ -116,6 +117,8 @@ class Run(RunFields):
         if self.fingerprint and (folds := self.data_options.get("folds")):
             # The fingerprint is of all images, not of those that are held out.
             content["folds"] = folds
+        if self.data_options.get("drop_leaks"):
+            content["leaks"] = LEAKS_VERSION
         if is_custom(self.data) and self.task in NAMES:
             # Before 0.3.0 such a run had the flips of that task.
             content["symmetry"] = "fixed"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.data.audit import LEAKS_VERSION
 from medzoo.data.audit.near_duplicates import (
     NearDuplicates,
     Vectors,
@@ -14,9 +15,6 @@ from medzoo.data.audit.near_duplicates import (
 )
 from medzoo.data.dataset import Dataset
 from medzoo.files import replacing
-
-# Part of the names of kept rows. Raise it when other rows are found.
-LEAKS_VERSION = 2
 
 
 class TakenRows:
