@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 from own_images import make_folder
 
+from medzoo import Dataset
 from medzoo.data.cached import list_entries
 from medzoo.data.custom.load import read_custom
 from medzoo.data.folders import cache_folder, derived_path
@@ -82,8 +83,12 @@ def test_the_cache_is_listed_by_data_and_deleted(tmp_path, cache, medzoo):
     with FileLock(lock):
         assert "1 folder" in medzoo("doctor", "--cache", "--clear").out
     assert len(list(list_entries())) == 1
+    # What was given from Python is in no file that it could be made from.
+    images = np.arange(30 * 64, dtype="uint16").reshape(30, 8, 8) % 251
+    Dataset.from_arrays(images.astype("uint8"), [0, 1, 2] * 10)
     assert "Deleted" in medzoo("doctor", "--cache", "--clear").out
-    assert list(list_entries()) == []
+    (kept_data,) = list_entries()
+    assert "given from Python" in kept_data.kind
     # What was mapped can still be read.
     assert kept[0].train.images[:].shape[1:3] == (12, 12)
     told = medzoo("doctor", "--clear", code=2).err

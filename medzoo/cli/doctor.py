@@ -35,7 +35,9 @@ def doctor(
     ] = False,
     clear: Annotated[
         bool,
-        typer.Option("--clear", help="With --cache: delete all of it."),
+        typer.Option(
+            "--clear", help="With --cache: delete what can be made again."
+        ),
     ] = False,
 ) -> None:
     """Show versions, device, data, weights and free space of this machine.
@@ -80,7 +82,7 @@ def _show_cache(cache: bool, clear: bool) -> None:
             folders = f"{left} folder{'s' * (left > 1)}"
             print(f"Left {folders}, which a process writes to just now.")
     elif entries:
-        print("All of it can be made again; `--cache --clear` deletes it.")
+        print("`--cache --clear` deletes what can be made again.")
 
 
 def list_findings() -> Iterator[tuple[str, str, str]]:

@@ -18,9 +18,10 @@ from medzoo.data.folders import cache_folder
 _KINDS = {
     "data": "decoded images",
     "features": "features of frozen backbones",
-    "arrays": "data given from Python",
-    "plugins": "plugins of notebooks and of other machines",
+    "arrays": "data given from Python, which stay: nothing makes them again",
+    "plugins": "plugins of notebooks and of other machines, which stay too",
 }
+_MADE_AGAIN = (_KINDS["data"], _KINDS["features"])
 
 
 class Entry(NamedTuple):
@@ -58,7 +59,7 @@ def list_entries() -> Iterator[Entry]:
 
 
 def clear(entries: list[Entry]) -> tuple[int, int]:
-    """Deletes folders of the cache, but those that a process writes just now.
+    """Deletes what can be made again, but for what a process writes just now.
 
     A study that runs goes on: arrays that it has mapped stay until it ends, and
     others are made again.
@@ -68,6 +69,8 @@ def clear(entries: list[Entry]) -> tuple[int, int]:
     """
     free = left = 0
     for entry in entries:
+        if entry.kind not in _MADE_AGAIN:
+            continue
         with ExitStack() as held:
             try:
                 for lock in _list_locks(entry.path):

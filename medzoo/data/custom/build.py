@@ -422,12 +422,14 @@ def _write_masks(
 ) -> None:
     """Copies masks in the order of images, with the classes of a column."""
     shape = (len(selection.items), *masks.values.shape[1:])
-    target = create_array(path, np.int8, shape)
+    part = path.with_name(f"{path.name}.part")  # Others may have it mapped.
+    target = create_array(part, np.int8, shape)
     for row, item in enumerate(selection.items):
         target[row] = mask = masks.values[selection.indices[row]]
         if item.mask_class in names:
             target[row][mask == 1] = names.index(item.mask_class)
     target.flush()
+    part.replace(path)
 
 
 def _make_notes(
