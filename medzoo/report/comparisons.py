@@ -35,7 +35,9 @@ class StoredReplicates(Protocol):
         self, dtype: Any = None, copy: bool | None = None
     ) -> np.ndarray: ...
 
-    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray: ...
+    def __getitem__(
+        self, key: tuple[EllipsisType, int | list[int]]
+    ) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)

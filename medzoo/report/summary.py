@@ -163,11 +163,15 @@ class _Stored:
     def _is_small(self) -> bool:
         return len(self._trial.runs) <= _MOST_KEPT
 
-    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray:
+    def __getitem__(
+        self, key: tuple[EllipsisType, int | list[int]]
+    ) -> np.ndarray:
         if self._kept is None and self._is_small:
             np.asarray(self)
         if self._kept is not None:
             return self._kept[key]
+        if not isinstance(key[1], int):
+            return np.asarray(self)[key]
         task = self._trial.tasks[key[1]]
         found = self._trial.read_replicates(self._store, tasks=[task])
         return found[..., 0]
