@@ -3,6 +3,7 @@
 import functools
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -18,6 +19,7 @@ from medzoo.plugins.register import (  # noqa: F401 - offered as medzoo's own
     register_optimizer,
     register_schedule,
     register_score,
+    register_watcher,
 )
 from medzoo.record import Record
 from medzoo.runs.values import RunValues
@@ -39,6 +41,7 @@ def run(
     task: str | None = None,
     *,
     out: str | Path | None = None,
+    watch: Iterable[Any] = (),
     **values: Unpack[RunValues],
 ) -> Record:
     """Trains and scores one run, or finds it in the store.
@@ -51,6 +54,8 @@ def run(
         task: Name of the task.
         out: Folder for the model, its record and its card; a run whose model is
             not there is trained again, with the same numbers.
+        watch: Functions as `register_watcher` takes them, which see each check
+            of the training; not called for a run that is in the store.
         **values: Fields of `Run`, options of its model beside them, or
             `recipe="best"` to start from. `medzoo fields` and `medzoo models`
             list them. `model`, `loss`, `optimizer`, `activation`,
@@ -71,7 +76,8 @@ def run(
         medzoo.run("breastmnist", optimizer=keras.optimizers.Lion(3e-4))
     """
     from medzoo.execution.one_thread import run_with_one_thread
-    from medzoo.plugins.objects import name_objects
+    from medzoo.plugins.objects import name_object, name_objects
+    from medzoo.plugins.watchers import find_watchers
     from medzoo.report.card import write_card
     from medzoo.study.run_file import read_run
     from medzoo.training.check import check_plugins
@@ -91,7 +97,11 @@ def run(
     check_plugins([wanted])
 
     model = "" if folder is None else str(folder / MODEL)
-    record, predictions = run_with_one_thread(Job(wanted, model=model), store)
+    watchers = find_watchers([name_object("watcher", each) for each in watch])
+    job = Job(wanted, model=model, watchers=watchers)
+    record, predictions = run_with_one_thread(job, store)
+    for sentence in record.warnings:
+        warnings.warn(sentence, stacklevel=2)
     store.write(record, predictions)
     if folder is not None and record.scores:
         save_record(record, folder)
@@ -116,6 +126,7 @@ def run_study(
     out: str | Path = "results",
     force: bool = False,
     progress: bool = True,
+    watch: Iterable[Any] = (),
     **keys: Any,
 ) -> "StudyResult":
     """Runs what is missing of a study in worker processes.
@@ -140,6 +151,7 @@ def run_study(
         force: Whether to replace a report that has more results; without, a
             warning says that it was left as it is.
         progress: Whether to draw a bar, if there is a terminal for it.
+        watch: Watchers beside those of the file, as for `run`.
         **keys: With `axes` or `trials`, further keys of a study file, such as
             `question` and `score`.
 
@@ -156,6 +168,7 @@ def run_study(
     from medzoo.conduct import Conduct
     from medzoo.console import PlainConsole
     from medzoo.execution.options import ExecutionOptions
+    from medzoo.plugins.objects import name_object
     from medzoo.progress import ProgressBar, find_leader
     from medzoo.study.spec import make_study, read_study
 
@@ -168,6 +181,8 @@ def run_study(
     else:
         tables = _name_tables(axes, trials, fixed or {}, size)
         study = make_study(str(name), {**keys, **scope, **tables})
+    names = [name_object("watcher", each) for each in watch]
+    study = replace(study, watch=tuple(dict.fromkeys([*study.watch, *names])))
     means = ExecutionOptions(workers=workers, hours=max_hours, keep=study.keep)
     store = Store()
     conduct = Conduct(study, store, means=means, smoke=smoke, track=study.track)

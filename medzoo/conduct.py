@@ -10,6 +10,7 @@ from medzoo.execution.job import Job
 from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.runner import Executor, execute_jobs
 from medzoo.messages import tolerating
+from medzoo.plugins.watchers import find_watchers
 from medzoo.record import Record
 from medzoo.report.kept_models import keep_models
 from medzoo.report.results import give_seeds
@@ -138,6 +139,7 @@ class Conduct:
         self._names = name_runs(study, smoke=smoke)
         self._trials = {i.run: i.trial for i in expand(study, smoke=smoke)}
         self._tried: list[Job] = []
+        self._watchers = find_watchers(study.watch)
         keeps = means.keep != "none" and means.executor == "local"
         self._models = find_folder(study, store, smoke=smoke) if keeps else None
 
@@ -217,6 +219,7 @@ class Conduct:
         )
         require_data(self._study, [job.run for job in jobs])
         self._tried += jobs
+        jobs = [job._replace(watchers=self._watchers) for job in jobs]
         return with_models(jobs, self._models) if self._models else jobs
 
     def _give_seeds(self) -> Study:

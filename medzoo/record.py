@@ -2,12 +2,13 @@
 
 import contextlib
 import functools
+import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import from_json, to_json
 
 from medzoo.runs.json_model import JsonModel
@@ -69,6 +70,8 @@ class Record(JsonModel):
         versions: By package.
         data_fingerprint: Identifies the images, labels and splits used.
         notes: What tables have to say about the data.
+        warnings: What is to be said of the run besides, such as faults of
+            watchers.
         ranges: Values of 16-bit files that became 0 and 255, by channel, as
             they were measured on train.
         classes: Names of the classes.
@@ -102,6 +105,8 @@ class Record(JsonModel):
     versions: dict[str, str] = {}
     data_fingerprint: str = ""
     notes: list[str] = []
+    # Not in the JSON of records without any, so that it stays what it was.
+    warnings: Annotated[list[str], Field(exclude_if=operator.not_)] = []
     ranges: list[tuple[int, int]] = []
     classes: list[str] = []
     mask_classes: list[str] = []

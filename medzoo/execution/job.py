@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from medzoo.record import Predictions, Record
+from medzoo.runs.plugins import Plugin
 from medzoo.runs.run import Run
 
 
@@ -19,12 +20,14 @@ class Job(NamedTuple):
             candidates of `[tuned]` are compared on val before any test label
             is read.
         model: File to save the trained model to; not saved if empty.
+        watchers: Plugins that see each check of the training.
     """
 
     run: Run
     until: float | None = None
     read_test: bool = True
     model: str = ""
+    watchers: tuple[Plugin, ...] = ()
 
     def is_answered_by(self, status: str | None) -> bool:
         """Returns whether a record of that status completes the job."""

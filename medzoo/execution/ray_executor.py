@@ -93,7 +93,11 @@ class RayExecutor:
 
     def start(self, jobs: Sequence[Job], store: Store) -> None:
         """Hands jobs to Ray, as one task."""
-        plugins = [p for job in jobs for p in job.run.plugins.values()]
+        plugins = [
+            plugin
+            for job in jobs
+            for plugin in (*job.run.plugins.values(), *job.watchers)
+        ]
         sources = read_sources(plugins)
         task = self._execute.remote(jobs, store, *self._about, sources)
         self._running[task] = jobs

@@ -6,7 +6,7 @@ import select
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,12 +16,14 @@ from threadpoolctl import threadpool_limits
 
 from medzoo.execution.job import Execute, Job
 from medzoo.execution.stacks import execute_stack
+from medzoo.plugins.watchers import Watching
 from medzoo.record import Predictions, Record
 from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.training.backend import set_threads
 from medzoo.training.execute import complete, execute
 from medzoo.training.saved import save_model
+from medzoo.training.trainer import Entry
 
 
 class Setup(NamedTuple):
@@ -164,9 +166,20 @@ def execute_group(
     return [
         execute_job(job, store, **callbacks)
         if done or len(stack) == 1
-        else next(together)
+        else show_history(job, *next(together))
         for job, done in zip(jobs, trained, strict=True)
     ]
+
+
+def show_history(
+    job: Job, record: Record, predictions: Predictions
+) -> tuple[Record, Predictions]:
+    """Shows watchers what was trained as a part of one program, afterwards."""
+    watching = Watching(job.run, job.watchers)
+    for entry in record.history:
+        watching.show(entry)
+    record.warnings += watching.warnings
+    return record, predictions
 
 
 def execute_job(
@@ -196,7 +209,10 @@ def execute_job(
             return record, predictions
         if predictions.test_logits:
             return complete(record, predictions)
-    return execute(
+    watching = Watching(job.run, job.watchers)
+    if job.watchers:
+        callbacks["on_check"] = _after(watching, callbacks.get("on_check"))
+    record, predictions = execute(
         job.run,
         until=job.until,
         read_test=job.read_test,
@@ -204,3 +220,17 @@ def execute_job(
         on_stop=lambda state: store.write_state(run_id, state),
         **callbacks,
     )
+    record.warnings += watching.warnings
+    return record, predictions
+
+
+def _after(
+    watching: Watching, on_check: Callable[[Entry], bool | None] | None
+) -> Callable[[Entry], bool | None]:
+    """Makes a callback that shows a check to watchers, then calls another."""
+
+    def show(entry: Entry) -> bool | None:
+        watching.show(entry)
+        return on_check(entry) if on_check else None
+
+    return show

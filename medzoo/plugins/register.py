@@ -322,6 +322,38 @@ def register_score(
     return register if score is None else register(score)
 
 
+def register_watcher(watcher: Any = None, *, name: str | None = None) -> Any:
+    """Registers a function that sees each check of a training.
+
+    It is called in the process that trains, with a
+    `medzoo.plugins.watchers.Check`: copies of the step, the loss and the
+    scores of val. It is no part of a run, and what it raises ends none.
+
+    Args:
+        watcher: The function.
+        name: Its name in `watch` of studies; that of the function if `None`.
+    """
+
+    def register(target: Any) -> Any:
+        _options_after("watcher", target, 1, allowed=False)
+        called = _name(target, name)
+        _check_name("watcher", called)
+        try:
+            content = identify(target, None)
+        except Unidentified:
+            content = ""
+        source, attribute = describe_source(target)
+        if content and not source:
+            source, attribute = write_module(target, f"{called}-{content}")
+        plugin = Plugin(
+            name=called, content=content, source=source, attribute=attribute
+        )
+        add_plugin("watcher", target, plugin)
+        return target
+
+    return register if watcher is None else register(watcher)
+
+
 def is_registered(kind: str, name: str) -> bool:
     """Says whether a name is that of a plugin of this process."""
     return (kind, name) in TARGETS
@@ -426,6 +458,7 @@ def _list_built_in(kind: str) -> Iterable[str]:
         return [name for name, score in SCORES.items() if score.needs != "own"]
     tables: dict[str, Iterable[str]] = {
         "model": MODELS,
+        "watcher": (),
         "backbone": {"none", *BACKBONES} - _OWN,
     }
     return tables[kind] if kind in tables else FIELDS[kind].choices

@@ -177,6 +177,7 @@ class Evidence:
             *[SMOKE] * self.smoke,
             *[scope] * bool(changes),
             *find_leaks(self.store, found),
+            *dict.fromkeys(w for r in self.records for w in r.warnings),
         ]
 
     @cached_property

@@ -20,6 +20,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from medzoo.messages import not_listed, unknown
 from medzoo.models.options import Value
 from medzoo.models.registry import MODELS
+from medzoo.plugins.watchers import list_watchers
 from medzoo.runs.fields import entry_of, list_fields, model_of
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
@@ -268,6 +269,18 @@ def check_shown(values: Mapping[str, Any]) -> Shown:
         raise ValueError("\n".join(sentences)) from None
 
 
+def _check_watcher(name: str) -> str:
+    if name in list_watchers():
+        return name
+    if not list_watchers():
+        raise ValueError(
+            "No plugin registers a watcher. Expected a function below "
+            "@medzoo.register_watcher in a file of `plugins`. Received: "
+            f"watch={name!r}."
+        )
+    raise ValueError(unknown("watcher", name, list_watchers()))
+
+
 class Document(StudyScope, Shown):
     """A study: one question, answered by trials that differ in few values."""
 
@@ -306,6 +319,14 @@ class Document(StudyScope, Shown):
     tuned: Tuned | None = Field(
         None, description="Values that each trial and task chooses on val."
     )
+    watch: Annotated[
+        list[Annotated[str, AfterValidator(_check_watcher)]],
+        AfterValidator(_check_once),
+        Field(
+            description="Watchers of `plugins` that see each check of a "
+            "training; no result depends on them."
+        ),
+    ] = []
     track: list[str] = Field([], description="Names of trackers.")
     keep: Literal["none", "best", "all"] = Field(
         "best", description="Trials whose trained models are kept."

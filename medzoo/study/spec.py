@@ -62,6 +62,7 @@ class Study:
         scores: Scores that tables show with their intervals, beside the usual.
         operating_point: What the threshold of each class has to reach on val,
             such as `sensitivity>=0.95`, if anything.
+        watch: Names of watchers, which see each check of a training.
         of_file: The study as its file says, if flags have changed it.
     """
 
@@ -89,6 +90,7 @@ class Study:
     # Not in the JSON of studies without them, so that it stays what it was.
     scores: Annotated[tuple[str, ...], Field(exclude_if=operator.not_)] = ()
     operating_point: Annotated[str, Field(exclude_if=operator.not_)] = ""
+    watch: Annotated[tuple[str, ...], Field(exclude_if=operator.not_)] = ()
     of_file: "Study | None" = field(
         default=None, repr=False, compare=False, hash=False
     )
@@ -406,6 +408,7 @@ def _make_study(source: Source) -> Study:
         own_scores=list_own(),
         scores=tuple(document.scores),
         operating_point=document.operating_point,
+        watch=tuple(document.watch),
     )
 
 
