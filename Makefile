@@ -66,7 +66,7 @@ test-slow: $(VENV)/.installed ## the long tests
 test-data: $(VENV)/.installed ## the tests on real data (in the folder MEDZOO_TEST_DATA)
 	@$(BIN)/python -m pytest -m "data and not slow"
 
-EXTRAS := $(addprefix tests/test_,$(addsuffix .py,html published export trackers ray))
+EXTRAS := $(addprefix tests/test_,$(addsuffix .py,html published export trackers ray medical))
 
 test-extras: $(VENV)/.installed ## the tests that need Chromium, pdflatex or extras of setup.cfg
 	@$(BIN)/python -m pytest -m "slow or extras" $(EXTRAS)

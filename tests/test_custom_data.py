@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from own_images import CLASSES, make_folder, spoil_unnoticed
+from own_images import CLASSES, make_folder, make_image, spoil_unnoticed
 from own_masks import make_masks
 from PIL import Image
 
@@ -261,3 +261,15 @@ def test_a_fingerprint_changes_a_run_id_that_was_read_before(tmp_path):
     run = Run(task="x", data=f"folder:{tmp_path / 'x'}", size=8)
     before = run.run_id
     assert with_fingerprint(run).run_id != before
+
+
+def test_webp_files_are_read_as_png_files_of_the_same_pixels(tmp_path):
+    roots = {kind: tmp_path / kind / "cells" for kind in ("png", "webp")}
+    for kind, root in roots.items():
+        for at in range(12):
+            path = root / "ab"[at % 2] / f"{at:02}.{kind}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make_image(at, shape=(12, 10, 3)).save(path, lossless=True)
+    png, webp = (load_custom(f"folder:{root}") for root in roots.values())
+    assert (png.train.images == webp.train.images).all()
+    assert (png.test.labels == webp.test.labels).all()

@@ -20,6 +20,7 @@ PACKAGES = {
     "search": ("keras-tuner", "tensorboard"),
     "tracking": ("mlflow", "wandb"),
     "export": ("ai-edge-litert", "onnxruntime", "tf2onnx"),
+    "medical": ("nibabel", "pydicom"),
     "ray": ("ray",),
     "jax": ("jax",),
 }

@@ -166,6 +166,67 @@ class Dataset(NamedTuple):
         return cls(f"csv:{written}", size, {**own, **options})
 
     @classmethod
+    def from_medical(
+        cls,
+        paths: Iterable[str | Path],
+        labels: Any,
+        *,
+        size: int = 28,
+        window: tuple[float, float] | str = "file",
+        slices: Sequence[int] | None = None,
+        plane: str = "axial",
+        group: str = "patient",
+        groups: Sequence[Any] | None = None,
+        resize: str = "pad",
+        name: str = "medical",
+        **options: Any,
+    ) -> "Dataset":
+        """Takes a slice of each DICOM or NIfTI file (`medzoo[medical]`).
+
+        Rescale slope, photometric interpretation and orientation count. Only
+        pixels are kept: patients and studies become numbers.
+
+        Args:
+            paths: Files; those that end in `.nii` or `.nii.gz` are NIfTI.
+            labels: Of each file, as for `from_arrays`.
+            size: Height and width that images get.
+            window: Centre and width of the values that become 0 to 255, such
+                as `(40, 400)`; `file` for the window of a DICOM header, or
+                `range` for all values of the slice.
+            slices: Index of the slice or frame of each file, from 0; the middle
+                one if `None`. A file may come several times.
+            plane: `axial`, `coronal` or `sagittal`, of NIfTI volumes.
+            group: What stays in one split: `patient` or `study` of DICOM
+                headers, or `none`.
+            groups: Patients by your own names, in place of `group`.
+            resize: `pad` with black, or `stretch`.
+            name: Name of the task.
+            **options: Further arguments of `from_arrays`, such as `splits`.
+
+        Raises:
+            ValueError: For a file that cannot be used, with the reason, or if
+                a package is missing.
+        """
+        from medzoo.data.custom.medical import read_slices
+
+        read = read_slices(
+            paths,
+            size=size,
+            window=window,
+            slices=slices,
+            plane=plane,
+            group="none" if groups is not None else group,
+            resize=resize,
+        )
+        return cls.from_arrays(
+            read.images,
+            labels,
+            groups=read.groups if groups is None else groups,
+            name=name,
+            **options,
+        )
+
+    @classmethod
     def from_tf_data(
         cls,
         dataset: Iterable[tuple[Any, Any]],

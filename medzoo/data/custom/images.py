@@ -23,7 +23,7 @@ from medzoo.data.resizing import shrink
 # What NumPy raises for a file that is no archive of plain arrays.
 _NO_ARCHIVE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile)
 # Endings of images of other kinds, which no training takes.
-_OTHER = (".gif", ".webp", ".jp2", ".dcm", ".heic", ".svg", ".psd")
+_OTHER = (".gif", ".jp2", ".dcm", ".heic", ".svg", ".psd")
 _MOST_LINES = 60
 # Images that the threads are given at a time.
 _CHUNK = 1024

@@ -21,7 +21,7 @@ DAMAGE = (
     Image.DecompressionBombError, Image.DecompressionBombWarning,
 )  # fmt: skip
 # Pillow's other readers are never asked: some start programs, as Ghostscript.
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 GREY, _COLOUR = ("L", "1"), ("RGB", "P", "RGBA", "LA", "PA")
 DEEP = ("I;16", "I;16L", "I;16B")
 # How Pillow packs such pixels in a file; it keeps their upper 8 bits alone.

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _CLUTTER = (
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir",
     "$recycle.bin", "system volume information", "lost+found",
