@@ -1,6 +1,11 @@
 """Models, losses and more of a user: found, identified, trained and stored."""
 
+import csv
+import os
+import signal
+import subprocess
 import sys
+import time
 
 import pytest
 
@@ -8,7 +13,12 @@ from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
 from medzoo.execution.worker import run_one
-from medzoo.plugins.files import load_plugins, place_sources, read_sources
+from medzoo.plugins.files import (
+    load_plugins,
+    may_import_keras,
+    place_sources,
+    read_sources,
+)
 from medzoo.plugins.identity import identify
 from medzoo.plugins.register import TARGETS
 from medzoo.plugins.targets import find_target
@@ -460,6 +470,30 @@ def test_sources_travel_to_other_machines(folder, monkeypatch):
         assert callable(find_target(kind, plugin))
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import keras", True),
+        ("from keras import ops", True),
+        ("import my_lab.nets", True),
+        ("from medzoo.losses import classification", True),
+        ("import beside", True),
+        ("try:\n    import keras\nexcept ImportError:\n    pass", True),
+        ("import math, numpy as np\nimport medzoo", False),
+        ("def build():\n    import keras\n    return keras.Model", False),
+        ("import light", False),
+        ("def (", False),
+    ],
+)
+def test_keras_is_imported_only_for_plugins_that_may_import_it(
+    tmp_path, text, expected
+):
+    (tmp_path / "beside.py").write_text("import keras")
+    (tmp_path / "light.py").write_text("import plugin")
+    (tmp_path / "plugin.py").write_text(text)
+    assert may_import_keras("plugin.py", tmp_path) is expected
+
+
 @pytest.mark.slow
 def test_workers_give_the_numbers_of_one_process(folder):
     study = read_study(folder / "own.toml").override(seeds=[0, 1])
@@ -478,3 +512,54 @@ def test_a_missing_plugin_is_one_sentence_of_the_study(folder):
     (folder / "nets.py").unlink()
     with pytest.raises(ValueError, match="own.toml, line 3: No plugin `nets"):
         read_study(folder / "own.toml")
+
+
+def start_study(folder, runs, *, workers):
+    """Starts the study as a person would, with a store and results of its own.
+
+    Two calls with the same store are two terminals of one person.
+    """
+    command = [sys.executable, "-m", "medzoo", "study", "run", "own.toml"]
+    command += ["--seeds", "0,1,2", "--workers", str(workers)]
+    places = {"MEDZOO_RUNS": str(folder / runs)}
+    return subprocess.Popen(
+        [*command, "--out", f"results-{runs}"],
+        cwd=folder,
+        env=os.environ | places,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+
+
+def read_table(folder, runs):
+    (path,) = (folder / f"results-{runs}").rglob("summary.csv")
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    timed = ("train_seconds", "images_per_second")
+    return [{k: v for k, v in row.items() if k not in timed} for row in rows]
+
+
+@pytest.mark.slow
+def test_a_kill_workers_and_a_second_terminal_give_the_same_table(folder):
+    finish(start_study(folder, "alone", workers=1))
+    expected = read_table(folder, "alone")
+    assert len(expected) == 2
+    process = start_study(folder, "killed", workers=2)
+    deadline = time.monotonic() + 200
+    while not list((folder / "killed").rglob("*.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    terminals = [start_study(folder, "killed", workers=1) for _ in range(2)]
+    for each in terminals:
+        finish(each)
+    assert read_table(folder, "killed") == expected

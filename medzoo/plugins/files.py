@@ -3,6 +3,7 @@
 A plugin is the user's code and is run as such, with all that it may do.
 """
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -119,10 +120,44 @@ def load_plugins(
         return list(noted)
 
 
-def mentions_keras(name: str, beside: Path | None = None) -> bool:
-    """Says whether the text of a plugin has the word keras."""
+# Packages whose import brings no Keras along.
+_LIGHT = {*sys.stdlib_module_names, "numpy", "scipy", "pandas", "PIL"}
+
+
+def may_import_keras(name: str, beside: Path | None = None) -> bool:
+    """Says whether the import of a plugin may import Keras.
+
+    Imports inside of functions do not count, as registering calls none.
+    """
     path = (beside or Path()) / Path(name).expanduser()
-    return not path.is_file() or b"keras" in path.read_bytes()
+    if not path.is_file():
+        return not name.endswith(".py")
+    return _may_import_keras(path, set())
+
+
+def _may_import_keras(path: Path, seen: set[Path]) -> bool:
+    seen.add(path)
+    try:
+        left: list[ast.AST] = [*ast.parse(path.read_bytes()).body]
+    except (SyntaxError, ValueError):
+        return False  # Its import says what is wrong with it.
+    while left:
+        node = left.pop()
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [node.module or "."]
+        elif not isinstance(node, ast.FunctionDef | ast.Lambda):
+            left += ast.iter_child_nodes(node)
+        for name in names:
+            root = name.partition(".")[0]
+            inside = path.with_name(f"{root}.py")
+            if inside in seen or name == "medzoo" or root in _LIGHT:
+                continue
+            if not inside.is_file() or _may_import_keras(inside, seen):
+                return True
+    return False
 
 
 def _load_file(name: str, beside: Path) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from medzoo.plugins.files import load_plugins, mentions_keras
+from medzoo.plugins.files import load_plugins, may_import_keras
 from medzoo.plugins.targets import install_all
 from medzoo.training.backend import import_keras, limit_threads
 
@@ -16,7 +16,7 @@ def import_plugins(
     Arguments, results and errors are those of `load_plugins`.
     """
     texts = [str(name) for name in names]
-    if any(mentions_keras(text, beside) for text in texts):
+    if any(may_import_keras(text, beside) for text in texts):
         limit_threads()  # As training in this process wants it.
         import_keras()
     return load_plugins(texts, beside)
