@@ -96,6 +96,7 @@ def test_one_batch_of_all_images_gives_the_logits_of_training(data):
     assert np.abs(model(images, training=False) - expected).max() > 0.01
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_bits_of_an_uncut_one():
     uncut, predictions = execute(RENEWED)
     kept = {}

@@ -51,6 +51,14 @@ def test_an_exported_model_gives_the_same_logits(to, saved):
     assert found.difference < 1e-4 * max(1, found.scale)
 
 
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "skip_cnn",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("mlp", "unet")),
+    ],
+    indirect=True,
+)
 def test_integers_take_the_place_of_floats_and_stay_near_them(saved):
     images = images_of(saved, 32)
     floats = export(saved, to="tflite", images=images)

@@ -49,7 +49,7 @@ OTHERS = {
 
 
 # Each kind traces two graphs; the longer half has its turn in `make test-slow`.
-SHORT = ("mlp", "dropout", "average", "sampling", "cutmix", "gradnorm", "masks")
+SHORT = ("mlp", "dropout", "average", "sampling", "cutmix", "gradnorm")
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,9 @@ def test_the_task_of_an_image_reaches_the_trunk():
     assert not np.allclose(first, second, rtol=1e-3)
 
 
-@pytest.mark.parametrize("film", [False, True])
+@pytest.mark.parametrize(
+    "film", [pytest.param(False, marks=pytest.mark.slow), True]
+)
 def test_a_net_answers_for_each_task_and_can_be_saved(film, tmp_path):
     import keras
 

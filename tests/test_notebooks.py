@@ -8,13 +8,6 @@ import pytest
 from nbclient import NotebookClient
 
 PATHS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
-# The one that the README sends people to, and the others with the long tests.
-NOTEBOOKS = [
-    pytest.param(
-        path, marks=() if path.stem == "quickstart" else pytest.mark.slow
-    )
-    for path in PATHS
-]
 # Smaller values of the constants that a notebook opens with, and its study as a
 # smoke run.
 SMALL = {
@@ -25,7 +18,8 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_notebook_runs_on_synthetic_data(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)

@@ -69,6 +69,7 @@ def test_weights_and_logits_are_float32_and_hidden_layers_are_not(name):
     assert keras.config.dtype_policy().name == "float32"
 
 
+@pytest.mark.slow
 def test_a_run_in_bfloat16_ends_near_one_in_float32():
     fields = {"loss": "cross_entropy", "epochs": 1, "learning_rate": 1e-3}
     exact, rough = (

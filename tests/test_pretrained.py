@@ -84,7 +84,9 @@ def test_the_first_blocks_stay_and_the_others_move():
         assert has_moved == (block is not None and int(block[1]) > 2), path
 
 
-@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize(
+    "name", [LIGHT[0], pytest.param(LIGHT[1], marks=pytest.mark.slow)]
+)
 def test_every_backbone_has_blocks_to_freeze(name):
     model = build(backbone=name, freeze="2")
     backbone = model.get_layer("backbone")

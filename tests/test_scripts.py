@@ -85,6 +85,7 @@ def test_a_study_in_a_script_runs_and_imports_the_script_once(place):
     assert (place / "starts").read_text() == "started\n"
 
 
+@pytest.mark.slow
 def test_a_study_without_any_score_is_an_error_with_its_reason(
     place, monkeypatch
 ):
@@ -149,7 +150,7 @@ def in_workers(tmp_path_factory):
 @pytest.mark.parametrize(
     "before",
     [
-        pytest.param("", id="alone"),
+        pytest.param("", id="alone", marks=pytest.mark.slow),
         pytest.param(
             "import tensorflow", id="backend imported", marks=pytest.mark.slow
         ),

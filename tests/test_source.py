@@ -83,9 +83,9 @@ FAULTS = {
         "seeds =",
         "seed =",
         "x.toml, line 4: `seed` is not a key of a study. Did you mean `seeds`? "
-        "Expected one of: tasks, seeds, data, until, max_seeds, question, "
-        "plugins, scores, operating_point, score, equal_within, baseline, "
-        "axes, fixed, trials, tuned, track, keep.",
+        "Expected one of: scores, operating_point, tasks, seeds, data, until, "
+        "max_seeds, question, plugins, score, equal_within, baseline, axes, "
+        "fixed, trials, tuned, watch, track, keep.",
     ),
     "no question": (
         'question = "Which?"',

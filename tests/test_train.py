@@ -59,6 +59,7 @@ def test_a_run_is_trained_once_and_its_scores_are_one_object(place, medzoo):
     assert again.out == done.out
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_the_same_command_goes_on(place):
     long = FILE.replace("steps = 4", "steps = 4000")
     (place / "run.toml").write_text(long)

@@ -100,7 +100,13 @@ def test_wrong_options_are_one_sentence(options, sentence):
             MODELS["unet"].check(options)
 
 
-@pytest.mark.parametrize("norm", ["batch", "group", "none"])
+@pytest.mark.parametrize(
+    "norm",
+    [
+        "batch",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("group", "none")),
+    ],
+)
 def test_both_heads_and_every_norm_train(norm):
     keras.utils.set_random_seed(0)
     model = build(norm=norm, levels=1)

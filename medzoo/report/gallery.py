@@ -206,6 +206,8 @@ def _make_gallery(
     if pooled is None:
         return None
     classes = records[0].classes
+    if len(classes) < pooled.probabilities.shape[1]:  # Not of medzoo's making.
+        classes = [str(i) for i in range(pooled.probabilities.shape[1])]
     predicted = pooled.probabilities.argmax(axis=1)
     confidence = pooled.probabilities.max(axis=1)
     is_right = predicted == pooled.labels
