@@ -184,6 +184,27 @@ def test_a_click_on_a_run_shows_its_curve(opened):
     assert opened.complaints == []
 
 
+def press(browser, key, text):
+    """Presses and releases a key."""
+    for kind in ("keyDown", "keyUp"):
+        typed = {"text": text} if kind == "keyDown" else {}
+        code = {"windowsVirtualKeyCode": ord(text), "code": key}
+        name = {"key": text if text == " " else key}
+        browser.call("Input.dispatchKeyEvent", type=kind, **name, **code, **typed)
+
+
+@pytest.mark.parametrize(("key", "text"), [("Enter", "\r"), ("Space", " ")])
+def test_a_run_opens_by_keyboard_and_stays_open(opened, key, text):
+    button = "document.querySelector('#runs tbody button')"
+    opened.run(f"{button}.focus()")
+    press(opened, key, text)
+    assert opened.run("document.querySelector('#run').open")
+    # The dialog's first button has the focus now, and closes it.
+    press(opened, key, text)
+    assert not opened.run("document.querySelector('#run').open")
+    assert opened.run(f"document.activeElement === {button}")
+
+
 def test_a_click_on_a_failed_run_shows_its_error(opened):
     filter_by(opened, "runs", "failed")
     opened.run(ROWS.format("runs") + "[0].click()")
