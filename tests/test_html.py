@@ -131,6 +131,35 @@ def test_nothing_is_wider_than_the_window(opened, page, width):
     opened.call("Emulation.clearDeviceMetricsOverride")
 
 
+def resize(browser, width):
+    """Makes the window as wide as that, and waits until it is."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1}
+    browser.call("Emulation.setDeviceMetricsOverride", mobile=False, **size)
+    drawn = "new Promise(r => requestAnimationFrame(() => setTimeout(r)))"
+    browser.call("Runtime.evaluate", expression=drawn, awaitPromise=True)
+
+
+def test_texts_of_charts_keep_their_size_in_a_smaller_window(opened):
+    shares = """[...document.querySelectorAll('svg')].map(s =>
+      s.getBoundingClientRect().width / s.viewBox.baseVal.width)"""
+    resize(opened, 400)
+    opened.run(ROWS.format("runs") + "[0].click()")
+    found = opened.run(shares)
+    opened.call("Emulation.clearDeviceMetricsOverride")
+    assert len(found) == 7
+    assert min(found) > 0.97
+
+
+def test_a_chart_has_its_numbers_behind_it(opened, page):
+    trial = embedded(page.read_text())["trials"][0]
+    opened.run("document.querySelector('#scores summary').click()")
+    row = "[...document.querySelector('#scores tbody tr').cells]"
+    cells = opened.run(f"{row}.map(c => c.textContent)")
+    score = next(iter(trial["scores"].values()))
+    numbers = [score["mean"], score["low"], score["high"]]
+    assert cells == [trial["name"], *(f"{n:.3f}" for n in numbers)]
+
+
 def test_pairs_show_who_is_better(opened):
     cells = opened.run(
         "[...document.querySelectorAll('#pairs tbody tr')]"
