@@ -131,6 +131,36 @@ def test_nothing_is_wider_than_the_window(opened, page, width):
     opened.call("Emulation.clearDeviceMetricsOverride")
 
 
+def resize(browser, width):
+    """Makes the window as wide as that, and waits until it is."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1}
+    browser.call("Emulation.setDeviceMetricsOverride", mobile=False, **size)
+    drawn = "new Promise(r => requestAnimationFrame(() => setTimeout(r)))"
+    browser.call("Runtime.evaluate", expression=drawn, awaitPromise=True)
+
+
+def test_texts_of_charts_keep_their_size_in_a_smaller_window(opened):
+    shares = """[...document.querySelectorAll('svg')].map(s =>
+      s.getBoundingClientRect().width / s.viewBox.baseVal.width)"""
+    resize(opened, 400)
+    opened.run(ROWS.format("runs") + "[0].click()")
+    found = opened.run(shares)
+    opened.call("Emulation.clearDeviceMetricsOverride")
+    assert len(found) == 7
+    assert min(found) > 0.97
+
+
+def test_a_chart_has_its_numbers_behind_it(opened, page):
+    trial = embedded(page.read_text())["trials"][0]
+    opened.run("document.querySelector('#scores summary').click()")
+    row = "[...document.querySelector('#scores tbody tr').cells]"
+    cells = opened.run(f"{row}.map(c => c.textContent)")
+    score = next(iter(trial["scores"].values()))
+    numbers = [score["mean"], score["low"], score["high"]]
+    assert cells[0] == trial["name"]
+    assert [float(c) for c in cells[1:]] == pytest.approx(numbers, abs=6e-4)
+
+
 def test_pairs_show_who_is_better(opened):
     cells = opened.run(
         "[...document.querySelectorAll('#pairs tbody tr')]"
@@ -182,6 +212,27 @@ def test_a_click_on_a_run_shows_its_curve(opened):
     opened.run("document.querySelector('#close').click()")
     assert not opened.run("document.querySelector('#run').open")
     assert opened.complaints == []
+
+
+def press(browser, key, text):
+    """Presses and releases a key."""
+    for kind in ("keyDown", "keyUp"):
+        typed = {"text": text} if kind == "keyDown" else {}
+        code = {"windowsVirtualKeyCode": ord(text), "code": key}
+        name = {"key": text if text == " " else key}
+        browser.call("Input.dispatchKeyEvent", type=kind, **name, **code, **typed)
+
+
+@pytest.mark.parametrize(("key", "text"), [("Enter", "\r"), ("Space", " ")])
+def test_a_run_opens_by_keyboard_and_stays_open(opened, key, text):
+    button = "document.querySelector('#runs tbody button')"
+    opened.run(f"{button}.focus()")
+    press(opened, key, text)
+    assert opened.run("document.querySelector('#run').open")
+    # The dialog's first button has the focus now, and closes it.
+    press(opened, key, text)
+    assert not opened.run("document.querySelector('#run').open")
+    assert opened.run(f"document.activeElement === {button}")
 
 
 def test_a_click_on_a_failed_run_shows_its_error(opened):

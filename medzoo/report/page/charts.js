@@ -71,8 +71,62 @@ const short = (v) =>
 // Charts are as wide as there is room, so that small screens can read them.
 const widthOf = (parent, most) => {
   const room = parent.clientWidth || parent.parentElement?.clientWidth || most;
-  return Math.max(320, Math.min(most, room));
+  return Math.max(260, Math.min(most, paper ?? room));
 };
+
+// Charts by the node that holds them, to lay them out anew at another width.
+const charts = new Map();
+const PAPER = 980;
+let paper = null;
+
+// Draws a chart into an empty node, with its numbers in a table behind it.
+function lay(parent, paint, numbers) {
+  charts.set(parent, [paint, numbers]);
+  const open = parent.querySelector("details")?.open;
+  parent.replaceChildren();
+  paint();
+  const box = make(parent, "details", { class: "numbers" });
+  make(box, "summary", { text: "Numbers" });
+  box.ontoggle = () => {
+    if (box.open && box.children.length < 2) listNumbers(box, numbers());
+  };
+  if (open) box.open = true;
+}
+
+function layAll() {
+  for (const [parent, [paint, numbers]] of charts)
+    if (parent.isConnected) lay(parent, paint, numbers);
+    else charts.delete(parent);
+}
+
+let laidAt = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth === laidAt) return;
+  laidAt = innerWidth;
+  layAll();
+});
+addEventListener("beforeprint", () => {
+  paper = PAPER;
+  layAll();
+});
+addEventListener("afterprint", () => {
+  paper = null;
+  layAll();
+});
+
+function listNumbers(parent, { columns, rows }) {
+  const box = make(parent, "div", { class: "scroll", tabindex: 0 });
+  const table = make(box, "table");
+  const head = make(make(table, "thead"), "tr");
+  columns.forEach((text, i) =>
+    make(head, "th", { text, scope: "col", class: i ? "" : "words" }));
+  const body = make(table, "tbody");
+  for (const [name, ...cells] of rows) {
+    const line = make(body, "tr");
+    make(line, "th", { text: format(name), class: "words", scope: "row" });
+    for (const cell of cells) make(line, "td", { text: format(cell) });
+  }
+}
 
 const ruler = document.createElement("canvas").getContext("2d");
 const widthOfText = (text) => {
@@ -125,7 +179,23 @@ function makeFrame(parent, options) {
 // rows: {name, values, mean, low, high, colour}; a row each, a dot a value. A
 // row may have a second interval, `wide`, and a `note` at its end; `margin` is
 // half the width of a band around the line.
-function drawDots(parent, rows, { xName, line, margin }) {
+function drawDots(parent, rows, options) {
+  const wide = rows.some((r) => r.wide?.length);
+  const notes = rows.some((r) => r.note);
+  const columns = ["", options.xName, "low", "high"];
+  if (wide) columns.push("wide: low", "wide: high");
+  if (notes) columns.push("verdict");
+  const numbers = () => ({
+    columns,
+    rows: rows.map((r) => [
+      r.name, r.mean, r.low, r.high,
+      ...(wide ? [r.wide?.[0], r.wide?.[1]] : []), ...(notes ? [r.note] : []),
+    ]),
+  });
+  lay(parent, () => paintDots(parent, rows, options), numbers);
+}
+
+function paintDots(parent, rows, { xName, line, margin }) {
   const ends = rows.flatMap((r) =>
     [...r.values, ...(r.wide ?? []), r.low, r.high, r.mean]);
   if (margin) ends.push(-margin, margin);
@@ -176,7 +246,20 @@ function drawDots(parent, rows, { xName, line, margin }) {
 }
 
 // series: {name, colour, dash, x, y, low, high}; low and high may be missing.
-function drawCurves(parent, series, { xName, yName, width, height }) {
+function drawCurves(parent, series, options) {
+  const numbers = () => {
+    const xs = [...new Set(series.flatMap((s) => s.x))].sort((a, b) => a - b);
+    const cell = (s, i) => (s.y[i] ?? null) === null ? null
+      : s.low ? [s.y[i], null, s.low[i], s.high[i]] : s.y[i];
+    return {
+      columns: [options.xName, ...series.map((s) => s.name)],
+      rows: xs.map((x) => [x, ...series.map((s) => cell(s, s.x.indexOf(x)))]),
+    };
+  };
+  lay(parent, () => paintCurves(parent, series, options), numbers);
+}
+
+function paintCurves(parent, series, { xName, yName, width, height }) {
   const flat = (key) => series.flatMap((s) => s[key] ?? []);
   const ys = [...flat("y"), ...flat("low"), ...flat("high")];
   const known = ys.filter((v) => v !== null);
@@ -217,7 +300,16 @@ function drawCurves(parent, series, { xName, yName, width, height }) {
 }
 
 // points: {name, x, y, low, high, colour, front}.
-function drawScatter(parent, points, { xName, yName }) {
+function drawScatter(parent, points, options) {
+  const numbers = () => ({
+    columns: ["", options.xName, options.yName, "low", "high", "front"],
+    rows: points.map((p) =>
+      [p.name, p.x, p.y, p.low, p.high, p.front ? "yes" : ""]),
+  });
+  lay(parent, () => paintScatter(parent, points, options), numbers);
+}
+
+function paintScatter(parent, points, { xName, yName }) {
   const ys = points.flatMap((p) => [p.y, p.low, p.high]);
   const { svg, atX, atY } = makeFrame(parent, {
     x: limits(points.map((p) => p.x), { log: true }),

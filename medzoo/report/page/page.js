@@ -234,20 +234,22 @@ function showRun(columns, row) {
   const dialog = part("run");
   const box = part("run-body");
   box.replaceChildren();
+  // Open first, as charts ask how much room there is.
+  dialog.showModal();
   const where = `${of("trial")}, ${of("task")}, seed ${of("seed")}`;
   part("run-title").textContent = where;
   const history = data.histories[of("run_id")]
     ?? data.histories[`${of("run_id")}/${of("task")}`];
   if (history) {
-    const charts = make(box, "div", { class: "charts" });
+    const both = make(box, "div", { class: "charts" });
     const size = { width: 420, height: 260, xName: "epoch" };
     const curve = (measure, i) => ({
       name: MEASURES[measure], x: history.epoch, y: history[measure],
       colour: colourOf(i), dash: dashOf(6 * i),
     });
-    drawCurves(charts, [curve("val_macro_f1", 0)],
+    drawCurves(make(both, "div"), [curve("val_macro_f1", 0)],
       { ...size, yName: MEASURES.val_macro_f1 });
-    drawCurves(charts, [curve("val_loss", 0), curve("loss", 1)],
+    drawCurves(make(both, "div"), [curve("val_loss", 0), curve("loss", 1)],
       { ...size, yName: "loss (dashed: on train)" });
   } else make(box, "p", { text: "This run has no learning curve." });
   const error = data.failures.find((f) => f.run_id === of("run_id"));
@@ -257,7 +259,6 @@ function showRun(columns, row) {
     make(facts, "dt", { text: name.replaceAll("_", " ") });
     make(facts, "dd", { text: row[i] });
   });
-  dialog.showModal();
 }
 
 function showFailures() {

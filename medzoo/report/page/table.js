@@ -83,14 +83,16 @@ function makeTable(parent, { columns, rows }, { what, open, mark }) {
   function addRow(index) {
     const line = make(body, "tr");
     if (mark?.(rows[index])) line.classList.add("best");
-    shown[index].forEach((text, i) =>
-      make(line, "td", { text, class: words[i] ? "words" : "" }),
-    );
+    shown[index].forEach((text, i) => {
+      const cell = make(line, "td", { class: words[i] ? "words" : "" });
+      // The button opens by keyboard: its click reaches the row.
+      const button = { type: "button", "aria-haspopup": "dialog", text };
+      if (open && !i) make(cell, "button", button);
+      else cell.textContent = text;
+    });
     if (!open) return;
     line.classList.add("opens");
-    line.tabIndex = 0;
     line.onclick = () => open(columns, shown[index]);
-    line.onkeydown = (event) => event.key === "Enter" && open(columns, shown[index]);
   }
 
   function draw() {
