@@ -288,6 +288,20 @@ def test_texts_stand_out_from_what_is_behind_them(opened, page, scheme):
     assert contrast > 4.5
 
 
+def test_paper_holds_every_column(opened):
+    paper = {"width": 1047, "height": 718, "deviceScaleFactor": 1}
+    opened.call("Emulation.setDeviceMetricsOverride", mobile=False, **paper)
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    wide = """[...document.querySelectorAll('table')].filter(t =>
+      t.getBoundingClientRect().right > innerWidth).length"""
+    hidden = """[...document.querySelectorAll('#runs :is(th, td)')].filter(c =>
+      c.textContent && !c.innerText.trim()).length"""
+    found = opened.run(wide), opened.run(hidden)
+    opened.call("Emulation.setEmulatedMedia", media="")
+    opened.call("Emulation.clearDeviceMetricsOverride")
+    assert found == (0, 0)
+
+
 def test_button_changes_between_light_and_dark(opened):
     colour = "getComputedStyle(document.body).backgroundColor"
     before = opened.run(colour)
