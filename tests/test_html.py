@@ -220,7 +220,9 @@ def press(browser, key, text):
         typed = {"text": text} if kind == "keyDown" else {}
         code = {"windowsVirtualKeyCode": ord(text), "code": key}
         name = {"key": text if text == " " else key}
-        browser.call("Input.dispatchKeyEvent", type=kind, **name, **code, **typed)
+        browser.call(
+            "Input.dispatchKeyEvent", type=kind, **name, **code, **typed
+        )
 
 
 @pytest.mark.parametrize(("key", "text"), [("Enter", "\r"), ("Space", " ")])
@@ -248,6 +250,56 @@ def test_a_click_hides_a_trial_from_the_curves(opened):
     opened.run("document.querySelector('#curves .legend button').click()")
     # A band, a line and what the pointer feels, in each of two charts.
     assert opened.run(count) == before - 6
+
+
+# Smallest contrast of a text to what is behind it, by WCAG 2.
+CONTRAST = """(() => {
+  const pen = document.createElement("canvas").getContext("2d");
+  const light = (colour) => {
+    pen.fillStyle = colour;
+    pen.fillRect(0, 0, 1, 1);
+    const shares = [...pen.getImageData(0, 0, 1, 1).data].map(v => v / 255);
+    const [r, g, b] = shares.map(v =>
+      v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const own = (n) => getComputedStyle(n).backgroundColor;
+  const behind = (n) =>
+    !n || own(n) !== "rgba(0, 0, 0, 0)" ? own(n ?? document.body)
+      : behind(n.parentElement);
+  const texts = [...document.querySelectorAll("main *")].filter(n =>
+    n.checkVisibility() && !n.closest("svg") && [...n.childNodes].some(c =>
+      c.nodeType === 3 && c.textContent.trim()));
+  return Math.min(...texts.map(n => {
+    const pair = [light(getComputedStyle(n).color), light(behind(n))];
+    return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+  }));
+})()"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_texts_stand_out_from_what_is_behind_them(opened, page, scheme):
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    opened.call("Emulation.setEmulatedMedia", features=[feature])
+    opened.open(page)
+    opened.run("document.querySelector('#curves .legend button').click()")
+    contrast = opened.run(CONTRAST)
+    opened.call("Emulation.setEmulatedMedia", features=[])
+    assert contrast > 4.5
+
+
+def test_paper_holds_every_column(opened):
+    paper = {"width": 1047, "height": 718, "deviceScaleFactor": 1}
+    opened.call("Emulation.setDeviceMetricsOverride", mobile=False, **paper)
+    opened.call("Emulation.setEmulatedMedia", media="print")
+    wide = """[...document.querySelectorAll('table')].filter(t =>
+      t.getBoundingClientRect().right > innerWidth).length"""
+    hidden = """[...document.querySelectorAll('#runs :is(th, td)')].filter(c =>
+      c.textContent && !c.innerText.trim()).length"""
+    found = opened.run(wide), opened.run(hidden)
+    opened.call("Emulation.setEmulatedMedia", media="")
+    opened.call("Emulation.clearDeviceMetricsOverride")
+    assert found == (0, 0)
 
 
 def test_button_changes_between_light_and_dark(opened):

@@ -343,7 +343,7 @@ function drawMatrix(parent, rows, columns, values, options) {
   const { least = 0, most = 1, tell } = options;
   const blue = (r, c) => {
     const share = Math.round((100 * (values[r][c] - least)) / (most - least || 1));
-    return `color-mix(in oklab, var(--c0) ${0.75 * share}%, var(--panel))`;
+    return `color-mix(in oklab, var(--better) ${share}%, var(--panel))`;
   };
   const { shade = blue, say = (v) => (v ? format(v, 2) : "") } = options;
   const table = make(parent, "table", { class: "matrix" });

@@ -80,7 +80,7 @@ function showPairs() {
     + sayDifference(...cells[r][c][0], cells[r][c][1]);
   const shade = (r, c) => verdicts[r][c] === "undecided"
     ? "var(--panel)"
-    : `color-mix(in oklab, ${VERDICTS[verdicts[r][c]]} 55%, var(--panel))`;
+    : `var(--${verdicts[r][c]})`;
   const numbered = names.map((n, i) => `${n}  ${i + 1}`);
   const say = (value) => withSign(value, 2);
   const columns = names.map((_, i) => i + 1);
