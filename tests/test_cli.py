@@ -108,7 +108,7 @@ def test_a_killed_study_goes_on_where_it_stopped(place, medzoo):
 
 
 def test_interrupting_keeps_what_is_done_and_says_how_to_go_on(place):
-    process = start(place, "-m", "medzoo", "study", "run", "small.toml")
+    process = start(place)
     wait_for_records(place, 1)
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)

@@ -50,7 +50,9 @@ def folders(cache):
     return {path for path in cache.iterdir() if path.is_dir()}
 
 
-@pytest.mark.parametrize("head", ["linear", "mlp"])
+@pytest.mark.parametrize(
+    "head", [pytest.param("linear", marks=pytest.mark.slow), "mlp"]
+)
 def test_scores_are_those_of_the_run_without_a_cache(head):
     run = make_run({"head": head, "taps": "conv1_relu,conv_pw_2_relu"})
     record, predictions = execute(run)
@@ -110,6 +112,7 @@ def test_features_are_made_once_for_runs_that_share_them(cache):
     assert folder.stat().st_mtime_ns == moment
 
 
+@pytest.mark.slow
 def test_other_features_lie_in_other_folders(cache):
     runs = [
         make_run(),

@@ -91,6 +91,7 @@ def test_a_study_without_records_has_one_figure(tmp_path):
     assert names_of(figures) == {"macro_f1_by_task.png"}
 
 
+@pytest.mark.slow
 def test_many_tasks_have_a_critical_difference(tmp_path):
     study = make_widths(3, tasks=NAMES[:5], seeds=(0,))
     figures = make_figures(report_on(study, tmp_path), tmp_path)

@@ -26,6 +26,7 @@ def test_a_transposed_convolution_acts_at_every_place_of_its_input():
     assert count_flops(keras.Model(images, x)) == 2 * 2 * 2 * 4 * 6 * 8 * 8
 
 
+@pytest.mark.slow
 def test_twice_the_width_takes_about_four_times_the_operations():
     def count(width):
         return count_flops(

@@ -81,6 +81,7 @@ def test_the_best_trial_on_val_keeps_models_that_predict_its_scores(
     assert 1 <= len(told[0].images) == len(told[0].maps) <= 3
 
 
+@pytest.mark.slow
 def test_a_net_of_several_tasks_explains_each(study, tmp_path):
     path = study().path
     text = path.read_text().replace(

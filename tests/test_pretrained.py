@@ -150,6 +150,7 @@ def test_a_head_is_the_same_with_its_backbone_and_without_it():
         np.testing.assert_array_equal(weight, alone)
 
 
+@pytest.mark.slow
 def test_a_saved_backbone_is_loaded_by_its_path(tmp_path):
     path = tmp_path / "backbone.weights.h5"
     application = functools.partial(

@@ -61,7 +61,9 @@ def test_the_head_goes_first():
     )
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "momentum"])
+@pytest.mark.parametrize(
+    "optimizer", ["adam", pytest.param("momentum", marks=pytest.mark.slow)]
+)
 def test_a_trunk_moves_by_its_share(optimizer):
     """A step of the trunk is a hundredth, and that of the head is whole."""
     moved = {}

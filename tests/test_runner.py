@@ -231,7 +231,10 @@ def test_nobody_outlives_a_killed_driver(pretended):
     assert len(output.split()) == 20
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)],
+)
 def test_an_interrupt_keeps_what_is_done_and_leaves_nobody(pretended, number):
     process = start(pretended, 60, 0.2)
     process.stdout.readline()
@@ -291,6 +294,7 @@ def find_server(pid):
     return psutil.Process(pid).parent()
 
 
+@pytest.mark.slow
 def test_a_killed_server_of_workers_is_started_again(pretended):
     pretended.seconds = 0.3
     records, servers, tried_again = [], [], []

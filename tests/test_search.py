@@ -39,9 +39,13 @@ def searched(tmp_path_factory):
 
 # With 14, Gaussian processes propose the last two of nine at once.
 @pytest.mark.parametrize(
-    "workers", [pytest.param(1, marks=pytest.mark.slow), 14]
+    ("tuner", "workers"),
+    [
+        *(("random", 14), ("hyperband", 14), ("grid", 14)),
+        *(pytest.param(t, 1, marks=pytest.mark.slow) for t in TUNERS),
+        pytest.param("bayesian", 14, marks=pytest.mark.slow),
+    ],
 )
-@pytest.mark.parametrize("tuner", TUNERS)
 def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(
     tuner, workers, searched, tmp_path
 ):
@@ -58,7 +62,9 @@ def test_a_killed_search_goes_on_and_ends_as_if_it_had_not_been(
     assert Counter(killed.jobs + again.jobs) == Counter(whole.jobs)
 
 
-@pytest.mark.parametrize("tuner", ["bayesian", "hyperband"])
+@pytest.mark.parametrize(
+    "tuner", [pytest.param("bayesian", marks=pytest.mark.slow), "hyperband"]
+)
 def test_the_order_in_which_runs_end_changes_no_candidate(
     tuner, searched, tmp_path
 ):
@@ -137,6 +143,7 @@ def test_a_seed_of_0_is_a_seed(tmp_path):
     assert first("c", other) != first("a")
 
 
+@pytest.mark.slow
 def test_a_longer_search_begins_as_the_shorter_one(tmp_path):
     store = Store(tmp_path / "runs")
     short = read(tmp_path, ("trials = 9", "trials = 4"), tuner="bayesian")

@@ -191,6 +191,7 @@ def test_own_masks_are_trained_by_the_command(tmp_path, medzoo):
 
 
 @pytest.mark.filterwarnings("ignore:.*:UserWarning")  # The converter's.
+@pytest.mark.slow
 def test_integers_are_told_by_their_dice_too(trained, tmp_path, medzoo):
     pytest.importorskip("tensorflow")
     out = tmp_path / "model.tflite"
