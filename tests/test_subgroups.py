@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -129,7 +130,9 @@ def reported(data, tmp_path_factory):
             data_fingerprint=run.fingerprint,
         )
         store.write(record, Predictions(val=test, test=test))
-    return write_report(study, store, folder / "results", command="")
+    return write_report(
+        study, store, folder / "results", command="", pictures=True
+    )
 
 
 def read_rows(report):
@@ -374,11 +377,22 @@ def test_folds_are_told_as_one_test_of_all_images(data, tmp_path):
         record = make_record(run, 0.5, data_fingerprint=fold)
         record.classes.extend(CLASSES)
         store.write(record, Predictions(val=test, test=test))
-    report = write_report(study, store, tmp_path / "results", command="")
+
+    def report_on(**options):
+        return write_report(
+            study, store, tmp_path / "results", command="", **options
+        )
+
+    report = report_on(pictures=True)
     row = read_rows(report)["sgd", "sex", "all"]
     assert (row["num_images"], row["num_groups"]) == ("80", "40")
     assert row["macro_f1_low"]
     assert "data:image/webp" in report.page.read_text()
+    # Unasked, neither the page nor the evidence shows images of one's own.
+    page = report_on().page
+    assert "data:image/webp" not in page.read_text()
+    with zipfile.ZipFile(page.with_name("evidence.zip")) as evidence:
+        assert not [n for n in evidence.namelist() if "pictures" in n]
 
 
 def test_a_command_names_attributes(medzoo, data, tmp_path):

@@ -331,6 +331,14 @@ def report(
             help="What thresholds of classes reach on val: sensitivity>=0.95."
         ),
     ] = None,
+    pictures: Annotated[
+        bool,
+        typer.Option(
+            "--pictures",
+            help="Show images of your own data that trials fail at, with the "
+            "names of their files, on the page and in the evidence.",
+        ),
+    ] = False,
     format: Annotated[
         Literal["csv", "md", "latex", "html"] | None,
         typer.Option(help="Print the table in this format, and nothing else."),
@@ -416,6 +424,7 @@ def report(
             ),
             smoke=smoke,
             force=force,
+            pictures=pictures,
         )
         _point_to_looks(study, out)
     if written.evidence.records and not written.unwritten:

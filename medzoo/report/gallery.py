@@ -13,9 +13,11 @@ from medzoo.report.images import (
     Picture,
     fingerprint_of,
     keep_pictures,
+    name_pictures,
     read_pictures,
 )
 from medzoo.report.results import TrialResults
+from medzoo.runs.sources import is_custom
 from medzoo.store import Reader
 
 # Images of a class, a kind and a task, of the first trial and of the others.
@@ -91,8 +93,20 @@ def find_galleries(evidence: Evidence) -> list[Gallery]:
     return found
 
 
-def keep_gallery(evidence: Evidence) -> None:
-    """Keeps the pictures of all galleries, of the data that are at hand."""
+def keep_gallery(evidence: Evidence, *, pictures: bool) -> None:
+    """Keeps the pictures of all galleries, of the data that are at hand.
+
+    Args:
+        evidence: What the report is made of.
+        pictures: Whether pictures and names of files of custom data are shown;
+            if not, those that were kept before go. Official images always are.
+    """
+    if is_custom(evidence.study.data) and not pictures:
+        for fingerprint in list_pictured(find_galleries(evidence)):
+            name = name_pictures(fingerprint)
+            if evidence.store.read_file(name):
+                evidence.store.cache_file(name, b"")
+        return
     known = {
         (fingerprint_of(record, task)): (record, task)
         for trial in evidence.results

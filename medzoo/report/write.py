@@ -85,6 +85,7 @@ def write_report(
     command: str,
     smoke: bool = False,
     force: bool = False,
+    pictures: bool = False,
 ) -> Report:
     """Writes tables and figures of a study into `out/<its folder>/`.
 
@@ -100,6 +101,8 @@ def write_report(
         command: The command that runs the study, as the pages show it.
         smoke: Whether to report the runs of a smoke run.
         force: Whether to replace any earlier report.
+        pictures: Whether the page and the evidence show custom images that
+            trials fail at, with the names of their files.
     """
     evidence = Evidence.read(study, store, smoke=smoke, command=command)
     if not evidence.records:
@@ -108,7 +111,7 @@ def write_report(
     with tolerating("Reading the test images"):
         keep_attributes(study, evidence.results, store)
         if not evidence.is_large:
-            keep_gallery(evidence)
+            keep_gallery(evidence, pictures=pictures)
     return write_evidence_report(evidence, out, force=force)
 
 
