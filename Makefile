@@ -89,7 +89,7 @@ test-encoding: $(VENV)/.installed ## tests of files where text is CP1252, as on 
 # Another environment, in which there is no TensorFlow.
 JAX := .venv-jax
 JAX_TESTS := $(addprefix tests/test_,$(addsuffix .py,jax resident_jax stacked_jax models \
-	losses training resume segmentation precision bench_gpu))
+	batch_statistics losses training resume segmentation precision bench_gpu))
 
 $(JAX)/.installed: requirements-jax.lock setup.cfg
 	@echo "Setting up $(JAX), which has no TensorFlow:" >&2
