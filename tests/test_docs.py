@@ -1,8 +1,11 @@
 """Documentation: links lead somewhere, and what it shows works."""
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -254,3 +257,18 @@ def test_numbers_of_the_readme_are_those_of_the_tables():
             summary = (ROOT / match[1]).read_text()
             harmonic_mean = line.split("|")[5].strip()
             assert harmonic_mean in summary, line
+
+
+def test_the_site_is_made_where_neither_numpy_nor_keras_is():
+    """As in the environment of `make docs`."""
+    code = (
+        "import sys; sys.modules |= dict.fromkeys(('numpy', 'keras'));"
+        "import make_reference; from medzoo.study.schema import format_schema;"
+        "pages = [make() for make in make_reference.PAGES.values()];"
+        "assert all(pages) and format_schema()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'scripts'}"},
+    )

@@ -12,8 +12,6 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple
 
-import numpy as np
-
 from medzoo.plugins.files import Blaming, PluginError
 from medzoo.plugins.register import TARGETS
 from medzoo.plugins.targets import find_target
@@ -109,6 +107,8 @@ class _Noting(AbstractContextManager):
 @contextmanager
 def _randomness_kept() -> Iterator[None]:
     """Gives the global generators their state again."""
+    import numpy as np  # Studies are read, and the site is built, without it.
+
     states = random.getstate(), np.random.get_state()
     try:
         yield

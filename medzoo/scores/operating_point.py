@@ -3,9 +3,10 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy import ndarray
+if TYPE_CHECKING:  # Study files are read without NumPy.
+    from numpy import ndarray
 
 _FORM = re.compile(r"(sensitivity|specificity)\s*>=\s*(\d*\.?\d+)")
 
@@ -43,7 +44,7 @@ class OperatingPoint:
             )
         return cls(found[1], float(found[2]))
 
-    def choose(self, probabilities: ndarray, labels: ndarray) -> ndarray:
+    def choose(self, probabilities: "ndarray", labels: "ndarray") -> "ndarray":
         """Chooses the threshold of each class.
 
         A class is found where its probability is the threshold or more. Of
@@ -59,12 +60,15 @@ class OperatingPoint:
 
         Example:
 
+        >>> import numpy as np
         >>> shares = np.array([0.1, 0.4, 0.6, 0.8])
         >>> both = np.stack([1 - shares, shares], axis=1)
         >>> labels = np.array([0, 1, 1, 1])
         >>> OperatingPoint("sensitivity", 1).choose(both, labels)
         array([0.9, 0.4])
         """
+        import numpy as np
+
         is_first = self.measure == "sensitivity"
         found = [
             self._choose_one(scores[(labels == label) == is_first])
@@ -72,8 +76,10 @@ class OperatingPoint:
         ]
         return np.array(found, "float64")
 
-    def _choose_one(self, scores: ndarray) -> float:
+    def _choose_one(self, scores: "ndarray") -> float:
         """Chooses by the images that have to be found, or left out."""
+        import numpy as np
+
         if not len(scores):
             return math.nan
         number = math.ceil(self.least * len(scores) - 1e-9)
