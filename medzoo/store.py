@@ -85,6 +85,11 @@ class Reader(abc.ABC):
     def read_predictions(self, run_id: str) -> Predictions | None:
         """Reads what a run predicted; `None` if that was not kept."""
 
+    def read_task(self, run_id: str, task: str) -> Predictions:
+        """Reads what a run predicted of a task; empty if that was not kept."""
+        found = self.read_predictions(run_id) or Predictions()
+        return found.of_task(task)
+
     @abc.abstractmethod
     def read_file(self, name: str) -> bytes | None:
         """Reads another file by its path inside; `None` if there is none."""

@@ -20,7 +20,7 @@ from medzoo.data.tested import find_tested
 from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
-from medzoo.report.gallery import find_galleries, list_pictured
+from medzoo.report.gallery import list_pictured
 from medzoo.report.html import make_html
 from medzoo.report.images import (
     Picture,
@@ -31,7 +31,6 @@ from medzoo.report.images import (
 from medzoo.report.subgroups import (
     bootstrap_counts,
     compare_subgroups,
-    find_subgroups,
     score_counts,
     split_subgroups,
 )
@@ -338,7 +337,7 @@ def test_equal_subgroups_are_called_unequal_in_5_percent(grouped):
 
 def test_find_subgroups_asks_for_attributes(reported):
     evidence = reported.evidence
-    found = find_subgroups(evidence)
+    found = evidence.subgroups
     assert {each.attribute for each in found} == {"age", "sex", "site"}
 
 
@@ -408,7 +407,7 @@ def test_a_command_names_attributes(medzoo, data, tmp_path):
 def test_a_page_of_50_trials_with_pictures_is_small(tmp_path):
     study = make_widths(50, tasks=("pathmnist", "dermamnist"))
     evidence = report_on(study, tmp_path, *make_drawn(study, num_images=300))
-    found = find_galleries(evidence)
+    found = evidence.galleries
     noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), "uint8")
     content = io.BytesIO()
     Image.fromarray(noise).save(content, "WEBP", quality=70)
@@ -416,7 +415,7 @@ def test_a_page_of_50_trials_with_pictures_is_small(tmp_path):
         picture = Picture(f"a_class/{'x' * 40}.png", content.getvalue())
         text = format_pictures(dict.fromkeys(places, picture))
         evidence.store.cache_file(name_pictures(fingerprint), text)
-    page = make_html(evidence, galleries=found)
+    page = make_html(evidence)
     assert {each.trial for each in found} == {t.name for t in study.trials}
     assert page.count("data:image/webp") > 20
     assert len(page) < 1_000_000
@@ -450,7 +449,7 @@ def test_masks_are_told_by_their_dice(tmp_path):
     about = {"attributes": {"side": ["left", "right"] * 30}, "groups": []}
     name = name_attributes("own:a:b", ["side"])
     store.cache_file(name, json.dumps(about).encode())
-    (found,) = find_subgroups(replace(evidence, study=asked))
+    (found,) = replace(evidence, study=asked).subgroups
     dice = {row.name: row.estimate.mean for row in found.rows}
     assert found.score == "dice"
     assert abs(dice["left"] - 0.9) < 0.02

@@ -19,18 +19,13 @@ def format_robustness(found: Robustness) -> str:
 
 def write_robustness(found: Robustness, folder: Path) -> Path:
     """Writes `corruptions.csv`: kind, severity from 1, and balanced error."""
-    import pandas as pd
-
-    from medzoo.files import replacing
+    from medzoo.files import write_csv
 
     rows = [("none", 0, found.clean)] + [
         (kind, severity, error)
         for kind, errors in found.errors.items()
         for severity, error in enumerate(errors, 1)
     ]
-    columns = ["corruption", "severity", "balanced_error"]
     path = folder / "corruptions.csv"
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
-        pd.DataFrame(rows, columns=columns).to_csv(part, index=False)
+    write_csv(path, ("corruption", "severity", "balanced_error"), rows)
     return path

@@ -20,7 +20,7 @@ def md5_of(path: Path) -> str:
 
 def sum_files(paths: Iterable[Path]) -> dict[str, int]:
     """Returns the CRC-32 of files that a cache consists of, by their names."""
-    return {path.name: _crc_of(path, *_facts(path)) for path in paths}
+    return {path.name: _crc_of(path, *state_of(path)) for path in paths}
 
 
 def are_whole(folder: Path, sums: Mapping[str, int]) -> bool:
@@ -37,7 +37,12 @@ def are_whole(folder: Path, sums: Mapping[str, int]) -> bool:
     return found == dict(sums)
 
 
-def _facts(path: Path) -> tuple[int, int, int]:
+def state_of(path: Path) -> tuple[int, int, int]:
+    """Returns size and times of change of a file.
+
+    While they are the same, so is its content: whoever changes a file cannot
+    put the second time back.
+    """
     facts = path.stat()
     return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
@@ -83,7 +88,7 @@ def _stamp_path(path: Path) -> Path:
 
 
 def _stamp(path: Path, md5: str) -> bytes:
-    return f"{md5} {' '.join(map(str, _facts(path)))}\n".encode()
+    return f"{md5} {' '.join(map(str, state_of(path)))}\n".encode()
 
 
 def _write_stamp(path: Path, stamp: bytes) -> None:

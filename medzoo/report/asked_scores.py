@@ -1,5 +1,6 @@
 """Estimates of the scores that a study asks for beside its own."""
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -49,14 +50,9 @@ def _estimate(
     given = np.array([trial.num_given for trial in results])
     overlap = max(trial.overlap for trial in results)
     bounds = SCORES[name].bounds
-
-    def estimate(
-        values: np.ndarray, drawn: np.ndarray
-    ) -> list[Estimate | None]:
-        return estimate_all(
-            values, drawn, given=given, overlap=overlap, bounds=bounds
-        )
-
+    estimate = functools.partial(
+        estimate_all, given=given, overlap=overlap, bounds=bounds
+    )
     means = estimate(values.mean(axis=2), drawn.mean(axis=3))
     by_task = [
         estimate(values[:, :, at], drawn[..., at])

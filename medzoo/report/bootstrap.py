@@ -12,13 +12,12 @@ import functools
 import io
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from medzoo.plugins.scores import compute_own, list_own_scores
 from medzoo.record import (
-    Predictions,
     Record,
     SplitPredictions,
     round_probabilities,
@@ -74,7 +73,7 @@ def bootstrap_score(
     cells, num_classes, labels = _cells(probabilities, labels)
     by_class = cells[np.argsort(labels, kind="stable")]
     found = []
-    for places in _draw_again(labels, num_classes, num_replicates, fold):
+    for places in _share(_draw, labels, num_classes, num_replicates, fold):
         drawn = by_class[places]
         drawn += np.arange(len(places))[:, None] * num_classes**2
         size = len(places) * num_classes**2
@@ -101,19 +100,7 @@ def draw_weights(
     Returns:
         Parts of an array of shape `(num_replicates, n)`, `float64`.
     """
-    if num_replicates * len(labels) > _AT_ONCE:
-        return _draw_weights(labels, num_classes, num_replicates, fold)
-    key = labels.astype("<i4").tobytes()
-    return _draw_few(key, num_classes, num_replicates, fold)
-
-
-@functools.lru_cache(maxsize=4)
-def _draw_few(
-    labels: bytes, num_classes: int, num_replicates: int, fold: int | None
-) -> tuple[np.ndarray, ...]:
-    """Draws once for all runs and scores on the same few images."""
-    found = np.frombuffer(labels, "<i4").astype("int64")
-    return tuple(_draw_weights(found, num_classes, num_replicates, fold))
+    return _share(_draw_weights, labels, num_classes, num_replicates, fold)
 
 
 def _draw_weights(
@@ -180,22 +167,35 @@ def bootstrap_own_score(
     return np.array([math.nan if v is None else v for v in found])
 
 
-def _draw_again(
-    labels: np.ndarray, num_classes: int, num_replicates: int, fold: int | None
+# Labels, classes, replicates and fold to parts of what is drawn.
+_Draw = Callable[[np.ndarray, int, int, int | None], Iterator[np.ndarray]]
+
+
+def _share(
+    draw: _Draw,
+    labels: np.ndarray,
+    num_classes: int,
+    num_replicates: int,
+    fold: int | None,
 ) -> Iterable[np.ndarray]:
-    """Draws as `_draw`, once for runs on the same few images."""
+    """Draws once for all runs and scores on the same few images."""
     if num_replicates * len(labels) > _AT_ONCE:
-        return _draw(labels, num_classes, num_replicates, fold)
-    return _keep_draws(labels.tobytes(), num_classes, num_replicates, fold)
+        return draw(labels, num_classes, num_replicates, fold)
+    key = labels.astype("int64").tobytes()
+    return _keep_draws(draw, key, num_classes, num_replicates, fold)
 
 
 # A study of twelve tasks goes through them trial by trial.
 @functools.lru_cache(maxsize=12)
 def _keep_draws(
-    labels: bytes, num_classes: int, num_replicates: int, fold: int | None
+    draw: _Draw,
+    labels: bytes,
+    num_classes: int,
+    num_replicates: int,
+    fold: int | None,
 ) -> tuple[np.ndarray, ...]:
     found = np.frombuffer(labels, dtype="int64")
-    return tuple(_draw(found, num_classes, num_replicates, fold))
+    return tuple(draw(found, num_classes, num_replicates, fold))
 
 
 def _draw(
@@ -242,8 +242,7 @@ def read_replicates(
     path = name_replicates(record, task, name)
     kept = _read(store, path)
     if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
-        predictions = store.read_predictions(run_id) or Predictions()
-        test = predictions.of_task(task).test
+        test = store.read_task(run_id, task).test
         if test is None:
             return None
         fold = record.run.seed if record.run.is_resplit else None

@@ -5,6 +5,7 @@ chosen chance, if val and these images are drawn alike. Whether they do is
 measured on test.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 
@@ -14,6 +15,7 @@ from medzoo.record import SplitPredictions
 from medzoo.report.drawn_runs import (
     DrawnRun,
     estimate_drawn,
+    lay_out,
     list_drawn,
     name_classes,
 )
@@ -92,15 +94,10 @@ def make_conformal(evidence: Evidence) -> Table:
     `set_size` the mean number of classes in a set; `coverage_of_val` is that
     of the images that set the threshold.
     """
-    rows = [
-        row
-        for task in evidence.results[0].tasks
-        for row in _list_rows(evidence, task)
-    ]
-    rows.sort(key=lambda pair: pair[0])
     place = ("trial", "task", "method", "nominal", "class", "n")
     columns = (*place, "coverage_of_val", "coverage", "set_size")
-    return Table(columns, [row for _, row in rows])
+    list_rows = functools.partial(_list_rows, evidence)
+    return lay_out(columns, evidence.results, list_rows)
 
 
 def describe_coverage(evidence: Evidence) -> str:

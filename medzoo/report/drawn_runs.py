@@ -5,16 +5,18 @@ has its number on test, and on all draws of test, which are the same for runs on
 the same images.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.record import Predictions, Record, SplitPredictions
+from medzoo.record import Record, SplitPredictions
 from medzoo.report.bootstrap import NUM_REPLICATES, draw_weights, keep_labelled
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Bounds, Estimate, estimate_all
+from medzoo.report.tables import Cell, Table
 from medzoo.store import Reader
 
 
@@ -66,8 +68,7 @@ def list_drawn(
         for (seed, name), record in trial.records.items():
             if name != task or record.status != "done":
                 continue
-            found = store.read_predictions(record.run_id) or Predictions()
-            found = found.of_task(task)
+            found = store.read_task(record.run_id, task)
             if found.val is None or found.test is None:
                 continue
             val, test = keep_labelled(found.val), keep_labelled(found.test)
@@ -80,6 +81,23 @@ def name_classes(results: Sequence[TrialResults], task: str) -> list[str]:
     """Returns the names of the classes of a task; none without a record."""
     found = [r.classes for t in results for r in t.of_task(task) if r.classes]
     return found[0] if found else []
+
+
+def lay_out(
+    columns: tuple[str, ...],
+    results: Sequence[TrialResults],
+    list_rows: Callable[[str], Iterable[tuple[int, list[Cell]]]],
+) -> Table:
+    """Lays the rows of all tasks out, trial by trial.
+
+    Args:
+        columns: Names of the columns.
+        results: The trials.
+        list_rows: Lists rows of a task, each behind the position of its trial.
+    """
+    rows = [row for task in results[0].tasks for row in list_rows(task)]
+    rows.sort(key=operator.itemgetter(0))
+    return Table(columns, [row for _, row in rows])
 
 
 def estimate_drawn(

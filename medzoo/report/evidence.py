@@ -7,6 +7,7 @@ from functools import cached_property
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
 from medzoo.report.curves import TrialCurves, find_curves
+from medzoo.report.gallery import Gallery, find_galleries
 from medzoo.report.leaks import LeakScore, find_leak_scores
 from medzoo.report.results import (
     MOST_SHOWN,
@@ -14,6 +15,7 @@ from medzoo.report.results import (
     rank,
     read_results,
 )
+from medzoo.report.subgroups import Breakdown, find_subgroups
 from medzoo.report.summary import StudyStatistics, summarise
 from medzoo.report.verdict import write_verdict
 from medzoo.store import Reader, Store
@@ -161,6 +163,20 @@ class Evidence:
         """Scores with and without the test images that leak, by trial, then
         by task; empty where no audit has found any."""
         return {} if self.smoke else find_leak_scores(self.results, self.store)
+
+    @cached_property
+    def subgroups(self) -> list[Breakdown]:
+        """Scores by the attributes that the study asks for."""
+        if self.smoke:
+            return []
+        return find_subgroups(self.study, self.results, self.store)
+
+    @cached_property
+    def galleries(self) -> list[Gallery]:
+        """Images that trials fail at; none of made-up ones."""
+        if self.smoke or self.is_large or self.study.data == "synthetic":
+            return []
+        return find_galleries(self.results, self.store)
 
     @cached_property
     def warnings(self) -> list[str]:

@@ -21,7 +21,7 @@ from medzoo.report.bootstrap import name_replicates
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures import find_masks
 from medzoo.report.figures.explained import find_explained
-from medzoo.report.gallery import find_galleries, read_shown
+from medzoo.report.gallery import read_shown
 from medzoo.report.images import (
     fingerprint_of,
     format_pictures,
@@ -379,7 +379,7 @@ def _list_images(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
         name = name_attributes(fingerprint, names)
         if content := evidence.store.read_file(name):
             yield name, content
-    shown = read_shown(find_galleries(evidence), evidence.store)
+    shown = read_shown(evidence.galleries, evidence.store)
     for fingerprint, pictures in sorted(shown.items()):
         yield name_pictures(fingerprint), format_pictures(pictures)
 

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.record import Predictions, Record, round_probabilities
-from medzoo.report.evidence import Evidence
+from medzoo.record import Record, round_probabilities
 from medzoo.report.images import (
     Picture,
     fingerprint_of,
@@ -19,6 +18,7 @@ from medzoo.report.images import (
 from medzoo.report.results import TrialResults
 from medzoo.runs.sources import is_custom
 from medzoo.store import Reader
+from medzoo.study.spec import Study
 
 # Images of a class, a kind and a task, of the first trial and of the others.
 _OF_FIRST, _OF_OTHERS = 3, 1
@@ -72,19 +72,19 @@ class Gallery:
         return [*self.wrong, *self.unsure]
 
 
-def find_galleries(evidence: Evidence) -> list[Gallery]:
+def find_galleries(
+    results: Sequence[TrialResults], store: Reader
+) -> list[Gallery]:
     """Finds what the trials fail at, the best trial first.
 
     Probabilities are means over the seeds. Later trials are left out where
     a page would become too large.
     """
-    if evidence.smoke or evidence.study.data == "synthetic":
-        return []
     found: list[Gallery] = []
     num = 0
-    for at, trial in enumerate(evidence.results):
+    for at, trial in enumerate(results):
         for task in trial.tasks:
-            gallery = _make_gallery(evidence, trial, task, is_first=not at)
+            gallery = _make_gallery(trial, task, store, is_first=not at)
             num += 0 if gallery is None else len(gallery.shots)
             if num > _MOST_SHOTS:
                 return found
@@ -93,29 +93,37 @@ def find_galleries(evidence: Evidence) -> list[Gallery]:
     return found
 
 
-def keep_gallery(evidence: Evidence, *, pictures: bool) -> None:
+def keep_gallery(
+    study: Study,
+    results: Iterable[TrialResults],
+    galleries: Iterable[Gallery],
+    store: Reader,
+    *,
+    pictures: bool,
+) -> None:
     """Keeps the pictures of all galleries, of the data that are at hand.
 
     Args:
-        evidence: What the report is made of.
+        study: Says where the data are.
+        results: The trials.
+        galleries: What they fail at.
+        store: Keeps the pictures.
         pictures: Whether pictures and names of files of custom data are shown;
             if not, those that were kept before go. Official images always are.
     """
-    if is_custom(evidence.study.data) and not pictures:
-        for fingerprint in list_pictured(find_galleries(evidence)):
-            name = name_pictures(fingerprint)
-            if evidence.store.read_file(name):
-                evidence.store.cache_file(name, b"")
-        return
     known = {
-        (fingerprint_of(record, task)): (record, task)
-        for trial in evidence.results
+        fingerprint_of(record, task): (record, task)
+        for trial in results
         for (_, task), record in trial.records.items()
         if record.status == "done"
     }
-    for fingerprint, places in list_pictured(find_galleries(evidence)).items():
-        record, task = known[fingerprint]
-        keep_pictures(evidence.study, record, task, places, evidence.store)
+    if is_custom(study.data) and not pictures:
+        for name in map(name_pictures, known):
+            if store.read_file(name):
+                store.cache_file(name, b"")
+        return
+    for fingerprint, places in list_pictured(galleries).items():
+        keep_pictures(study, *known[fingerprint], places, store)
 
 
 def list_pictured(galleries: Iterable[Gallery]) -> dict[str, list[int]]:
@@ -202,26 +210,45 @@ def _lay_shots(
 
 
 class Pooled(NamedTuple):
-    """Predictions of all seeds of a trial on a task."""
+    """Predictions of all seeds of a trial on a task, image by image.
 
+    Args:
+        classes: Names of the classes.
+        keys: Fingerprint of the data, and place among the test images.
+        probabilities: Means over the seeds.
+        labels: Of the images.
+        wrong: How many seeds predict another class.
+        seeds: How many have predicted it.
+    """
+
+    classes: list[str]
     keys: list[tuple[str, int]]
     probabilities: np.ndarray
     labels: np.ndarray
     wrong: np.ndarray
     seeds: np.ndarray
 
+    def shoot(self, row: int) -> Shot:
+        """Says what became of one image."""
+        shares = self.probabilities[row]
+        return Shot(
+            *self.keys[row],
+            self.classes[self.labels[row]],
+            self.classes[shares.argmax()],
+            float(shares.max()),
+            int(self.wrong[row]),
+            int(self.seeds[row]),
+        )
+
 
 def _make_gallery(
-    evidence: Evidence, trial: TrialResults, task: str, *, is_first: bool
+    trial: TrialResults, task: str, store: Reader, *, is_first: bool
 ) -> Gallery | None:
     records = [record for record in trial.of_task(task)
                if record.status == "done"]  # fmt: skip
-    pooled = pool_predictions(records, task, evidence.store)
+    pooled = pool_predictions(records, task, store)
     if pooled is None:
         return None
-    classes = records[0].classes
-    if len(classes) < pooled.probabilities.shape[1]:  # Not of medzoo's making.
-        classes = [str(i) for i in range(pooled.probabilities.shape[1])]
     predicted = pooled.probabilities.argmax(axis=1)
     confidence = pooled.probabilities.max(axis=1)
     is_right = predicted == pooled.labels
@@ -231,19 +258,7 @@ def _make_gallery(
     shots = []
     for holds, order in ((~is_right, -confidence), (is_right, confidence)):
         rows = _pick(pooled.labels, holds, order, of_class, most)
-        shots.append(
-            [
-                Shot(
-                    *pooled.keys[row],
-                    classes[pooled.labels[row]],
-                    classes[predicted[row]],
-                    float(confidence[row]),
-                    int(pooled.wrong[row]),
-                    int(pooled.seeds[row]),
-                )
-                for row in rows
-            ]
-        )
+        shots.append(list(map(pooled.shoot, rows)))
     return Gallery(trial.trial.name, task, *shots)
 
 
@@ -276,8 +291,7 @@ def pool_predictions(
     """Averages the probabilities of seeds that test the same images."""
     found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     for record in records:
-        predictions = store.read_predictions(record.run_id) or Predictions()
-        test = predictions.of_task(task).test
+        test = store.read_task(record.run_id, task).test
         if test is not None:
             key = fingerprint_of(record, task)
             # As evidence has them, so that it gives the same page.
@@ -293,4 +307,8 @@ def pool_predictions(
         labels.append(parts[0][1].astype("int64"))
         wrong.append((stacked.argmax(axis=2) != parts[0][1]).sum(axis=0))
         seeds.append(np.full(len(parts[0][1]), len(parts)))
-    return Pooled(keys, *map(np.concatenate, (means, labels, wrong, seeds)))
+    classes = records[0].classes
+    if len(classes) < means[0].shape[1]:  # Not of medzoo's making.
+        classes = [str(label) for label in range(means[0].shape[1])]
+    arrays = map(np.concatenate, (means, labels, wrong, seeds))
+    return Pooled(classes, keys, *arrays)

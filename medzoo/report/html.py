@@ -30,7 +30,7 @@ from medzoo.report.figures.differences import (
     name_difference,
 )
 from medzoo.report.figures.heat_map import make_grid
-from medzoo.report.gallery import Gallery, lay_out
+from medzoo.report.gallery import lay_out
 from medzoo.report.pages import (
     INTERVALS,
     describe_cell,
@@ -74,8 +74,6 @@ def make_html(
     figures: Mapping[str, bytes] = MappingProxyType({}),
     *,
     evidence_bytes: int = 0,
-    subgroups: Sequence[Breakdown] = (),
-    galleries: Sequence[Gallery] = (),
     runs: Table | None = None,
 ) -> str:
     """Makes the page of a study.
@@ -89,8 +87,6 @@ def make_html(
             explained images are shown.
         evidence_bytes: Size of the evidence file beside the page, if there is
             one.
-        subgroups: Scores by subgroup, if there are any.
-        galleries: Images that trials fail at.
         runs: The table of runs, if it is made already.
     """
     study, statistics = evidence.study, evidence.statistics
@@ -121,8 +117,8 @@ def make_html(
         axes=[*study.axis_names, "", ""],
         best=evidence.best.trial.name,
         first="the first trial" if evidence.smoke else "the best trial",
-        subgroups=_lay_subgroups(subgroups),
-        gallery=lay_out(galleries, evidence.store),
+        subgroups=_lay_subgroups(evidence.subgroups),
+        gallery=lay_out(evidence.galleries, evidence.store),
         masks=_embed(figures, "masks_of_best"),
         explained=_embed(figures, "explained"),
         command=evidence.command,

@@ -97,7 +97,6 @@ def find_label_faults(
             f"`{task}`. Expected a study whose runs have ended, of the data "
             f"and the size that are audited. Received: {fingerprint}."
         )
-    predicted = pooled.probabilities.argmax(axis=1)
     confidence = pooled.probabilities.max(axis=1)
     is_wrong = (pooled.wrong == pooled.seeds) & (pooled.labels >= 0)
     rows = np.flatnonzero(is_wrong)
@@ -107,22 +106,13 @@ def find_label_faults(
         key: find_images(evidence.study, record, task)
         for key, record in by_data.items()
     }
-    classes, found = records[0].classes, []
+    found = []
     for row in rows.tolist():
-        key, place = pooled.keys[row]
-        if (images := tested[key]) is None:
+        shot = pooled.shoot(row)
+        if (images := tested[shot.fingerprint]) is None:
             continue
-        shot = Shot(
-            key,
-            place,
-            classes[pooled.labels[row]],
-            classes[predicted[row]],
-            float(confidence[row]),
-            int(pooled.wrong[row]),
-            int(pooled.seeds[row]),
-        )
-        name = images.name(place) or str(place)
-        found.append(LabelFault(name, shot, images.images([place])[0]))
+        name = images.name(shot.place) or str(shot.place)
+        found.append(LabelFault(name, shot, images.images([shot.place])[0]))
     names = [trial.trial.name for trial, _ in good]
     num_images = len(pooled.labels)
     return LabelFaults(evidence.title, names, len(records), num_images, found)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from medzoo.record import (
-    Predictions,
     Record,
     SplitPredictions,
     round_probabilities,
@@ -115,8 +114,7 @@ def _score_task(
             continue
         leaks = read_test_leaks(record, task, store)
         whole = record.scores.get("test", {}).get(trial.score)
-        predictions = store.read_predictions(record.run_id) or Predictions()
-        test = predictions.of_task(task).test
+        test = store.read_task(record.run_id, task).test
         if not len(leaks) or whole is None or test is None:
             return None
         size = len(test.labels)

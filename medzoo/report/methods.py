@@ -13,7 +13,6 @@ from medzoo.report.bootstrap import NUM_REPLICATES
 from medzoo.report.card import LEAKS
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.explained import find_explained
-from medzoo.report.gallery import find_galleries
 from medzoo.report.inference import NUM_DRAWS
 from medzoo.report.latex import write_plain_table
 from medzoo.report.pages import describe_options, list_facts
@@ -24,7 +23,7 @@ from medzoo.report.references import (
     name_source,
     read_cited,
 )
-from medzoo.report.subgroups import describe_gap, find_subgroups
+from medzoo.report.subgroups import describe_gap
 from medzoo.report.tables import (
     Cell,
     Table,
@@ -540,7 +539,7 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
     margin = statistics.equal_within
     breakdowns = [
         found
-        for found in find_subgroups(evidence)
+        for found in evidence.subgroups
         if found.trial == evidence.best.trial.name
         and found.task == evidence.results[0].tasks[0]
     ]
@@ -561,7 +560,7 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
         "operating_point": evidence.study.operating_point,
         "subgroups": [found.attribute for found in breakdowns],
         "gaps": list(map(describe_gap, breakdowns)),
-        "galleries": bool(find_galleries(evidence)),
+        "galleries": bool(evidence.galleries),
         "explained": bool(
             find_explained(
                 evidence.results,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.record import Predictions, Record
+from medzoo.record import Record
 from medzoo.report.comparisons import TrialScores
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
@@ -150,8 +150,7 @@ def _list_images(
     """Yields seed, content and labels of the test split of each run."""
     for trial in results:
         for (seed, name), record in trial.records.items():
-            kept = store.read_predictions(record.run_id) or Predictions()
-            test = kept.of_task(task).test
+            test = store.read_task(record.run_id, task).test
             if name == task and test is not None:
                 yield seed, _identify(record, task), test.labels
 

@@ -1,5 +1,6 @@
 """Rates of each class, one against the rest, at the arg-max and a threshold."""
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from medzoo.report.drawn_runs import (
     DrawnRun,
     average_known,
     estimate_drawn,
+    lay_out,
     list_drawn,
     name_classes,
 )
@@ -49,13 +51,8 @@ def make_per_class(evidence: Evidence) -> Table:
     and test images.
     """
     columns = ("trial", "task", "class", "at", "threshold", "n", *MEASURES)
-    rows = [
-        row
-        for task in evidence.results[0].tasks
-        for row in _list_rows(evidence, task)
-    ]
-    rows.sort(key=lambda pair: pair[0])
-    return Table(columns, [row for _, row in rows])
+    list_rows = functools.partial(_list_rows, evidence)
+    return lay_out(columns, evidence.results, list_rows)
 
 
 def _list_rows(

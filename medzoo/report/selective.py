@@ -1,5 +1,6 @@
 """Abstention: what is left, and how good, where unsure images are put aside."""
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,6 +9,7 @@ from medzoo.report.drawn_runs import (
     DrawnRun,
     average_known,
     estimate_drawn,
+    lay_out,
     list_drawn,
 )
 from medzoo.report.evidence import Evidence
@@ -46,15 +48,10 @@ def make_selective(evidence: Evidence) -> Table:
     """
     score = evidence.study.score
     score = score if score in LABEL_SCORES else "macro_f1"
-    rows = [
-        row
-        for task in evidence.results[0].tasks
-        for row in _list_rows(evidence, task, score)
-    ]
-    rows.sort(key=lambda pair: pair[0])
     place = ("trial", "task", "kept_of_val", "threshold")
     columns = (*place, "coverage", "risk", score)
-    return Table(columns, [row for _, row in rows])
+    list_rows = functools.partial(_list_rows, evidence, score=score)
+    return lay_out(columns, evidence.results, list_rows)
 
 
 def _list_rows(

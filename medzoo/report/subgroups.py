@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo.data.custom.attributes import Attribute
-from medzoo.record import Predictions, Record
-from medzoo.report.evidence import Evidence
+from medzoo.record import Record
 from medzoo.report.images import (
     About,
     fingerprint_of,
@@ -35,6 +34,7 @@ from medzoo.scores.counts import (
 )
 from medzoo.scores.table import SCORES, format_score
 from medzoo.store import Reader
+from medzoo.study.spec import Study
 
 # Of smaller subgroups nothing is said.
 FEWEST_IMAGES = 20
@@ -126,35 +126,38 @@ class Breakdown:
     gap: Gap | None = None
 
 
-def find_subgroups(evidence: Evidence) -> list[Breakdown]:
+def find_subgroups(
+    study: Study, results: Sequence[TrialResults], store: Reader
+) -> list[Breakdown]:
     """Breaks the scores of the best trials down by the attributes of the data.
 
     Returns:
         One entry a trial, task and attribute; none where no attributes are
         asked for or known.
     """
-    attributes = list_attributes(evidence.study)
-    if not attributes or evidence.smoke:
+    attributes = list_attributes(study)
+    if not attributes:
         return []
-    trials = choose_trials(evidence)
+    trials = choose_trials(study, results)
     found = []
-    for task in evidence.results[0].tasks:
-        tested = [_read_tested(evidence, t, task) for t in trials]
+    for task in results[0].tasks:
+        tested = [_read_tested(study, t, task, store) for t in trials]
         known = [(t, each) for t, each in zip(trials, tested, strict=True)
                  if each is not None]  # fmt: skip
         for attribute in attributes:
-            found += _break_down(evidence, task, attribute, known)
+            found += _break_down(study.score, task, attribute, known)
     order = [trial.trial.name for trial in trials]
     return _correct(sorted(found, key=lambda each: order.index(each.trial)))
 
 
-def choose_trials(evidence: Evidence) -> list[TrialResults]:
+def choose_trials(
+    study: Study, results: Sequence[TrialResults]
+) -> list[TrialResults]:
     """Returns the trials that have tables by subgroup."""
-    best, baseline = evidence.results[:MOST_TRIALS], evidence.study.baseline
-    return best + [
+    return [
         trial
-        for trial in evidence.results[MOST_TRIALS:]
-        if trial.trial == baseline
+        for at, trial in enumerate(results)
+        if at < MOST_TRIALS or trial.trial == study.baseline
     ]
 
 
@@ -364,10 +367,10 @@ def name_score(score: str) -> str:
 
 
 def _read_tested(
-    evidence: Evidence, trial: TrialResults, task: str
+    study: Study, trial: TrialResults, task: str, store: Reader
 ) -> _Tested | None:
     """Reads what a trial predicts; folds are joined as if of one seed."""
-    masked = name_score(evidence.study.score) in MASK_SCORES
+    masked = name_score(study.score) in MASK_SCORES
     parts: dict[str, list[tuple[int, np.ndarray, np.ndarray, About]]] = {}
     for at, seed in enumerate(trial.seeds):
         record = trial.records.get((seed, task))
@@ -377,7 +380,7 @@ def _read_tested(
         folds = record.run.data_options.get("folds")
         if isinstance(folds, int) and seed >= folds:
             continue
-        part = _count(evidence, record, task, masked)
+        part = _count(study, record, task, store, masked=masked)
         if part is not None:
             key = fingerprint_of(record, task)
             parts.setdefault(key, []).append((at, *part))
@@ -392,13 +395,11 @@ def _read_tested(
 
 
 def _count(
-    evidence: Evidence, record: Record, task: str, masked: bool
+    study: Study, record: Record, task: str, store: Reader, *, masked: bool
 ) -> tuple[np.ndarray, np.ndarray, About] | None:
     """Counts the confusions of each image of a run, if all is known."""
-    store: Reader = evidence.store
-    about = read_attributes_of(evidence.study, record, task, store)
-    predictions = store.read_predictions(record.run_id) or Predictions()
-    test = predictions.of_task(task).test
+    about = read_attributes_of(study, record, task, store)
+    test = store.read_task(record.run_id, task).test
     if about is None or test is None:
         return None
     labels = test.labels.astype("int64")
@@ -452,13 +453,13 @@ def _join_folds(parts: Sequence[_Tested]) -> _Tested:
 
 
 def _break_down(
-    evidence: Evidence,
+    score: str,
     task: str,
     attribute: Attribute,
     known: Sequence[tuple[TrialResults, _Tested]],
 ) -> list[Breakdown]:
     """Breaks the scores of all trials on a task down by an attribute."""
-    score = name_score(evidence.study.score)
+    score = name_score(score)
     if not known:
         return []
     cells = known[0][1].about.attributes[attribute.name]

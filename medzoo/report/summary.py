@@ -7,6 +7,7 @@ it belongs to, and never shifts it.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -297,14 +298,9 @@ def _estimate(
     matrices = np.stack([trial.matrix for trial in scores])
     given = np.array([len(trial.given) for trial in scores])
     bounds = SCORES[score].bounds
-
-    def estimate(
-        values: np.ndarray, drawn: np.ndarray
-    ) -> list[Estimate | None]:
-        return estimate_all(
-            values, drawn, given=given, overlap=overlap, bounds=bounds
-        )
-
+    estimate = functools.partial(
+        estimate_all, given=given, overlap=overlap, bounds=bounds
+    )
     by_task = {
         task: estimate(matrices[:, :, at], _stack(scores, at))
         for at, task in enumerate(tasks)

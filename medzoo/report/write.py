@@ -17,7 +17,7 @@ from medzoo.report.evidence_file import (
     write_evidence,
 )
 from medzoo.report.figures import KINDS, NAMES, make_figures
-from medzoo.report.gallery import find_galleries, keep_gallery
+from medzoo.report.gallery import keep_gallery
 from medzoo.report.html import make_html, make_index
 from medzoo.report.images import keep_attributes
 from medzoo.report.leaks import LEAKS, make_leaks
@@ -32,7 +32,6 @@ from medzoo.report.study_tables import (
 )
 from medzoo.report.subgroups import (
     describe_gaps_of_best,
-    find_subgroups,
     make_subgroups,
 )
 from medzoo.report.tables import Table, format_table, to_csv
@@ -110,8 +109,8 @@ def write_report(
         return Report(evidence, make_summary(evidence), unwritten=unwritten)
     with tolerating("Reading the test images"):
         keep_attributes(study, evidence.results, store)
-        if not evidence.is_large:
-            keep_gallery(evidence, pictures=pictures)
+        found, kept = evidence.results, evidence.galleries
+        keep_gallery(study, found, kept, store, pictures=pictures)
     return write_evidence_report(evidence, out, force=force)
 
 
@@ -130,9 +129,8 @@ def write_evidence_report(
     is_large = evidence.is_large
     size = 0 if is_large else write_evidence(evidence, folder / EVIDENCE)
     short, per_task = make_short_summary(evidence), make_per_task(evidence)
-    subgroups = find_subgroups(evidence)
     feet = (
-        describe_gaps_of_best(subgroups),
+        describe_gaps_of_best(evidence.subgroups),
         describe_evidence(evidence.title, size) if size else "",
     )
     texts = {
@@ -153,15 +151,13 @@ def write_evidence_report(
         texts[LEAKS] = to_csv(make_leaks(evidence.results, leaks))
     if evidence.num_failed:
         texts["failed.md"] = list_failures(evidence)
-    if subgroups:
-        texts["subgroups.csv"] = to_csv(make_subgroups(subgroups))
+    if evidence.subgroups:
+        texts["subgroups.csv"] = to_csv(make_subgroups(evidence.subgroups))
     figures = make_figures(evidence, folder)
     texts["report.html"] = make_html(
         evidence,
         figures,
         evidence_bytes=size,
-        subgroups=subgroups,
-        galleries=[] if is_large else find_galleries(evidence),
         runs=runs,
     )
     contents = {

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medzoo.data.checksums import state_of
 from medzoo.data.custom.listing import Listing
 from medzoo.data.custom.options import Options
 from medzoo.files import replacing
@@ -126,9 +127,7 @@ def make_stamp(listing: Listing, extra: str) -> str:
     for item in listing.items:
         digest.update(repr(item).encode())
         for path in (*item.paths, *item.masks):
-            facts = path.stat()
-            times = facts.st_mtime_ns, facts.st_ctime_ns
-            digest.update(repr((facts.st_size, *times)).encode())
+            digest.update(repr(state_of(path)).encode())
     return digest.hexdigest()
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from medzoo.record import Predictions, Record, SplitPredictions
+from medzoo.record import Record, SplitPredictions
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.style import (
     GRID,
@@ -74,8 +74,7 @@ def count_confusions(trial: TrialResults, store: Reader) -> list[Confusion]:
 def _read_test(
     store: Reader, record: Record, task: str
 ) -> SplitPredictions | None:
-    predictions = store.read_predictions(record.run_id) or Predictions()
-    return predictions.of_task(task).test
+    return store.read_task(record.run_id, task).test
 
 
 def draw_classes(
