@@ -8,7 +8,7 @@ import numpy as np
 from medzoo.report.drawn_runs import DrawnRun, list_drawn, name_classes
 from medzoo.report.results import TrialResults
 from medzoo.report.tables import Cell, Table
-from medzoo.scores.weighted import be_confident, pool, sort_into_bins
+from medzoo.scores.weighted import pool, read_confidence, sort_into_bins
 from medzoo.store import Reader
 
 # A band of 95 % is read off, not tested by: 400 draws are enough.
@@ -121,7 +121,9 @@ def _make(name: str, x: np.ndarray, values: np.ndarray) -> Curve:
 
 def _bin(run: DrawnRun, weights: np.ndarray) -> np.ndarray:
     """Returns confidence, accuracy and share of bins, `(3, draws, bins)`."""
-    confidence, is_right = be_confident(run.test.probabilities, run.test.labels)
+    confidence, is_right = read_confidence(
+        run.test.probabilities, run.test.labels
+    )
     members = sort_into_bins(confidence)
     number = weights @ members
     known = np.where(number > 0, number, np.nan)

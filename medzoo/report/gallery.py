@@ -228,8 +228,8 @@ class Pooled(NamedTuple):
     wrong: np.ndarray
     seeds: np.ndarray
 
-    def shoot(self, row: int) -> Shot:
-        """Says what became of one image."""
+    def make_shot(self, row: int) -> Shot:
+        """Makes the entry of one image in a gallery."""
         shares = self.probabilities[row]
         return Shot(
             *self.keys[row],
@@ -258,7 +258,7 @@ def _make_gallery(
     shots = []
     for holds, order in ((~is_right, -confidence), (is_right, confidence)):
         rows = _pick(pooled.labels, holds, order, of_class, most)
-        shots.append(list(map(pooled.shoot, rows)))
+        shots.append(list(map(pooled.make_shot, rows)))
     return Gallery(trial.trial.name, task, *shots)
 
 

@@ -108,7 +108,7 @@ def find_label_faults(
     }
     found = []
     for row in rows.tolist():
-        shot = pooled.shoot(row)
+        shot = pooled.make_shot(row)
         if (images := tested[shot.fingerprint]) is None:
             continue
         name = images.name(shot.place) or str(shot.place)

@@ -193,7 +193,7 @@ def ece(probabilities: ndarray, labels: ndarray, weights: ndarray) -> ndarray:
     from [Guo et al., 2017](https://arxiv.org/abs/1706.04599). A bin holds its
     upper end and not its lower one.
     """
-    confidence, is_right = be_confident(probabilities, labels)
+    confidence, is_right = read_confidence(probabilities, labels)
     of_bin = sort_into_bins(confidence)
     gaps = weights @ (of_bin * (is_right - confidence)[:, None])
     return _divide(np.abs(gaps).sum(axis=-1), np.sum(weights, axis=-1))
@@ -248,7 +248,7 @@ def bin_equal_mass(
         Mean confidence and accuracy, shape `(..., num_bins)`, and the sizes of
         the bins, shape `(num_bins,)`.
     """
-    confidence, is_right = be_confident(probabilities, labels)
+    confidence, is_right = read_confidence(probabilities, labels)
     order = np.argsort(confidence, kind="stable")
     weights = np.asarray(weights)[..., order].astype("int64")
     shape, flat = weights.shape[:-1], weights.reshape(-1)
@@ -264,7 +264,7 @@ def bin_equal_mass(
     return sums[0] / sizes, sums[1] / sizes, sizes
 
 
-def be_confident(
+def read_confidence(
     probabilities: ndarray, labels: ndarray
 ) -> tuple[ndarray, ndarray]:
     """Returns the probability of the predicted class, and whether it is right.

@@ -86,7 +86,7 @@ class Vectors:
         return _subtract(*_normalize(values), self._means[0])
 
     def structures(self, rows: np.ndarray, turn: int = 0) -> np.ndarray:
-        """Returns the same of the differences of a finer and a coarser blur.
+        """Returns the difference of a finer and a coarser blur as `units`.
 
         They tell images that are alike in their light and layout alone, and
         leave out what is lost when an image is scaled or compressed.
@@ -95,7 +95,7 @@ class Vectors:
         return _subtract(*_find_structure(values), self._means[1])
 
     def finest(self, rows: np.ndarray, turn: int = 0) -> np.ndarray:
-        """Returns the same of the difference of each pixel to its own 3 x 3."""
+        """Returns the difference of pixels to their 3 x 3 means as `units`."""
         values = turn_images(self._values(rows, FINEST_PIXELS), turn)
         return _subtract(*_sharpen(values), np.zeros(1, np.float32))
 
@@ -119,10 +119,10 @@ class Vectors:
         parts = np.array_split(rows, -(-len(rows) // _AT_A_TIME))
         sums = [
             (
-                _normalize(self._values(part))[0].sum(axis=0),
-                _find_structure(self._values(part))[0].sum(axis=0),
+                _normalize(values)[0].sum(axis=0),
+                _find_structure(values)[0].sum(axis=0),
             )
-            for part in parts
+            for values in map(self._values, parts)
         ]
         first, second = (
             sum(one) / len(rows) for one in zip(*sums, strict=True)
@@ -211,20 +211,20 @@ def find_inside(values: np.ndarray) -> np.ndarray:
 
 
 def _normalize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images as units, and which of their pixels are inside."""
+    """Scales images to length 1; also returns which pixels are inside bars."""
     inside = find_inside(values)
     return _to_units(values, inside, FLAT), inside
 
 
 def _sharpen(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the same of the differences of pixels to those around them."""
+    """Scales the differences of pixels to their 3 x 3 means to length 1."""
     inside = _erode(find_inside(values))
     around = uniform_filter(values, (0, 3, 3, 0), mode="nearest")
     return _to_units(values - around, inside, 0.0), inside
 
 
 def _find_structure(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the same of the differences of two blurs."""
+    """Scales the difference of a finer and a coarser blur to length 1."""
     finer, coarser = (
         gaussian_filter(values, (0, deviation, deviation, 0), mode="nearest")
         for deviation in (_FINER, _COARSER)
