@@ -17,10 +17,11 @@ from medzoo.study.spec import read_study
 from medzoo.training.execute import load_data
 
 ROOT = Path(__file__).parents[1]
+# The others are a search, and studies of official tasks.
 STUDIES = [
     path.relative_to(ROOT)
     for path in sorted(ROOT.glob("examples/*/*.toml"))
-    if path.stem not in ("unet_search", "own_model")
+    if path.stem not in ("unet_search", "own_model", "training_cells")
 ]
 SEARCH = Path("examples/busi/unet_search.toml")
 FOLDERS = sorted({path.parts[1] for path in STUDIES} | {"bloodcells"})
@@ -100,6 +101,15 @@ def test_a_study_reads_the_layout_of_the_publisher(data_folder, path):
     assert data.task == path.parent.name
     for split in (data.train, data.val, data.test):
         assert set(split.labels) == set(range(data.num_classes))
+
+
+def test_each_trial_on_blood_cells_changes_one_choice():
+    study = read_study(ROOT / "examples/bloodcells/training_cells.toml")
+    baseline, *others = (run for _, run in expand(study) if run.seed == 0)
+    for run in others:
+        changed = baseline.flatten().items() ^ run.flatten().items()
+        keys = {key for key, _ in changed if run.model == "skip_cnn"}
+        assert len(keys) <= 1 or "learning_rate" in keys
 
 
 def test_a_list_beside_a_study_is_found_from_any_folder(
