@@ -23,19 +23,29 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*## /|/' | column -ts '|'
 
-setup: $(VENV)/.installed ## make .venv with the locked versions
+setup: $(VENV)/.installed ## make .venv with the locked versions that studies need
 
+# Modules are compiled when they are first imported, and not all 9,000 at once.
 $(VENV)/.locked: requirements.lock
 	@if [ -z "$(PYTHON)" ]; then echo "No Python 3.11, 3.12 or 3.13 found." \
 	"Install one, or say where it is: make PYTHON=/path/to/python3.12" >&2; exit 2; fi
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version); this happens once:" >&2
 	@$(PYTHON) -m venv $(VENV)
-	@set -o pipefail; $(PIP) -r $< | $(SHOW)
+	@set -o pipefail; $(PIP) --no-compile -r $< | $(SHOW)
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "import keras, tensorflow, \
+		matplotlib.figure, pandas, scipy.stats, sklearn.linear_model" 2>/dev/null
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.locked setup.cfg
 	@$(PIP) --quiet --no-build-isolation -e .
 	@echo "Set up." >&2
+	@touch $@
+
+# What tests, types and lint need beside it.
+$(VENV)/.tools: requirements-dev.lock $(VENV)/.installed
+	@echo "Adding what tests need; this happens once:" >&2
+	@$(PIP) --quiet --no-compile -r $<
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -qj 0 $(VENV)/lib
 	@touch $@
 
 # Make variables that become flags.
@@ -57,21 +67,21 @@ search: $(VENV)/.installed ## look for good values: make search NAME=skip_cnn [W
 report: $(VENV)/.installed ## rebuild the tables of a study from its records: make report NAME=optimizers
 	@$(MEDZOO) study report $(NAME) $(SCOPE)
 
-test: $(VENV)/.installed ## the default test suite
+test: $(VENV)/.tools ## the default test suite
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-slow: $(VENV)/.installed ## the long tests
+test-slow: $(VENV)/.tools ## the long tests
 	@$(BIN)/python -m pytest -m slow
 
-test-data: $(VENV)/.installed ## the tests on real data (in the folder MEDZOO_TEST_DATA)
+test-data: $(VENV)/.tools ## the tests on real data (in the folder MEDZOO_TEST_DATA)
 	@$(BIN)/python -m pytest -m "data and not slow"
 
 EXTRAS := $(addprefix tests/test_,$(addsuffix .py,html published export trackers ray medical))
 
-test-extras: $(VENV)/.installed ## the tests that need Chromium, pdflatex or extras of setup.cfg
+test-extras: $(VENV)/.tools ## the tests that need Chromium, pdflatex or extras of setup.cfg
 	@$(BIN)/python -m pytest -m "slow or extras" $(EXTRAS)
 
-test-wheel: $(VENV)/.installed ## build a wheel, install it elsewhere, run a study
+test-wheel: $(VENV)/.tools ## build a wheel, install it elsewhere, run a study
 	@$(BIN)/python -m pytest -m slow tests/test_wheel.py
 
 # Files are read and written by these.
@@ -80,7 +90,7 @@ ENCODING_TESTS := tests/hostile $(addprefix tests/test_,$(addsuffix .py,images e
 	tables layouts store evidence_file saved spec resizing submission run_file html \
 	plugins source report_write npz plan search_file outputs cli_flags))
 
-test-encoding: $(VENV)/.installed ## tests of files where text is CP1252, as on Windows (needs localedef)
+test-encoding: $(VENV)/.tools ## tests of files where text is CP1252, as on Windows (needs localedef)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
 		localedef -f CP1252 -i de_DE "$$folder/de_DE.CP1252" && \
 		LOCPATH=$$folder LC_ALL=de_DE.CP1252 PYTHONUTF8=0 \
@@ -102,7 +112,7 @@ $(JAX)/.installed: requirements-jax.lock setup.cfg
 test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
 	@KERAS_BACKEND=jax $(JAX)/bin/python -m pytest -m "not slow" $(JAX_TESTS)
 
-chaos: $(VENV)/.installed ## kill drivers and workers at random, and mutate files
+chaos: $(VENV)/.tools ## kill drivers and workers at random, and mutate files
 	@$(BIN)/python -m pytest -m slow tests/test_chaos.py tests/hostile
 
 bench: $(VENV)/.installed ## every benchmark, against named alternatives (writes results/benchmarks)
@@ -112,12 +122,12 @@ bench: $(VENV)/.installed ## every benchmark, against named alternatives (writes
 bench-gpu: ## one run and a stack on a GPU against plain Keras (needs JAX on it)
 	@KERAS_BACKEND=jax $(or $(wildcard $(JAX)/bin/python),python3) benchmarks/gpu.py
 
-check: $(VENV)/.installed ## lint and types
+check: $(VENV)/.tools ## lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy medzoo
 
-facts: $(VENV)/.installed ## renew the facts of the tasks from the installed medmnist
+facts: $(VENV)/.tools ## renew the facts of the tasks from the installed medmnist
 	@$(BIN)/python scripts/make_facts.py
 
 # Another environment: the extra `docs` of setup.cfg, without TensorFlow.
@@ -135,15 +145,19 @@ docs: $(DOCS)/.installed ## build the documentation site into site/
 	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(DOCS)/bin/mkdocs build --strict
 	@echo "Open site/index.html"
 
+# One version of each package for every Python, and the hashes of all its files.
+LOCK := uv pip compile --universal --fork-strategy fewest --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
 # medmnist, which `make facts` and tests read, is installed alone: its own
 # requirements bring several GB of torch, which nothing here uses.
 lock: ## renew the lock files (needs uv on the path: pip install uv)
-	@uv pip compile setup.cfg --extra dev --extra search --universal \
-		--python-version 3.11 --no-emit-index-url --no-header --quiet \
+	@$(LOCK) setup.cfg --extra dev --extra search -o requirements-dev.lock
+	@$(LOCK) setup.cfg --extra search --constraint requirements-dev.lock \
 		-o requirements.lock
-	@uv pip compile setup.cfg --extra dev --extra search --extra jax \
-		--universal --python-version 3.11 --no-emit-index-url --no-header \
-		--no-annotate --quiet --constraint requirements.lock \
+	@$(LOCK) setup.cfg --extra dev --extra search --extra jax \
+		--constraint requirements-dev.lock \
 		--override <(echo "tensorflow; python_version < '3'") \
 		-o requirements-jax.lock
-	@for lock in requirements*.lock; do echo "medmnist==3.0.2" >> $$lock; done
+	@for lock in requirements-dev.lock requirements-jax.lock; do \
+		$(LOCK) --no-deps <(echo "medmnist==3.0.2") >> $$lock; done

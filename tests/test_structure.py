@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,4 +182,29 @@ def test_light_commands_and_reports_import_no_backend(tmp_path):
 def test_facts_of_the_tasks_need_no_torch():
     assert len(NAMES) == 11
     assert importlib.util.find_spec("torch") is None
-    assert "torch" not in (ROOT / "requirements.lock").read_text()
+    for lock in ROOT.glob("requirements*.lock"):
+        assert "torch" not in read_lock(lock)
+
+
+def read_lock(path):
+    """Reads the versions and the hashes of the files of each package."""
+    packages = {}
+    for line in path.read_text().splitlines():
+        if (word := line.strip().rstrip(" \\")).startswith("--hash=sha256:"):
+            packages[name].append(word)
+        else:
+            name = word
+            packages[name] = []
+    return {name.partition("==")[0]: (name, h) for name, h in packages.items()}
+
+
+def test_studies_and_tests_have_the_same_versions_with_hashes():
+    for_studies = read_lock(ROOT / "requirements.lock")
+    for_tests = read_lock(ROOT / "requirements-dev.lock")
+    for_jax = read_lock(ROOT / "requirements-jax.lock")
+    assert {"keras", "tensorflow", "numpy"} <= for_studies.keys()
+    assert for_studies.items() <= for_tests.items()
+    assert "pytest" in for_tests.keys() - for_studies.keys()
+    for name, (pin, hashes) in (for_tests | for_jax).items():
+        assert re.fullmatch(r"\S+==\S+( ; .+)?", pin), name
+        assert hashes, name
