@@ -83,6 +83,16 @@ def test_better_and_equal_trials_are_named():
     assert "cannot be told" not in text
 
 
+def test_a_baseline_that_the_highest_is_better_than_is_not_tied_with_it():
+    means = {"adam": 0.6, "lion": 0.642} | {f"t{at}": 0.638 for at in range(8)}
+    found = summarise_scores(make_trials(means), "ab", "adam")
+    # Corrected for all pairs it is undecided, as one of nine it is not.
+    assert found.trials["lion"].to_others["adam"].verdict == "undecided"
+    assert found.to_reference("lion").verdict == "better"
+    assert "adam" not in found.tied
+    assert len(found.tied) == 8
+
+
 def test_without_a_baseline_the_highest_is_what_others_are_compared_to():
     text = write(STUDY, baseline=None)
     assert text.startswith("sgd is worse than nadam by ")

@@ -134,9 +134,18 @@ class StudyStatistics:
     @property
     def tied(self) -> list[str]:
         """Names of the trials that were tested, and not found to be worse than
-        the best."""
-        others = self.trials[self.best].to_others if self.best else {}
+        the best.
+
+        A baseline that the best is better than is none of them, though the
+        test of all pairs, which corrects for more, may leave it undecided.
+        """
+        if self.best is None:
+            return []
+        others = self.trials[self.best].to_others
         tested = {n: d for n, d in others.items() if d.p is not None}
+        planned = self.to_reference(self.best)
+        if planned is not None and planned.verdict == "better":
+            tested.pop(planned.other, None)
         return [n for n, d in tested.items() if d.verdict != "better"]
 
 
