@@ -5,9 +5,7 @@ import pytest
 from drawn_scores import correct, draw_scores, image_covariance_of
 
 from medzoo.report.inference import compare_pairs
-from medzoo.report.power import (
-    Plan,
-)
+from medzoo.report.power import Plan, plan_by_spread
 
 # Of `draw_scores`: what a plan asks for.
 RESIDUAL, IMAGES = 0.018**2 * 0.8, 0.0104**2
@@ -65,3 +63,32 @@ def test_training_sets_that_overlap_raise_the_floor():
 def test_what_is_detectable_has_the_planned_power():
     shown = NINE.detectable(8)
     assert NINE.power(shown, 8) == pytest.approx(0.8)
+
+
+def test_a_trial_that_collapses_does_not_say_what_others_take():
+    values = draw_scores(9, 5)[0]
+    images = image_covariance_of(9)
+    steady = plan_by_spread(values, images, num_trials=9, reference=0)
+    assert steady.images == pytest.approx(IMAGES, rel=0.01)
+    values[8] = [0.6, 0.1, 0.5, 0.2, 0.4]
+    images[8, 8] *= 100
+    found = plan_by_spread(values, images, num_trials=9, reference=0)
+    assert found.images == pytest.approx(IMAGES, rel=0.01)
+    assert found.residual == pytest.approx(steady.residual, rel=0.3)
+    # Against the one that collapses, that counts.
+    found = plan_by_spread(values, images, num_trials=9, reference=8)
+    assert found.images > 10 * IMAGES
+    assert found.residual > 10 * steady.residual
+
+
+def test_one_far_trial_does_not_raise_the_floor():
+    values, images = draw_scores(9, 5)[0], image_covariance_of(9)
+    images[8, 8] *= 100
+    found = plan_by_spread(values, images, num_trials=9)
+    assert found.images == pytest.approx(IMAGES, rel=0.01)
+
+
+def test_without_known_images_there_is_no_plan():
+    unknown = np.full((3, 3), np.nan)
+    values = draw_scores(3, 5)[0]
+    assert plan_by_spread(values, unknown, num_trials=3) is None

@@ -187,15 +187,10 @@ def test_facts_of_the_tasks_need_no_torch():
 
 
 def read_lock(path):
-    """Reads the versions and the hashes of the files of each package."""
-    packages = {}
-    for line in path.read_text().splitlines():
-        if (word := line.strip().rstrip(" \\")).startswith("--hash=sha256:"):
-            packages[name].append(word)
-        else:
-            name = word
-            packages[name] = []
-    return {name.partition("==")[0]: (name, h) for name, h in packages.items()}
+    """Reads the pin and the hashes of the files of each package."""
+    lines = path.read_text().replace("\\\n", "").splitlines()
+    pins = [line.split("    --hash=sha256:") for line in lines]
+    return {pin.partition("==")[0]: (pin, hashes) for pin, *hashes in pins}
 
 
 def test_studies_and_tests_have_the_same_versions_with_hashes():
@@ -206,5 +201,5 @@ def test_studies_and_tests_have_the_same_versions_with_hashes():
     assert for_studies.items() <= for_tests.items()
     assert "pytest" in for_tests.keys() - for_studies.keys()
     for name, (pin, hashes) in (for_tests | for_jax).items():
-        assert re.fullmatch(r"\S+==\S+( ; .+)?", pin), name
+        assert re.fullmatch(r"\S+==\S+ ?(; .+)?", pin), name
         assert hashes, name

@@ -17,7 +17,7 @@ from medzoo.report.inference import (
     p_of_all_pairs,
 )
 from medzoo.report.looks import Looks, Verdict
-from medzoo.report.power import LEVEL
+from medzoo.report.power import LEVEL, Plan, plan_by_spread
 from medzoo.report.statistics import (
     covariance_of_images,
     harmonic_mean_by_seed,
@@ -183,13 +183,15 @@ class Comparisons:
             found[name][other] = difference
         return found
 
-    def variance_of_images(self, other: str) -> float:
-        """Returns the mean variance over images of differences to a trial."""
-        at = self.names.index(other)
-        own = np.diag(self.images)
-        found = np.delete(own + own[at] - 2 * self.images[at], at)
-        known = found[~np.isnan(found)]
-        return max(float(known.mean()), 0.0) if len(known) else math.nan
+    def plan(self, reference: str) -> Plan | None:
+        """Plans a study whose trials are compared with one of these."""
+        return plan_by_spread(
+            self.values,
+            self.images,
+            num_trials=len(self.names),
+            reference=self.names.index(reference),
+            overlap=self.overlap,
+        )
 
     def _compare(self, pairs: Sequence[tuple[str, str]]) -> Sureness:
         places = [(self.names.index(a), self.names.index(b)) for a, b in pairs]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.report.inference import residual_variance
-from medzoo.report.power import MOST_SEEDS, Plan
+from medzoo.report.power import MOST_SEEDS, Plan, plan_by_spread
 from medzoo.report.results import TrialResults, read_results
 from medzoo.report.statistics import (
     covariance_of_images,
@@ -147,16 +146,11 @@ def plan_by_records(
         np.stack([t.read_replicates(store) for t in results], axis=1)
     )
     images = covariance_of_images(replicates[:, rows], known[rows])
-    own = np.diag(images)
-    pairs = (own[:, None] + own - 2 * images)[np.triu_indices(len(own), 1)]
-    pairs = pairs[~np.isnan(pairs)]
-    if not len(pairs):
-        return None
-    return Plan(
-        len(results),
-        residual_variance(values[rows]),
-        max(float(pairs.mean()), 0.0),
-        max(trial.overlap for trial in results),
+    return plan_by_spread(
+        values[rows],
+        images,
+        num_trials=len(results),
+        overlap=max(trial.overlap for trial in results),
     )
 
 

@@ -8,7 +8,13 @@ and the variance of a difference over other test images.
 import math
 from dataclasses import dataclass
 
-from medzoo.report.inference import PRIOR_FREEDOM
+import numpy as np
+
+from medzoo.report.inference import (
+    PRIOR_FREEDOM,
+    find_unsteady,
+    residual_variance,
+)
 
 POWER = 0.8
 LEVEL = 0.05
@@ -128,3 +134,51 @@ class Plan:
         matched = freedom * total / seeds if seeds > 0 else 1e9
         quantile = float(special.stdtrit(matched, self._upper))
         return math.sqrt(total), matched, quantile
+
+
+def plan_by_spread(
+    values: np.ndarray,
+    images: np.ndarray,
+    *,
+    num_trials: int,
+    reference: int | None = None,
+    overlap: float = 0.0,
+) -> Plan | None:
+    """Plans by the spread of trials at hand.
+
+    Those that spread over three times as far as the others are left out, and
+    `V` is the median of the pairs: one trial that fails now and then does not
+    say what the comparison of two others takes.
+
+    Args:
+        values: Scores, shape `(n, num_seeds)`, NaN where there is none.
+        images: Covariance of the trials over test images, shape `(n, n)`.
+        num_trials: How many the study has.
+        reference: Place of the trial that others are compared with; all pairs
+            count without.
+        overlap: As of `compare_pairs`.
+
+    Returns:
+        `None` if the variance over images of no pair is known.
+
+    Example:
+
+    >>> values = np.array([[0.5, 0.52], [0.53, 0.51]])
+    >>> plan_by_spread(values, 1e-4 * np.eye(2), num_trials=2).images
+    0.0002
+    """
+    first, second = np.triu_indices(len(values), 1)
+    steady = ~find_unsteady(values)
+    used = steady[first] & steady[second]
+    if reference is not None:
+        steady[reference] = True
+        used = (first == reference) | (second == reference)
+        used &= steady[first] & steady[second]
+    own = np.diag(images)
+    pairs = own[first] + own[second] - 2 * images[first, second]
+    pairs = pairs[used & ~np.isnan(pairs)]
+    if not len(pairs):
+        return None
+    variance = max(float(np.median(pairs)), 0.0)
+    residual = residual_variance(values[steady])
+    return Plan(num_trials, residual, variance, overlap)

@@ -8,7 +8,6 @@ it belongs to, and never shifts it.
 
 import dataclasses
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
@@ -23,11 +22,7 @@ from medzoo.report.comparisons import (
     TrialScores,
     friedman,
 )
-from medzoo.report.inference import (
-    find_unsteady,
-    luck_of_best,
-    residual_variance,
-)
+from medzoo.report.inference import find_unsteady, luck_of_best
 from medzoo.report.looks import Looks
 from medzoo.report.power import Plan
 from medzoo.report.results import TrialResults
@@ -276,16 +271,8 @@ def summarise_scores(
     return dataclasses.replace(
         found,
         trials=_compare(found, compared),
-        plan=_plan(compared, found.reference or best.name),
+        plan=compared.plan(found.reference or best.name),
     )
-
-
-def _plan(compared: Comparisons, reference: str) -> Plan | None:
-    images = compared.variance_of_images(reference)
-    if math.isnan(images):
-        return None
-    residual = residual_variance(compared.values)
-    return Plan(len(compared.names), residual, images, compared.overlap)
 
 
 def _goodness(trial: TrialScores) -> tuple[float, float]:
