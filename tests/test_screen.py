@@ -1,6 +1,7 @@
 """A study on the terminal: the verdict, a table of 80 columns, the page."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from medzoo.cli.console import CommandConsole
 from medzoo.cli.screen import (
+    is_undecided,
     make_screen_table,
     run_on_screen,
     show_page,
@@ -68,6 +70,14 @@ def test_first_is_the_verdict_and_last_the_page(tmp_path, capsys):
     assert not [line for line in lines if line.startswith("Wrote")]
     show_report(report, console, verbose=True)
     assert f"Wrote {page}" in capsys.readouterr().out.splitlines()
+
+
+def test_only_what_more_seeds_may_decide_is_told_so(evidence):
+    assert "undecided" in show(make_screen_table(evidence), 80)
+    assert is_undecided(evidence)
+    looked_at = replace(evidence.study, until="decided")
+    assert not is_undecided(replace(evidence, study=looked_at))
+    assert not is_undecided(replace(evidence, smoke=True))
 
 
 def test_a_refused_report_is_said_and_ends_with_3(

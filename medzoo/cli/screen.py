@@ -170,10 +170,26 @@ def show_report(
 
 
 def show_page(report: Report, console: CommandConsole) -> None:
-    """Prints the address of the page as the last line."""
+    """Prints how to go on, and the address of the page as the last line."""
+    if is_undecided(report.evidence):
+        console.result(
+            "Undecided trials get more seeds with `--until decided`; "
+            "`medzoo study plan NAME --detect 0.05` says how many that takes."
+        )
     if report.page is not None:
         address = report.page.absolute().as_uri()
         console.result(f"Open {address}", soft_wrap=True)
+
+
+def is_undecided(evidence: Evidence) -> bool:
+    """Says whether further seeds may decide what is left of a study."""
+    statistics = evidence.statistics
+    found = map(statistics.to_reference, statistics.complete)
+    return (
+        evidence.is_concluded
+        and not evidence.study.is_looked_at
+        and any(d.verdict == "undecided" for d in found if d is not None)
+    )
 
 
 def make_screen_table(evidence: Evidence) -> rich.table.Table:
