@@ -1,8 +1,8 @@
 """The 11 single-label MedMNIST 2D tasks: their facts and symmetries."""
 
 import tomllib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -44,7 +44,9 @@ class Task:
         num_images: Images in each of the splits `train`, `val` and `test`.
         licence: Licence of the data, such as `CC BY 4.0`.
         urls: Where the file of each size (28, 64, 128, 224) is published.
-        md5s: MD5 of the file of each size.
+        md5s: MD5 of the file of each size, which finds damage.
+        sha256s: SHA-256 of those that medzoo was made with, which also stops
+            an attacker.
         meanings: What the classes mean, where their names are only numbers:
             those of `retinamnist` are grades of diabetic retinopathy.
     """
@@ -59,6 +61,11 @@ class Task:
     urls: MappingProxyType[int, str]
     md5s: MappingProxyType[int, str]
     meanings: tuple[str, ...] = ()
+    sha256s: Mapping[int, str] = field(default_factory=dict)
+
+    def checksum(self, size: int) -> str:
+        """Returns the SHA-256 of a file where it is known, else the MD5."""
+        return self.sha256s.get(size) or self.md5s[size]
 
     @property
     def num_classes(self) -> int:
@@ -95,6 +102,7 @@ def _make_task(name: str, facts: dict[str, Any]) -> Task:
         urls=_by_size(facts["urls"]),
         md5s=_by_size(facts["md5s"]),
         meanings=tuple(facts.get("meanings", ())),
+        sha256s=_by_size(facts.get("sha256s", {})),
     )
 
 

@@ -48,7 +48,7 @@ def test_a_file_that_is_there_is_said_to_be_there(
     assert download_tasks(["breastmnist"]) == [folder / "breastmnist.npz"]
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "breastmnist: already there, MD5 verified: " in shown.err
+    assert "breastmnist: already there, checksum verified: " in shown.err
 
 
 def test_another_folder_may_be_asked_for(folder, monkeypatch):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medzoo.data.checksums import trust_md5, verify_md5
+from medzoo.data.checksums import trust, verify
 from medzoo.data.folders import data_folder
 from medzoo.data.official import load_medmnist, read_npz, require_files
 from medzoo.tasks import get_task
@@ -36,7 +36,7 @@ def save_as_official(folder: Path, save, size: int = 28) -> Path:
     """Saves such arrays and a stamp that says they are the official file."""
     path = folder / BREAST.file_name(size)
     save(path, **make_arrays(size))
-    trust_md5(path, BREAST.md5s[size])
+    trust(path, BREAST.checksum(size))
     return path
 
 
@@ -78,16 +78,16 @@ def test_larger_images_and_many_small_ones_are_mapped(folder, save):
     np.testing.assert_array_equal(mapped, read)
 
 
-def test_a_file_with_another_md5_is_refused_with_the_way_out(folder):
+def test_a_file_with_another_checksum_is_refused_with_the_way_out(folder):
     path = folder / "breastmnist.npz"
     np.savez(path, **make_arrays())
-    received = hashlib.md5(path.read_bytes()).hexdigest()
+    received = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(ValueError, match="not the published file") as error:
         load_medmnist("breastmnist")
     assert str(error.value) == (
-        f"`{path}` is not the published file, or is damaged. Expected: MD5 "
-        f"{BREAST.md5s[28]}. Received: MD5 {received}. Remove it and run "
-        "`medzoo download breastmnist`."
+        f"`{path}` is not the published file, or is damaged. Expected: "
+        f"SHA-256 {BREAST.sha256s[28]}. Received: SHA-256 {received}. Remove "
+        "it and run `medzoo download breastmnist`."
     )
 
 
@@ -103,7 +103,7 @@ def flip_a_bit_of_the_images(path):
 
 def flip_and_stamp(path):
     flip_a_bit_of_the_images(path)
-    trust_md5(path, BREAST.md5s[28])
+    trust(path, BREAST.checksum(28))
 
 
 def pickle_labels(path):
@@ -148,20 +148,20 @@ def test_a_stamp_spares_the_second_check_of_the_same_file_alone(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"wrong")
     md5 = hashlib.md5(b"right").hexdigest()
-    trust_md5(path, md5)
-    verify_md5(path, md5)  # Not read, or it would be found out.
+    trust(path, md5)
+    verify(path, md5)  # Not read, or it would be found out.
     times = path.stat().st_atime_ns, path.stat().st_mtime_ns
     path.write_bytes(b"wrong")
     os.utime(path, ns=times)  # The time of change cannot be put back.
     with pytest.raises(ValueError, match=f"Expected: MD5 {md5}. Received: "):
-        verify_md5(path, md5)
+        verify(path, md5)
 
 
 def test_a_read_only_folder_is_stamped_in_the_cache(folder, tmp_path):
     path = folder / "x"
     path.write_bytes(b"right")
     folder.chmod(0o555)
-    verify_md5(path, hashlib.md5(b"right").hexdigest())
+    verify(path, hashlib.md5(b"right").hexdigest())
     assert list(folder.iterdir()) == [path]
     assert len(list(tmp_path.glob("cache/medzoo/data/*/x.verified"))) == 1
     folder.chmod(0o755)

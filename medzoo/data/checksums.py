@@ -18,6 +18,24 @@ def md5_of(path: Path) -> str:
         ).hexdigest()
 
 
+def digest_of(path: Path, published: str) -> str:
+    """Computes what was published of a file: its MD5, or its SHA-256.
+
+    Args:
+        path: The file.
+        published: 32 hexadecimal digits, or 64.
+    """
+    if len(published) == 32:
+        return md5_of(path)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def name_digest(digest: str) -> str:
+    """Writes `MD5 a8b0...` or `SHA-256 3a22...`."""
+    return f"{'MD5' if len(digest) == 32 else 'SHA-256'} {digest}"
+
+
 def sum_files(paths: Iterable[Path]) -> dict[str, int]:
     """Returns the CRC-32 of files that a cache consists of, by their names."""
     return {path.name: _crc_of(path, *state_of(path)) for path in paths}
@@ -56,39 +74,39 @@ def _crc_of(path: Path, *facts: int) -> int:
     return crc
 
 
-def verify_md5(path: Path, md5: str) -> None:
-    """Checks that a file has the MD5 that was published for it.
+def verify(path: Path, published: str) -> None:
+    """Checks that a file has the MD5 or SHA-256 that was published for it.
 
     A file that passes gets a stamp with its size and time of change; as long as
     both stay the same, the next check costs nothing.
 
     Raises:
-        ValueError: If the file has another MD5.
+        ValueError: If the file has another one.
     """
-    stamp = _stamp(path, md5)
+    stamp = _stamp(path, published)
     with contextlib.suppress(OSError):
         if _stamp_path(path).read_bytes() == stamp:
             return
-    received = md5_of(path)
-    if received != md5:
+    received = digest_of(path, published)
+    if received != published:
         raise ValueError(
-            f"`{path}` is not the published file, or is damaged. "
-            f"Expected: MD5 {md5}. Received: MD5 {received}."
+            f"`{path}` is not the published file, or is damaged. Expected: "
+            f"{name_digest(published)}. Received: {name_digest(received)}."
         )
     _write_stamp(path, stamp)
 
 
-def trust_md5(path: Path, md5: str) -> None:
-    """Stamps a file whose MD5 the caller has just computed to be `md5`."""
-    _write_stamp(path, _stamp(path, md5))
+def trust(path: Path, digest: str) -> None:
+    """Stamps a file whose digest the caller has just computed."""
+    _write_stamp(path, _stamp(path, digest))
 
 
 def _stamp_path(path: Path) -> Path:
     return derived_path(path, ".verified")
 
 
-def _stamp(path: Path, md5: str) -> bytes:
-    return f"{md5} {' '.join(map(str, state_of(path)))}\n".encode()
+def _stamp(path: Path, digest: str) -> bytes:
+    return f"{digest} {' '.join(map(str, state_of(path)))}\n".encode()
 
 
 def _write_stamp(path: Path, stamp: bytes) -> None:

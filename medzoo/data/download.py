@@ -14,7 +14,7 @@ from requests.adapters import HTTPAdapter
 from rich import progress
 
 from medzoo.console import PlainConsole
-from medzoo.data.checksums import md5_of, trust_md5, verify_md5
+from medzoo.data.checksums import digest_of, name_digest, trust, verify
 from medzoo.data.folders import find_file
 from medzoo.files import writing
 from medzoo.tasks import get_task
@@ -52,7 +52,7 @@ PATIENCE = Patience()
 def fetch(
     url: str,
     target: Path,
-    md5: str | None,
+    published: str | None,
     *,
     on_progress: Progress | None = None,
     patience: Patience = PATIENCE,
@@ -60,13 +60,13 @@ def fetch(
     """Downloads one file, unless it is already there.
 
     What was received is kept in a `.part` file beside it, from which the next
-    call resumes. The file gets its name only when its MD5 is right. Of several
-    processes one downloads it, and the others wait.
+    call resumes. The file gets its name only when its checksum is right. Of
+    several processes one downloads it, and the others wait.
 
     Args:
         url: Address of the file.
         target: Path that it gets.
-        md5: Its published MD5; `None` if there is none.
+        published: Its MD5 or SHA-256; `None` if there is none.
         on_progress: Called with the bytes received and those of the file.
         patience: With a slow or silent server.
 
@@ -81,11 +81,11 @@ def fetch(
         with lock:
             if not target.is_file():
                 show = on_progress or (lambda *_: None)
-                _fetch(url, target, md5, show, patience)
-    if md5 is None:
+                _fetch(url, target, published, show, patience)
+    if not published:
         return target
     try:
-        verify_md5(target, md5)
+        verify(target, published)
     except ValueError as error:
         raise ValueError(
             f"{error} Remove it and run the same command again."
@@ -96,25 +96,26 @@ def fetch(
 def _fetch(
     url: str,
     target: Path,
-    md5: str | None,
+    published: str | None,
     on_progress: Progress,
     patience: Patience,
 ) -> None:
     part = target.with_name(f"{target.name}.part")
     _complete(url, part, on_progress, patience)
-    received = md5_of(part)
-    if md5 is not None and received != md5:
+    received = digest_of(part, published) if published else ""
+    if published and received != published:
         part.unlink()
         raise ValueError(
             f"`{target.name}` was downloaded from {url}, but is another file "
             "than the published one; it was removed. "
-            f"Expected: MD5 {md5}. Received: MD5 {received}. Run the same "
-            "command again, or set MEDZOO_MIRROR to another place."
+            f"Expected: {name_digest(published)}. Received: "
+            f"{name_digest(received)}. Run the same command again, or set "
+            "MEDZOO_MIRROR to another place."
         )
     with writing(target):
         part.replace(target)
-    if md5 is not None:
-        trust_md5(target, received)
+    if published:
+        trust(target, received)
 
 
 def _complete(
@@ -278,7 +279,7 @@ def download_task(
     return fetch(
         f"{mirror.rstrip('/')}/{path.name}" if mirror else facts.urls[size],
         path if folder is None else folder / path.name,
-        facts.md5s[size],
+        facts.checksum(size),
         on_progress=on_progress,
     )
 
@@ -293,5 +294,5 @@ def _download_with_bar(bars: progress.Progress, task: str, size: int) -> Path:
     path = download_task(task, size, on_progress=show)
     bars.remove_task(bar)
     verb = "already there" if was_there else "downloaded"
-    bars.console.print(f"{task}: {verb}, MD5 verified: {path}")
+    bars.console.print(f"{task}: {verb}, checksum verified: {path}")
     return path

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from medzoo.data.checksums import verify_md5
+from medzoo.data.checksums import verify
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folders import find_file, find_missing
 from medzoo.data.npz import check_arrays, map_array, read_array
@@ -123,9 +123,9 @@ def _with_way_out(error: ValueError, task: str, size: int) -> ValueError:
 
 def _verify(path: Path, facts: Task, size: int) -> None:
     try:
-        verify_md5(path, facts.md5s[size])
+        verify(path, facts.checksum(size))
     except ValueError:
-        # A fault in the content says more than another MD5.
+        # A fault in the content says more than another checksum.
         check_arrays(path, _expected_shapes(facts, size))
         raise
 

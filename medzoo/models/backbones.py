@@ -144,6 +144,39 @@ BACKBONES: dict[str, Backbone] = {
     ),
 }
 
+# MD5 or SHA-256 of the files, as Keras has them. It has none of MobileNet's
+# first and second version; the first here is of the file at hand.
+CHECKSUMS = {
+    "mobilenet_025": "dbdb03ee2a22fd895301636cd328b234"
+    "bb3a9952358f436d82f46b81e0d5b0bf",
+    "mobilenet_v3_small": "d3e8ec802a04aa4fc771ee12a9a9b836",
+    "mobilenet_v3_large": "07fb09a5933dd0c8eaafa16978110389",
+    "convnext_tiny": "d547c096cabd03329d7be5562c5e1479"
+    "8aa39ed24b474157cef5e85ab9e49ef1",
+    "convnext_small": "6fc8009faa2f00c1c1dfce59feea9b07"
+    "45eb260a7dd11bee65c8e20843da6eab",
+    "convnext_base": "40a20c5548a5e9202f69735ecc06c990"
+    "e6b7c9d2de39f0361e27baeb24cb7c45",
+    "efficientnet_v2_b0": "893217f2bb855e2983157299931e43ff",
+    "efficientnet_v2_b1": "0e80663031ca32d657f9caa404b6ec37",
+    "efficientnet_v2_b2": "1dfe2e7a5d45b6632553a8961ea609eb",
+    "efficientnet_v2_b3": "f6abf7b5849ac99a89b50dd3fd532856",
+    "efficientnet_v2_s": "af0682fb74e8c54910f2d4393339c070",
+    "efficientnet_v2_m": "1b8dc055df72dde80d614482840fe342",
+    "resnet_50": "4d473c1dd8becc155b73f8504c6f6626",
+    "resnet_101": "88cf7a10940856eca736dc7b7e228a21",
+    "resnet_152": "ee4c566cf9a93f14d82f913c2dc6dd0c",
+    "resnet_v2_50": "fac2f116257151a9d068a22e544a4917",
+    "resnet_v2_101": "c0ed64b8031c3730f411d2eb4eea35b5",
+    "resnet_v2_152": "ed17cf2e0169df9d443503ef94b23b33",
+    "densenet_121": "30ee3e1110167f948a6b9946edeeb738",
+    "densenet_169": "b8c4d4c20dd625c148057b9ff1c1176b",
+    "densenet_201": "c13680b51ded0fb44dff2d8f86ac8bb1",
+    "vgg_16": "6d6bbae143d832006294945121d1f1fc",
+    "vgg_19": "253f8cb515780f3b799900260a226db6",
+    "xception": "b0042744bf5b25fce3cb969f33bebb97",
+}
+
 
 class BackboneNames(Collection[str]):
     """The names that `backbone` may have: of the table, and addresses.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medzoo.data.download import fetch
 from medzoo.models.backbones import (
+    CHECKSUMS,
     PUBLISHER,
     find_file,
     find_weights,
@@ -19,14 +20,17 @@ from medzoo.runs.run import Run
 def fetch_weights(runs: Iterable[Run]) -> None:
     """Downloads the ImageNet weights that runs need to where Keras has them.
 
+    What is there already is checked as what is downloaded, where a checksum is
+    known.
+
     Raises:
         FileNotFoundError: If a file is neither there nor can be downloaded.
+        ValueError: If a file is another one than was published.
     """
     for backbone, weights in sorted({_named(run) for run in runs}):
         path = find_weights(backbone, weights)
-        if path is None or path.is_file():
-            continue
-        if weights == "imagenet" and find_file(backbone) is None:
+        is_published = weights == "imagenet" and find_file(backbone) is None
+        if path is not None and is_published:
             _download(backbone, path)
         require_weights(backbone, weights)
 
@@ -43,9 +47,10 @@ def _download(backbone: str, path: Path) -> None:
     url = f"{PUBLISHER}/{get_backbone(backbone).file}"
     if mirror:
         url = f"{mirror.rstrip('/')}/{path.name}"
-    print(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
+    if not path.is_file():
+        print(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
     try:
-        fetch(url, path, None)
+        fetch(url, path, CHECKSUMS.get(backbone))
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{error} Put the weights of backbone `{backbone}` at {path}, or "
