@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import pickle
+import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -273,6 +274,30 @@ def test_a_record_of_another_model_is_refused(trained, tmp_path):
         load_saved(tmp_path)
     with pytest.raises(ValueError, match="does not fit the model"):
         load_task(load_saved(folder), "retinamnist")
+
+
+@pytest.mark.parametrize("source", ["folder:{}", "npz:{}/scans.npz"])
+def test_data_that_a_record_alone_names_are_not_read(
+    source, trained, tmp_path, monkeypatch, medzoo
+):
+    folder, record, _ = trained
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+    secret = tmp_path / "secret of mine"
+    for label in ("a", "b"):
+        (secret / label).mkdir(parents=True)
+        (secret / label / "1.png").write_bytes(b"not read")
+    sent = tmp_path / "sent"
+    shutil.copytree(folder, sent)
+    run = record.run.model_copy(update={"data": source.format(secret)})
+    foreign = record.model_copy(update={"run": run, "run_id": run.run_id})
+    (sent / "record.json").write_text(foreign.model_dump_json())
+    for command in (["evaluate"], ["explain", "--out", "x.png"]):
+        told = medzoo(*command, sent, code=2).err
+        assert "were not read on this machine before" in told
+        assert f"pass --data '{run.data}'." in told
+    # Asked for, they are read, and found to be no images.
+    told = medzoo("evaluate", sent, "--data", run.data, code=2).err
+    assert "before" not in told
 
 
 def test_hiding_what_a_model_looks_at_costs_log_odds():

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shlex
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from medzoo.data.custom.address import (
     parse_address,
 )
 from medzoo.data.custom.arrays import find_size
+from medzoo.data.custom.build import is_decoded
 from medzoo.data.custom.images import Reader
 from medzoo.data.custom.options import Options, complete, defaults
 from medzoo.data.dataset import Dataset
@@ -26,6 +28,7 @@ from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of, find_custom
 from medzoo.runs.symmetries import list_flips
+from medzoo.store import Store
 from medzoo.training.adjust import average_logits, is_adjusted
 from medzoo.training.backend import import_keras
 from medzoo.training.execute import load_data, require_data
@@ -269,6 +272,35 @@ def _load_one_of_several(path: Path, record: Record, task: str | None) -> Saved:
     facts = facts_of(record.run.model_copy(update={"task": task}))
     model = net.of_task(task, facts.channels)
     return Saved(model, record.of_task(task), path, task)
+
+
+def require_own_data(saved: Saved, task: str | None, data: str | None) -> None:
+    """Refuses data that a record alone names, unless they were read before.
+
+    A model that somebody sent names what it likes as the data of its training.
+    Known are those of a run in the store, and files that were decoded before.
+
+    Args:
+        saved: The model.
+        task: Name of the task that was asked for, if any.
+        data: The data that were asked for, if any.
+
+    Raises:
+        ValueError: If they are not known, with the flag that reads them.
+    """
+    run = saved.record.run if saved.record else None
+    if run is None or data is not None or not is_custom(run.data):
+        return
+    if task not in (None, *run.tasks) or Store().has_done(run.run_id):
+        return
+    address = parse_address(run.data)
+    if has_files(run.data) and is_decoded(address):
+        return
+    raise ValueError(
+        f"The record beside `{saved.path}` names data that were not read on "
+        f"this machine before: {run.data}. If they are yours, pass --data "
+        f"{shlex.quote(run.data)}."
+    )
 
 
 def load_task(

@@ -73,7 +73,7 @@ def open_cache(address: Address, options: Options) -> Cache:
     listing = list_images(address, options)
     key = repr(options) + repr(options.ranges) * bool(options.ranges)
     name = f"{options.size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
-    folder = derived_path(address.path.resolve(), ".medzoo") / name
+    folder = _folder_of(address) / name
     stamp = make_stamp(listing, key)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +83,15 @@ def open_cache(address: Address, options: Options) -> Cache:
         if manifest is None or not _is_fresh(folder, manifest, stamp):
             manifest = _build(listing, stamp, folder, options)
     return Cache(folder, manifest)
+
+
+def is_decoded(address: Address) -> bool:
+    """Says whether images of a source were ever decoded on this machine."""
+    return _folder_of(address).is_dir()
+
+
+def _folder_of(address: Address) -> Path:
+    return derived_path(address.path.resolve(), ".medzoo")
 
 
 def _is_fresh(folder: Path, manifest: Manifest, stamp: str) -> bool:
