@@ -299,6 +299,28 @@ TABLE = "path,label\n" + "".join(
 )
 
 
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_links_out_of_the_folder_are_followed_as_the_user_says(tmp_path, kind):
+    root = tmp_path / "cells"
+    make_folder(root)
+    (root / "cells.csv").write_text(TABLE, encoding="utf-8")
+    address = f"folder:{root}" if kind == "folder" else f"csv:{root}/cells.csv"
+    elsewhere = tmp_path / "elsewhere.png"
+    (root / "z" / "0.png").rename(elsewhere)
+    (root / "z" / "0.png").symlink_to(elsewhere)
+    (root / "z" / "1.png").unlink()
+    (root / "z" / "1.png").symlink_to("2.png")
+    assert sum(map(len, load(address).splits.values())) == 18
+    refused(
+        address,
+        f"z/0.png: a link leads out of {root}; copy what it leads to, or say "
+        "follow_links = true",
+        follow_links=False,
+    )
+    inside = load(address, follow_links=False, skip_bad=True)
+    assert sum(map(len, inside.splits.values())) == 17
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"), [
         (TABLE + "z/9.png,z\n", "line 20, z/9.png: no such file"),

@@ -302,7 +302,7 @@ class _Lister:
         """Finds the masks of a row, or says what is wrong with it."""
         split, label = self._read(row, "split"), self._read(row, "label")
         columns = self.images[0].columns
-        fault = find_fault(self.root, parts, *columns[:1])
+        fault = self._find_fault(parts, *columns[:1])
         fault = fault or self._find_double(parts, label)
         if split and name_split(split) is None:
             fault = fault or f"split {split!r}, where train, val or test belong"
@@ -316,6 +316,10 @@ class _Lister:
         return masks, fault or (
             None if is_known else "neither a mask nor a label"
         )
+
+    def _find_fault(self, parts: Sequence[str], *column: str) -> str | None:
+        follow_links = self.options.follow_links
+        return find_fault(self.root, parts, *column, follow_links=follow_links)
 
     def _find_double(self, parts: tuple[str, ...], label: str) -> str | None:
         """Says where the same image was before, and if it had another label."""
@@ -348,7 +352,7 @@ class _Lister:
                     'have none, say no_mask = "unlabelled" or "empty"'
                 )
             masks += matches
-        fault = find_fault(self.root, tuple(masks)) if masks else None
+        fault = self._find_fault(masks) if masks else None
         if image in masks:
             fault = "the image itself"
         return masks, fault and f"mask: {fault}"

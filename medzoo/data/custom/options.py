@@ -41,6 +41,7 @@ class Options:
         split_seed: Draws them.
         page: Where the data are published, for whoever lacks them.
         skip_bad: Leaves out what is bad.
+        follow_links: Whether links may lead out of the folder.
         drop_leaks: Leaves out images of train that val or test have as well.
         folds: Parts of the images, of which each seed tests another; 0 for the
             one split.
@@ -71,6 +72,7 @@ class Options:
     split_seed: int = 0
     page: str = field(default="", repr=False)
     skip_bad: bool = False
+    follow_links: bool = field(default=True, repr=False)
     drop_leaks: bool = False
     folds: int = field(default=0, repr=False)
     ranges: tuple[tuple[int, int], ...] = field(default=(), repr=False)
@@ -80,7 +82,7 @@ class Options:
 _COLUMNS = ("path", "root", "label", "split", "group")
 _MASKS = ("mask", "mask_values", "mask_threshold", "mask_class", "no_mask")
 _ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
-              "page", "skip_bad", "drop_leaks", "folds",
+              "page", "skip_bad", "follow_links", "drop_leaks", "folds",
               "attributes")  # fmt: skip
 _NAMES = {
     "folder": ("channels", *_ANY_FILES),

@@ -34,7 +34,11 @@ def locate(root: Path, path: str) -> str:
 
 
 def find_fault(
-    root: Path, paths: Sequence[str], column: str = "path"
+    root: Path,
+    paths: Sequence[str],
+    column: str = "path",
+    *,
+    follow_links: bool = True,
 ) -> str | None:
     """Says what is wrong with the paths of a row.
 
@@ -42,6 +46,7 @@ def find_fault(
         root: What they are relative to, and must lie in.
         paths: One file, or one a channel.
         column: Where they are from, for a way out.
+        follow_links: Whether links may lead out of the root.
     """
     if not all(paths):
         return "no path"
@@ -56,7 +61,18 @@ def find_fault(
         if not os.path.isfile(full):
             what = f"no file {path}" if len(paths) > 1 else "no such file"
             return what + _find_hint(path, full, column)
+        if not follow_links and not _is_inside(full, base):
+            return (
+                f"a link leads out of {root}; copy what it leads to, or say "
+                "follow_links = true"
+            )
     return None
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    """Says whether a file lies in a folder once links are followed."""
+    real = os.path.realpath(folder)
+    return os.path.commonpath([real, os.path.realpath(path)]) == real
 
 
 def _find_hint(path: str, full: str, column: str) -> str:
