@@ -88,6 +88,11 @@ def test_the_cache_is_listed_by_data_and_deleted(tmp_path, cache, medzoo):
     Dataset.from_arrays(images.astype("uint8"), [0, 1, 2] * 10)
     assert "Deleted" in medzoo("doctor", "--cache", "--clear").out
     (kept_data,) = list_entries()
+    # Whoever waits for a lock finds the one that others take.
+    assert lock.exists()
+    assert {f.name for f in cache.glob("data/*/*.medzoo/*/*")} == {"lock"}
+    assert load(roots[0])[0].fingerprint == kept[0].fingerprint
+    medzoo("doctor", "--cache", "--clear")
     assert "given from Python" in kept_data.kind
     # What was mapped can still be read.
     assert kept[0].train.images[:].shape[1:3] == (12, 12)

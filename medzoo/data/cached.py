@@ -1,10 +1,10 @@
 """What the cache holds: for which data, how large, from when; clearing it."""
 
+import contextlib
 import json
 import os
-import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -54,15 +54,25 @@ def list_entries() -> Iterator[Entry]:
     """Lists the folders of the cache."""
     for name, kind in _KINDS.items():
         for path in sorted((cache_folder() / name).glob("*")):
-            if path.is_dir():
+            if path.is_dir() and _has_files(path):
                 yield _describe(kind, path)
+
+
+def _has_files(folder: Path) -> bool:
+    """Says whether a folder has more than files of locks."""
+    return any(p.is_file() and not _is_lock(p) for p in folder.rglob("*"))
+
+
+def _is_lock(path: Path) -> bool:
+    return path.name.endswith("lock")
 
 
 def clear(entries: list[Entry]) -> tuple[int, int]:
     """Deletes what can be made again, but for what a process writes just now.
 
-    A study that runs goes on: arrays that it has mapped stay until it ends, and
-    others are made again.
+    Files of locks stay: a process that waits for one would hold a lock that no
+    other can see. A study that runs goes on: arrays that it has mapped stay
+    until it ends, and others are made again.
 
     Returns:
         Bytes that became free, and the number of folders that were left.
@@ -71,16 +81,28 @@ def clear(entries: list[Entry]) -> tuple[int, int]:
     for entry in entries:
         if entry.kind not in _MADE_AGAIN:
             continue
+        locks = _list_locks(entry.path)
         with ExitStack() as held:
             try:
-                for lock in _list_locks(entry.path):
+                for lock in locks:
                     held.enter_context(FileLock(lock, timeout=0))
             except Timeout:
                 left += 1
                 continue
-            shutil.rmtree(entry.path, ignore_errors=True)
+            _delete(entry.path, locks)
         free += entry.size
     return free, left
+
+
+def _delete(folder: Path, kept: Collection[Path]) -> None:
+    """Deletes what lies in a folder, and the folders that are empty then."""
+    inside = sorted(folder.rglob("*"), reverse=True)  # The deepest first.
+    for path in (*inside, folder):
+        with contextlib.suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
+            elif path not in kept:
+                path.unlink()
 
 
 def _describe(kind: str, path: Path) -> Entry:
@@ -113,5 +135,5 @@ def _name_features(path: Path) -> str:
 def _list_locks(path: Path) -> list[Path]:
     """Lists the locks of whatever may write to a folder."""
     beside = path.with_name(f"{path.name}.lock")
-    inside = [f for f in path.rglob("*") if f.name.endswith("lock")]
+    inside = [f for f in path.rglob("*") if _is_lock(f)]
     return [*(f for f in [beside] if f.exists()), *inside]
