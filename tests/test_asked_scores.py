@@ -1,6 +1,7 @@
 """Scores that a study asks for: their values, intervals, tables and files."""
 
 import dataclasses
+import functools
 import json
 import re
 import shutil
@@ -19,10 +20,12 @@ from medzoo.record import SplitPredictions
 from medzoo.report.bootstrap import (
     draw_weights,
     keep_labelled,
+    read_many_replicates,
     read_replicates,
 )
 from medzoo.report.conformal import METHODS, describe_coverage, make_sets
 from medzoo.report.curves import find_curves
+from medzoo.report.drawn_runs import list_drawn
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
 from medzoo.report.own_scores import compute_score
@@ -51,6 +54,10 @@ def draw(num_classes, *, num_images=120, seed=0):
     return found / found.sum(axis=1, keepdims=True), labels
 
 
+def score_weighted(name, *arrays):
+    return weighted.compute_weighted([name], *arrays)[name]
+
+
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_answers(name):
     case = KNOWN[name]
@@ -61,7 +68,7 @@ def test_known_answers(name):
         two = np.stack([1 - first, first], axis=1)
         arrays = np.array(case.get("probabilities", two)), case["labels"]
         arrays = (arrays[0], np.array(arrays[1]), np.ones(len(arrays[1])))
-        found = weighted.WEIGHTED_SCORES[name](*arrays)
+        found = score_weighted(name, *arrays)
         if "of" in case:
             by_class = weighted.areas_by_class(*arrays)
             found = by_class[name][case["of"]]
@@ -110,7 +117,7 @@ def test_scores_are_those_of_scikit_learn(num_classes):
 @pytest.mark.parametrize("name", weighted.WEIGHTED_SCORES)
 def test_a_weight_is_how_often_an_image_is_there(name):
     probabilities, labels = draw(3)
-    call = weighted.WEIGHTED_SCORES[name]
+    call = functools.partial(score_weighted, name)
     drawn = np.concatenate([*draw_weights(labels, 3, num_replicates=8)])
     assert (drawn.sum(axis=1) == len(labels)).all()
     rows = [np.repeat(np.arange(len(labels)), w) for w in drawn.astype(int)]
@@ -131,9 +138,7 @@ def test_the_parts_of_the_brier_score_make_it():
     probabilities = forecasts[random.integers(0, 3, 200)]
     labels = random.integers(0, 3, 200)
     found = {
-        name: float(
-            weighted.WEIGHTED_SCORES[name](probabilities, labels, np.ones(200))
-        )
+        name: float(score_weighted(name, probabilities, labels, np.ones(200)))
         for name in ("brier", "brier_reliability", "brier_resolution")
     }
     shares = np.bincount(labels) / 200
@@ -154,7 +159,7 @@ def test_the_debiased_error_is_that_of_resampled_bins():
     drawn = random.normal(is_right, spread, (20_000, len(sizes)))
     seen = (np.abs(is_right - confidence) * sizes).sum() / 300
     again = (np.abs(drawn - confidence) * sizes).sum(axis=1).mean() / 300
-    found = weighted.ece_debiased(probabilities, labels, np.ones(300))
+    found = score_weighted("ece_debiased", probabilities, labels, np.ones(300))
     assert float(found) == pytest.approx(seen - (again - seen), abs=1e-3)
 
 
@@ -166,7 +171,10 @@ def test_debiasing_takes_away_much_of_the_error_of_a_calibrated_model():
         draws = random.random((400, 1)) > probabilities.cumsum(axis=1)
         arrays = probabilities, draws.sum(axis=1), np.ones(400)
         errors.append(
-            [weighted.ece_equal_mass(*arrays), weighted.ece_debiased(*arrays)]
+            [
+                score_weighted(name, *arrays)
+                for name in ("ece_equal_mass", "ece_debiased")
+            ]
         )
     plain, debiased = np.mean(errors, axis=0)
     assert plain > 0.06
@@ -299,6 +307,29 @@ def test_evidence_gives_scores_that_its_study_did_not_ask_for(reported):
         read_evidence(folder, scores=["kapa"])
 
 
+def test_scores_made_at_one_go_are_those_made_alone(reported, tmp_path):
+    report, _ = reported
+    record = report.evidence.best.done[0]
+    shutil.copytree(report.evidence.store.folder, tmp_path / "runs")
+    store = Store(tmp_path / "runs")
+    known = {*counts.LABEL_SCORES, *weighted.WEIGHTED_SCORES}
+    names = known & {*record.scores["test"]}
+    assert (
+        len(names & {*weighted.WEIGHTED_SCORES})
+        > 1
+        < len(names & {*counts.LABEL_SCORES})
+    )
+    for path in store.folder.glob("*/*.boot.npy"):
+        path.unlink()
+    together = read_many_replicates(store, record, [*names, "dice"])
+    assert {*together} == names
+    for path in store.folder.glob("*/*.boot.npy"):
+        path.unlink()
+    for name, drawn in together.items():
+        alone = read_replicates(store, record, name=name)
+        np.testing.assert_array_equal(alone, drawn)
+
+
 def test_a_study_may_be_judged_by_kappa(reported):
     report, _ = reported
     store = report.evidence.store
@@ -415,9 +446,10 @@ def test_curves_are_those_of_scikit_learn(reported):
         trial,
         records={k: r for k, r in trial.records.items() if k[0] == 0},
     )
-    (found,) = [
-        each for each in find_curves([one], evidence.store) if each.task == task
-    ]
+    runs = {
+        name: [*list_drawn([one], name, evidence.store)] for name in one.tasks
+    }
+    (found,) = [each for each in find_curves([one], runs) if each.task == task]
     run_id = one.records[0, task].run_id
     test = keep_labelled(evidence.store.read_predictions(run_id).test)
     for label, (roc, precision) in enumerate(

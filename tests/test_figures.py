@@ -6,9 +6,9 @@ from page_records import make_drawn, make_widths, report_on
 from report_records import make_record, make_records, make_study
 from sklearn import metrics
 
+from medzoo.report.confusions import count_confusions
 from medzoo.report.figures import make_figures
 from medzoo.report.figures.bars import describe_bars, make_bars
-from medzoo.report.figures.classes import count_confusions
 from medzoo.report.figures.costs import find_pareto_front
 from medzoo.report.figures.curves import over_seeds
 from medzoo.report.figures.differences import find_differences

@@ -285,16 +285,18 @@ def status(
     from medzoo.study.plan import make_plan
 
     options = data_flags(skip_bad, drop_leaks, attributes)
-    study, store = (
-        read(name, tasks, data, seeds, options, until, max_seeds),
-        Store(),
-    )
-    found = make_plan(give_seeds(study, store, smoke=smoke), store, smoke=smoke)
+    study = read(name, tasks, data, seeds, options, until, max_seeds)
+    store = Store()
+    leads = [] if as_json else read_leads(study, store, smoke=smoke)
+    given = give_seeds(study, store, smoke=smoke)
+    records = [r for trial in leads for r in trial.records.values()]
+    known = {record.run_id: record.status for record in records}
+    found = make_plan(given, store, smoke=smoke, known=known)
     if as_json:
         print(json.dumps(found.facts()))
         return
     print(printable(f"{study.name}: {found.status(default_workers())}"))
-    leaders = describe_leaders(read_leads(study, store, smoke=smoke))
+    leaders = describe_leaders(leads)
     print(printable(leaders), end="\n" * bool(leaders))
 
 

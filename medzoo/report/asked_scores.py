@@ -12,6 +12,9 @@ from medzoo.report.tables import Cell, Table
 from medzoo.scores.table import SCORES, format_score
 from medzoo.store import Reader
 
+# Bootstraps that are held at once, of 16 kB each.
+_MOST_CELLS = 10_000
+
 
 @dataclass(frozen=True)
 class AskedScore:
@@ -39,14 +42,24 @@ def estimate_asked(
     Returns:
         By score, then by trial.
     """
-    return {name: _estimate(name, results, store) for name in names}
+    names = list(names)
+    num_cells = sum(len(trial.seeds) * len(trial.tasks) for trial in results)
+    step = max(1, _MOST_CELLS // max(num_cells, 1))
+    found = {}
+    for start in range(0, len(names), step):
+        some = names[start : start + step]
+        # The scores of a run are made from its predictions at one go.
+        drawn = [trial.read_many_replicates(store, some) for trial in results]
+        for name in some:
+            replicates = np.stack([each[name] for each in drawn], axis=1)
+            found[name] = _estimate(name, results, replicates)
+    return found
 
 
 def _estimate(
-    name: str, results: Sequence[TrialResults], store: Reader
+    name: str, results: Sequence[TrialResults], drawn: np.ndarray
 ) -> dict[str, AskedScore]:
     values = np.stack([trial.matrix(name) for trial in results])
-    drawn = np.stack([t.read_replicates(store, name) for t in results], axis=1)
     given = np.array([trial.num_given for trial in results])
     overlap = max(trial.overlap for trial in results)
     bounds = SCORES[name].bounds

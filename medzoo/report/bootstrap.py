@@ -12,7 +12,7 @@ import functools
 import io
 import math
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from medzoo.record import (
 )
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
 from medzoo.scores.table import list_own
-from medzoo.scores.weighted import WEIGHTED_SCORES
+from medzoo.scores.weighted import WEIGHTED_SCORES, compute_weighted
 from medzoo.store import Reader
 
 # The standard deviation of 2,000 replicates is right to 1.6 %.
@@ -70,17 +70,25 @@ def bootstrap_score(
     Reference:
         [Efron, 1979](https://doi.org/10.1214/aos/1176344552).
     """
+    counts = _count_draws(probabilities, labels, num_replicates, fold)
+    return np.concatenate([LABEL_SCORES[score](part) for part in counts])
+
+
+def _count_draws(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    num_replicates: int,
+    fold: int | None,
+) -> Iterator[np.ndarray]:
+    """Yields the confusion matrices of draws, some replicates at a time."""
     cells, num_classes, labels = _cells(probabilities, labels)
     by_class = cells[np.argsort(labels, kind="stable")]
-    found = []
     for places in _share(_draw, labels, num_classes, num_replicates, fold):
         drawn = by_class[places]
         drawn += np.arange(len(places))[:, None] * num_classes**2
         size = len(places) * num_classes**2
         counts = np.bincount(drawn.ravel(), minlength=size)
-        counts = counts.reshape(len(places), num_classes, num_classes)
-        found.append(LABEL_SCORES[score](counts))
-    return np.concatenate(found)
+        yield counts.reshape(len(places), num_classes, num_classes)
 
 
 def draw_weights(
@@ -116,18 +124,16 @@ def _draw_weights(
 
 
 def _bootstrap_weighted(
-    split: SplitPredictions, name: str, fold: int | None
-) -> np.ndarray:
+    split: SplitPredictions, names: Sequence[str], fold: int | None
+) -> dict[str, np.ndarray]:
     """Scores a run on draws, by probabilities as evidence keeps them."""
     kept = keep_labelled(split)
     labels, probabilities = kept.labels, kept.probabilities
-    call, num_classes = WEIGHTED_SCORES[name], probabilities.shape[1]
-    return np.concatenate(
-        [
-            call(probabilities, labels, weights)
-            for weights in draw_weights(labels, num_classes, fold=fold)
-        ]
-    )
+    parts = [
+        compute_weighted(names, probabilities, labels, weights)
+        for weights in draw_weights(labels, probabilities.shape[1], fold=fold)
+    ]
+    return {name: np.concatenate([p[name] for p in parts]) for name in names}
 
 
 def keep_labelled(split: SplitPredictions) -> SplitPredictions:
@@ -223,48 +229,73 @@ def read_replicates(
     *,
     name: str = "macro_f1",
 ) -> np.ndarray | None:
-    """Reads the bootstrap of a run on test, or makes and keeps it.
+    """Reads the bootstrap of a score of a run; see `read_many_replicates`.
 
-    It lies beside the record as `<run_id>.boot.npy`, with the name of the task
+    Returns:
+        Shape `(NUM_REPLICATES,)`; `None` if there is none.
+    """
+    return read_many_replicates(store, record, [name], task).get(name)
+
+
+def read_many_replicates(
+    store: Reader,
+    record: Record,
+    names: Iterable[str],
+    task: str | None = None,
+) -> dict[str, np.ndarray]:
+    """Reads bootstraps of a run on test, or makes and keeps them.
+
+    One lies beside the record as `<run_id>.boot.npy`, with the name of the task
     in it if there are several, and of a score other than macro F1: a version,
     the score itself, then the replicates. A file that belongs to another value
     than the record's is made anew, so a run that was executed again is never
-    given old replicates.
+    given old replicates. Those to be made share predictions and draws.
 
     Returns:
-        Shape `(NUM_REPLICATES,)`; `None` if the run is not done, or its
-        predictions were not kept or are not those of its score.
+        By score, shape `(NUM_REPLICATES,)`; without those of a run that is not
+        done, or whose predictions were not kept or are not those of the score.
     """
-    score = record.scores.get("test", {}).get(name)
-    if record.status != "done" or score is None:
-        return None
-    run_id, task = record.run_id, task or record.run.task
-    path = name_replicates(record, task, name)
-    kept = _read(store, path)
-    if kept is None or not math.isclose(kept[0], score, abs_tol=1e-6):
-        test = store.read_task(run_id, task).test
-        if test is None:
-            return None
-        fold = record.run.seed if record.run.is_resplit else None
-        if name in LABEL_SCORES:
-            kept = _score_and_replicates(
-                test.probabilities, test.labels, name, fold
-            )
-        elif name in WEIGHTED_SCORES:
-            kept = np.append(score, _bootstrap_weighted(test, name, fold))
-        elif name in list_own_scores():
-            replicates = bootstrap_own_score(
-                test.probabilities, test.labels, name, fold=fold
-            )
-            kept = np.append(score, replicates)
+    task = task or record.run.task
+    reached = record.scores.get("test", {}) if record.status == "done" else {}
+    scores = {n: s for n in names if (s := reached.get(n)) is not None}
+    found = {}
+    for name, score in scores.items():
+        kept = _read(store, name_replicates(record, task, name))
+        if kept is not None and math.isclose(kept[0], score, abs_tol=1e-6):
+            found[name] = kept[1:]
+    missing = {n: s for n, s in scores.items() if n not in found}
+    made = _make_replicates(store, record, task, missing) if missing else {}
+    for name, kept in made.items():
+        if math.isclose(kept[0], scores[name], abs_tol=1e-6):
+            _keep(store, name_replicates(record, task, name), kept)
+            found[name] = kept[1:]
+    return found
+
+
+def _make_replicates(
+    store: Reader, record: Record, task: str, scores: Mapping[str, float]
+) -> dict[str, np.ndarray]:
+    """Makes bootstraps of scores, each behind the score itself."""
+    test = store.read_task(record.run_id, task).test
+    if test is None:
+        return {}
+    fold = record.run.seed if record.run.is_resplit else None
+    weighted = [name for name in scores if name in WEIGHTED_SCORES]
+    of_labels = [name for name in scores if name in LABEL_SCORES]
+    arrays = test.probabilities, test.labels
+    found = _score_and_replicates(*arrays, of_labels, fold) if of_labels else {}
+    if weighted:
+        drawn = _bootstrap_weighted(test, weighted, fold)
+        found |= {n: np.append(scores[n], drawn[n]) for n in weighted}
+    for name in scores:
+        if name in found:
+            continue
+        if name in list_own_scores():
+            drawn_own = bootstrap_own_score(*arrays, name, fold=fold)
+            found[name] = np.append(scores[name], drawn_own)
         elif test.pixel_counts is not None:
-            kept = _score_masks(test.pixel_counts, name)
-        else:
-            return None
-        if not math.isclose(kept[0], score, abs_tol=1e-6):
-            return None
-        _keep(store, path, kept)
-    return kept[1:]
+            found[name] = _score_masks(test.pixel_counts, name)
+    return found
 
 
 def name_replicates(record: Record, task: str, name: str) -> str:
@@ -291,14 +322,17 @@ def _cells(
 def _score_and_replicates(
     probabilities: np.ndarray,
     labels: np.ndarray,
-    name: str,
+    names: Sequence[str],
     fold: int | None,
-) -> np.ndarray:
+) -> dict[str, np.ndarray]:
     cells, num_classes, _ = _cells(probabilities, labels)
     counts = np.bincount(cells, minlength=num_classes**2)
-    score = LABEL_SCORES[name](counts.reshape(num_classes, num_classes))
-    found = bootstrap_score(probabilities, labels, score=name, fold=fold)
-    return np.append(score, found)
+    drawn = _count_draws(probabilities, labels, NUM_REPLICATES, fold)
+    parts = [counts.reshape(1, num_classes, num_classes), *drawn]
+    return {
+        name: np.concatenate([LABEL_SCORES[name](part) for part in parts])
+        for name in names
+    }
 
 
 def bootstrap_masks(

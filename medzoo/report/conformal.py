@@ -16,7 +16,6 @@ from medzoo.report.drawn_runs import (
     DrawnRun,
     estimate_drawn,
     lay_out,
-    list_drawn,
     name_classes,
 )
 from medzoo.report.evidence import Evidence
@@ -120,7 +119,7 @@ def _list_rows(
     evidence: Evidence, task: str
 ) -> Iterator[tuple[int, list[Cell]]]:
     results = evidence.results
-    runs = list(list_drawn(results, task, evidence.store))
+    runs = evidence.drawn[task]
     names = [ALL, *name_classes(results, task)]
     trials = sorted({run.trial for run in runs})
     for method in METHODS:

@@ -1,15 +1,14 @@
 """Calibration, ROC and precision-recall curves of trials, with their bands."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.report.drawn_runs import DrawnRun, list_drawn, name_classes
+from medzoo.report.drawn_runs import DrawnRun, name_classes
 from medzoo.report.results import TrialResults
 from medzoo.report.tables import Cell, Table
 from medzoo.scores.weighted import pool, read_confidence, sort_into_bins
-from medzoo.store import Reader
 
 # A band of 95 % is read off, not tested by: 400 draws are enough.
 _NUM_DRAWS = 400
@@ -55,17 +54,21 @@ class TrialCurves(NamedTuple):
 
 
 def find_curves(
-    results: Sequence[TrialResults], store: Reader
+    results: Sequence[TrialResults], drawn: Mapping[str, Sequence[DrawnRun]]
 ) -> list[TrialCurves]:
     """Finds the curves of all trials whose predictions were kept.
 
     A curve is the mean over the seeds, at equal places of its x axis; its band
     holds 95 % of these means on drawn test images.
+
+    Args:
+        results: The trials.
+        drawn: Their runs by task.
     """
     found = []
-    for trial in results:
+    for at, trial in enumerate(results):
         for task in trial.tasks:
-            runs = list(list_drawn([trial], task, store))
+            runs = [run for run in drawn[task] if run.trial == at]
             if runs:
                 names = name_classes(results, task)
                 found.append(_trace(trial.trial.name, task, runs, names))
@@ -76,25 +79,20 @@ def _trace(
     trial: str, task: str, runs: Sequence[DrawnRun], names: Sequence[str]
 ) -> TrialCurves:
     weights = [np.concatenate([*run.draw(_NUM_DRAWS)]) for run in runs]
-    confidence, accuracy, shares = _average(
-        [_bin(run, drawn) for run, drawn in zip(runs, weights, strict=True)]
-    )
-    kinds: list[list[Curve]] = []
-    for along in (_follow_roc, _follow_precision):
-        curves = []
-        for label, name in enumerate(names):
-            drawn = [
-                _follow(run, label, w, along)
-                for run, w in zip(runs, weights, strict=True)
-            ]
-            curves.append(_make(name, GRID, _average(drawn)))
-        kinds.append(curves)
+    drawn = list(zip(runs, weights, strict=True))
+    confidence, accuracy, shares = _average([_bin(*each) for each in drawn])
+    roc, precision_recall = [], []
+    for label, name in enumerate(names):
+        values = _average([_follow(run, label, w) for run, w in drawn])
+        roc.append(_make(name, GRID, values[0]))
+        precision_recall.append(_make(name, GRID, values[1]))
     return TrialCurves(
         trial,
         task,
         _make("accuracy", confidence[0], accuracy),
         shares[0],
-        *kinds,
+        roc,
+        precision_recall,
     )
 
 
@@ -136,32 +134,38 @@ def _bin(run: DrawnRun, weights: np.ndarray) -> np.ndarray:
     )
 
 
-def _follow(
-    run: DrawnRun,
-    label: int,
-    weights: np.ndarray,
-    along: Callable[[np.ndarray, np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Returns the curve of a class on `GRID`, of each draw."""
+def _follow(run: DrawnRun, label: int, weights: np.ndarray) -> np.ndarray:
+    """Returns both curves of a class on `GRID`, shape `(2, draws, points)`."""
     is_mine = run.test.labels == label
     if is_mine.all() or not is_mine.any():
-        return np.full((len(weights), len(GRID)), np.nan)
+        return np.full((2, len(weights), len(GRID)), np.nan)
     pooled = pool(run.test.probabilities[:, label], is_mine, weights)
-    return np.stack([along(*pair) for pair in zip(*pooled, strict=True)])
+    found, wrong = (np.cumsum(number, axis=1) for number in pooled)
+    return np.stack(
+        [_follow_roc(found, wrong), _follow_precision(found, wrong)]
+    )
 
 
-def _follow_roc(mine: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _follow_roc(found: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """Returns the sensitivity at each false positive rate, between points."""
-    found = np.append(0, np.cumsum(mine)) / mine.sum()
-    wrong = np.append(0, np.cumsum(others)) / others.sum()
-    return np.interp(GRID, wrong, found)
+    rates = [
+        np.insert(number, 0, 0, axis=1) / number[:, -1:]
+        for number in (wrong, found)
+    ]
+    return np.stack(
+        [np.interp(GRID, *each) for each in zip(*rates, strict=True)]
+    )
 
 
-def _follow_precision(mine: np.ndarray, others: np.ndarray) -> np.ndarray:
+def _follow_precision(found: np.ndarray, wrong: np.ndarray) -> np.ndarray:
     """Returns the precision where each recall is first reached."""
-    found, wrong = np.cumsum(mine), np.cumsum(others)
-    at = np.searchsorted(found / found[-1], np.maximum(GRID, 1e-9) - 1e-12)
-    return found[at] / (found[at] + wrong[at])
+    least = np.maximum(GRID, 1e-9) - 1e-12
+    recalls = found / found[:, -1:]
+    at = np.stack([np.searchsorted(recall, least) for recall in recalls])
+    mine, others = (
+        np.take_along_axis(number, at, axis=1) for number in (found, wrong)
+    )
+    return mine / (mine + others)
 
 
 def make_curves(found: Sequence[TrialCurves]) -> Table:

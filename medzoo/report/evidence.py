@@ -6,7 +6,9 @@ from functools import cached_property
 
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
+from medzoo.report.confusions import Confusion, count_confusions
 from medzoo.report.curves import TrialCurves, find_curves
+from medzoo.report.drawn_runs import DrawnRun, list_drawn
 from medzoo.report.gallery import Gallery, find_galleries
 from medzoo.report.leaks import LeakScore, find_leak_scores
 from medzoo.report.results import (
@@ -152,11 +154,24 @@ class Evidence:
         return bool(self.study.scores or self.study.operating_point)
 
     @cached_property
+    def confusions(self) -> list[Confusion]:
+        """Confusions of the first trial, by task."""
+        return count_confusions(self.best, self.store)
+
+    @cached_property
+    def drawn(self) -> dict[str, list[DrawnRun]]:
+        """Runs whose predictions were kept, by task."""
+        return {
+            task: [*list_drawn(self.results, task, self.store)]
+            for task in self.results[0].tasks
+        }
+
+    @cached_property
     def curves(self) -> list[TrialCurves]:
         """Curves of all trials, if its study asks for more."""
         if not self.asks_for_more:
             return []
-        return find_curves(self.results, self.store)
+        return find_curves(self.results, self.drawn)
 
     @cached_property
     def leak_scores(self) -> dict[str, dict[str, LeakScore]]:

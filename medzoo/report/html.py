@@ -21,7 +21,6 @@ from medzoo.report.comparisons import Difference
 from medzoo.report.conformal import describe_coverage
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.bars import Bar, describe_bars, make_bars
-from medzoo.report.figures.classes import count_confusions
 from medzoo.report.figures.costs import COSTS
 from medzoo.report.figures.differences import (
     Differences,
@@ -261,7 +260,7 @@ def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
                 "counts": shown.counts.tolist(),
                 "f1": [plain(value) for value in shown.f1.mean(axis=0)],
             }
-            for shown in count_confusions(results[0], evidence.store)
+            for shown in evidence.confusions
         ],
         "differences": _make_differences(evidence, found),
         "pairs": _make_pairs(found),

@@ -25,6 +25,8 @@ PRIOR_FREEDOM = 4
 UNSTEADY = 3.0
 NUM_DRAWS = 2_000
 _STEADY = 1e-12
+# Numbers, of 8 bytes, beyond which time and memory come before the last digit.
+_LARGE = 2**22
 # Up to so many degrees of freedom a matched quantile is too small.
 _FEW = 3
 
@@ -168,13 +170,30 @@ def image_covariance(replicates: np.ndarray) -> np.ndarray:
     degrees = len(replicates) - 1
     together = centred.sum(axis=2)
     products = np.einsum("bk,bl->kl", together, together) / degrees
-    alone = np.einsum("bks,bls->kl", centred, centred) / degrees
+    alone = _multiply_seeds(centred) / degrees
     counts = known.sum(axis=1)
     both = known.astype(int) @ known.T.astype(int)
     pairs = np.outer(counts, counts) - both
     several = pairs > 0
     apart = (products - alone) / np.where(several, pairs, 1)
     return np.where(several, apart, alone / np.maximum(both, 1))
+
+
+def is_large(values: np.ndarray) -> bool:
+    """Says whether copies of an array are to be spared."""
+    return values.size > _LARGE
+
+
+def _multiply_seeds(centred: np.ndarray) -> np.ndarray:
+    """Sums the products of each two trials over replicates and seeds."""
+    if not is_large(centred):
+        return np.einsum("bks,bls->kl", centred, centred)
+    # Matrix products are quicker, and differ in the last digit.
+    found = np.zeros((centred.shape[1],) * 2)
+    for seed in np.moveaxis(centred, 2, 0):
+        whole = np.ascontiguousarray(seed)
+        found += whole.T @ whole
+    return found
 
 
 def compare_pairs(

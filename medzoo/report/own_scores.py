@@ -12,7 +12,7 @@ from medzoo.plugins.scores import compute_own, list_own_scores
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.scores.counts import LABEL_SCORES, confusion_matrix
 from medzoo.scores.table import SCORES
-from medzoo.scores.weighted import WEIGHTED_SCORES
+from medzoo.scores.weighted import WEIGHTED_SCORES, compute_weighted
 from medzoo.store import Reader
 
 
@@ -53,27 +53,39 @@ def _fill_in(
     for split, found in splits.items():
         if found is None or split not in scores:
             continue
-        for name in names:
-            if name in scores[split]:  # Of evidence, whose numbers are rounded.
-                continue
-            scores[split][name] = compute_score(name, found)
+        # Those of evidence are there, as its numbers are rounded.
+        missing = [name for name in names if name not in scores[split]]
+        scores[split].update(compute_scores(missing, found))
 
 
 def compute_score(name: str, split: SplitPredictions) -> float | None:
     """Computes a score of labels or probabilities; `None` where it has none."""
+    return compute_scores([name], split)[name]
+
+
+def compute_scores(
+    names: Iterable[str], split: SplitPredictions
+) -> dict[str, float | None]:
+    """Computes scores of labels, probabilities and plugins."""
+    names = list(names)
+    of_labels = [name for name in names if name in LABEL_SCORES]
+    weighted = [name for name in names if name in WEIGHTED_SCORES]
+    found: dict[str, float | None] = {
+        name: compute_own(name, split.probabilities, split.labels)
+        for name in names
+        if name not in LABEL_SCORES and name not in WEIGHTED_SCORES
+    }
     labels = np.asarray(split.labels).reshape(-1)
     is_kept = labels >= 0
-    if name not in LABEL_SCORES and name not in WEIGHTED_SCORES:
-        return compute_own(name, split.probabilities, split.labels)
     if not is_kept.any():
-        return None
+        return dict.fromkeys(names) | found
     labels = labels[is_kept].astype("int64")
     probabilities = split.probabilities[is_kept].astype("float64")
-    if name in LABEL_SCORES:
-        predicted, num_classes = probabilities.argmax(1), probabilities.shape[1]
-        counts = confusion_matrix(labels, predicted, num_classes)
-        value = float(LABEL_SCORES[name](counts))
-    else:
-        call = WEIGHTED_SCORES[name]
-        value = float(call(probabilities, labels, np.ones(len(labels))))
-    return value if math.isfinite(value) else None
+    predicted, num_classes = probabilities.argmax(1), probabilities.shape[1]
+    counts = confusion_matrix(labels, predicted, num_classes)
+    values = {name: LABEL_SCORES[name](counts) for name in of_labels}
+    ones = np.ones(len(labels))
+    values |= compute_weighted(weighted, probabilities, labels, ones)
+    for name, value in values.items():
+        found[name] = float(value) if math.isfinite(value) else None
+    return {name: found[name] for name in names}

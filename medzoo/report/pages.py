@@ -310,10 +310,11 @@ def _date(records: Iterable[Record]) -> str:
 
 
 def _versions(records: Sequence[Record]) -> str:
-    found = [
-        (name, _unique(r.versions.get(name, "") for r in records))
-        for name in PACKAGES
-    ]
+    rows = dict.fromkeys(
+        tuple(r.versions.get(name, "") for name in PACKAGES) for r in records
+    )
+    columns = zip(*rows, strict=True) if rows else [[]] * len(PACKAGES)
+    found = zip(PACKAGES, map(_unique, columns), strict=True)
     return (
         ", ".join(f"{n} {' and '.join(v)}" for n, v in found if v) or "unknown"
     )

@@ -12,7 +12,6 @@ from medzoo.report.drawn_runs import (
     average_known,
     estimate_drawn,
     lay_out,
-    list_drawn,
     name_classes,
 )
 from medzoo.report.evidence import Evidence
@@ -61,8 +60,7 @@ def _list_rows(
     """Yields rows, each behind the position of its trial."""
     results, text = evidence.results, evidence.study.operating_point
     found = {
-        (run.trial, run.seed): _rate(run, text)
-        for run in list_drawn(results, task, evidence.store)
+        (run.trial, run.seed): _rate(run, text) for run in evidence.drawn[task]
     }
     by_trial: dict[int, list[_ClassRates]] = {}
     for (at, _), rates in found.items():
@@ -118,13 +116,16 @@ def _measure(
     """Measures draws of test, shape `(num_draws, num_classes)` each."""
     areas = areas_by_class(test.probabilities, test.labels, weights)
     truth = np.eye(test.probabilities.shape[1])[test.labels]
+    total = weights.sum(axis=1, keepdims=True)
+    parts = [
+        truth,
+        *(p for each in found.values() for p in (truth * each, each)),
+    ]
+    sums = weights @ np.concatenate(parts, axis=1)
+    counted = iter(np.split(sums, len(parts), axis=1))
+    of_label = next(counted)
     measured: dict[tuple[str, str], np.ndarray] = {}
-    for text, is_found in found.items():
-        rates = make_rates(
-            weights @ (truth * is_found),
-            weights @ truth,
-            weights @ is_found,
-            weights.sum(axis=1, keepdims=True),
-        )
+    for text in found:
+        rates = make_rates(next(counted), of_label, next(counted), total)
         measured |= {(text, n): v for n, v in (rates | areas).items()}
     return measured

@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from medzoo.record import Record
-from medzoo.report.bootstrap import NUM_REPLICATES, read_replicates
+from medzoo.report.bootstrap import NUM_REPLICATES, read_many_replicates
 from medzoo.report.looks import Looks, list_looks, look_until_decided
 from medzoo.report.own_scores import with_own_scores
 from medzoo.report.statistics import (
@@ -75,12 +76,12 @@ class TrialResults:
         """Number of runs that make the trial complete."""
         return self.num_given * self.num_nets
 
-    @property
+    @cached_property
     def done(self) -> list[Record]:
         """Records of the runs that are done: neither failed nor diverged."""
         return self._with_status("done")
 
-    @property
+    @cached_property
     def failed(self) -> list[Record]:
         """Records of the runs that failed or diverged."""
         return self._with_status("failed", "diverged")
@@ -96,7 +97,7 @@ class TrialResults:
         cells = self.records.items()
         return len({s for (s, _), r in cells if r.status == "diverged"})
 
-    @property
+    @cached_property
     def overlap(self) -> float:
         """Images of test by those of train and val, where seeds share them.
 
@@ -116,7 +117,7 @@ class TrialResults:
         """Whether a finished run predicts masks."""
         return any(record.mask_classes for record in self.done)
 
-    @property
+    @cached_property
     def costs(self) -> dict[str, float]:
         """Averages the costs of the runs that are done.
 
@@ -173,36 +174,39 @@ class TrialResults:
         return values
 
     def read_replicates(
-        self,
-        store: Reader,
-        score: str | None = None,
-        tasks: Sequence[str] | None = None,
+        self, store: Reader, tasks: Sequence[str] | None = None
     ) -> np.ndarray:
-        """Lays out the bootstraps of a score on test like its score matrix.
+        """Lays out the bootstraps of its score on test like its score matrix.
 
         Args:
             store: Holds the predictions of its runs.
-            score: Name of the score; its own if left out.
             tasks: Columns; all tasks if left out.
 
         Returns:
             Shape `(NUM_REPLICATES, num_seeds, num_tasks)`; NaN where a run has
             none.
         """
+        return self.read_many_replicates(store, [self.score], tasks)[self.score]
+
+    def read_many_replicates(
+        self,
+        store: Reader,
+        scores: Sequence[str],
+        tasks: Sequence[str] | None = None,
+    ) -> dict[str, np.ndarray]:
+        """Lays out the bootstraps of several scores, as `read_replicates`."""
         tasks = self.tasks if tasks is None else tasks
         shape = (NUM_REPLICATES, len(self.seeds), len(tasks))
-        matrix = np.full(shape, np.nan)
+        matrices = {score: np.full(shape, np.nan) for score in scores}
         rows = {seed: row for row, seed in enumerate(self.seeds)}
         columns = {task: column for column, task in enumerate(tasks)}
         for (seed, task), record in self.records.items():
             if task not in columns:
                 continue
-            found = read_replicates(
-                store, record, task, name=score or self.score
-            )
-            if found is not None:
-                matrix[:, rows[seed], columns[task]] = found
-        return matrix
+            found = read_many_replicates(store, record, scores, task)
+            for score, drawn in found.items():
+                matrices[score][:, rows[seed], columns[task]] = drawn
+        return matrices
 
     def find_lost(self) -> np.ndarray:
         """Says which seeds have a run that ended without a score."""

@@ -10,7 +10,6 @@ from medzoo.report.drawn_runs import (
     average_known,
     estimate_drawn,
     lay_out,
-    list_drawn,
 )
 from medzoo.report.evidence import Evidence
 from medzoo.report.tables import Cell, Table
@@ -58,7 +57,7 @@ def _list_rows(
     evidence: Evidence, task: str, score: str
 ) -> Iterator[tuple[int, list[Cell]]]:
     results = evidence.results
-    runs = list(list_drawn(results, task, evidence.store))
+    runs = evidence.drawn[task]
     for share in SHARES:
         thresholds: dict[int, list[float]] = {}
         found: list[dict[tuple[int, int], np.ndarray]] = [{}, {}, {}]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.report.inference import estimate_trials, image_covariance
+from medzoo.report.inference import estimate_trials, image_covariance, is_large
 
 # Lowest and highest value of a score; `None` for no bound.
 Bounds = tuple[float | None, float | None]
@@ -145,10 +145,22 @@ def covariance_of_images(
     found = np.full((replicates.shape[1],) * 2, np.nan)
     whole = ~(blank & known)[:, drawn].any(axis=(1, 2))
     if whole.sum() > 1:
-        kept = np.where(known, replicates, np.nan)
-        kept = (kept if whole.all() else kept[whole])[:, drawn]
+        kept = replicates
+        if not known.all() or not is_large(kept):
+            kept = np.where(known, replicates, np.nan)
+        kept = _pick(kept if whole.all() else kept[whole], drawn)
         found[np.ix_(drawn, drawn)] = image_covariance(kept)
     return found
+
+
+def _pick(replicates: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Picks trials; where all are, there is no copy of a large array.
+
+    Copies have another order in memory, and sums another last digit.
+    """
+    if trials.all() and is_large(replicates):
+        return replicates
+    return replicates[:, trials]
 
 
 def estimate_all(
@@ -180,7 +192,8 @@ def estimate_all(
     halves = np.full(len(values), np.nan)
     if whole.any():
         kept = np.where(asked, values, np.nan)[whole]
-        images = covariance_of_images(replicates[:, whole], ~np.isnan(kept))
+        drawn = _pick(replicates, whole)
+        images = covariance_of_images(drawn, ~np.isnan(kept))
         sureness = estimate_trials(kept, images, overlap=overlap)
         halves[whole] = sureness.half_widths()
     rows = zip(values, halves.tolist(), strict=True)

@@ -1,8 +1,9 @@
 """Tables of a study: a row a run, or a row a trial."""
 
+import functools
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -102,24 +103,43 @@ def _fields(run: Run) -> dict[str, Cell]:
 
 
 def _scores(
-    record: Record, names: Sequence[str], masks: Sequence[str] | None
+    record: Record, names: tuple[str, ...], masks: tuple[str, ...] | None
 ) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
     for split in SPLITS[1:]:
         scores = record.scores.get(split, {})
-        row |= {f"{split}_{name}": scores.get(name) for name in names}
+        row.update(_pair(split, names, scores))
         classes = record.per_class_f1.get(split, [])
         row[f"{split}_per_class_f1"] = " ".join(map(str, classes))
         if masks is not None:
-            row |= {f"{split}_{name}": scores.get(name) for name in masks}
+            row.update(_pair(split, masks, scores))
             dice = record.per_mask_class_dice.get(split, [])
             row[f"{split}_per_segment_dice"] = " ".join(map(str, dice))
-    for option in list_fields(compared=True):
-        for split in SPLITS[1:]:
-            without = record.without.get(option, {}).get(split, {})
-            name = f"{split}_macro_f1_without_{option}"
-            row[name] = without.get("macro_f1")
+    for option, split, name in _name_without():
+        without = record.without.get(option, {}).get(split, {})
+        row[name] = without.get("macro_f1")
     return row
+
+
+def _pair(
+    split: str, names: tuple[str, ...], scores: Mapping[str, Cell]
+) -> Iterable[tuple[str, Cell]]:
+    return zip(_prefix(split, names), map(scores.get, names), strict=True)
+
+
+# A table has 100,000 rows, and the same columns in each.
+@functools.cache
+def _prefix(split: str, names: tuple[str, ...]) -> list[str]:
+    return [f"{split}_{name}" for name in names]
+
+
+@functools.cache
+def _name_without() -> list[tuple[str, str, str]]:
+    return [
+        (option, split, f"{split}_macro_f1_without_{option}")
+        for option in list_fields(compared=True)
+        for split in SPLITS[1:]
+    ]
 
 
 def _rest(record: Record) -> dict[str, Cell]:

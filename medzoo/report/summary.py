@@ -178,7 +178,7 @@ class _Stored:
         if not isinstance(key[1], int):
             return np.asarray(self)[key]
         task = self._trial.tasks[key[1]]
-        found = self._trial.read_replicates(self._store, tasks=[task])
+        found = self._trial.read_replicates(self._store, [task])
         return found[..., 0]
 
 

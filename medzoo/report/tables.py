@@ -63,12 +63,21 @@ def _list_columns(table: Table) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {}
     for index, name in enumerate(table.columns):
         cells = [row[index] for row in table.rows]
-        columns[name] = [_first_value(cell) for cell in cells]
-        endings = (_ENDINGS.get(type(cell), ()) for cell in cells)
+        kinds = {*map(type, cells)}
+        columns[name] = _list_values(cells, kinds)
+        endings = (_ENDINGS.get(kind, ()) for kind in kinds)
         for ending in max(endings, key=len, default=()):
             rest = [getattr(cell, ending[1:], None) for cell in cells]
             columns[f"{name}{ending}"] = [_round(value) for value in rest]
     return columns
+
+
+def _list_values(cells: list[Cell], kinds: set[type]) -> list[Any]:
+    if kinds <= {str, bool, int, type(None)}:
+        return cells
+    if kinds <= {float, int, type(None)}:  # NaN alone is not itself.
+        return [cell if cell == cell else None for cell in cells]
+    return [_first_value(cell) for cell in cells]
 
 
 def _first_value(cell: Cell) -> Any:
@@ -90,6 +99,8 @@ def to_csv(table: Table) -> str:
     safe = functools.lru_cache(maxsize=10_000)(defuse)
     cells = (
         [safe(cell) if isinstance(cell, str) else cell for cell in column]
+        if str in {*map(type, column)}
+        else column
         for column in columns.values()
     )
     # `io.StringIO` has four bytes a character.

@@ -7,7 +7,8 @@ shape `(..., n)`; they return the score of each draw, shape `(...)`, NaN where a
 draw has none. Weights of one give the score itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy import ndarray
@@ -16,25 +17,44 @@ from medzoo.scores.counts import mean_of_known
 
 # Bins of the calibration error, as in Guo et al., 2017.
 NUM_BINS = 15
-Weighted = Callable[[ndarray, ndarray, ndarray], ndarray]
 
 
-def auc(probabilities: ndarray, labels: ndarray, weights: ndarray) -> ndarray:
-    """Returns `medzoo.scores.probabilities.auc`, NaN if a class is absent."""
-    by_class = _by_class([_auc_of_one], probabilities, labels, weights)[0]
-    return by_class[..., 1] if by_class.shape[-1] == 2 else by_class.mean(-1)
+def compute_weighted(
+    names: Iterable[str],
+    probabilities: ndarray,
+    labels: ndarray,
+    weights: ndarray,
+) -> dict[str, ndarray]:
+    """Computes scores of `WEIGHTED_SCORES`; those of one kind share their work.
 
+    Example:
 
-def average_precision(
-    probabilities: ndarray, labels: ndarray, weights: ndarray
-) -> ndarray:
-    """Returns the mean average precision of the classes that occur.
-
-    Of each class it is the sum of precision times the gain in recall over all
-    thresholds, scikit-learn's `average_precision_score`.
+    >>> arrays = np.eye(2), np.array([0, 1]), np.ones(2)
+    >>> float(compute_weighted(["auc", "brier"], *arrays)["auc"])
+    1.0
     """
-    of_one = [_average_precision_of_one]
-    return mean_of_known(_by_class(of_one, probabilities, labels, weights)[0])
+    names = list(names)
+    found: dict[str, ndarray] = {}
+    for compute in dict.fromkeys(WEIGHTED_SCORES[name] for name in names):
+        found |= compute(probabilities, labels, weights)
+    return {name: found[name] for name in names}
+
+
+def _areas(
+    probabilities: ndarray, labels: ndarray, weights: ndarray
+) -> dict[str, ndarray]:
+    """Averages the areas of the classes.
+
+    `auc` is `medzoo.scores.probabilities.auc`, NaN if a class is absent, and
+    `average_precision` is of the classes that occur.
+    """
+    found = areas_by_class(probabilities, labels, weights)
+    auc = found["auc"]
+    is_binary = auc.shape[-1] == 2
+    return {
+        "auc": auc[..., 1] if is_binary else auc.mean(-1),
+        "average_precision": mean_of_known(found["average_precision"]),
+    }
 
 
 def areas_by_class(
@@ -44,25 +64,55 @@ def areas_by_class(
 
     Returns:
         `auc`, NaN for a class without or with all images, and
-        `average_precision`, NaN for one without; shape `(..., num_classes)`.
+        `average_precision`, the sum of precision times the gain in recall over
+        all thresholds (scikit-learn's `average_precision_score`), NaN for a
+        class without images; shape `(..., num_classes)`.
     """
-    of_one = [_auc_of_one, _average_precision_of_one]
-    found = _by_class(of_one, probabilities, labels, weights)
-    return dict(zip(("auc", "average_precision"), found, strict=True))
+    # Rows of draws lie in one piece: sums over images are sums of rows.
+    by_image = np.ascontiguousarray(np.moveaxis(np.asarray(weights), -1, 0))
+    found = [
+        _areas_of_one(scores, labels == label, by_image)
+        for label, scores in enumerate(probabilities.T)
+    ]
+    auc, precision = (np.stack(each, -1) for each in zip(*found, strict=True))
+    return {"auc": auc, "average_precision": precision}
 
 
-def _by_class(
-    of_one: Sequence[Callable[[ndarray, ndarray], ndarray]],
-    probabilities: ndarray,
-    labels: ndarray,
-    weights: ndarray,
-) -> list[ndarray]:
-    """Computes each function of every class, which is sorted once."""
-    found = []
-    for label, scores in enumerate(probabilities.T):
-        pooled = pool(scores, labels == label, weights)
-        found.append([call(*pooled) for call in of_one])
-    return [np.stack(each, axis=-1) for each in zip(*found, strict=True)]
+def _areas_of_one(
+    scores: ndarray, is_mine: ndarray, by_image: ndarray
+) -> tuple[ndarray, ndarray]:
+    """Returns both areas of a class, from what is above each of its images."""
+    order = np.argsort(-scores, kind="stable")
+    rising = -scores[order]
+    own = order[is_mine[order]]
+    drawn = by_image[own]
+    ends = [
+        [
+            _sum_first(rows, np.searchsorted(values, -scores[own], side))
+            for rows, values in (
+                (by_image[order], rising),
+                (drawn, -scores[own]),
+            )
+        ]
+        for side in ("left", "right")
+    ]
+    (above, mine_above), (taken, mine) = ends
+    total = drawn.sum(axis=0)
+    others = by_image.sum(axis=0) - total
+    below = others - (above - mine_above + taken - mine) / 2
+    precision = mine / np.maximum(taken, 1)
+    return (
+        _divide((drawn * below).sum(axis=0), total * others),
+        _divide((drawn * precision).sum(axis=0), total),
+    )
+
+
+def _sum_first(rows: ndarray, numbers: ndarray) -> ndarray:
+    """Sums the first so many rows, for each of the numbers."""
+    sums = [*itertools.accumulate(rows, initial=np.zeros(rows.shape[1:]))]
+    return np.array([sums[number] for number in numbers]).reshape(
+        len(numbers), *rows.shape[1:]
+    )
 
 
 def pool(
@@ -87,19 +137,6 @@ def pool(
     )
 
 
-def _auc_of_one(mine: ndarray, others: ndarray) -> ndarray:
-    above = np.cumsum(mine, axis=-1) - mine / 2
-    pairs = mine.sum(axis=-1) * others.sum(axis=-1)
-    return _divide((above * others).sum(axis=-1), pairs)
-
-
-def _average_precision_of_one(mine: ndarray, others: ndarray) -> ndarray:
-    found = np.cumsum(mine, axis=-1)
-    taken = np.cumsum(mine + others, axis=-1)
-    precision = found / np.maximum(taken, 1)
-    return _divide((precision * mine).sum(axis=-1), mine.sum(axis=-1))
-
-
 def cross_entropy(
     probabilities: ndarray, labels: ndarray, weights: ndarray
 ) -> ndarray:
@@ -118,51 +155,35 @@ def brier(probabilities: ndarray, labels: ndarray, weights: ndarray) -> ndarray:
     return _mean(((probabilities - one_hot) ** 2).sum(axis=1), weights)
 
 
-def brier_reliability(
-    probabilities: ndarray, labels: ndarray, weights: ndarray
-) -> ndarray:
-    """Returns what the Brier score has from miscalibration; 0 is best.
-
-    The probabilities of each class are sorted into 15 bins of equal width; it
-    is the mean squared distance of the mean probability of a bin to the share
-    of the class in it, summed over the classes, from [Murphy, 1973](
-    https://doi.org/10.1175/1520-0450(1973)012%3C0595:ANVPOT%3E2.0.CO;2).
-    """
-    parts = _part_brier(probabilities, labels, weights)
-    return parts[0]
-
-
-def brier_resolution(
-    probabilities: ndarray, labels: ndarray, weights: ndarray
-) -> ndarray:
-    """Returns what the Brier score gains from telling images apart.
-
-    It is the mean squared distance of the share of a class in a bin to that in
-    all images. The Brier score is reliability, less resolution, plus what the
-    shares of the classes alone cost, but for differences inside of bins.
-    """
-    parts = _part_brier(probabilities, labels, weights)
-    return parts[1]
-
-
 def _part_brier(
     probabilities: ndarray, labels: ndarray, weights: ndarray
-) -> tuple[ndarray, ndarray]:
-    """Returns reliability and resolution."""
+) -> dict[str, ndarray]:
+    """Returns what makes the Brier score worse, and better; 0 is least.
+
+    The probabilities of each class are sorted into 15 bins of equal width.
+    *Reliability* is the mean squared distance of the mean probability of a bin
+    to the share of the class in it, *resolution* that of this share to the one
+    in all images, summed over the classes. The Brier score is reliability, less
+    resolution, plus what the shares of the classes alone cost, but for
+    differences inside of bins. From [Murphy, 1973](
+    https://doi.org/10.1175/1520-0450(1973)012%3C0595:ANVPOT%3E2.0.CO;2).
+    """
+    one_hot = np.eye(probabilities.shape[1])[labels]
     total = np.sum(weights, axis=-1)[..., None]
+    overall = (weights @ one_hot) / total
     reliability = resolution = np.zeros(np.shape(weights)[:-1])
     for label, scores in enumerate(probabilities.T):
-        members, is_mine = sort_into_bins(scores), labels == label
-        number = weights @ members
-        share = _divide(weights @ (members * is_mine[:, None]), number)
-        forecast = _divide(weights @ (members * scores[:, None]), number)
-        overall = (weights @ is_mine)[..., None] / total
-        gaps = number * np.stack(
-            [(forecast - share) ** 2, (share - overall) ** 2]
-        )
-        found = np.nansum(gaps, axis=-1) / total[..., 0]
+        members = sort_into_bins(scores)
+        members = members[:, members.any(axis=0)]
+        summed = [np.ones(len(scores)), one_hot[:, label], scores]
+        columns = np.concatenate([members * v[:, None] for v in summed], axis=1)
+        number, mine, sums = np.split(weights @ columns, 3, axis=-1)
+        known = np.maximum(number, 1)  # An empty bin counts 0 times.
+        share, forecast = mine / known, sums / known
+        gaps = [(forecast - share) ** 2, (share - overall[..., [label]]) ** 2]
+        found = [(number * gap).sum(axis=-1) / total[..., 0] for gap in gaps]
         reliability, resolution = reliability + found[0], resolution + found[1]
-    return reliability, resolution
+    return {"brier_reliability": reliability, "brier_resolution": resolution}
 
 
 def sort_into_bins(values: ndarray) -> ndarray:
@@ -199,31 +220,29 @@ def ece(probabilities: ndarray, labels: ndarray, weights: ndarray) -> ndarray:
     return _divide(np.abs(gaps).sum(axis=-1), np.sum(weights, axis=-1))
 
 
-def ece_equal_mass(
+def _ece_equal_mass(
     probabilities: ndarray, labels: ndarray, weights: ndarray
-) -> ndarray:
-    """Returns the calibration error over 15 bins of equally many images."""
-    confidence, is_right, sizes = bin_equal_mass(probabilities, labels, weights)
-    gaps = np.abs(is_right - confidence) * sizes
-    return gaps.sum(axis=-1) / sizes.sum()
+) -> dict[str, ndarray]:
+    """Returns the calibration error over 15 bins of equally many images.
 
-
-def ece_debiased(
-    probabilities: ndarray, labels: ndarray, weights: ndarray
-) -> ndarray:
-    """Returns the equal-mass calibration error less what chance adds to it.
-
-    The accuracy of a bin of `m` images is taken for normal, with the variance
-    `a (1 - a) / m`; how much larger its distance to the confidence is expected
-    to be than the one seen is subtracted. Of a calibrated model about half of
-    the bias is left, and a value may be below 0. From [Kumar et al., 2019](
+    `ece_debiased` is the same less what chance adds to it. The accuracy of a
+    bin of `m` images is taken for normal, with the variance `a (1 - a) / m`;
+    how much larger its distance to the confidence is expected to be than the
+    one seen is subtracted. Of a calibrated model about half of the bias is
+    left, and a value may be below 0. From [Kumar et al., 2019](
     https://arxiv.org/abs/1909.10155), in closed form.
     """
     confidence, is_right, sizes = bin_equal_mass(probabilities, labels, weights)
     gaps = np.abs(is_right - confidence)
     spread = np.sqrt(is_right * (1 - is_right) / np.maximum(sizes, 1))
     debiased = 2 * gaps - _mean_distance(gaps, spread)
-    return (debiased * sizes).sum(axis=-1) / sizes.sum()
+    return {
+        name: (values * sizes).sum(axis=-1) / sizes.sum()
+        for name, values in (
+            ("ece_equal_mass", gaps),
+            ("ece_debiased", debiased),
+        )
+    }
 
 
 def _mean_distance(middle: ndarray, spread: ndarray) -> ndarray:
@@ -283,15 +302,24 @@ def _divide(part: ndarray, whole: ndarray) -> ndarray:
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1), np.nan)
 
 
-WEIGHTED_SCORES: Mapping[str, Weighted] = {
-    "auc": auc,
-    "cross_entropy": cross_entropy,
-    "average_precision": average_precision,
-    "top_2_accuracy": top_2_accuracy,
-    "brier": brier,
-    "brier_reliability": brier_reliability,
-    "brier_resolution": brier_resolution,
-    "ece": ece,
-    "ece_equal_mass": ece_equal_mass,
-    "ece_debiased": ece_debiased,
+_Compute = Callable[[ndarray, ndarray, ndarray], dict[str, ndarray]]
+
+
+def _alone(call: Callable[[ndarray, ndarray, ndarray], ndarray]) -> _Compute:
+    name = call.__name__
+    return lambda *arrays: {name: call(*arrays)}
+
+
+# What computes each score, others of its kind beside it.
+WEIGHTED_SCORES: Mapping[str, _Compute] = {
+    "auc": _areas,
+    "cross_entropy": _alone(cross_entropy),
+    "average_precision": _areas,
+    "top_2_accuracy": _alone(top_2_accuracy),
+    "brier": _alone(brier),
+    "brier_reliability": _part_brier,
+    "brier_resolution": _part_brier,
+    "ece": _alone(ece),
+    "ece_equal_mass": _ece_equal_mass,
+    "ece_debiased": _ece_equal_mass,
 }

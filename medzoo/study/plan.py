@@ -1,8 +1,9 @@
 """The state of a study: runs that are done, runs that are left, time left."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from medzoo.runs.run import Run
 from medzoo.runs.sources import find_fingerprint
@@ -144,20 +145,27 @@ class StudyPlan:
         )
 
 
-def make_plan(study: Study, store: Store, *, smoke: bool = False) -> StudyPlan:
+def make_plan(
+    study: Study,
+    store: Store,
+    *,
+    smoke: bool = False,
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> StudyPlan:
     """Compares a study with the store, without running or importing a backend.
 
     Args:
         study: The study; until decided, with the seeds that are given so far.
         store: Records of this study and others.
         smoke: See `expand`.
+        known: Status of runs whose records are read already.
     """
     cells = expand(study, smoke=smoke)
     choices = choose(study, store, smoke=smoke)
     final = [item.run for item in expand(study, smoke=smoke, choices=choices)]
     planned = plan_all(study, smoke=smoke, choices=choices)
     runs = {item.run.run_id: item.run for item in planned}
-    status = {run_id: store.status(run_id) for run_id in runs}
+    status = {i: known.get(i) or store.status(i) for i in runs}
     counts = Counter(status[run.run_id] for run in final)
     left = [
         run for run_id, run in runs.items() if status[run_id] not in _TRAINED

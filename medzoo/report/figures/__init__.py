@@ -12,7 +12,7 @@ import numpy as np
 from medzoo.messages import encode_text, tolerating
 from medzoo.record import MaskExamples, Predictions, Record
 from medzoo.report.evidence import Evidence
-from medzoo.report.figures.classes import count_confusions, draw_classes
+from medzoo.report.figures.classes import draw_classes
 from medzoo.report.figures.costs import differing_costs, draw_costs
 from medzoo.report.figures.critical_difference import draw_critical_difference
 from medzoo.report.figures.curves import draw_learning_curves
@@ -113,7 +113,7 @@ def choose_figures(
         figures["learning_curves"] = bind(
             draw_learning_curves, evidence, width=width
         )
-    if confusions := count_confusions(best, evidence.store):
+    if confusions := evidence.confusions:
         figures["classes_of_best"] = bind(draw_classes, evidence, confusions)
     ranks = evidence.statistics.friedman
     if ranks is not None:

@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medzoo.record import Record, SplitPredictions
+from medzoo.report.confusions import Confusion
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.style import (
     GRID,
     MEAN,
+    MOST_MARKS,
     SEED,
     add_panel,
     add_titles,
@@ -19,9 +20,6 @@ from medzoo.report.figures.style import (
     plain,
     shorten,
 )
-from medzoo.report.results import TrialResults
-from medzoo.scores.counts import confusion_matrix
-from medzoo.store import Reader
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,51 +28,6 @@ if TYPE_CHECKING:
 # Inches.
 _CELL, _LEFT, _F1, _TOP, _GAP = 0.34, 2.05, 1.1, 0.75, 0.35
 _LONGEST_NAME = 23
-
-
-class Confusion(NamedTuple):
-    """Counts of one trial on the test split of one task, over its seeds.
-
-    Args:
-        classes: Names of the classes.
-        counts: Images by class (row) and predicted class (column), summed
-            over the seeds; shape `(num_classes, num_classes)`.
-        f1: F1 of each class by seed, shape `(num_seeds, num_classes)`.
-    """
-
-    task: str
-    classes: list[str]
-    counts: np.ndarray
-    f1: np.ndarray
-
-
-def count_confusions(trial: TrialResults, store: Reader) -> list[Confusion]:
-    """Counts the confusions of each task with predictions that were kept.
-
-    Args:
-        trial: The trial; only its finished runs count.
-        store: Where the predictions are.
-    """
-    found = []
-    for task in trial.tasks:
-        done = [r for r in trial.of_task(task) if "test" in r.per_class_f1]
-        kept = [(r, _read_test(store, r, task)) for r in done]
-        counts = [
-            confusion_matrix(test.labels, test.predicted_labels, len(r.classes))
-            for r, test in kept
-            if test is not None
-        ]
-        if counts:
-            f1 = np.array([r.per_class_f1["test"] for r in done])
-            classes = done[0].classes
-            found.append(Confusion(task, classes, np.sum(counts, axis=0), f1))
-    return found
-
-
-def _read_test(
-    store: Reader, record: Record, task: str
-) -> SplitPredictions | None:
-    return store.read_task(record.run_id, task).test
 
 
 def draw_classes(
@@ -133,7 +86,14 @@ def _draw_task(figure: "Figure", found: Confusion, x: float, y: float) -> None:
     scores.barh(at, found.f1.mean(axis=0), color=MEAN, alpha=0.35, height=0.7)
     rows = np.tile(np.arange(len(names)), len(found.f1))
     scores.plot(
-        found.f1.ravel(), rows, "o", color=SEED, ms=3, mew=0, clip_on=False
+        found.f1.ravel(),
+        rows,
+        "o",
+        color=SEED,
+        ms=3,
+        mew=0,
+        clip_on=False,
+        rasterized=rows.size > MOST_MARKS,
     )
     scores.set_ylim(len(names) - 0.5, -0.5)
     scores.set_xlim(0, 1)

@@ -12,6 +12,7 @@ from medzoo.report.figures.style import (
     BASELINE,
     GRID,
     MEAN,
+    MOST_MARKS,
     SEED,
     add_legend,
     add_panel,
@@ -105,7 +106,16 @@ def _draw_panel(
         linewidth=3,
     )
     at = np.repeat(rows, seeds.shape[1])
-    axis.plot(seeds.ravel(), at, "o", color=SEED, ms=3, mew=0, label="a seed")
+    axis.plot(
+        seeds.ravel(),
+        at,
+        "o",
+        color=SEED,
+        ms=3,
+        mew=0,
+        label="a seed",
+        rasterized=at.size > MOST_MARKS,
+    )
     axis.plot(means, rows, "D", color=MEAN, ms=5, label="mean over seeds")
     if baseline is not None:
         mean = means[baseline]

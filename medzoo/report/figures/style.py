@@ -22,6 +22,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MEAN, BASELINE = COLOURS[:2]
 SEED, GRID, NOTE, FRONT = "#8C8C8C", "#E6E6E6", "#555555", "#444444"
 DPI = 150
+# Marks of a panel beyond which an SVG has their picture, not each of them.
+MOST_MARKS = 2_000
 # Marks what `add_titles` writes.
 TITLES = "titles"
 
