@@ -27,6 +27,7 @@ NUM_DRAWS = 2_000
 _STEADY = 1e-12
 # Numbers, of 8 bytes, beyond which time and memory come before the last digit.
 _LARGE = 2**22
+_MOST_TRIALS = 200
 # Up to so many degrees of freedom a matched quantile is too small.
 _FEW = 3
 
@@ -166,10 +167,11 @@ def image_covariance(replicates: np.ndarray) -> np.ndarray:
            [1., 1.]])
     """
     known = ~np.isnan(replicates).any(axis=0)
-    centred = np.where(known, replicates - replicates.mean(axis=0), 0.0)
+    centred = replicates - replicates.mean(axis=0)
+    np.copyto(centred, 0.0, where=~known)
     degrees = len(replicates) - 1
     together = centred.sum(axis=2)
-    products = np.einsum("bk,bl->kl", together, together) / degrees
+    products = _multiply(together) / degrees
     alone = _multiply_seeds(centred) / degrees
     counts = known.sum(axis=1)
     both = known.astype(int) @ known.T.astype(int)
@@ -184,11 +186,18 @@ def is_large(values: np.ndarray) -> bool:
     return values.size > _LARGE
 
 
+def _multiply(together: np.ndarray) -> np.ndarray:
+    """Sums the products of each two trials over replicates."""
+    if together.shape[1] <= _MOST_TRIALS:
+        return np.einsum("bk,bl->kl", together, together)
+    # A matrix product is quicker, and differs in the last digit.
+    return together.T @ together
+
+
 def _multiply_seeds(centred: np.ndarray) -> np.ndarray:
     """Sums the products of each two trials over replicates and seeds."""
     if not is_large(centred):
         return np.einsum("bks,bls->kl", centred, centred)
-    # Matrix products are quicker, and differ in the last digit.
     found = np.zeros((centred.shape[1],) * 2)
     for seed in np.moveaxis(centred, 2, 0):
         whole = np.ascontiguousarray(seed)
@@ -531,6 +540,11 @@ def _sum_squares(values: np.ndarray) -> tuple[np.ndarray, int]:
         return np.zeros(values.shape[:-2]), 0
     cells = values.reshape(*values.shape[:-2], num_trials * num_seeds)
     known = ~np.isnan(cells.reshape(-1, cells.shape[-1])).any(axis=0)
+    if num_trials > _MOST_TRIALS and known.all():
+        left = values - values.mean(axis=-1, keepdims=True)
+        left = left - left.mean(axis=-2, keepdims=True)
+        freedom = (num_trials - 1) * (num_seeds - 1)
+        return (left**2).sum(axis=(-2, -1)), freedom
     basis = _find_basis(num_trials, num_seeds, known.tobytes())
     cells = cells[..., known]
     left = cells - (cells @ basis) @ basis.T

@@ -328,6 +328,8 @@ def _read_lean(runs: Mapping[str, Run], store: Store) -> dict[str, Record]:
         record = store.read(run_id, history=False)
         if record is not None:
             record.run = run
+            # Which fields were in the file: 2 kB a record.
+            record.model_fields_set.clear()
             found[run_id] = record
     return found
 
