@@ -14,6 +14,7 @@ from report_records import (
 
 from medzoo.report.bootstrap import bootstrap_score
 from medzoo.report.comparisons import Comparisons, TrialScores
+from medzoo.report.inference import image_covariance, residual_variance
 from medzoo.report.results import gather
 from medzoo.report.statistics import estimate_all, harmonic_mean_by_seed
 from medzoo.report.summary import summarise, summarise_scores
@@ -319,3 +320,19 @@ def test_intervals_from_predictions_hold_the_score_on_other_images():
         hits += found.low <= truth <= found.high
     # Macro F1 of 20 images of the rarest class is not quite normal.
     assert 0.92 <= hits / 300 <= 0.99
+
+
+def test_many_trials_and_seeds_are_those_of_few():
+    """Large studies take other ways to the same numbers."""
+    random = np.random.default_rng(0)
+    values = random.normal(size=(201, 3))
+    left = values - values.mean(axis=1, keepdims=True)
+    left = left - left.mean(axis=0)
+    assert residual_variance(values) == pytest.approx((left**2).sum() / 400)
+    drawn = random.normal(size=(70, 201, 300))
+    found = image_covariance(drawn)
+    rows = np.moveaxis(drawn - drawn.mean(axis=0), 1, 0)
+    for one, other in ((0, 0), (3, 7)):
+        products = rows[one].T @ rows[other] / 69
+        apart = products.sum() - np.trace(products)
+        assert found[one, other] == pytest.approx(apart / (300 * 299))
