@@ -115,9 +115,11 @@ test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
 chaos: $(VENV)/.tools ## kill drivers and workers at random, and mutate files
 	@$(BIN)/python -m pytest -m slow tests/test_chaos.py tests/hostile
 
-bench: $(VENV)/.installed ## every benchmark, against named alternatives (writes results/benchmarks)
-	@for file in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
-		$(BIN)/python $$file || exit 1; done
+# Some of them, with flags: make bench ONLY=speed ARGS="--turns 2 --seconds 1"
+bench: $(VENV)/.installed ## benchmarks against named alternatives: make bench [ONLY=speed ARGS=] (writes results/benchmarks)
+	@for file in $(or $(ONLY:%=benchmarks/%.py),$(filter-out \
+		benchmarks/gpu.py,$(wildcard benchmarks/*.py))); do \
+		$(BIN)/python $$file $(ARGS) || exit 1; done
 
 bench-gpu: ## one run and a stack on a GPU against plain Keras (needs JAX on it)
 	@KERAS_BACKEND=jax $(or $(wildcard $(JAX)/bin/python),python3) benchmarks/gpu.py

@@ -64,7 +64,11 @@ def main() -> None:
         seeds=[int(seed) for seed in options.seeds.split(",")],
         data=options.data,
     )
-    changes = {"epochs": options.epochs, "width": options.width}
+    changes = {
+        "epochs": options.epochs,
+        "width": options.width,
+        "batch_statistics": options.batch_statistics,
+    }
     study = dataclasses.replace(study, fixed=study.fixed | changes)
     store = Store()
     _train(study, store, options.workers)
@@ -183,6 +187,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--data", default="medmnist")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--batch-statistics", default="running")
     parser.add_argument("--workers", type=int, default=default_workers())
     parser.add_argument(
         "--out", type=Path, default=Path("results/benchmarks/halving.md")

@@ -3,7 +3,8 @@
     python benchmarks/speed.py [--turns 5] [--seconds 2]
 
 Each network in a process of its own: images a second in training and inference
-beside plain Keras `fit` on arrays and with `tf.data`; the ways take turns, and
+beside plain Keras `fit` on arrays, with `tf.data`, and with
+`steps_per_execution` as well; the ways take turns, and
 the fastest turn of each counts. Where PyTorch is installed, the same layers in
 a plain loop of it take theirs in one more process. The limit is what a large
 matrix product and a large convolution reach in the same run. All with one
@@ -22,17 +23,18 @@ from typing import Any
 from measures.cases import CASES
 from measures.in_torch import measure_torch
 from measures.limit import measure_limit
-from measures.nets import measure_net
+from measures.nets import STEPS_A_CALL, measure_net
 from measures.steps import STEPS, measure_parts
 
 from medzoo.training.backend import set_threads
 
 NETS = (
     "| net | parameters | MFLOP an image | medzoo | `fit` | `fit`, `tf.data` "
+    f"| and {STEPS_A_CALL} steps a call "
     "| PyTorch | share of peak | inference | `predict` | PyTorch "
     "| share of peak | first step, s | memory, MB |\n"
     "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: "
-    "| ---: | ---: | ---: | ---: |"
+    "| ---: | ---: | ---: | ---: | ---: |"
 )
 PARTS = (
     "| net | batch | step, ms | batches | network |\n"
@@ -137,7 +139,10 @@ def _format_net(name: str, found: dict[str, Any], limit: float) -> str:
         name,
         f"{found['parameters']:,}",
         f"{flops / 1e6:.2f}",
-        *(words.get(way, "-") for way in ("medzoo", "fit", "tf.data", "torch")),
+        *(
+            words.get(way, "-")
+            for way in ("medzoo", "fit", "tf.data", "many steps", "torch")
+        ),
         f"{3 * flops * speed['medzoo'] / limit:.1%}",
         *(
             words.get(w, "-")

@@ -6,8 +6,12 @@ import pytest
 from keras import layers
 
 from medzoo.data.batches import gather
+from medzoo.record import Record
 from medzoo.runs.run import Run
-from medzoo.training.batch_statistics import BatchStatistics
+from medzoo.training.batch_statistics import (
+    BatchStatistics,
+    describe_unsettled,
+)
 from medzoo.training.build import prepare_model
 from medzoo.training.execute import execute, load_data
 from medzoo.training.trainer import Trainer
@@ -111,3 +115,34 @@ def test_they_are_another_run():
     assert RENEWED.run_id != RUN.run_id
     with pytest.raises(ValueError, match="batch_statistics"):
         Run(task="breastmnist", model="knn", batch_statistics="renewed")
+
+
+def make_record(**changes):
+    entry = {"step": 30, "loss": 0.1, "val_loss": 0.9, "val_macro_f1": 0.4}
+    entry |= {k: v for k, v in changes.items() if k in entry}
+    return Record(
+        run=changes.get("run", RUN),
+        run_id=RUN.run_id,
+        status="done",
+        classes=["a", "b"],
+        best_step=entry["step"],
+        history=[entry],
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": 200},
+        {"loss": 0.6},
+        {"val_macro_f1": 0.6},
+        {"val_macro_f1": None},
+        {"run": RENEWED},
+    ],
+)
+def test_a_short_run_at_chance_on_val_alone_says_why(data, changes):
+    model = prepare_model(RUN, data)
+    told = describe_unsettled(model, make_record())
+    assert "breastmnist" in told
+    assert "renewed" in told
+    assert describe_unsettled(model, make_record(**changes)) is None

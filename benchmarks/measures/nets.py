@@ -11,6 +11,9 @@ from measures.turns import take_turns, timed
 
 from medzoo.data.dataset import Dataset, MaskedDataset
 
+# Steps that `fit` does with one call of the graph, where it may.
+STEPS_A_CALL = 8
+
 
 def measure_net(case: Case, *, turns: int, seconds: float) -> dict[str, Any]:
     """Measures one network: every way to train it and to predict in turn.
@@ -73,6 +76,9 @@ def list_ways(
 
         dataset = make_dataset(images, targets, case.batch_size)
         yield "tf.data", timed(lambda: fit(dataset))
+        many = build_plain(case, data, steps_per_execution=STEPS_A_CALL)
+        fit_many = functools.partial(many.fit, dataset, verbose=0)
+        yield "many steps", timed(fit_many)
     predict = functools.partial(net.predict, verbose=0)
     if case.model != "unet":
         yield (
@@ -82,14 +88,15 @@ def list_ways(
     yield "predict", timed(lambda: predict(images, batch_size=case.batch_size))
 
 
-def build_plain(case: Case, data: Dataset) -> Any:
+def build_plain(case: Case, data: Dataset, **options: Any) -> Any:
     """Builds and compiles the same layers without medzoo's training."""
     import keras
 
     from medzoo.models.registry import build_model
 
     # Keras's own choice, XLA, is slower on a CPU.
-    options = {"jit_compile": False} if _on_a_cpu() else {}
+    if _on_a_cpu():
+        options["jit_compile"] = False
     if isinstance(data, MaskedDataset):
         from alternatives.keras_unet import build_unet, compile_unet
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from medzoo.data.batches import gather
 from medzoo.data.dataset import Dataset
+from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.training.build import MAX_TRACED
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 # Images of train that the statistics are taken from, in batches of the run.
 NUM_IMAGES = 256
+# Steps of running averages by which they have settled, times the share of a
+# batch in them: 150 steps at Keras's momentum of 0.9.
+_SETTLED = 15.0
 # Keeps this draw apart from those of the order of images.
 _STREAM = 0x626E73
 
@@ -133,6 +138,40 @@ def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
     import tensorflow as tf
 
     return tf.function(function, autograph=False)
+
+
+def describe_unsettled(model: "keras.Model", record: Record) -> str | None:
+    """Says why a short training is at chance on val and not on train.
+
+    Returns:
+        A sentence if the best check on val is no better than one class for all
+        images, its loss is above twice that of train, and the running averages
+        have had too few steps; else `None`.
+    """
+    run = record.run
+    step = record.best_step or 0
+    best = next((e for e in record.history if e["step"] == step), {})
+    loss, val_loss, score = (
+        best.get(key) for key in ("loss", "val_loss", "val_macro_f1")
+    )
+    if loss is None or val_loss is None or score is None:
+        return None
+    shares = [
+        1 - layer.momentum
+        for layer in _list_normalisations(model)
+        if layer.trainable
+    ]
+    is_short = step * min(shares, default=math.inf) < _SETTLED
+    is_at_chance = score <= 1 / max(1, len(record.classes))
+    is_renewed = run.batch_statistics == "renewed"
+    if is_renewed or not is_short or not is_at_chance or loss >= val_loss / 2:
+        return None
+    return (
+        f"{run.task}: val of some runs is at chance although the loss of train "
+        "is low: too few steps for the running averages of batch "
+        "normalisation. Train for more steps, or set `batch_statistics` to "
+        "`renewed`."
+    )
 
 
 def _draw_batches(data: Dataset, run: Run) -> list[Any]:

@@ -17,6 +17,7 @@ from medzoo.record import Parameters, Predictions, Record
 from medzoo.runs.run import Run
 from medzoo.training.adjust import adjust_model
 from medzoo.training.baselines import build_probe, fit_baseline
+from medzoo.training.batch_statistics import describe_unsettled
 from medzoo.training.build import (
     find_width,
     name_device,
@@ -282,6 +283,8 @@ class Session:
         self.record.status = "done" if read_test else "trained"
         objective, record = self.trainer.objective, self.record
         predictions = objective.score_val(record, self.trainer.restore_best)
+        if (why := describe_unsettled(self.trainer.model, record)) is not None:
+            record.warnings.append(why)
         if read_test:
             predictions = objective.score_test(record, predictions)
         seconds = time.perf_counter() - started
