@@ -4,6 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from own_images import make_image
 from own_masks import make_mask
@@ -61,13 +62,17 @@ def make_jurkat(folder):
 
 
 def make_skin(folder):
-    (folder / "images").mkdir(parents=True)
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    mask = np.zeros((30, 40), "uint8")
+    mask[5:20, 10:30] = 255
     rows = ["lesion_id,image_id,dx,dx_type,age,sex,localization"]
     for at in range(60):
         name, label = f"ISIC_{at:07}", ("nv", "mel", "df")[at % 3]
         make_image(at, shape=(30, 40)).convert("RGB").save(
             folder / "images" / f"{name}.jpg"
         )
+        Image.fromarray(mask).save(folder / f"masks/{name}_segmentation.png")
         rows.append(f"HAM_{at // 6}{label},{name},{label},histo,50.0,male,back")
     (folder / "HAM10000_metadata.csv").write_text("\n".join(rows))
 
