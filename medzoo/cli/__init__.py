@@ -25,7 +25,10 @@ from medzoo.messages import printable
 
 # What may lie on a disk, or befall a machine. Whatever else ends a command is a
 # fault of the program, and has its traceback.
-_FAULTS = (ValueError, TypeError, OSError, MemoryError, RecursionError)
+_FAULTS = (
+    *(ValueError, TypeError, OSError, EOFError),
+    *(MemoryError, RecursionError),
+)
 
 app = App(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
@@ -303,6 +306,8 @@ def _describe(error: BaseException) -> str:
             "A file is nested too deeply. Expected tables and lists of a few "
             "levels."
         )
+    if isinstance(error, EOFError):
+        return f"A file ends too early: {error}. Expected all of it."
     if isinstance(error, OSError) and error.strerror:
         path = f"`{error.filename}`: " if error.filename is not None else ""
         return (

@@ -109,7 +109,7 @@ def _load(
     if not needed and task is None and saved.record is None:
         return None
     try:
-        require_own_data(saved, task, data)
+        require_own_data(saved.path, saved.record, task, data)
         return load_task(saved, task, data=data, download=needed)[1]
     except (FileNotFoundError, ValueError) as error:
         if needed:

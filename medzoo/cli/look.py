@@ -83,7 +83,7 @@ def look(
     if (known := _read_known(Path(what))) is not None:
         return _look_at_known(known, size, options)
     if like is not None:
-        known = _read_known(like)
+        known = _read_known(like, is_like=True)
         if known is None:
             raise ValueError(
                 f"`{like}` is no study and no model. Expected a .toml or "
@@ -131,8 +131,13 @@ def _find(what: str) -> tuple[str, str]:
     return str(address), address.task
 
 
-def _read_known(path: Path) -> _Known | None:
-    """Reads a study or the record of a model; `None` if it is neither."""
+def _read_known(path: Path, *, is_like: bool = False) -> _Known | None:
+    """Reads a study or the record of a model; `None` if it is neither.
+
+    Args:
+        path: What may be one.
+        is_like: Whether other data than its own are read.
+    """
     if path.suffix == ".toml":
         from medzoo.study.spec import read_study
 
@@ -141,10 +146,12 @@ def _read_known(path: Path) -> _Known | None:
         return _Known(study.tasks[0], study.data, size, study.data_options)
     if path.suffix != ".keras" and not (path / "record.json").is_file():
         return None
-    from medzoo.training.saved import read_record
+    from medzoo.training.saved import read_record, require_own_data
 
-    _, record = read_record(path)
+    path, record = read_record(path)
     run = record.run
+    if not is_like:
+        require_own_data(path, record)
     given: dict[str, Any] = dict(run.data_options)
     if record.ranges:
         given["ranges"] = tuple(record.ranges)

@@ -55,7 +55,7 @@ def evaluate_model(
     if out is not None:
         require_output(out, folder=True)
     saved = load_saved(model, task, plugin or ())
-    require_own_data(saved, task, data)
+    require_own_data(saved.path, saved.record, task, data)
     run, loaded = load_task(
         saved, task, data=data, skip_bad=skip_bad, resize=resize
     )
@@ -167,7 +167,7 @@ def explain(
         names = [picture.name for picture in pictures]
         values = np.stack([picture.values for picture in pictures])
     else:
-        require_own_data(saved, task, data)
+        require_own_data(saved.path, saved.record, task, data)
         run, loaded = load_task(
             saved, task, data=data, skip_bad=skip_bad, resize=bool(resize)
         )

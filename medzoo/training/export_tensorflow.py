@@ -1,6 +1,7 @@
 """TFLite (LiteRT) files, which TensorFlow alone can write."""
 
 import importlib.util
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,10 @@ def load_tflite(path: Path) -> Callable[[np.ndarray], Any]:
     else:
         from tensorflow.lite.python.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    with warnings.catch_warnings():
+        # TensorFlow's own names its successor, which is used where it is.
+        warnings.filterwarnings("ignore", r"\s*Warning: tf\.lite\.Interpreter")
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
     try:
         interpreter.allocate_tensors()
     except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shlex
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -23,7 +24,7 @@ from medzoo.data.custom.options import Options, complete, defaults
 from medzoo.data.dataset import Dataset
 from medzoo.data.official import require_files
 from medzoo.data.resizing import fit_dataset
-from medzoo.files import replacing, writing
+from medzoo.files import read_regular, replacing, writing
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of, find_custom
@@ -274,21 +275,27 @@ def _load_one_of_several(path: Path, record: Record, task: str | None) -> Saved:
     return Saved(model, record.of_task(task), path, task)
 
 
-def require_own_data(saved: Saved, task: str | None, data: str | None) -> None:
+def require_own_data(
+    path: Path,
+    record: Record | None,
+    task: str | None = None,
+    data: str | None = None,
+) -> None:
     """Refuses data that a record alone names, unless they were read before.
 
     A model that somebody sent names what it likes as the data of its training.
     Known are those of a run in the store, and files that were decoded before.
 
     Args:
-        saved: The model.
+        path: The model.
+        record: Its record.
         task: Name of the task that was asked for, if any.
         data: The data that were asked for, if any.
 
     Raises:
         ValueError: If they are not known, with the flag that reads them.
     """
-    run = saved.record.run if saved.record else None
+    run = record.run if record else None
     if run is None or data is not None or not is_custom(run.data):
         return
     if task not in (None, *run.tasks) or Store().has_done(run.run_id):
@@ -297,9 +304,10 @@ def require_own_data(saved: Saved, task: str | None, data: str | None) -> None:
     if has_files(run.data) and is_decoded(address):
         return
     raise ValueError(
-        f"The record beside `{saved.path}` names data that were not read on "
-        f"this machine before: {run.data}. If they are yours, pass --data "
-        f"{shlex.quote(run.data)}."
+        f"The record beside `{path}` names data that were not read on this "
+        f"machine before: {run.data}. If they are yours, pass --data "
+        f"{shlex.quote(run.data)}. To explore and audit: "
+        f"{shlex.quote(run.data)} --like {shlex.quote(str(path))}."
     )
 
 
@@ -481,8 +489,12 @@ def _read_record(path: Path) -> Record | None:
     if not beside.is_file():
         return None
     try:
-        return Record.model_validate_json(beside.read_bytes())
+        record = Record.model_validate_json(read_regular(beside))
+        # It becomes a part of the names of files.
+        if not re.fullmatch("[0-9a-f]{16}", record.run_id):
+            raise ValueError(f"run_id={record.run_id!r}")
     except ValueError as error:
         raise ValueError(
             f"`{beside}` is no record. Received: {str(error).splitlines()[0]}."
         ) from None
+    return record

@@ -22,6 +22,7 @@ from medzoo.data.custom.pixels import (
     resize_image,
 )
 from medzoo.data.custom.table import Fault
+from medzoo.files import read_regular
 
 # Orientations of a photograph that exchange its width and height.
 _TURNED = (5, 6, 7, 8)
@@ -83,7 +84,7 @@ def read_mask(
     values: set[int] = set()
     digest = hashlib.sha256()
     for path in paths:
-        content = path.read_bytes()
+        content = read_regular(path)
         digest.update(content)
         try:
             pixels, how = _read_values(content, is_soft=threshold > 0)

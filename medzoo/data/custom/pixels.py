@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
+from medzoo.files import read_regular
+
 # Pixels of one file; more of them in a small file are an attack on memory.
 MOST_PIXELS = 100_000_000
 # What Pillow raises for damaged or malicious files.
@@ -82,7 +84,7 @@ def read_pixels(
     digest = hashlib.sha256()
     for path in paths:
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
             image = _open(content)
         except DAMAGE as error:
             raise BadImage(format_damage(error)) from error

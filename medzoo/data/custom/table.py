@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from medzoo.files import read_regular
+
 # Other common names of the splits.
 _SPLITS = {
     "train": "train", "training": "train",
@@ -110,7 +112,12 @@ def read_csv(path: Path) -> Table:
 
 
 def _read_text(path: Path) -> str:
-    content = path.read_bytes()
+    try:
+        content = read_regular(path)
+    except ValueError as error:
+        raise ValueError(
+            f"`{path}` is {error}. Expected a CSV file, and no pipe or folder."
+        ) from None
     is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = content.decode("utf-16" if is_wide else "utf-8-sig")
