@@ -2,6 +2,7 @@ import base64
 import csv
 import re
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -332,3 +333,33 @@ def test_report_of_very_many_runs_leaves_each_to_its_table(tmp_path):
     with (folder / "runs.csv").open() as file:
         assert len(file.readlines()) == 1 + 10_004
     assert "runs.csv has all" in (folder / "summary.md").read_text()
+
+
+def test_a_report_names_data_as_its_study_does(tmp_path, monkeypatch):
+    """And not by the path at which another machine trained on them."""
+    split = {"images": np.zeros((8, 28, 28), "uint8"), "labels": [0, 1] * 4}
+    arrays = {
+        f"{name}_{kind}": values
+        for name in ("train", "val", "test")
+        for kind, values in split.items()
+    }
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+        np.savez(tmp_path / name / "scans.npz", **arrays)
+    monkeypatch.setenv("MEDZOO_DATA", str(tmp_path / "here"))
+    study = make_study(tasks=("scans",), data="npz:$MEDZOO_DATA/scans.npz")
+    there = f"npz:{tmp_path / 'there' / 'scans.npz'}"
+    runs = [run for _, run in expand(study)]
+    records = {
+        run.run_id: make_record(run.model_copy(update={"data": there}), 0.5)
+        for run in runs
+    }
+    written = report(study, records, tmp_path)
+    assert written.evidence.num_done == len(runs)
+    for path in written.paths:
+        content = path.read_bytes()
+        if path.suffix == ".zip":
+            with zipfile.ZipFile(path) as members:
+                content = members.read("records.jsonl")
+            assert b"$MEDZOO_DATA/scans.npz" in content
+        assert there.encode() not in content, path

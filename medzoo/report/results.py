@@ -310,7 +310,7 @@ def read_every_seed(
     planned = plan_runs(study, store, smoke=smoke)
     runs = {item.run.run_id: item.run for item in planned}
     is_large = len(runs) > MOST_SHOWN
-    records = _read_lean(runs, store) if is_large else store.read_many(runs)
+    records = _read_records(runs, store, history=not is_large)
     records = with_own_scores(records, store, study.asked_scores)
     return gather(
         planned,
@@ -321,15 +321,19 @@ def read_every_seed(
     )
 
 
-def _read_lean(runs: Mapping[str, Run], store: Store) -> dict[str, Record]:
-    """Reads records without histories, and with the runs that there are."""
+def _read_records(
+    runs: Mapping[str, Run], store: Store, *, history: bool
+) -> dict[str, Record]:
+    """Reads the records that there are of runs, each with the run given.
+
+    The same data may have been read by another path, which says nothing here
+    and may be of another machine.
+    """
     found = {}
     for run_id, run in runs.items():
-        record = store.read(run_id, history=False)
+        record = store.read(run_id, history=history)
         if record is not None:
             record.run = run
-            # Which fields were in the file: 2 kB a record.
-            record.model_fields_set.clear()
             found[run_id] = record
     return found
 
