@@ -1,5 +1,6 @@
 """The page, in a real browser where there is one."""
 
+import html
 import json
 import re
 import time
@@ -10,7 +11,8 @@ from browser import CHROMIUM, Browser
 from page_records import make_drawn, make_widths, report_on
 from report_records import make_record
 
-from medzoo.report.html import make_html, make_index
+from medzoo.report.html import make_html
+from medzoo.report.index import make_index
 from medzoo.study.expand import expand
 from medzoo.study.trials import Trial
 from medzoo.tasks import NAMES
@@ -358,13 +360,87 @@ def test_texts_never_run(browser, tmp_path):
     assert browser.run("document.title") != "attacked"
 
 
-def test_list_of_studies_leads_to_their_pages(browser, page):
-    index = page.parents[1] / "index.html"
-    index.write_text(make_index(page.parents[1]), encoding="utf-8")
+@pytest.fixture(scope="module")
+def index(page):
+    """The path of a list of a study, an older page and a search."""
+    out = page.parents[1]
+    older = {"question": "", "verdict": "x 0.5. More.", "days": "2026-11-21"}
+    older = html.escape(json.dumps(older | _list("an old one", 3)))
+    search = json.dumps({"tasks": ["skin"], "value": 0.9} | _list("found", 12))
+    texts = {
+        "old/report.html": f'<meta name="medzoo" content="{older}">',
+        "searches/found/entry.json": search,
+    }
+    for name, text in texts.items():
+        path = out / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    path = out / "index.html"
+    path.write_text(make_index(out), encoding="utf-8")
+    return path
+
+
+def _list(name, done):
+    return {"name": name, "done": done, "asked": 12}
+
+
+def test_list_of_studies_leads_to_their_pages(browser, index, page):
     browser.open(index)
-    assert browser.run("document.querySelector('td a').href") == page.as_uri()
-    assert "Which optimizer" in browser.run("document.body.textContent")
+    links = "[...document.querySelectorAll('td a')].map(a => a.href)"
+    found = browser.run(links)
+    assert page.as_uri() in found
+    search = index.parent / "searches" / "found" / "summary.md"
+    assert search.as_uri() in found
+    text = browser.run("document.body.textContent")
+    assert "Which optimizer" in text
+    assert "x 0.5." in text
+    assert "More." not in text
     assert browser.complaints == []
+
+
+def test_list_of_studies_keeps_its_order_in_the_address(browser, index):
+    names = ROWS.format("studies") + ".map(r => r.cells[1].textContent)"
+    browser.open(index)
+    assert browser.run(names) == ["an old one", "toy", "found"]
+    browser.run("document.querySelectorAll('#studies th button')[6].focus()")
+    press(browser, "Enter", "\r")
+    ordered = browser.run(names)
+    assert ordered[1:] == ["found", "an old one"]
+    address = browser.run("location.href")
+    browser.open(index)
+    browser.run(f"location.href = {json.dumps(address)}")
+    assert browser.run("document.querySelector('[aria-sort]').cellIndex") == 6
+    assert browser.run(names) == ordered
+
+
+@pytest.mark.parametrize(
+    ("address", "names"),
+    [
+        ("task=skin", ["found"]),
+        ("filter=WHICH+toy", ["toy"]),
+        ("sort=name&order=down", ["toy", "found", "an old one"]),
+        ("sort=none&task=%ff&filter=%", []),
+        ("&&=#%zz", ["an old one", "toy", "found"]),
+    ],
+)
+def test_list_of_studies_obeys_an_address(browser, index, address, names):
+    browser.open(index)
+    browser.run(f"location.hash = {json.dumps(address)}")
+    browser.run("draw()")
+    found = browser.run(
+        ROWS.format("studies") + ".map(r => r.cells[1].innerText)"
+    )
+    assert found == names
+    assert browser.complaints == []
+
+
+@pytest.mark.parametrize("width", [400, 800, 1400])
+def test_list_of_studies_is_no_wider_than_the_window(browser, index, width):
+    browser.open(index)
+    resize(browser, width)
+    wide = browser.run("document.documentElement.scrollWidth")
+    browser.call("Emulation.clearDeviceMetricsOverride")
+    assert wide <= width
 
 
 def test_a_thousand_runs_open_fast_and_stay_small(browser, tmp_path):

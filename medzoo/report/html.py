@@ -1,10 +1,8 @@
-"""The HTML page of a study, and the index of all studies."""
+"""The HTML page of a study."""
 
 import base64
-import html
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -14,8 +12,6 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from medzoo.files import open_regular
-from medzoo.messages import printable, tolerating
 from medzoo.record import Record
 from medzoo.report.comparisons import Difference
 from medzoo.report.conformal import describe_coverage
@@ -54,7 +50,7 @@ from medzoo.report.subgroups import (
     make_short,
 )
 from medzoo.report.summary import StudyStatistics
-from medzoo.report.tables import Cell, Table, to_html
+from medzoo.report.tables import Cell, Table, format_cell, to_html
 from medzoo.report.verdict import describe_looks, describe_verdicts
 from medzoo.scores.table import format_score
 
@@ -170,14 +166,26 @@ def _make_entry(evidence: Evidence, days: str) -> dict[str, Any]:
     """Makes what the list of all studies says of this one."""
     runs = {r for trial in evidence.results for r in trial.runs.values()}
     warning = "Synthetic data. " * (evidence.study.data == "synthetic")
-    return {
+    return _make_best(evidence) | {
         "name": evidence.title,
         "question": " ".join(evidence.study.question.split()),
+        "tasks": evidence.results[0].tasks,
         "verdict": warning + evidence.verdict,
         "done": evidence.num_done,
         "asked": len(runs),
         "days": days.removeprefix("records of "),
     }
+
+
+def _make_best(evidence: Evidence) -> dict[str, Any]:
+    """Words the highest score, once all runs have ended."""
+    found = evidence.statistics.trials[evidence.best.trial.name]
+    several = len(evidence.results[0].tasks) > 1
+    best = found.harmonic_mean if several else found.mean
+    if best is None or not evidence.is_concluded:
+        return {}
+    text = f"{format_score(evidence.study.score)} {format_cell('', best)}"
+    return {"best": text, "value": plain(best.mean)}
 
 
 def _pair_up(record: Record) -> Iterable[tuple[str, str]]:
@@ -405,31 +413,3 @@ def _make_failure(trial: TrialResults, record: Record) -> dict[str, str]:
         "message": describe_failure(record),
         "traceback": str((record.error or {}).get("traceback") or ""),
     }
-
-
-_ENTRY = re.compile(r'<meta name="medzoo" content="([^"]*)">')
-_SHOWN = ("name", "question", "verdict", "done", "asked", "days")
-# The entry of a page is in its head.
-_HEAD = 20_000
-
-
-def make_index(out: Path) -> str:
-    """Makes the list of the studies that have a page.
-
-    Args:
-        out: Folder of all reports; `out/<study>/report.html` are the pages.
-    """
-    entries = []
-    for path in sorted(out.glob("*/report.html")):
-        with tolerating(f"Reading {path}", "It is left out of the index."):
-            with open_regular(path) as file:
-                head = file.read(_HEAD).decode("utf-8", "replace")
-            if found := _ENTRY.search(head):
-                entries.append(_read_entry(found[1], path.parent.name))
-    return render("index.html", title="Studies", entries=entries)
-
-
-def _read_entry(text: str, folder: str) -> dict[str, str]:
-    entry: dict[str, Any] = json.loads(html.unescape(text))
-    shown = {key: printable(entry[key]) for key in _SHOWN}
-    return shown | {"folder": folder}

@@ -1,6 +1,7 @@
 """The report of a search: tables, figures, and a study to prove its best."""
 
 import csv
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from medzoo.report.figures.style import (
     render,
     shorten,
 )
+from medzoo.report.index import ENTRY, make_index
 from medzoo.report.tables import Cell, Table, format_list, format_table, to_csv
 from medzoo.report.write import replace_file
 from medzoo.scores.table import format_score
@@ -102,10 +104,31 @@ def write_search(
         files[proof.name] = write_proof(search, best.values).encode()
     page = _make_page(search, tried, table, best=best, command=command)
     files["summary.md"] = encode_text(page)
+    files[ENTRY] = encode_text(json.dumps(_make_entry(search, tried, best)))
     for name, content in files.items():
         replace_file(folder / name, content)
+    replace_file(out / "index.html", encode_text(make_index(out)))
     paths = tuple(folder / name for name in files)
     return SearchReport(paths, table, best, proof)
+
+
+def _make_entry(
+    search: Search, tried: Sequence[Tried], best: Tried | None
+) -> dict[str, object]:
+    """Makes what the list of all studies says of this search."""
+    about, score = search.document, best and best.score
+    found = {
+        "best": f"{format_score(about.score)} {score:.3f} on val",
+        "value": score,
+        "verdict": f"The study {search.name}_proof.toml decides.",
+    }
+    return (found if score is not None else {}) | {
+        "name": search.name,
+        "question": " ".join(about.question.split()),
+        "tasks": list(about.tasks),
+        "done": sum(each.score is not None for each in tried),
+        "asked": len(tried),
+    }
 
 
 def count_scored(folder: Path, search: Search) -> int:

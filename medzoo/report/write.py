@@ -18,8 +18,9 @@ from medzoo.report.evidence_file import (
 )
 from medzoo.report.figures import KINDS, NAMES, make_figures
 from medzoo.report.gallery import keep_gallery
-from medzoo.report.html import make_html, make_index
+from medzoo.report.html import make_html
 from medzoo.report.images import keep_attributes
+from medzoo.report.index import make_index
 from medzoo.report.leaks import LEAKS, make_leaks
 from medzoo.report.pages import list_failures, make_page
 from medzoo.report.score_files import SCORE_FILES, make_score_files

@@ -25,7 +25,7 @@ from medzoo.execution.local import LocalExecutor
 from medzoo.execution.options import ExecutionOptions
 from medzoo.files import safe_name, write_csv
 from medzoo.messages import tolerating
-from medzoo.report.html import make_index
+from medzoo.report.index import make_index
 from medzoo.report.tables import Table, to_csv, to_latex
 from medzoo.report.write import write_report
 from medzoo.store import Store
