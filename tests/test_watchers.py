@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from in_process import InProcess
@@ -12,6 +13,7 @@ from medzoo.execution.options import ExecutionOptions
 from medzoo.plugins.register import TARGETS
 from medzoo.store import Store
 from medzoo.study.expand import expand
+from medzoo.study.run_file import read_run, read_watchers
 from medzoo.study.spec import read_study
 
 WATCHERS = """
@@ -132,6 +134,37 @@ def test_an_unknown_watcher_is_one_sentence(folder):
         write_study(folder, 'watch = ["note"]')
     with pytest.raises(ValueError, match=r"Did you mean `note`\?"):
         write_study(folder, LINES.replace('"note"', '"notes"'))
+
+
+def test_one_run_has_the_watchers_of_its_file_and_of_flags(folder, medzoo):
+    values = {"task": "breastmnist", "data": "synthetic", "model": "mlp"}
+    values |= {"width": 4, "steps": 2, "max_images": 32}
+    values |= {"plugins": ["look.py"], "watch": ["note"]}
+    Path("run.json").write_text(json.dumps(values))
+    done = medzoo("train", "run.json", "--json", "--watch", "leave")
+    assert "Watcher `leave` asked to exit, which ends no run." in done.err
+    lines = (folder / "seen.jsonl").read_text().splitlines()
+    (seen,) = {json.loads(line)["run_id"] for line in lines}
+    assert seen == json.loads(done.out)["run_id"]
+    assert "watch" not in json.loads(done.out)["run"]
+
+
+@pytest.mark.parametrize(
+    ("watch", "sentence"),
+    [
+        ('["notes"]', "run.toml, line 3: .*Did you mean `note`?"),
+        ('"note"', "run.toml, line 3: .*must be a list of names"),
+    ],
+)
+def test_a_wrong_watcher_of_one_run_is_one_sentence(folder, watch, sentence):
+    lines = ['task = "breastmnist"', 'plugins = ["look.py"]']
+    file = Path("run.toml")
+    file.write_text("\n".join([*lines, f"watch = {watch}"]))
+    read_run(file)
+    with pytest.raises(ValueError, match=sentence):
+        read_watchers(file, [])
+    with pytest.raises(ValueError, match="Unknown watcher `nobody`"):
+        read_watchers(None, ["nobody"])
 
 
 def test_a_run_from_python_shows_its_checks_to_a_function(folder):

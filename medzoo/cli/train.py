@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from medzoo.cli.console import CommandConsole
+    from medzoo.execution.job import Job
     from medzoo.record import Record
     from medzoo.runs.run import Run
     from medzoo.store import Store
@@ -65,6 +66,13 @@ def train(
         typer.Option(help="Folder for model.keras, its record and its card."),
     ] = None,
     plugin: PluginFiles = None,
+    watch: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A watcher of a plugin, which sees each check of the "
+            "training; may be repeated."
+        ),
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
     log_file: LogFile = None,
@@ -75,10 +83,11 @@ def train(
     default; `medzoo fields` lists all fields with their choices and defaults.
     """
     from medzoo.cli.console import CommandConsole
+    from medzoo.execution.job import Job
     from medzoo.files import require_output
     from medzoo.report.card import write_card
     from medzoo.store import Store
-    from medzoo.study.run_file import read_run
+    from medzoo.study.run_file import read_run, read_watchers
     from medzoo.training.plugins import import_plugins
 
     import_plugins(plugin or ())
@@ -96,11 +105,12 @@ def train(
     if out is not None:
         require_output(out, folder=True)
     run = read_run(file, recipe=recipe, **_add_values(given, values or []))
+    watchers = read_watchers(file, watch or [])
     store = Store()
     record = _find(run, store, out, console)
     if record is None:
         store.require_room()
-        record = _train(run, store, out, console)
+        record = _train(Job(run, watchers=watchers), store, out, console)
     if record.status == "pruned":
         console.note(
             f"Stopped at step {record.history[-1]['step']:.0f}; all of it is "
@@ -118,6 +128,8 @@ def train(
             console.note(f"`{run.model}` is no model that Keras can keep.")
     text = _as_json(record) if as_json else _as_text(record)
     console.result(text, soft_wrap=True)
+    for sentence in record.warnings:
+        console.note(sentence)
     if record.error is not None:
         console.note(f"{record.error['type']}: {record.error['message']}")
     raise typer.Exit(0 if record.status == "done" else 1)
@@ -176,16 +188,16 @@ def _find(
 
 
 def _train(
-    run: "Run", store: "Store", out: Path | None, console: "CommandConsole"
+    job: "Job", store: "Store", out: Path | None, console: "CommandConsole"
 ) -> "Record":
     """Trains a run in this process, as a worker of a study would."""
-    from medzoo.execution.job import Job
     from medzoo.execution.worker import run_one
     from medzoo.training.backend import import_keras, set_threads
     from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
     from medzoo.training.saved import MODEL, save_model
 
+    run = job.run
     require_data(run)
     check_plugins([run])
     set_threads(1)
@@ -205,7 +217,7 @@ def _train(
             return bool(interrupts)
 
         record, predictions = run_one(
-            Job(run), store, on_check=on_check, on_model=keep_model
+            job, store, on_check=on_check, on_model=keep_model
         )
     store.write(record, predictions)
     return record

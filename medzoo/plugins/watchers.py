@@ -6,12 +6,13 @@ depends on them, nor on what they raise.
 
 import inspect
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple
 
+from medzoo.messages import unknown
 from medzoo.plugins.files import Blaming, PluginError
 from medzoo.plugins.register import TARGETS
 from medzoo.plugins.targets import find_target
@@ -42,14 +43,26 @@ class Check(NamedTuple):
     val: Mapping[str, float | None]
 
 
-def list_watchers() -> list[str]:
-    """Lists the names of registered watchers."""
-    return [name for kind, name in TARGETS if kind == "watcher"]
+def find_watchers(names: Iterable[str]) -> tuple[Plugin, ...]:
+    """Returns registered watchers, as jobs carry them to workers.
+
+    Raises:
+        ValueError: For a name that is none.
+    """
+    return tuple(_find(name) for name in dict.fromkeys(names))
 
 
-def find_watchers(names: Sequence[str]) -> tuple[Plugin, ...]:
-    """Returns registered watchers, as jobs carry them to workers."""
-    return tuple(TARGETS["watcher", name].plugin for name in names)
+def _find(name: str) -> Plugin:
+    if ("watcher", name) in TARGETS:
+        return TARGETS["watcher", name].plugin
+    known = [name for kind, name in TARGETS if kind == "watcher"]
+    if known:
+        raise ValueError(unknown("watcher", name, known))
+    raise ValueError(
+        "No plugin registers a watcher. Expected a function below "
+        "@medzoo.register_watcher in a file of `plugins`. Received: "
+        f"watch={name!r}."
+    )
 
 
 class Watching:

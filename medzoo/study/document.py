@@ -20,7 +20,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from medzoo.messages import not_listed, unknown
 from medzoo.models.options import Value
 from medzoo.models.registry import MODELS
-from medzoo.plugins.watchers import list_watchers
+from medzoo.plugins.watchers import find_watchers
 from medzoo.runs.fields import entry_of, list_fields, model_of
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
@@ -270,15 +270,8 @@ def check_shown(values: Mapping[str, Any]) -> Shown:
 
 
 def _check_watcher(name: str) -> str:
-    if name in list_watchers():
-        return name
-    if not list_watchers():
-        raise ValueError(
-            "No plugin registers a watcher. Expected a function below "
-            "@medzoo.register_watcher in a file of `plugins`. Received: "
-            f"watch={name!r}."
-        )
-    raise ValueError(unknown("watcher", name, list_watchers()))
+    find_watchers([name])
+    return name
 
 
 class Document(StudyScope, Shown):

@@ -1,6 +1,7 @@
 """One run from a file, a recipe and flags, for `medzoo train`."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from medzoo.messages import FieldError, unknown
+from medzoo.plugins.watchers import find_watchers
 from medzoo.runs.fields import FIELDS, entry_of
+from medzoo.runs.plugins import Plugin
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
 from medzoo.runs.sources import name_task, with_fingerprint
@@ -76,7 +79,8 @@ def read_run(
     for source in _list_sources(path, recipe):
         parsed = source.parse()
         load_listed(source, parsed)
-        parsed.pop("plugins", None)
+        for key in ("plugins", "watch"):  # No part of a run.
+            parsed.pop(key, None)
         values |= parsed
         origin |= dict.fromkeys(parsed, source)
     flags = {key: value for key, value in given.items() if value is not None}
@@ -106,6 +110,38 @@ def read_run(
     )
 
 
+def read_watchers(
+    path: Path | None, further: Sequence[str]
+) -> tuple[Plugin, ...]:
+    """Finds the watchers that a file of a run names, and further ones.
+
+    Args:
+        path: The file, whose plugins `read_run` has imported.
+        further: Names beside those of the file.
+
+    Raises:
+        ValueError: For a name that no plugin registers.
+    """
+    listed: tuple[Plugin, ...] = ()
+    if path is not None:
+        source = _open(path)
+        names = source.parse().get("watch", [])
+        try:
+            listed = find_watchers(_check_names(names))
+        except ValueError as error:
+            raise source.fault((("watch",), str(error))) from None
+    return tuple(dict.fromkeys([*listed, *find_watchers(further)]))
+
+
+def _check_names(names: Any) -> list[str]:
+    if isinstance(names, list) and all(isinstance(n, str) for n in names):
+        return names
+    raise ValueError(
+        "`watch` must be a list of names of watchers, such as "
+        f'watch = ["note"]. Received: watch={names!r}.'
+    )
+
+
 def list_recipes() -> dict[str, Path]:
     """Returns the files of the recipes by name."""
     return {path.stem: path for path in sorted(RECIPES.glob("*.toml"))}
@@ -119,14 +155,17 @@ def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
             raise ValueError(unknown("recipe", recipe, recipes))
         sources.append(Source.read(recipes[recipe]))
     if path is not None:
-        if not path.is_file():
-            raise FileNotFoundError(
-                "No file there. Expected a TOML or JSON file with the fields "
-                f"of a run. Received: {path}."
-            )
-        kind = JsonSource if path.suffix == ".json" else Source
-        sources.append(kind.read(path))
+        sources.append(_open(path))
     return sources
+
+
+def _open(path: Path) -> Source:
+    if not path.is_file():
+        raise FileNotFoundError(
+            "No file there. Expected a TOML or JSON file with the fields of a "
+            f"run. Received: {path}."
+        )
+    return (JsonSource if path.suffix == ".json" else Source).read(path)
 
 
 def _list_unknown(values: dict[str, Any]) -> list[tuple[KeyPath, str]]:
