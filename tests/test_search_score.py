@@ -115,3 +115,14 @@ def test_another_score_is_another_search(tmp_path):
     Executed(store).search(read(tmp_path, ("trials = 12", "trials = 2")))
     with pytest.raises(ValueError, match="score: macro_f1 became dice"):
         Executed(store, make=mark).search(read(tmp_path, *MASKS))
+
+
+def test_the_list_of_studies_names_the_search_and_its_best(tmp_path):
+    search = read(tmp_path, *MASKS)
+    store = Store(tmp_path / "runs")
+    tried = Executed(store, make=mark).search(search)
+    report = write_search(search, tried, tmp_path, command="x")
+    text = (tmp_path / "index.html").read_text()
+    assert f"Dice {report.best.score:.3f} on val" in text
+    assert f"{len(tried)} of {len(tried)}" in text
+    assert 'href="./searches/tiny/summary.md"' in text

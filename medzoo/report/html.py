@@ -184,7 +184,8 @@ def _make_best(evidence: Evidence) -> dict[str, Any]:
     best = found.harmonic_mean if several else found.mean
     if best is None or not evidence.is_concluded:
         return {}
-    text = f"{format_score(evidence.study.score)} {format_cell('', best)}"
+    score = "harmonic mean" if several else format_score(evidence.study.score)
+    text = f"{score} {format_cell('', best)}"
     return {"best": text, "value": plain(best.mean)}
 
 

@@ -117,8 +117,10 @@ def _make_entry(
 ) -> dict[str, object]:
     """Makes what the list of all studies says of this search."""
     about, score = search.document, best and best.score
+    several = len(about.tasks) > 1
+    name = "harmonic mean" if several else format_score(about.score)
     found = {
-        "best": f"{format_score(about.score)} {score:.3f} on val",
+        "best": f"{name} {score:.3f} on val",
         "value": score,
         "verdict": f"The study {search.name}_proof.toml decides.",
     }
