@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from file_server import serve
 
-from medzoo.data.checksums import md5_of, verify_md5
+from medzoo.data.checksums import md5_of, verify
 from medzoo.data.custom.arrays import MOST_CLASSES
 from medzoo.data.custom.load import load_custom
 from medzoo.data.custom.options import make_canonical
@@ -140,11 +140,11 @@ def test_a_file_with_its_old_times_is_looked_at_again(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(b"right")
     md5, facts = md5_of(path), path.stat()
-    verify_md5(path, md5)
+    verify(path, md5)
     path.write_bytes(b"wrong")
     os.utime(path, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     with pytest.raises(ValueError, match="is damaged"):
-        verify_md5(path, md5)
+        verify(path, md5)
 
 
 def test_an_array_without_room_is_an_error_and_no_bus_error(small_disk):
