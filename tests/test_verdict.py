@@ -182,3 +182,12 @@ def test_the_words_of_the_column_are_explained():
         "Verdict: against adam, better or worse if p after correction is 0.05 "
         "at most, equal if its interval is within 0.03, else undecided."
     )
+
+
+def test_what_may_hide_is_said_of_steady_trials_where_one_is_not():
+    trials = make_trials(STUDY)
+    assert "among steady trials" not in write(STUDY)
+    trials[1].matrix[:] += np.array([[0.2], [-0.2], [0.0]])
+    text = write_verdict(summarise_scores(trials, "ab", "adam"))
+    assert "would stay hidden among steady trials" in text
+    assert "The seeds of sgd spread over three times as far" in text

@@ -183,7 +183,10 @@ def _format_plan(statistics: StudyStatistics, num_seeds: int) -> str:
     most = max(looks.planned) if looks and ended else num_seeds
     if hidden < 0.001:
         return ""
-    parts = [f"a difference under {_up(hidden)} would stay hidden"]
+    # Those that spread too far to be planned for are named behind.
+    unsteady = any(trial.unsteady for trial in statistics.trials.values())
+    among = " among steady trials" * unsteady
+    parts = [f"a difference under {_up(hidden)} would stay hidden{among}"]
     floor = plan.smallest_visible
     for target in _TARGETS:
         needed = plan.seeds_needed(target)
