@@ -1,6 +1,7 @@
 """Models, losses and more of a user: found, identified, trained and stored."""
 
 import csv
+import importlib.util
 import os
 import signal
 import subprocess
@@ -514,13 +515,13 @@ def test_a_missing_plugin_is_one_sentence_of_the_study(folder):
         read_study(folder / "own.toml")
 
 
-def start_study(folder, runs, *, workers):
+def start_study(folder, runs, *flags):
     """Starts the study as a person would, with a store and results of its own.
 
     Two calls with the same store are two terminals of one person.
     """
     command = [sys.executable, "-m", "medzoo", "study", "run", "own.toml"]
-    command += ["--seeds", "0,1,2", "--workers", str(workers)]
+    command += ["--seeds", "0,1,2", *flags]
     places = {"MEDZOO_RUNS": str(folder / runs)}
     return subprocess.Popen(
         [*command, "--out", f"results-{runs}"],
@@ -548,10 +549,10 @@ def read_table(folder, runs):
 
 @pytest.mark.slow
 def test_a_kill_workers_and_a_second_terminal_give_the_same_table(folder):
-    finish(start_study(folder, "alone", workers=1))
+    finish(start_study(folder, "alone", "--workers", "1"))
     expected = read_table(folder, "alone")
     assert len(expected) == 2
-    process = start_study(folder, "killed", workers=2)
+    process = start_study(folder, "killed", "--workers", "2")
     deadline = time.monotonic() + 200
     while not list((folder / "killed").rglob("*.json")):
         assert process.poll() is None
@@ -559,7 +560,20 @@ def test_a_kill_workers_and_a_second_terminal_give_the_same_table(folder):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    terminals = [start_study(folder, "killed", workers=1) for _ in range(2)]
+    terminals = [
+        start_study(folder, "killed", "--workers", "1") for _ in range(2)
+    ]
     for each in terminals:
         finish(each)
     assert read_table(folder, "killed") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None,
+    reason="ray is not installed: pip install 'medzoo[ray]'",
+)
+def test_ray_gives_the_table_of_one_process(folder):
+    finish(start_study(folder, "alone", "--workers", "1"))
+    finish(start_study(folder, "ray", "--executor", "ray"))
+    assert read_table(folder, "ray") == read_table(folder, "alone")
