@@ -76,10 +76,21 @@ class Browser:
         assert "error" not in answer, answer
         return answer["result"]
 
-    def open(self, path):
-        """Opens a file and waits until it has loaded."""
+    def open(self, path, address=""):
+        """Opens a file and waits until it has loaded.
+
+        Args:
+            path: The file.
+            address: What comes after the `#` of its address.
+        """
         self.complaints.clear()
-        self.call("Page.navigate", url=path.as_uri())
+        if address:
+            # From the same file it would be a jump, and nothing is loaded.
+            self._load("about:blank")
+        self._load(path.as_uri() + f"#{address}" * bool(address))
+
+    def _load(self, address):
+        self.call("Page.navigate", url=address)
         while self._read().get("method") != "Page.loadEventFired":
             pass
 

@@ -1,10 +1,14 @@
 """The page, in a real browser where there is one."""
 
+import csv
 import html
+import importlib.util
+import io
 import json
 import re
 import time
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from browser import CHROMIUM, Browser
@@ -205,6 +209,96 @@ def test_table_of_runs_filters_by_words(opened, study):
     assert len(column(opened, "runs", 0)) == len(expand(study))
 
 
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("width", 4),
+        ("width=9", 1),
+        ('width="9"', 1),
+        ("WIDTH=9 width", 1),
+        ('"width 9"', 1),
+        ('"9"', 1),
+        ('"width"', 0),
+        ("trial=width", 0),
+        ("width=", 4),
+        ('width="', 4),
+        ("no_column=9", 0),
+    ],
+)
+def test_filter_finds_words_and_whole_cells(opened, text, rows):
+    filter_by(opened, "trials", text)
+    assert len(column(opened, "trials", 0)) == rows
+
+
+def address(browser):
+    """Waits for the address, which follows a moment later, and returns it."""
+    script = "new Promise(r => setTimeout(() => r(location.hash), 200))"
+    found = browser.call(
+        "Runtime.evaluate", expression=script, awaitPromise=True
+    )
+    return found["result"]["value"]
+
+
+STATE = """[
+  ...["trials", "runs"].map(id => document.getElementById(id).innerText),
+  ...[...document.querySelectorAll("select")].map(s => s.value),
+  document.getElementById("run").open,
+  document.getElementById("run").innerText,
+  document.querySelectorAll("[aria-pressed=true]").length,
+]"""
+
+
+def test_address_keeps_what_is_sorted_filtered_chosen_and_open(opened, page):
+    sort(opened, "trials", 2)
+    filter_by(opened, "runs", "seed=0 width")
+    ticks = "document.querySelectorAll('#trials .columns input')"
+    opened.run(f"{ticks}[1].click()")
+    opened.run(f"[...{ticks}].at(-1).click()")
+    opened.run(
+        "for (const box of document.querySelectorAll('select')) {"
+        "box.selectedIndex = 1; box.onchange(); }"
+    )
+    opened.run("document.querySelector('#curves .legend button').click()")
+    opened.run(ROWS.format("runs") + "[1].click()")
+    kept, before = address(opened), opened.run(STATE)
+    opened.open(page)
+    assert opened.run(STATE) != before
+    opened.open(page, kept.removeprefix("#"))
+    assert opened.run(STATE) == before
+    opened.run("document.querySelector('#close').click()")
+    assert "open" not in address(opened)
+    assert opened.complaints == []
+
+
+def test_address_may_be_written_while_the_page_is_open(opened):
+    opened.run("location.hash = 'runs.filter=failed&trials.columns=runs'")
+    address(opened)
+    assert column(opened, "runs", 3) == ["failed"]
+    shown = (
+        "[...document.querySelectorAll('#trials th')].filter(c => !c.hidden)"
+    )
+    names = opened.run(f"{shown}.map(c => c.textContent)")
+    assert names == ["trial", "runs"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "&&==#%zz%ff",
+        "task=nothing&score=__proto__&against=%00",
+        "trials.sort=nothing&trials.order=9&trials.columns=no+such",
+        "open=nothing&curve=width+8&curve=nothing",
+        "runs.sort=toString&runs.order=down&runs.columns=,,+",
+    ],
+)
+def test_bad_address_breaks_nothing(opened, page, bad):
+    opened.open(page, bad)
+    assert opened.complaints == []
+    assert len(column(opened, "trials", 0)) == 4
+    assert opened.run("document.querySelectorAll('svg').length") == 5
+    assert not opened.run("document.querySelector('#run').open")
+
+
 def test_a_click_on_a_run_shows_its_curve(opened):
     opened.run(ROWS.format("runs") + "[0].click()")
     assert opened.run("document.querySelector('#run').open")
@@ -254,6 +348,106 @@ def test_a_click_hides_a_trial_from_the_curves(opened):
     assert opened.run(count) == before - 6
 
 
+@pytest.fixture
+def saved(opened, page, tmp_path):
+    """Clicks on a button of a part of the page, and returns the file."""
+    opened.call(
+        "Page.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path)
+    )
+
+    def save(selector, label):
+        opened.run(
+            f"[...document.querySelectorAll('{selector} button')]"
+            f".find(b => b.textContent === '{label}').click()"
+        )
+        for _ in range(200):
+            files = [p for p in tmp_path.iterdir() if p.suffix in ENDINGS]
+            if files:
+                text = files[0].read_text(encoding="utf-8")
+                name = files[0].name
+                files[0].unlink()
+                return name, text
+            time.sleep(0.02)
+        raise AssertionError(f"Nothing was saved. {opened.complaints}")
+
+    return save
+
+
+ENDINGS = (".csv", ".tex", ".svg", ".bib")
+
+
+def test_table_is_saved_as_it_is_shown(opened, page, saved):
+    sort(opened, "trials", 0)
+    filter_by(opened, "trials", "width=8")
+    name, text = saved("#trials", "Save CSV")
+    assert name == "toy_trials.csv"
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["trial"] for row in rows] == ["width 8"]
+    table = embedded(page.read_text())["summary"]
+    cells = next(row for row in table["rows"] if row[0] == "width 8")
+    mean, half = cells[table["columns"].index("harmonic mean")][:2]
+    found = [rows[0][f"harmonic mean{end}"] for end in ("", " low", " high")]
+    low, high = mean - half, mean + half
+    ends = cells[table["columns"].index("harmonic mean")][2:] or [low, high]
+    assert [float(x) for x in found] == pytest.approx([mean, *ends], rel=1e-5)
+    assert "mflops" not in rows[0]
+
+
+def test_table_is_saved_for_a_paper(opened, saved):
+    name, text = saved("#trials", "Save LaTeX")
+    assert name == "toy_trials.tex"
+    lines = text.splitlines()
+    assert lines[0].startswith(r"\begin{tabular}{ll")
+    assert sum(line.startswith("width ") for line in lines) == 4
+    assert r"$\pm$" in text
+    assert not re.search("[±−]", text)
+    columns = {len(re.findall(r"(?<!\\)&", row)) for row in lines if "&" in row}
+    assert len(columns) == 1
+
+
+def test_charts_are_saved_without_need_of_the_page(opened, saved, tmp_path):
+    opened.run("document.querySelector('#scores summary').click()")
+    name, score = saved("#scores", "Save SVG")
+    assert name.startswith("toy_harmonic_mean")
+    study = make_widths(2, tasks=NAMES[:1], scores=("kappa",))
+    path = tmp_path / "report.html"
+    found = make_html(report_on(study, tmp_path / "runs"))
+    path.write_text(found, encoding="utf-8")
+    opened.open(path)
+    calibration = saved("#calibration-part details", "Save SVG")[1]
+    for each in (score, calibration):
+        root = ElementTree.fromstring(each)
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert not re.search("var\\(|class=|style=|currentColor", each)
+    assert "width 10" in score
+    assert calibration.count("<svg") == 4
+
+
+def test_references_are_those_of_the_study(opened, saved):
+    text = saved("#references", "Save BibTeX")[1]
+    assert "@" in text
+    assert "medmnist" in text.lower()
+
+
+def test_texts_are_copied(opened):
+    opened.call("Browser.grantPermissions", permissions=["clipboardReadWrite"])
+    shown = opened.run("document.querySelector('#verdict').firstChild.data")
+    opened.run("document.querySelector('#verdict button').focus()")
+    press(opened, "Enter", "\r")
+    script = (
+        "new Promise(r => setTimeout(() => r(document.activeElement."
+        "nextSibling.textContent), 300))"
+    )
+    said = opened.call("Runtime.evaluate", expression=script, awaitPromise=True)
+    found = opened.call(
+        "Runtime.evaluate",
+        expression="navigator.clipboard.readText()",
+        awaitPromise=True,
+    )
+    assert found["result"]["value"] == shown
+    assert said["result"]["value"] == "Copied."
+
+
 # Smallest contrast of a text to what is behind it, by WCAG 2.
 CONTRAST = """(() => {
   const pen = document.createElement("canvas").getContext("2d");
@@ -288,6 +482,52 @@ def test_texts_stand_out_from_what_is_behind_them(opened, page, scheme):
     contrast = opened.run(CONTRAST)
     opened.call("Emulation.setEmulatedMedia", features=[])
     assert contrast > 4.5
+
+
+@pytest.fixture(scope="module")
+def axe():
+    """The script of axe-core, as a package of Python brings it."""
+    for name in ("axe_core_python", "axe_playwright_python"):
+        if found := importlib.util.find_spec(name):
+            return Path(found.origin).with_name("axe.min.js").read_text()
+    pytest.skip("no axe-core is installed (pip install 'medzoo[axe]')")
+
+
+AXE = """axe.run({resultTypes: ["violations"]}).then(found => found.violations
+  .filter(v => ["serious", "critical"].includes(v.impact))
+  .map(v => [v.id, ...v.nodes.map(n => n.html.slice(0, 200))]))"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_axe_finds_nothing_serious(opened, page, axe, scheme, width):
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    opened.call("Emulation.setEmulatedMedia", features=[feature])
+    resize(opened, width)
+    opened.open(page)
+    opened.run(axe)
+    found = [look(opened)]
+    opened.run(
+        "for (const box of document.querySelectorAll('main details'))"
+        " box.open = true"
+    )
+    found.append(look(opened))
+    opened.run(ROWS.format("runs") + "[0].click()")
+    found.append(look(opened))
+    opened.call("Emulation.clearDeviceMetricsOverride")
+    opened.call("Emulation.setEmulatedMedia", features=[])
+    assert found == [[], [], []]
+
+
+def look(browser):
+    """Returns what axe-core finds on the page as it is."""
+    found = browser.call(
+        "Runtime.evaluate",
+        expression=AXE,
+        awaitPromise=True,
+        returnByValue=True,
+    )
+    return found["result"]["value"]
 
 
 def test_paper_holds_every_column(opened):
@@ -423,7 +663,7 @@ def test_list_of_studies_keeps_its_order_in_the_address(browser, index):
         ("task=skin", ["found"]),
         ("filter=WHICH+toy", ["toy"]),
         ("sort=name&order=down", ["toy", "found", "an old one"]),
-        ("sort=none&task=%ff&filter=%", []),
+        ("sort=none&task=%ff&filter=%zz", []),
         ("&&=#%zz", ["an old one", "toy", "found"]),
     ],
 )

@@ -33,14 +33,17 @@ from medzoo.report.pages import (
     describe_gaps,
     list_facts,
 )
+from medzoo.report.references import list_keys, make_bibliography
 from medzoo.report.results import MOST_SHOWN, TrialResults
 from medzoo.report.small_curves import SIDE, draw_small
 from medzoo.report.statistics import Estimate, Spread
 from medzoo.report.study_tables import (
     judge_trials,
+    make_axes,
     make_looks,
     make_runs,
     make_short_summary,
+    make_summary,
     make_trials,
 )
 from medzoo.report.subgroups import (
@@ -105,6 +108,7 @@ def make_html(
         bars=_describe_differences(evidence),
         score=next(iter(make_bars(evidence.best, statistics))),
         score_name=format_score(study.score),
+        drawn=format_score(_find_drawn(evidence)),
         curves=draw_small(evidence.curves),
         num_curves=len(evidence.curves),
         coverage=describe_coverage(evidence),
@@ -116,6 +120,9 @@ def make_html(
         gallery=lay_out(evidence.galleries, evidence.store),
         masks=_embed(figures, "masks_of_best"),
         explained=_embed(figures, "explained"),
+        references=make_bibliography(
+            list_keys(r for t in evidence.results for r in t.runs.values())
+        ),
         command=evidence.command,
         megabytes=f"{max(evidence_bytes / 1e6, 0.01):.2f}"
         * bool(evidence_bytes),
@@ -221,7 +228,7 @@ RUN_COLUMNS = (
     "device",
     "run_id",
 )
-CURVES = ("epoch", "val_macro_f1", "val_loss", "loss")
+_WATCHED = ("epoch", "val_loss", "loss")
 # A curve of more points than this is thinned.
 _MOST_POINTS = 100
 
@@ -244,15 +251,18 @@ def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
     shown = [[row[index] for index in at] for row in rows]
     places = judge_trials(evidence)
     found = find_differences(evidence)
+    drawn = _find_drawn(evidence)
     return {
         "tasks": results[0].tasks,
         "score": format_score(evidence.study.score),
-        "summary": _plain_table(_insert_places(evidence, places)),
+        "summary": _make_summary(evidence, places),
+        "axes": _plain_table(make_axes(evidence)),
         "marked": any(places.values()),
         "runs": _plain_table(Table(RUN_COLUMNS, shown)),
         "trials": [_make_trial(evidence, trial) for trial in results],
+        "drawn": {"key": f"val_{drawn}", "name": format_score(drawn)},
         "histories": {
-            _key(record, task): _make_history(record)
+            _key(record, task): _make_history(record, drawn)
             for trial in results
             for (_, task), record in trial.records.items()
             if record.history
@@ -276,6 +286,39 @@ def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
         "ranks": _make_ranks(evidence.statistics),
         "heat_map": _make_heat_map(evidence),
     }
+
+
+# Columns of the full table that the short one has by another name.
+_SHORT = (
+    "trial",
+    "verdict",
+    "harmonic_mean",
+    "macro_f1",
+    "difference",
+    "p_holm",
+    "parameters",
+    "parameters_in_all",
+    "train_seconds",
+    "train_seconds_in_all",
+    "runs_done",
+)
+
+
+def _make_summary(
+    evidence: Evidence, places: Mapping[str, str | None]
+) -> dict[str, Any]:
+    """Makes the table of trials, behind it the columns to choose."""
+    short, full = _insert_places(evidence, places), make_summary(evidence)
+    score = evidence.study.score
+    known = {*_SHORT, score, f"{score}_without_leaks", *evidence.asked}
+    more = [i for i, name in enumerate(full.columns) if name not in known]
+    hidden = [full.columns[i] for i in more]
+    rows = [
+        [*row, *(every[i] for i in more)]
+        for row, every in zip(short.rows, full.rows, strict=True)
+    ]
+    table = _plain_table(Table((*short.columns, *hidden), rows))
+    return table | {"hidden": hidden}
 
 
 def _insert_places(
@@ -398,12 +441,27 @@ def _plain_bar(bar: Bar) -> dict[str, Any]:
     return {"values": values, **ends}
 
 
-def _make_history(record: Record) -> dict[str, list[Any]]:
+def _find_drawn(evidence: Evidence) -> str:
+    """Names the score of learning curves: the study's own, where records have
+    it by task at each check, else macro F1.
+    """
+    score = evidence.study.score
+    is_known = any(
+        entry.get(f"val_{score}") is not None
+        for record in evidence.records
+        if len(record.run.tasks) == 1
+        for entry in record.history[:1]
+    )
+    return score if is_known else "macro_f1"
+
+
+def _make_history(record: Record, drawn: str) -> dict[str, list[Any]]:
     count = len(record.history)
     kept = np.linspace(0, count - 1, min(count, _MOST_POINTS)).round()
     entries = [record.history[int(index)] for index in kept]
     return {
-        name: [plain(entry.get(name)) for entry in entries] for name in CURVES
+        name: [plain(entry.get(name)) for entry in entries]
+        for name in (*_WATCHED, f"val_{drawn}")
     }
 
 

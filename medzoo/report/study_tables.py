@@ -308,6 +308,14 @@ def make_trials(evidence: Evidence) -> Table | None:
     return table if len(table.columns) > 1 else None
 
 
+def make_axes(evidence: Evidence) -> Table:
+    """Makes the table of the values of each trial: axes, then tuned ones."""
+    table = _lead(Table((), [[] for _ in evidence.results]), evidence)
+    first = int(table.columns[:1] == ("trial",))
+    rows = [row[first:] for row in table.rows]
+    return Table(table.columns[first:], rows)
+
+
 def make_looks(evidence: Evidence) -> Table | None:
     """Makes the table of looks, if seeds are added until it is decided."""
     looks = evidence.statistics.looks

@@ -9,7 +9,7 @@ function draw(parent, name, attributes = {}, text) {
   for (const [key, value] of Object.entries(attributes))
     if (value !== undefined) node.setAttribute(key, value);
   if (text !== undefined) node.textContent = text;
-  return parent.appendChild(node);
+  return parent ? parent.appendChild(node) : node;
 }
 
 function explain(node, text) {
@@ -79,6 +79,9 @@ const charts = new Map();
 const PAPER = 980;
 let paper = null;
 
+const labelOf = (parent) =>
+  parent.querySelector("svg").getAttribute("aria-label");
+
 // Draws a chart into an empty node, with its numbers in a table behind it.
 function lay(parent, paint, numbers) {
   charts.set(parent, [paint, numbers]);
@@ -86,9 +89,17 @@ function lay(parent, paint, numbers) {
   parent.replaceChildren();
   paint();
   const box = make(parent, "details", { class: "numbers" });
-  make(box, "summary", { text: "Numbers" });
+  make(box, "summary", { text: "Numbers and files" });
   box.ontoggle = () => {
-    if (box.open && box.children.length < 2) listNumbers(box, numbers());
+    if (!box.open || box.children.length > 1) return;
+    const name = (ending) => () => `${nameAfter(labelOf(parent))}.${ending}`;
+    offerFile(box, "Save SVG", name("svg"), () =>
+      toSvg([parent.querySelector("svg")]));
+    offerFile(box, "Save CSV", name("csv"), () => {
+      const { columns, rows } = numbers();
+      return toCsv(columns, rows);
+    });
+    listNumbers(box, numbers());
   };
   if (open) box.open = true;
 }

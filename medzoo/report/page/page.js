@@ -6,20 +6,28 @@ const colourOf = (i) => `var(--c${i % 6})`;
 const dashOf = (i) => DASHES[Math.floor(i / 6) % DASHES.length];
 const colourOfTrial = (t) => (t.baseline ? "var(--c1)" : "var(--c0)");
 const MEASURES = {
-  val_macro_f1: "macro F1 on val",
+  [data.drawn.key]: `${data.drawn.name} on val`,
   val_loss: "loss on val",
   loss: "loss on train",
 };
 const COSTS = { parameters: "parameters", train_seconds: "train time, s" };
 const FIRST_CURVES = 6;
 
+// The choice is kept in the address by its name in small letters; an unknown one
+// there is the first.
 function choose(parent, what, options, change) {
   const label = make(parent, "label", { text: `${what} ` });
   const select = make(label, "select");
   for (const [value, text] of Object.entries(options))
     make(select, "option", { value, text });
-  select.onchange = () => change(select.value);
-  return select;
+  const name = what.toLowerCase();
+  select.onchange = () => address.set({ [name]: [select.value] });
+  address.follow([name], () => {
+    const asked = address.get(name);
+    select.value = Object.hasOwn(options, asked) ? asked
+      : Object.keys(options)[0];
+    change(select.value);
+  });
 }
 
 const named = (names) => Object.fromEntries(names.map((n) => [n, n]));
@@ -49,7 +57,6 @@ function showScores() {
     drawDots(figure, rows, { xName: nameOf(key), line });
   };
   choose(controls, "Score", named(keys), show);
-  show(keys[0]);
 }
 
 const VERDICTS = {
@@ -118,7 +125,6 @@ function showCosts() {
   const costs = Object.entries(COSTS).filter(differs);
   if (!costs.length) return (part("costs-part").hidden = true);
   choose(controls, "Against", Object.fromEntries(costs), show);
-  show(costs[0][0]);
 }
 
 // Mean, lowest and highest over the seeds that have a value at each epoch.
@@ -146,15 +152,23 @@ function showCurves() {
   const controls = make(box, "div", { class: "controls" });
   const legend = make(box, "div", { class: "legend" });
   const figure = make(box, "figure", { class: "charts" });
-  const shown = new Set(data.trials.slice(0, FIRST_CURVES).map((_, i) => i));
-  let task = data.tasks[0];
+  const shown = () => {
+    const asked = address.list("curve");
+    if (!asked.length) return data.trials.slice(0, FIRST_CURVES);
+    return data.trials.filter((trial) => asked.includes(trial.name));
+  };
+  let task;
   const show = () => {
+    const seen = shown();
+    [...legend.children].forEach((key, i) =>
+      key.setAttribute("aria-pressed", seen.includes(data.trials[i])));
     figure.replaceChildren();
-    for (const measure of ["val_macro_f1", "val_loss"]) {
-      const series = data.trials.flatMap((trial, i) => {
+    for (const measure of [data.drawn.key, "val_loss"]) {
+      const series = seen.flatMap((trial) => {
         const runs = trial.runs[task] ?? [];
         const known = runs.map((id) => data.histories[id]).filter(Boolean);
-        if (!shown.has(i) || !known.length) return [];
+        if (!known.length) return [];
+        const i = data.trials.indexOf(trial);
         const look = { colour: colourOf(i), dash: dashOf(i) };
         return [{ name: trial.name, ...look, ...overSeeds(known, measure) }];
       });
@@ -162,24 +176,26 @@ function showCurves() {
       drawCurves(make(figure, "div"), series, names);
     }
   };
-  choose(controls, "Task", named(data.tasks), (value) => {
-    task = value;
-    show();
-  });
   data.trials.forEach((trial, i) => {
-    const pressed = String(shown.has(i));
-    const key = make(legend, "button", { type: "button", "aria-pressed": pressed });
+    const key = make(legend, "button", { type: "button" });
     const swatch = make(key, "span", { class: "swatch" });
     swatch.style.borderTopColor = colourOf(i);
     swatch.style.borderTopStyle = ["solid", "dashed", "dotted"][Math.floor(i / 6) % 3];
     make(key, "span", { text: trial.name });
     key.onclick = () => {
-      shown.has(i) ? shown.delete(i) : shown.add(i);
-      key.setAttribute("aria-pressed", shown.has(i));
-      show();
+      const seen = shown();
+      const left = seen.includes(trial) ? seen.filter((t) => t !== trial)
+        : [...seen, trial];
+      // An empty name is that of no trial.
+      const kept = left.length ? left.map((t) => t.name) : [""];
+      address.set({ curve: kept });
     };
   });
-  show();
+  choose(controls, "Task", named(data.tasks), (value) => {
+    task = value;
+    show();
+  });
+  address.follow(["curve"], show);
 }
 
 function showClasses() {
@@ -202,7 +218,6 @@ function showClasses() {
     box.firstChild.classList.add("apart");
   };
   choose(controls, "Task", named(data.classes.map((c) => c.task)), show);
-  show(data.classes[0].task);
 }
 
 function showHeatMap() {
@@ -228,18 +243,31 @@ function showRanks() {
   drawDots(part("ranks"), rows, { xName: "average rank over the tasks, 1 is best" });
 }
 
-// Takes the texts of a row of the table of runs.
-function showRun(columns, row) {
-  const of = (name) => row[columns.indexOf(name)];
+// The name of a row of the table of runs, as of its history.
+const nameRun = (row) => {
+  const [run, task] = ["run_id", "task"].map((name) => cellOf(row, name));
+  return data.histories[`${run}/${task}`] ? `${run}/${task}` : run;
+};
+const cellOf = (row, name) => row[data.runs.columns.indexOf(name)];
+
+// Opens the run that the address names; an unknown one closes the dialog.
+function openAsked() {
+  const asked = address.get("open");
+  const row = asked && data.runs.rows.find((r) => nameRun(r) === asked);
+  if (row) showRun(row);
+  else part("run").close();
+}
+
+function showRun(row) {
+  const of = (name) => cellOf(row, name);
   const dialog = part("run");
   const box = part("run-body");
   box.replaceChildren();
   // Open first, as charts ask how much room there is.
-  dialog.showModal();
+  if (!dialog.open) dialog.showModal();
   const where = `${of("trial")}, ${of("task")}, seed ${of("seed")}`;
   part("run-title").textContent = where;
-  const history = data.histories[of("run_id")]
-    ?? data.histories[`${of("run_id")}/${of("task")}`];
+  const history = data.histories[nameRun(row)];
   if (history) {
     const both = make(box, "div", { class: "charts" });
     const size = { width: 420, height: 260, xName: "epoch" };
@@ -247,17 +275,17 @@ function showRun(columns, row) {
       name: MEASURES[measure], x: history.epoch, y: history[measure],
       colour: colourOf(i), dash: dashOf(6 * i),
     });
-    drawCurves(make(both, "div"), [curve("val_macro_f1", 0)],
-      { ...size, yName: MEASURES.val_macro_f1 });
+    drawCurves(make(both, "div"), [curve(data.drawn.key, 0)],
+      { ...size, yName: MEASURES[data.drawn.key] });
     drawCurves(make(both, "div"), [curve("val_loss", 0), curve("loss", 1)],
       { ...size, yName: "loss (dashed: on train)" });
   } else make(box, "p", { text: "This run has no learning curve." });
   const error = data.failures.find((f) => f.run_id === of("run_id"));
   if (error) make(box, "pre", { text: error.traceback || error.message });
   const facts = make(box, "dl");
-  columns.forEach((name, i) => {
+  data.runs.columns.forEach((name, i) => {
     make(facts, "dt", { text: name.replaceAll("_", " ") });
-    make(facts, "dd", { text: row[i] });
+    make(facts, "dd", { text: format(row[i]) });
   });
 }
 
@@ -267,6 +295,39 @@ function showFailures() {
     const box = make(part("failures"), "details");
     make(box, "summary", { text: `${failure.where}: ${failure.message}` });
     if (failure.traceback) make(box, "pre", { text: failure.traceback });
+  }
+}
+
+// Puts what the trial of each run is made of behind its columns.
+function withAxes({ columns, rows }) {
+  const { axes } = data;
+  const hidden = axes.columns.filter((name) => !columns.includes(name));
+  const at = hidden.map((name) => axes.columns.indexOf(name));
+  const values = new Map(data.trials.map((trial, i) =>
+    [trial.name, at.map((k) => axes.rows[i][k])]));
+  const full = rows.map((row) => [...row, ...values.get(row[0])]);
+  return { columns: [...columns, ...hidden], rows: full, hidden };
+}
+
+// Texts to copy, and charts that are on the page already.
+function offerTexts() {
+  const verdict = part("verdict");
+  const text = verdict.textContent;
+  verdict.append(" ");
+  offerCopy(verdict, "Copy", () => text);
+  const box = part("references");
+  if (box) {
+    const entries = box.querySelector("pre").textContent;
+    const files = make(null, "div", { class: "controls" });
+    box.querySelector("summary").after(files);
+    offerCopy(files, "Copy BibTeX", () => entries);
+    offerFile(files, "Save BibTeX", () => `${nameAfter("references")}.bib`,
+      () => entries);
+  }
+  for (const panels of document.querySelectorAll("#calibration-part details")) {
+    const charts = () => [...panels.querySelectorAll("svg[role=img]")];
+    const name = () => `${nameAfter(panels.querySelector("summary").textContent)}.svg`;
+    offerFile(panels, "Save SVG", name, () => toSvg(charts()));
   }
 }
 
@@ -282,6 +343,11 @@ showHeatMap();
 showCosts();
 showCurves();
 showClasses();
-makeTable(part("runs"), data.runs, { what: "runs", open: showRun });
+makeTable(part("runs"), withAxes(data.runs), {
+  what: "runs", open: (row) => address.set({ open: [nameRun(row)] }),
+});
 showFailures();
+offerTexts();
 part("close").onclick = () => part("run").close();
+part("run").onclose = () => address.set({ open: [] });
+address.follow(["open"], openAsked);

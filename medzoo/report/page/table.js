@@ -1,4 +1,5 @@
-// A table that sorts by a click on a column and filters as one types.
+// A table that sorts by a click on a column, filters as one types, and has
+// columns to choose. The address keeps all three.
 
 const FIRST_ROWS = 300;
 
@@ -57,15 +58,38 @@ function compare(a, b, sign) {
   return sign * order;
 }
 
-function makeTable(parent, { columns, rows }, { what, open, mark }) {
+// A column as a filter and the address name it.
+const keyOf = (name) => name.toLowerCase().replace(/\s+/g, "_");
+
+// Reads a filter: `column=value` and "value" are whole cells, the rest may be
+// anywhere in a row. A column without a value yet asks for nothing.
+function readFilter(text, keys) {
+  const typed = text.toLowerCase().replace(/(\S+)="?$/, (whole, name) =>
+    keys.includes(name) ? "" : whole);
+  const found = typed.matchAll(/(?:([^\s"=]+)=)?(?:"([^"]*)"|(\S+))/g);
+  return [...found].map(([whole, name, quoted, bare]) => {
+    const value = quoted ?? bare.replaceAll('"', "");
+    if (keys.includes(name)) return { value, among: [keys.indexOf(name)] };
+    if (name === undefined && quoted !== undefined)
+      return { value, among: [...keys.keys()] };
+    return { value: whole.replaceAll('"', "") };
+  });
+}
+
+// A table has columns, rows, and names of columns that are hidden at first.
+function makeTable(parent, { columns, rows, hidden = [] }, { what, open, mark }) {
   const controls = make(parent, "div", { class: "controls" });
   const filter = make(controls, "input", {
     type: "search",
-    placeholder: `Filter ${what}: words that a row must hold`,
-    "aria-label": `Filter ${what}`,
+    placeholder: 'Filter: words, "whole cell", column=value',
+    "aria-label": `Filter ${what}: words, "whole cell", column=value`,
   });
   const count = make(controls, "span", { class: "quiet", role: "status" });
   const all = make(controls, "button", { type: "button", text: "Show all" });
+  const menu = make(parent, "details", { class: "columns" });
+  make(menu, "summary", { text: "Columns and files" });
+  const files = make(menu, "div", { class: "controls" });
+  const ticked = make(menu, "div");
   const box = make(parent, "div", { class: "scroll" });
   const table = make(box, "table");
   const head = make(make(table, "thead"), "tr");
@@ -76,15 +100,33 @@ function makeTable(parent, { columns, rows }, { what, open, mark }) {
   const digits = columns.map((_, i) => digitsOf(rows.map((row) => row[i])));
   const shown = rows.map((row) => row.map((cell, i) =>
     columns[i] === "p" ? formatP(cell) : format(cell, digits[i])));
-  const texts = shown.map((row) => row.join(" ").toLowerCase());
-  let order = rows.map((_, i) => i);
+  const lower = shown.map((row) => row.map((text) => text.toLowerCase()));
+  const texts = lower.map((row) => row.join(" "));
+  const keys = columns.map(keyOf);
+  const names = Object.fromEntries(["filter", "sort", "order", "columns"]
+    .map((name) => [name, `${what}.${name}`]));
   let limit = FIRST_ROWS;
 
-  function addRow(index) {
+  const isCell = (i, column, value) => lower[i][column] === value
+    || (value !== "" && Number(value) === valueOf(rows[i][column]));
+  const fits = (i, { value, among }) => among
+    ? among.some((column) => isCell(i, column, value))
+    : texts[i].includes(value);
+
+  // The first column names the row and is always there.
+  function chosen() {
+    const asked = address.get(names.columns).split(/[\s,]+/).map(keyOf);
+    const known = keys.map((key, i) => asked.includes(key) || !i);
+    return keys.some((key) => asked.includes(key)) ? known
+      : columns.map((name) => !hidden.includes(name));
+  }
+
+  function addRow(index, seen) {
     const line = make(body, "tr");
     if (mark?.(rows[index])) line.classList.add("best");
     shown[index].forEach((text, i) => {
       const cell = make(line, "td", { class: words[i] ? "words" : "" });
+      cell.hidden = !seen[i];
       // The button opens by keyboard: its click reaches the row.
       const button = { type: "button", "aria-haspopup": "dialog", text };
       if (open && !i) make(cell, "button", button);
@@ -92,30 +134,53 @@ function makeTable(parent, { columns, rows }, { what, open, mark }) {
     });
     if (!open) return;
     line.classList.add("opens");
-    line.onclick = () => open(columns, shown[index]);
+    line.onclick = () => open(rows[index]);
   }
 
+  // A column that the address does not know sorts nothing.
+  function order() {
+    const column = keys.indexOf(keyOf(address.get(names.sort)));
+    const up = address.get(names.order) !== "down";
+    [...head.cells].forEach((cell, i) => {
+      cell.ariaSort =
+        i !== column ? null : up ? "ascending" : "descending";
+    });
+    const indices = [...rows.keys()];
+    if (column < 0) return indices;
+    return indices.sort((a, b) =>
+      compare(rows[a][column], rows[b][column], up ? 1 : -1));
+  }
+
+  const find = () => {
+    const wanted = readFilter(address.get(names.filter), keys);
+    return order().filter((i) => wanted.every((part) => fits(i, part)));
+  };
+
   function draw() {
-    const wanted = filter.value.toLowerCase().split(/\s+/);
-    const found = order.filter((i) => wanted.every((w) => texts[i].includes(w)));
+    const asked = address.get(names.filter);
+    if (filter.value !== asked) filter.value = asked;
+    const seen = chosen();
+    [...head.cells].forEach((cell, i) => (cell.hidden = !seen[i]));
+    [...ticked.querySelectorAll("input")].forEach((tick, i) =>
+      (tick.checked = seen[i + 1]));
+    const found = find();
     body.replaceChildren();
-    found.slice(0, limit).forEach(addRow);
+    found.slice(0, limit).forEach((i) => addRow(i, seen));
     const some = found.length > limit;
     const rest = some ? `, the first ${limit} are shown` : "";
     count.textContent = `${found.length} of ${rows.length} ${what}${rest}`;
     all.hidden = !some;
   }
 
-  function sort(column, cell) {
+  function sort(column) {
+    const cell = head.cells[column];
     // The first click brings the large numbers, but the first words.
     const up = cell.ariaSort
       ? cell.ariaSort === "descending"
       : words[column];
-    for (const other of head.cells) other.ariaSort = null;
-    cell.ariaSort = up ? "ascending" : "descending";
-    const sign = up ? 1 : -1;
-    order.sort((a, b) => compare(rows[a][column], rows[b][column], sign));
-    draw();
+    address.set({
+      [names.sort]: [keys[column]], [names.order]: [up ? "up" : "down"],
+    });
   }
 
   columns.forEach((name, i) => {
@@ -124,12 +189,35 @@ function makeTable(parent, { columns, rows }, { what, open, mark }) {
       class: words[i] ? "words" : "",
     });
     const label = { type: "button", text: name.replaceAll("_", " ") };
-    make(cell, "button", label).onclick = () => sort(i, cell);
+    make(cell, "button", label).onclick = () => sort(i);
+    if (!i) return;
+    const line = make(ticked, "label");
+    make(line, "input", { type: "checkbox" }).onchange = () => {
+      const ticks = [...ticked.querySelectorAll("input")];
+      const kept = keys.filter((_, at) => !at || ticks[at - 1].checked);
+      address.set({ [names.columns]: [kept.join(" ")] });
+    };
+    line.append(` ${label.text}`);
   });
-  filter.oninput = draw;
+  // What is shown, in its order, with the rows that are too many to show.
+  const take = (cells) => {
+    const seen = chosen();
+    return find().map((i) => cells[i].filter((_, at) => seen[at]));
+  };
+  const heads = () => columns.filter((_, i) => chosen()[i]);
+  const csv = () => toCsv(heads(), take(rows));
+  const latex = () => toLatex(
+    heads().map((name) => name.replaceAll("_", " ")), take(shown),
+    words.filter((_, i) => chosen()[i]));
+  offerCopy(files, "Copy CSV", csv);
+  offerFile(files, "Save CSV", () => `${nameAfter(what)}.csv`, csv);
+  offerCopy(files, "Copy LaTeX", latex);
+  offerFile(files, "Save LaTeX", () => `${nameAfter(what)}.tex`, latex);
+  filter.oninput = () =>
+    address.set({ [names.filter]: filter.value ? [filter.value] : [] });
   all.onclick = () => {
     limit = Infinity;
     draw();
   };
-  draw();
+  address.follow(Object.values(names), draw);
 }
