@@ -104,12 +104,11 @@ def _load(
     saved: "Saved", task: str | None, data: str | None, *, needed: bool
 ) -> "Dataset | None":
     """Loads the data of a model, if they are at hand or needed."""
-    from medzoo.training.saved import load_task, require_own_data
+    from medzoo.training.saved import load_task
 
     if not needed and task is None and saved.record is None:
         return None
     try:
-        require_own_data(saved.path, saved.record, task, data)
         return load_task(saved, task, data=data, download=needed)[1]
     except (FileNotFoundError, ValueError) as error:
         if needed:

@@ -44,18 +44,12 @@ def evaluate_model(
     from medzoo.scores import probabilities as scores
     from medzoo.training.objectives.masks import score_split
     from medzoo.training.robustness import score_corrupted
-    from medzoo.training.saved import (
-        describe_change,
-        load_saved,
-        load_task,
-        require_own_data,
-    )
+    from medzoo.training.saved import describe_change, load_saved, load_task
     from medzoo.training.standard_file import write_standard_file
 
     if out is not None:
         require_output(out, folder=True)
     saved = load_saved(model, task, plugin or ())
-    require_own_data(saved.path, saved.record, task, data)
     run, loaded = load_task(
         saved, task, data=data, skip_bad=skip_bad, resize=resize
     )
@@ -151,7 +145,7 @@ def explain(
     from medzoo.report.figures.explained import draw_overlays
     from medzoo.report.figures.style import render
     from medzoo.training.explain import occlude, pick_examples
-    from medzoo.training.saved import load_saved, load_task, require_own_data
+    from medzoo.training.saved import load_saved, load_task
 
     if out.suffix not in (".png", ".svg"):
         raise ValueError(unknown("figure", out.suffix, (".png", ".svg")))
@@ -167,7 +161,6 @@ def explain(
         names = [picture.name for picture in pictures]
         values = np.stack([picture.values for picture in pictures])
     else:
-        require_own_data(saved.path, saved.record, task, data)
         run, loaded = load_task(
             saved, task, data=data, skip_bad=skip_bad, resize=bool(resize)
         )

@@ -333,8 +333,10 @@ def load_task(
     Raises:
         FileNotFoundError: If the data are not there.
         ValueError: If the task has other images or classes than the model, or
-            the data are not those of the training and were not asked for.
+            the data are not those of the training and were not asked for; see
+            `require_own_data`.
     """
+    require_own_data(saved.path, saved.record, task, data)
     known = saved.record.run if saved.record else None
     task = task or saved.task or (known.task if known else None)
     if task is None:
