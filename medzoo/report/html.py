@@ -55,7 +55,7 @@ from medzoo.report.subgroups import (
 from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table, format_cell, to_html
 from medzoo.report.verdict import describe_looks, describe_verdicts
-from medzoo.scores.table import format_score
+from medzoo.scores.table import format_mean, format_score
 
 # Facts that the page shows in places of their own.
 _ELSEWHERE = ("Question", "Command")
@@ -191,8 +191,8 @@ def _make_best(evidence: Evidence) -> dict[str, Any]:
     best = found.harmonic_mean if several else found.mean
     if best is None or not evidence.is_concluded:
         return {}
-    score = "harmonic mean" if several else format_score(evidence.study.score)
-    text = f"{score} {format_cell('', best)}"
+    name = format_mean(evidence.study.score, len(evidence.results[0].tasks))
+    text = f"{name} {format_cell('', best)}"
     return {"best": text, "value": plain(best.mean)}
 
 

@@ -16,7 +16,7 @@ from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, mean_over_tasks
 from medzoo.report.summary import StudyStatistics, summarise_scores
 from medzoo.report.tables import Table, escape_latex
-from medzoo.scores.table import Needs, format_score, list_scores
+from medzoo.scores.table import Needs, format_mean, format_score, list_scores
 
 PAPER = ("score", "balanced_accuracy", "auc", "difference", "p")
 _COSTS = {
@@ -243,8 +243,8 @@ def _find_bold(statistics: StudyStatistics, concluded: bool) -> set[str]:
 
 def _name_column(evidence: Evidence, name: str) -> str:
     if name == "score":
-        several = len(evidence.results[0].tasks) > 1
-        return "harmonic mean" if several else _head(evidence.study.score)
+        num_tasks = len(evidence.results[0].tasks)
+        return escape_latex(format_mean(evidence.study.score, num_tasks))
     if name == "difference":
         baseline = str(evidence.statistics.baseline)
         if len(baseline) > _LONGEST_HEAD:

@@ -27,7 +27,7 @@ from medzoo.report.figures.style import (
 from medzoo.report.index import ENTRY, make_index
 from medzoo.report.tables import Cell, Table, format_list, format_table, to_csv
 from medzoo.report.write import replace_file
-from medzoo.scores.table import format_score
+from medzoo.scores.table import format_mean, format_score
 from medzoo.search.candidates import Tried
 from medzoo.search.proof import write_proof
 from medzoo.search.search_file import Search
@@ -117,8 +117,7 @@ def _make_entry(
 ) -> dict[str, object]:
     """Makes what the list of all studies says of this search."""
     about, score = search.document, best and best.score
-    several = len(about.tasks) > 1
-    name = "harmonic mean" if several else format_score(about.score)
+    name = format_mean(about.score, len(about.tasks))
     found = {
         "best": f"{name} {score:.3f} on val",
         "value": score,

@@ -21,6 +21,7 @@ from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
 from medzoo.scores.table import (
     SCORES,
+    format_mean,
     format_score,
     list_scores,
     list_summary,
@@ -280,7 +281,7 @@ def make_short_summary(evidence: Evidence) -> Table:
         )
     columns = (
         "trial",
-        "harmonic mean" if several else format_score(score),
+        format_mean(score, len(evidence.results[0].tasks)),
         *(f"{format_score(score)} without leaks",) * bool(leaks),
         *(f"difference to {statistics.baseline}", "p")
         * (statistics.baseline is not None),

@@ -127,6 +127,11 @@ class StudyStatistics:
         return trial.to_others.get(other or "")
 
     @property
+    def unsteady(self) -> list[str]:
+        """Names of the trials that spread much further than the others."""
+        return [name for name, t in self.trials.items() if t.unsteady]
+
+    @property
     def tied(self) -> list[str]:
         """Names of the trials that were tested, and not found to be worse than
         the best.

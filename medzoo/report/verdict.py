@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from medzoo.report.comparisons import Difference
 from medzoo.report.summary import StudyStatistics
-from medzoo.scores.table import format_score
+from medzoo.scores.table import format_mean
 
 _WORDS = (
     "no", "one", "two", "three", "four", "five", "six",
@@ -184,8 +184,7 @@ def _format_plan(statistics: StudyStatistics, num_seeds: int) -> str:
     if hidden < 0.001:
         return ""
     # Those that spread too far to be planned for are named behind.
-    unsteady = any(trial.unsteady for trial in statistics.trials.values())
-    among = " among steady trials" * unsteady
+    among = " among steady trials" * bool(statistics.unsteady)
     parts = [f"a difference under {_up(hidden)} would stay hidden{among}"]
     floor = plan.smallest_visible
     for target in _TARGETS:
@@ -253,8 +252,7 @@ def _warn(statistics: StudyStatistics) -> list[str]:
             f"The look at {looks.given[looks.missing[0]]} seeds waits for runs "
             f"of {_list(looks.missing)}."
         )
-    unsteady = [n for n, t in statistics.trials.items() if t.unsteady]
-    if unsteady:
+    if unsteady := statistics.unsteady:
         sentences.append(
             f"The seeds of {_list(unsteady)} spread over three times as far as "
             "those of the other trials: further ones may fail."
@@ -264,9 +262,7 @@ def _warn(statistics: StudyStatistics) -> list[str]:
 
 def _describe(statistics: StudyStatistics, name: str) -> str:
     """Writes `harmonic mean 0.61, 95 % 0.58 to 0.64`."""
-    what = format_score(statistics.score)
-    if statistics.num_tasks > 1:
-        what = "harmonic mean"
+    what = format_mean(statistics.score, statistics.num_tasks)
     found = statistics.trials[name].harmonic_mean
     if found is None:
         return what

@@ -157,3 +157,14 @@ def format_score(name: str) -> str:
     ('macro F1', 'mean IoU')
     """
     return SCORES[name].label if name in SCORES else name.replace("_", " ")
+
+
+def format_mean(score: str, num_tasks: int) -> str:
+    """Names what ranks trials: a score, of several tasks the harmonic mean.
+
+    Example:
+
+    >>> format_mean("macro_f1", 1), format_mean("macro_f1", 2)
+    ('macro F1', 'harmonic mean')
+    """
+    return format_score("harmonic_mean" if num_tasks > 1 else score)
