@@ -650,15 +650,16 @@ def test_list_of_studies_keeps_its_order_in_the_address(browser, index):
     press(browser, "Enter", "\r")
     ordered = browser.run(names)
     assert ordered[1:] == ["found", "an old one"]
-    address = browser.run("location.href")
+    kept = address(browser)
     browser.open(index)
-    browser.run(f"location.href = {json.dumps(address)}")
+    browser.run(f"location.hash = {json.dumps(kept)}")
+    address(browser)
     assert browser.run("document.querySelector('[aria-sort]').cellIndex") == 4
     assert browser.run(names) == ordered
 
 
 @pytest.mark.parametrize(
-    ("address", "names"),
+    ("asked", "names"),
     [
         ("task=skin", ["found"]),
         ("filter=WHICH+toy", ["toy"]),
@@ -667,10 +668,10 @@ def test_list_of_studies_keeps_its_order_in_the_address(browser, index):
         ("&&=#%zz", ["an old one", "toy", "found"]),
     ],
 )
-def test_list_of_studies_obeys_an_address(browser, index, address, names):
+def test_list_of_studies_obeys_an_address(browser, index, asked, names):
     browser.open(index)
-    browser.run(f"location.hash = {json.dumps(address)}")
-    browser.run("draw()")
+    browser.run(f"location.hash = {json.dumps(asked)}")
+    address(browser)
     found = browser.run(
         ROWS.format("studies") + ".map(r => r.cells[0].innerText)"
     )

@@ -15,17 +15,16 @@ const boxes = ["task", "filter"].map((id) => document.getElementById(id));
 
 // A column that the address does not name sorts nothing.
 function draw() {
-  const wanted = new URLSearchParams(location.hash.slice(1));
   for (const box of boxes) {
-    const value = wanted.get(box.id) ?? "";
+    const value = address.get(box.id);
     if (box.value !== value) box.value = value;
   }
   const [task, filter] = boxes.map((box) => box.value);
   const words = filter.toLowerCase().split(/\s+/);
   const found = rows.filter(({ tasks, text }) =>
     (!task || tasks.includes(task)) && words.every((w) => text.includes(w)));
-  const at = heads.findIndex((h) => h.textContent === wanted.get("sort"));
-  const up = wanted.get("order") !== "down";
+  const at = heads.findIndex((h) => h.textContent === address.get("sort"));
+  const up = address.get("order") !== "down";
   if (at >= 0)
     found.sort((a, b) => compare(a.cells[at], b.cells[at], up ? 1 : -1));
   heads.forEach((head, i) => {
@@ -36,22 +35,14 @@ function draw() {
   count.textContent = `${found.length} of ${rows.length}`;
 }
 
-function keep(changes) {
-  const wanted = new URLSearchParams(location.hash.slice(1));
-  for (const [key, value] of Object.entries(changes))
-    value ? wanted.set(key, value) : wanted.delete(key);
-  history.replaceState(null, "", `#${wanted}`);
-  draw();
-}
-
-for (const box of boxes) box.oninput = () => keep({ [box.id]: box.value });
+for (const box of boxes)
+  box.oninput = () => address.set({ [box.id]: box.value ? [box.value] : [] });
 for (const head of heads)
   head.firstChild.onclick = () => {
     // The first click brings the large numbers, but the first words.
     const up = head.ariaSort
       ? head.ariaSort === "descending"
       : head.classList.contains("words");
-    keep({ sort: head.textContent, order: up ? "up" : "down" });
+    address.set({ sort: [head.textContent], order: [up ? "up" : "down"] });
   };
-onhashchange = draw;
-draw();
+address.follow(["task", "filter", "sort", "order"], draw);
