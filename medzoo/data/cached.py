@@ -5,7 +5,6 @@ import json
 import os
 import time
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -54,13 +53,8 @@ def list_entries() -> Iterator[Entry]:
     """Lists the folders of the cache."""
     for name, kind in _KINDS.items():
         for path in sorted((cache_folder() / name).glob("*")):
-            if path.is_dir() and _has_files(path):
-                yield _describe(kind, path)
-
-
-def _has_files(folder: Path) -> bool:
-    """Says whether a folder has more than files of locks."""
-    return any(p.is_file() and not _is_lock(p) for p in folder.rglob("*"))
+            if path.is_dir() and (found := _describe(kind, path)):
+                yield found
 
 
 def _is_lock(path: Path) -> bool:
@@ -82,7 +76,7 @@ def clear(entries: list[Entry]) -> tuple[int, int]:
         if entry.kind not in _MADE_AGAIN:
             continue
         locks = _list_locks(entry.path)
-        with ExitStack() as held:
+        with contextlib.ExitStack() as held:
             try:
                 for lock in locks:
                     held.enter_context(FileLock(lock, timeout=0))
@@ -105,14 +99,18 @@ def _delete(folder: Path, kept: Collection[Path]) -> None:
                 path.unlink()
 
 
-def _describe(kind: str, path: Path) -> Entry:
-    facts = [
-        file.stat()
+def _describe(kind: str, path: Path) -> Entry | None:
+    """Describes a folder; `None` for one of no files but those of locks."""
+    files = [
+        file
         for file in path.rglob("*")
         if file.is_file() and not file.is_symlink()
     ]
+    if all(map(_is_lock, files)):
+        return None
+    facts = [file.stat() for file in files]
     size = sum(each.st_size for each in facts)
-    made = max((each.st_mtime for each in facts), default=path.stat().st_mtime)
+    made = max(each.st_mtime for each in facts)
     if kind == _KINDS["data"]:
         folder = os.fsdecode(unquote_to_bytes(path.name))
         known = os.path.isabs(folder)
