@@ -26,8 +26,12 @@ from medzoo.messages import printable
 # What may lie on a disk, or befall a machine. Whatever else ends a command is a
 # fault of the program, and has its traceback.
 _FAULTS = (
-    *(ValueError, TypeError, OSError, EOFError),
-    *(MemoryError, RecursionError),
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    MemoryError,
+    RecursionError,
 )
 
 app = App(

@@ -144,8 +144,8 @@ BACKBONES: dict[str, Backbone] = {
     ),
 }
 
-# MD5 or SHA-256 of the files, as Keras has them. It has none of MobileNet's
-# first and second version; the first here is of the file at hand.
+# MD5 or SHA-256 of the files, as Keras publishes them: none of the first two
+# versions of MobileNet. That of `mobilenet_025` was computed from its file.
 CHECKSUMS = {
     "mobilenet_025": "dbdb03ee2a22fd895301636cd328b234"
     "bb3a9952358f436d82f46b81e0d5b0bf",

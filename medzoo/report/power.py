@@ -169,11 +169,11 @@ def plan_by_spread(
     """
     first, second = np.triu_indices(len(values), 1)
     steady = ~find_unsteady(values)
-    used = steady[first] & steady[second]
+    used = np.ones(len(first), bool)
     if reference is not None:
         steady[reference] = True
         used = (first == reference) | (second == reference)
-        used &= steady[first] & steady[second]
+    used &= steady[first] & steady[second]
     own = np.diag(images)
     pairs = own[first] + own[second] - 2 * images[first, second]
     pairs = pairs[used & ~np.isnan(pairs)]

@@ -81,7 +81,7 @@ def areas_by_class(
 def _areas_of_one(
     scores: ndarray, is_mine: ndarray, by_image: ndarray
 ) -> tuple[ndarray, ndarray]:
-    """Returns both areas of a class, from what is above each of its images."""
+    """Returns AUC and average precision of one class against the rest."""
     order = np.argsort(-scores, kind="stable")
     rising = -scores[order]
     own = order[is_mine[order]]
@@ -158,7 +158,7 @@ def brier(probabilities: ndarray, labels: ndarray, weights: ndarray) -> ndarray:
 def _part_brier(
     probabilities: ndarray, labels: ndarray, weights: ndarray
 ) -> dict[str, ndarray]:
-    """Returns what makes the Brier score worse, and better; 0 is least.
+    """Splits the Brier score into reliability and resolution, 0 at least.
 
     The probabilities of each class are sorted into 15 bins of equal width.
     *Reliability* is the mean squared distance of the mean probability of a bin
