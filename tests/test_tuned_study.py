@@ -4,15 +4,22 @@ import dataclasses
 import re
 
 import pytest
-from tuned_records import CHOICES, FILE, carry_out, read
+from tuned_records import CHOICES, FILE, carry_out, read, read_halving
 
+from medzoo.report.candidates import (
+    CANDIDATES,
+    make_candidates,
+    read_candidates,
+)
 from medzoo.report.evidence import Evidence
+from medzoo.report.evidence_file import EVIDENCE, read_evidence
 from medzoo.report.pages import describe_gaps, list_facts
 from medzoo.report.study_tables import (
     make_per_task,
     make_runs,
     make_summary,
 )
+from medzoo.report.write import write_evidence_report, write_report
 from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
@@ -191,6 +198,59 @@ def test_tables_tell_what_was_chosen_and_have_empty_cells_before(
     assert "steps 8" in facts["Fixed"]
     assert "learning_rate" not in facts["Fixed"]
     assert "learning_rate" not in facts.get("Following from the axes", "")
+
+
+def test_a_table_says_what_each_candidate_reached_on_val(tmp_path, store):
+    study = read(tmp_path)
+    assert {c.chosen for c in read_candidates(study, store)} == {None}
+    carry_out(study, store)
+    table = make_candidates(read_candidates(study, store))
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert len(rows) == 12
+    assert [
+        (r["learning_rate"], r["val_score"], r["chosen"])
+        for r in rows
+        if (r["trial"], r["task"]) == ("adam", "retinamnist")
+    ] == [(0.3, 0.4, "no"), (0.001, 0.9, "yes"), (1e-6, 0.3, "no")]
+    assert {r["val_loss"] for r in rows} == {1.0}
+    assert {r["share_of_budget"] for r in rows} == {1.0}
+    assert {r["failed"] for r in rows} == {0}
+
+
+def test_candidates_that_were_cut_have_the_score_that_they_were_cut_at(
+    tmp_path, store
+):
+    halving = read_halving(tmp_path)
+    carry_out(halving, store)
+    found = read_candidates(halving, store)
+    assert [(c.values["learning_rate"], c.share, c.chosen) for c in found] == [
+        (0.3, 0.5, False),
+        (0.001, 0.5, True),
+        (1e-6, 0.25, False),
+    ]
+    assert [c.score for c in found] == [
+        pytest.approx(share * (goal + 0.005))
+        for goal, share in ((0.4, 0.5), (0.9, 0.5), (0.3, 0.25))
+    ]
+
+
+def test_the_evidence_has_the_candidates(tmp_path, store):
+    study = read(tmp_path)
+    carry_out(study, store)
+    first = write_report(study, store, tmp_path / "a", command="x")
+    folder = tmp_path / "a" / "x"
+    again = read_evidence(folder)
+    write_evidence_report(again, tmp_path / "b")
+    assert {path.name for path in first.paths} >= {CANDIDATES, EVIDENCE}
+    for path in first.paths:
+        assert (tmp_path / "b" / "x" / path.name).read_bytes() == (
+            path.read_bytes()
+        )
+    for candidate in again.candidates:
+        for run_id in candidate.run_ids:
+            assert again.store.read(run_id).history == (
+                store.read(run_id).history
+            )
 
 
 def test_pages_say_how_many_images_a_task_was_cut_to(tmp_path, store):

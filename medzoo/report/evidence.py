@@ -1,11 +1,12 @@
 """What a report is made from: a study, its records and their statistics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
+from medzoo.report.candidates import Candidate, read_candidates
 from medzoo.report.confusions import Confusion, count_confusions
 from medzoo.report.curves import TrialCurves, find_curves
 from medzoo.report.drawn_runs import DrawnRun, list_drawn
@@ -45,6 +46,7 @@ class Evidence:
         statistics: Of the trials.
         smoke: Whether the runs are those of a smoke run.
         command: The command that runs the study, as the pages show it.
+        candidates: Of its tuned values.
     """
 
     study: Study
@@ -53,6 +55,7 @@ class Evidence:
     statistics: StudyStatistics
     smoke: bool = False
     command: str = ""
+    candidates: Sequence[Candidate] = ()
 
     @classmethod
     def of(
@@ -63,6 +66,7 @@ class Evidence:
         *,
         smoke: bool = False,
         command: str = "",
+        candidates: Sequence[Candidate] = (),
     ) -> "Evidence":
         """Ranks the trials and computes their statistics."""
         ranked = rank(results)
@@ -70,7 +74,7 @@ class Evidence:
         statistics = summarise(
             ranked, store, baseline, equal_within=study.equal_within
         )
-        return cls(study, store, ranked, statistics, smoke, command)
+        return cls(study, store, ranked, statistics, smoke, command, candidates)
 
     @classmethod
     def read(
@@ -83,7 +87,14 @@ class Evidence:
     ) -> "Evidence":
         """Reads the records of a study."""
         results = read_results(study, store, smoke=smoke)
-        return cls.of(study, store, results, smoke=smoke, command=command)
+        return cls.of(
+            study,
+            store,
+            results,
+            smoke=smoke,
+            command=command,
+            candidates=read_candidates(study, store, smoke=smoke),
+        )
 
     @property
     def title(self) -> str:

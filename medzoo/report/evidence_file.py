@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from medzoo.files import replacing, writing
 from medzoo.record import Predictions, Record, round_probabilities
 from medzoo.report.bootstrap import name_replicates
+from medzoo.report.candidates import Candidate
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures import find_masks
 from medzoo.report.figures.explained import find_explained
@@ -65,6 +66,7 @@ class _Contents(JsonModel):
         arrays: Members with the predictions of each run, by the names that
             they have in `Predictions.to_arrays`.
         sha256: Checksums of all other members.
+        candidates: Of tuned values; their records are among the others.
     """
 
     # What is compared without predictions has no p-value.
@@ -78,6 +80,7 @@ class _Contents(JsonModel):
     missing: dict[str, Run]
     arrays: dict[str, dict[str, str]]
     sha256: dict[str, str]
+    candidates: list[Candidate] = []
 
 
 class EvidenceFile(Reader):
@@ -148,6 +151,7 @@ class EvidenceFile(Reader):
             [self._fill(cells, study) for cells in contents.trials],
             smoke=contents.smoke,
             command=contents.command,
+            candidates=contents.candidates,
         )
 
     @cached_property
@@ -208,10 +212,11 @@ def read_evidence(path: Path, **shown: Any) -> Evidence:
 def write_evidence(evidence: Evidence, path: Path) -> int:
     """Writes all that the report of a study is made from into one file.
 
-    It holds fields, scores and history of each run; its probabilities of val
-    and test, rounded by `round_probabilities`; labels once for all runs on the
-    same data; of masks what is counted for each test image, and the examples
-    that are shown. The same evidence gives the same bytes.
+    It holds fields, scores and history of each run and of each candidate of
+    `[tuned]`; the probabilities of each run on val and test, rounded by
+    `round_probabilities`; labels once for all runs on the same data; of masks
+    what is counted for each test image, and the examples that are shown. The
+    same evidence gives the same bytes.
 
     Returns:
         The size of the file in bytes.
@@ -286,7 +291,9 @@ class _Members:
 def _write_all(members: _Members, evidence: Evidence) -> None:
     store = evidence.store
     records = _list_whole(evidence)
-    lines = (f"{r.model_dump_json()}\n".encode() for r in records.values())
+    tried = store.read_many(_list_candidates(evidence) - set(records))
+    kept = [*records.values(), *(tried[run_id] for run_id in sorted(tried))]
+    lines = (f"{record.model_dump_json()}\n".encode() for record in kept)
     members.add(_RECORDS, lines)
     arrays = {}
     shown = find_masks(evidence.best, store)
@@ -315,6 +322,7 @@ def _write_all(members: _Members, evidence: Evidence) -> None:
         },
         arrays=arrays,
         sha256=dict(members.sha256),
+        candidates=list(evidence.candidates),
     )
     members.add(_CONTENTS, [contents.model_dump_json(indent=1).encode()])
 
@@ -326,6 +334,10 @@ def _list_whole(evidence: Evidence) -> dict[str, Record]:
     whole = evidence.store.read_many(parts)
     asked = evidence.study.asked_scores
     return found | with_own_scores(whole, evidence.store, asked)
+
+
+def _list_candidates(evidence: Evidence) -> set[str]:
+    return {run_id for c in evidence.candidates for run_id in c.run_ids}
 
 
 def _list_cells(trial: TrialResults) -> _Cells:

@@ -9,6 +9,7 @@ from typing import Any
 
 from medzoo.files import replacing, writing
 from medzoo.messages import encode_text, tolerating
+from medzoo.report.candidates import CANDIDATES, make_candidates
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import (
     EVIDENCE,
@@ -43,6 +44,7 @@ from medzoo.study.spec import Study, list_files
 _OPTIONAL = {
     "failed.md",
     "subgroups.csv",
+    CANDIDATES,
     LEAKS,
     *SCORE_FILES,
     *(f"{n}.{kind}" for n in NAMES for kind in KINDS),
@@ -148,6 +150,8 @@ def write_evidence_report(
         "runs.csv": to_csv(runs),
     }
     texts |= make_score_files(evidence)
+    if evidence.candidates:
+        texts[CANDIDATES] = to_csv(make_candidates(evidence.candidates))
     if leaks := evidence.leak_scores:
         texts[LEAKS] = to_csv(make_leaks(evidence.results, leaks))
     if evidence.num_failed:

@@ -10,7 +10,7 @@ from medzoo.models.options import Value
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.scores.table import format_score
-from medzoo.store import Store
+from medzoo.store import Reader, Store
 from medzoo.study.expand import Choices, PlannedRun, expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
@@ -274,8 +274,23 @@ def choose(study: Study, store: Store, *, smoke: bool = False) -> Choices:
         `{("adam", "breastmnist"): {"learning_rate": 0.001}}`. What is not
         chosen yet is absent. A candidate that failed is behind all others.
     """
+    return _decided(rank_candidates(study, store, smoke=smoke)[0])
+
+
+def rank_candidates(
+    study: Study, store: Reader, *, smoke: bool = False
+) -> tuple[list[tuple[TuningProblem, Ranking]], dict[str, Record]]:
+    """Compares the candidates of each trial on each task by their records.
+
+    Args:
+        store: Where the records are.
+
+    Returns:
+        What is known of each choice, and the records by `run_id`.
+    """
     problems = make_tuning_problems(study, smoke=smoke)
-    return _decided(_compare(study, problems, _read(problems, store)))
+    records = _read(problems, store)
+    return _compare(study, problems, records), records
 
 
 def plan_runs(
@@ -333,7 +348,7 @@ def next_jobs(
     return [job for job in jobs if job not in tried]
 
 
-def _read(problems: list[TuningProblem], store: Store) -> dict[str, Record]:
+def _read(problems: list[TuningProblem], store: Reader) -> dict[str, Record]:
     return store.read_many(
         run.run_id
         for problem in problems
