@@ -354,11 +354,6 @@ def register_watcher(watcher: Any = None, *, name: str | None = None) -> Any:
     return register if watcher is None else register(watcher)
 
 
-def is_registered(kind: str, name: str) -> bool:
-    """Says whether a name is that of a plugin of this process."""
-    return (kind, name) in TARGETS
-
-
 def describe_source(target: Any) -> tuple[str, str]:
     """Returns the file or module that has a function or class, and its name.
 
