@@ -45,6 +45,8 @@ class Evidence:
         statistics: Of the trials.
         smoke: Whether the runs are those of a smoke run.
         command: The command that runs the study, as the pages show it.
+        kept_subgroups: Scores by subgroup as an evidence file has them, which
+            has no attributes of images; `None` if the store has these.
     """
 
     study: Study
@@ -53,6 +55,7 @@ class Evidence:
     statistics: StudyStatistics
     smoke: bool = False
     command: str = ""
+    kept_subgroups: list[Breakdown] | None = None
 
     @classmethod
     def of(
@@ -63,6 +66,7 @@ class Evidence:
         *,
         smoke: bool = False,
         command: str = "",
+        kept_subgroups: list[Breakdown] | None = None,
     ) -> "Evidence":
         """Ranks the trials and computes their statistics."""
         ranked = rank(results)
@@ -70,7 +74,9 @@ class Evidence:
         statistics = summarise(
             ranked, store, baseline, equal_within=study.equal_within
         )
-        return cls(study, store, ranked, statistics, smoke, command)
+        return cls(
+            study, store, ranked, statistics, smoke, command, kept_subgroups
+        )
 
     @classmethod
     def read(
@@ -184,6 +190,8 @@ class Evidence:
         """Scores by the attributes that the study asks for."""
         if self.smoke:
             return []
+        if self.kept_subgroups is not None:
+            return self.kept_subgroups
         return find_subgroups(self.study, self.results, self.store)
 
     @cached_property
