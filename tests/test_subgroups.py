@@ -252,14 +252,16 @@ def test_evidence_makes_the_same_files(reported, tmp_path):
         assert path.read_bytes() == (folder / path.name).read_bytes(), path
 
 
-def test_evidence_has_numbers_of_groups_and_no_names(reported):
-    evidence = read_evidence(reported.page.parent)
-    names = [n for n in evidence.store.contents.sha256 if "images/" in n]
-    kept = [json.loads(evidence.store.read_file(n[6:])) for n in names]
-    about = next(each for each in kept if "groups" in each)
-    # Train and val are numbered first.
-    assert set(about["groups"]) == set(range(40, 120))
-    assert about["attributes"]["age"][:4] == ["20", "20", "21", "21"]
+def test_evidence_has_no_attributes_and_no_groups_of_images(reported):
+    path = reported.page.with_name("evidence.zip")
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+        contents = json.loads(archive.read("contents.json"))
+    assert [n for n in names if "images/" in n and "pictures" not in n] == []
+    keys = {"trial", "task", "attribute", "score", "rows", "gap"}
+    assert {key for each in contents["subgroups"] for key in each} == keys
+    lengths = {len(each["rows"]) for each in contents["subgroups"]}
+    assert max(lengths) < 10
 
 
 def test_the_page_shows_failures(reported):

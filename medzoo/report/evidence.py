@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
@@ -47,6 +48,8 @@ class Evidence:
         smoke: Whether the runs are those of a smoke run.
         command: The command that runs the study, as the pages show it.
         candidates: Of its tuned values.
+        kept_subgroups: Scores by subgroup as an evidence file has them, which
+            has no attributes of images; `None` if the store has these.
     """
 
     study: Study
@@ -56,6 +59,7 @@ class Evidence:
     smoke: bool = False
     command: str = ""
     candidates: Sequence[Candidate] = ()
+    kept_subgroups: list[Breakdown] | None = None
 
     @classmethod
     def of(
@@ -63,18 +67,19 @@ class Evidence:
         study: Study,
         store: Reader,
         results: Iterable[TrialResults],
-        *,
-        smoke: bool = False,
-        command: str = "",
-        candidates: Sequence[Candidate] = (),
+        **rest: Any,
     ) -> "Evidence":
-        """Ranks the trials and computes their statistics."""
+        """Ranks the trials and computes their statistics.
+
+        Args:
+            **rest: Further arguments of the class.
+        """
         ranked = rank(results)
         baseline = study.baseline.name if study.baseline else None
         statistics = summarise(
             ranked, store, baseline, equal_within=study.equal_within
         )
-        return cls(study, store, ranked, statistics, smoke, command, candidates)
+        return cls(study, store, ranked, statistics, **rest)
 
     @classmethod
     def read(
@@ -195,6 +200,8 @@ class Evidence:
         """Scores by the attributes that the study asks for."""
         if self.smoke:
             return []
+        if self.kept_subgroups is not None:
+            return self.kept_subgroups
         return find_subgroups(self.study, self.results, self.store)
 
     @cached_property

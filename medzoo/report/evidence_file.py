@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import operator
 import os
 import shutil
 import zipfile
@@ -26,12 +27,11 @@ from medzoo.report.gallery import read_shown
 from medzoo.report.images import (
     fingerprint_of,
     format_pictures,
-    list_attributes,
-    name_attributes,
     name_pictures,
 )
 from medzoo.report.own_scores import with_own_scores
 from medzoo.report.results import TrialResults
+from medzoo.report.subgroups import Breakdown
 from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
 from medzoo.scores.table import SCORES
@@ -42,6 +42,7 @@ from medzoo.study.spec import Study
 
 EVIDENCE = "evidence.zip"
 _CONTENTS, _RECORDS = "contents.json", "records.jsonl"
+_IF_ANY = Field(exclude_if=operator.not_)
 # Raise it when files of before cannot be read any more.
 _FORMAT = 1
 
@@ -63,10 +64,11 @@ class _Contents(JsonModel):
         study: As of `Study.to_json`.
         trials: The best first.
         missing: Runs without a record, by `run_id`.
+        subgroups: Scores by subgroup, in place of the attributes of images.
+        candidates: Of tuned values; their records are among the others.
         arrays: Members with the predictions of each run, by the names that
             they have in `Predictions.to_arrays`.
         sha256: Checksums of all other members.
-        candidates: Of tuned values; their records are among the others.
     """
 
     # What is compared without predictions has no p-value.
@@ -78,9 +80,10 @@ class _Contents(JsonModel):
     study: str
     trials: list[_Cells]
     missing: dict[str, Run]
+    subgroups: Annotated[list[Breakdown], _IF_ANY] = []
+    candidates: Annotated[list[Candidate], _IF_ANY] = []
     arrays: dict[str, dict[str, str]]
     sha256: dict[str, str]
-    candidates: list[Candidate] = []
 
 
 class EvidenceFile(Reader):
@@ -152,6 +155,7 @@ class EvidenceFile(Reader):
             smoke=contents.smoke,
             command=contents.command,
             candidates=contents.candidates,
+            kept_subgroups=contents.subgroups,
         )
 
     @cached_property
@@ -215,8 +219,9 @@ def write_evidence(evidence: Evidence, path: Path) -> int:
     It holds fields, scores and history of each run and of each candidate of
     `[tuned]`; the probabilities of each run on val and test, rounded by
     `round_probabilities`; labels once for all runs on the same data; of masks
-    what is counted for each test image, and the examples that are shown. The
-    same evidence gives the same bytes.
+    what is counted for each test image, and the examples that are shown. Of
+    attributes of images it holds the scores by subgroup alone. The same
+    evidence gives the same bytes.
 
     Returns:
         The size of the file in bytes.
@@ -320,9 +325,10 @@ def _write_all(members: _Members, evidence: Evidence) -> None:
             for run in trial.runs.values()
             if run.run_id not in records
         },
+        subgroups=evidence.subgroups,
+        candidates=list(evidence.candidates),
         arrays=arrays,
         sha256=dict(members.sha256),
-        candidates=list(evidence.candidates),
     )
     members.add(_CONTENTS, [contents.model_dump_json(indent=1).encode()])
 
@@ -360,7 +366,7 @@ def _pick(
 
 
 def _list_files(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
-    """Yields findings of audits, and explained images, by their names."""
+    """Yields findings of audits, and images that are shown, by their names."""
     store = evidence.store
     audits = {name_audit(r.data_fingerprint) for r in evidence.records}
     audits |= {
@@ -371,29 +377,14 @@ def _list_files(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     for name in sorted(audits):
         if content := store.read_file(name):
             yield name, content
-    yield from _list_images(evidence)
+    shown = read_shown(evidence.galleries, store)
+    for fingerprint, pictures in sorted(shown.items()):
+        yield name_pictures(fingerprint), format_pictures(pictures)
     if evidence.study.score in evidence.study.own_scores:
         yield from _list_replicates(evidence)
     models = name_folder(evidence.study, smoke=evidence.smoke)
     for _, name, content in find_explained(evidence.results, store, models):
         yield name, content
-
-
-def _list_images(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
-    """Yields attributes of test images, and the pictures that are shown."""
-    names = [each.name for each in list_attributes(evidence.study)]
-    found = {
-        fingerprint_of(record, task)
-        for trial in evidence.results
-        for (_, task), record in trial.records.items()
-    }
-    for fingerprint in sorted(found) if names else ():
-        name = name_attributes(fingerprint, names)
-        if content := evidence.store.read_file(name):
-            yield name, content
-    shown = read_shown(evidence.galleries, evidence.store)
-    for fingerprint, pictures in sorted(shown.items()):
-        yield name_pictures(fingerprint), format_pictures(pictures)
 
 
 def _list_replicates(evidence: Evidence) -> Iterator[tuple[str, bytes]]:

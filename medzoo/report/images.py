@@ -1,8 +1,9 @@
 """What reports say of single test images: attributes, groups, pictures.
 
-It is read from the data when a report is made, kept beside the records by the
-fingerprint of the data, and goes into the evidence, so that a report is made
-again without data.
+It is read from the data when a report is made, and kept beside the records by
+the fingerprint of the data. Pictures that are shown go into the evidence, so
+that a report is made again without data; attributes and groups of images never
+do, but the scores by subgroup that come of them.
 """
 
 import base64
