@@ -196,11 +196,15 @@ class SplitPredictions:
         pixel_counts: Pixels of each image by mask class (row) and predicted
             one (column), of a run with masks: shape `(n, num_mask_classes,
             num_mask_classes)`.
+        groups: Number of what each image is of, such as a patient, shape
+            `(n,)`; -1 for an image in none. Of test alone, where groups are
+            known.
     """
 
     probabilities: np.ndarray
     labels: np.ndarray
     pixel_counts: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     def check(self) -> None:
         """Checks that the arrays fit together.
@@ -220,6 +224,9 @@ class SplitPredictions:
         counts = self.pixel_counts
         if counts is not None:
             ok = ok and np.ndim(counts) == 3 and len(counts) == shape[0]
+        if self.groups is not None:
+            ok = ok and np.asarray(self.groups).dtype.kind in "iu"
+            ok = ok and np.shape(self.groups) == shape[:1]
         if not ok:
             raise ValueError(
                 "its arrays do not fit: expected probabilities (n, "

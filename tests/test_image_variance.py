@@ -9,7 +9,9 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.bootstrap import (
     NUM_REPLICATES,
+    bootstrap_masks,
     bootstrap_score,
+    draw_weights,
     read_replicates,
 )
 from medzoo.report.results import gather
@@ -217,3 +219,80 @@ def test_the_matrix_has_the_runs_where_the_scores_are(tmp_path):
     assert_array_equal(known, [[True, False], [False, False]])
     score = adam.matrix("macro_f1")[0, 0]
     assert_allclose(matrix[:, 0, 0].mean(), score, atol=0.01)
+
+
+def test_groups_of_one_image_are_as_uncertain_as_images():
+    labels = np.arange(120) % 3
+    probabilities = predict(labels)
+    one_by_one = bootstrap_score(probabilities, labels).std()
+    for groups in (np.arange(120)[::-1], np.full(120, -1)):
+        found = bootstrap_score(probabilities, labels, groups=groups)
+        assert found.std() == pytest.approx(one_by_one, rel=0.08)
+
+
+@pytest.mark.parametrize("score", ["macro_f1", "balanced_accuracy"])
+def test_copies_of_an_image_tell_no_more_than_the_image(score):
+    labels = np.arange(120) % 3
+    probabilities, groups = predict(labels), np.arange(120)
+    repeated = [
+        np.repeat(a, 4, axis=0) for a in (probabilities, labels, groups)
+    ]
+    once = bootstrap_score(probabilities, labels, score=score)
+    four = bootstrap_score(*repeated[:2], score=score, groups=repeated[2])
+    assert four.std() == pytest.approx(once.std(), rel=0.08)
+    naive = bootstrap_score(*repeated[:2], score=score)
+    assert naive.std() == pytest.approx(once.std() / 2, rel=0.08)
+
+
+def test_an_interval_holds_where_images_of_a_patient_are_alike():
+    random = np.random.default_rng(0)
+    covered = {True: 0, False: 0}
+    for _ in range(100):
+        patients = np.repeat(np.arange(80), 6)
+        labels = (np.arange(80) % 2)[patients]
+        hard = (
+            random.random(80)[patients] < 0.4
+        )  # Of accuracy .6 * .9 + .4 * .3.
+        right = random.random(480) < np.where(hard, 0.3, 0.9)
+        probabilities = np.eye(2)[np.where(right, labels, 1 - labels)]
+        mean = right.mean()
+        for whole in covered:
+            drawn = bootstrap_score(
+                probabilities,
+                labels,
+                num_replicates=200,
+                score="balanced_accuracy",
+                groups=patients if whole else None,
+            )
+            covered[whole] += abs(mean - 0.66) < 1.96 * drawn.std()
+    assert covered[True] >= 90
+    assert covered[False] <= 80
+
+
+def test_draws_of_weights_and_of_counts_are_the_same_for_groups():
+    labels, groups = np.arange(60) % 3, np.arange(60) // 5
+    probabilities = predict(labels)
+    predicted = probabilities.argmax(axis=1)
+    drawn = np.concatenate([*draw_weights(labels, 3, groups=groups)])
+    assert all(np.ptp(drawn[:, groups == g], axis=1).max() == 0 for g in {0, 7})
+    shares = [
+        (drawn * (labels == c) * (predicted == c)).sum(axis=1)
+        / np.maximum((drawn * (labels == c)).sum(axis=1), 1)
+        for c in range(3)
+    ]
+    found = bootstrap_score(
+        probabilities, labels, score="balanced_accuracy", groups=groups
+    )
+    np.testing.assert_allclose(found, np.mean(shares, axis=0))
+
+
+def test_masks_of_a_patient_are_drawn_together():
+    counts = np.zeros((40, 2, 2), "int64")
+    counts[:, 1, 1] = np.random.default_rng(0).integers(1, 90, 40)
+    counts[:, 1, 0] = 100 - counts[:, 1, 1]
+    once = bootstrap_masks(counts, "dice").std()
+    repeated = np.repeat(counts, 4, axis=0)
+    groups = np.repeat(np.arange(40), 4)
+    whole = bootstrap_masks(repeated, "dice", groups=groups).std()
+    assert whole == pytest.approx(once, rel=0.08)
+    assert bootstrap_masks(repeated, "dice").std() < 0.6 * once

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import zipfile
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from report_records import make_record, make_study
 
 from medzoo.data.custom.about import describe_images, require_attributes
+from medzoo.data.custom.arrays import read_groups
 from medzoo.data.custom.attributes import Attribute
 from medzoo.data.custom.from_python import Dataset
 from medzoo.data.tested import find_tested
@@ -40,6 +42,8 @@ from medzoo.scores.counts import count_masks, score_masks
 from medzoo.scores.probabilities import per_class_f1, score
 from medzoo.store import Store
 from medzoo.study.expand import expand
+from medzoo.tasks import SPLITS
+from medzoo.training.execute import execute
 
 NUM, CLASSES = 240, ("benign", "malignant")
 OWN = """
@@ -97,7 +101,7 @@ def make_own_study(data, **options):
     )
 
 
-def predict(seed, about, labels):
+def predict(seed, about, labels, groups):
     """Draws predictions that are worse for one sex."""
     random = np.random.default_rng(seed)
     right = random.random(len(labels)) < np.where(about == "f", 0.5, 0.95)
@@ -106,7 +110,9 @@ def predict(seed, about, labels):
     shares = np.full((len(labels), 2), 0.0)
     shares[np.arange(len(labels)), found] = sure
     shares[np.arange(len(labels)), 1 - found] = 1 - sure
-    return SplitPredictions(shares.astype("float32"), labels.astype("int32"))
+    return SplitPredictions(
+        shares.astype("float32"), labels.astype("int32"), groups=groups
+    )
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +120,11 @@ def reported(data, tmp_path_factory):
     """The report of a study whose runs are worse for one sex."""
     folder = tmp_path_factory.mktemp("reported")
     study, store = make_own_study(data), Store(folder / "runs")
-    _, names, _, about = make_images()
+    _, names, patients, about = make_images()
     labels, sex = (names[:160] == CLASSES[1]).astype(int), about["sex"][:160]
     for trial, run in expand(study):
-        test = predict(run.seed + 7 * (trial.name == "sgd"), sex, labels)
+        seed = run.seed + 7 * (trial.name == "sgd")
+        test = predict(seed, sex, labels, patients[:160])
         arrays = test.probabilities, test.labels
         scores = {**score(*arrays, 2), "loss": None}
         f1 = per_class_f1(*arrays).tolist()
@@ -252,7 +259,7 @@ def test_evidence_makes_the_same_files(reported, tmp_path):
         assert path.read_bytes() == (folder / path.name).read_bytes(), path
 
 
-def test_evidence_has_no_attributes_and_no_groups_of_images(reported):
+def test_evidence_has_no_attributes_of_images(reported):
     path = reported.page.with_name("evidence.zip")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -358,6 +365,43 @@ def test_attributes_may_be_added_to_a_study_that_is_done(reported, tmp_path):
     assert not (folder / "subgroups.csv").exists()
 
 
+def test_a_run_notes_which_test_images_are_of_one_patient(data):
+    run = Run(
+        task="arrays",
+        data=data.address,
+        model="logistic_regression",
+        loss="cross_entropy",
+    )
+    patients = make_images()[2]
+    _, predictions = execute(run)
+    assert predictions.val.groups is None
+    assert predictions.test.groups.tolist() == patients[:160].tolist()
+    folds = run.model_copy(update={"data_options": {"folds": 2}, "seed": 1})
+    _, predictions = execute(folds)
+    assert (
+        sorted(Counter(predictions.test.groups.tolist()).values()) == [2] * 20
+    )
+
+
+def test_groups_of_an_archive_are_one_for_each_image(tmp_path):
+    arrays = {}
+    for split in ("train", "val", "test"):
+        arrays[f"{split}_images"] = np.zeros((4, 28, 28), "uint8")
+        arrays[f"{split}_labels"] = np.arange(4) % 2
+    path = tmp_path / "cells.npz"
+    np.savez(path, **arrays)
+    assert read_groups(path) == []
+    groups = {f"{split}_groups": np.array([3, 3, -1, 5]) for split in SPLITS}
+    np.savez(path, **arrays, **groups)
+    assert read_groups(path) == ["3", "3", "", "5"] * 3
+    np.savez(path, **arrays, **{**groups, "val_groups": np.arange(3)})
+    with pytest.raises(ValueError, match=r"`val_groups` of .* \(4,\).*\(3,\)"):
+        read_groups(path)
+    np.savez(path, **arrays, train_groups=np.arange(4))
+    with pytest.raises(ValueError, match="no array `val_groups`"):
+        read_groups(path)
+
+
 def test_folds_are_told_as_one_test_of_all_images(data, tmp_path):
     study = make_own_study(data, folds=2)
     store = Store(tmp_path / "runs")
@@ -373,7 +417,8 @@ def test_folds_are_told_as_one_test_of_all_images(data, tmp_path):
         assert found.attributes["sex"] == [sexes[row] for row in rows]
         labels = found.dataset.train.labels.tolist()
         labels = np.array(labels + found.dataset.val.labels.tolist())[rows]
-        test = predict(run.seed, np.array(found.attributes["sex"]), labels)
+        sexes = np.array(found.attributes["sex"])
+        test = predict(run.seed, sexes, labels, found.groups)
         fold = f"{run.fingerprint}, fold {run.seed} of 2"
         record = make_record(run, 0.5, data_fingerprint=fold)
         record.classes.extend(CLASSES)
@@ -448,7 +493,7 @@ def test_masks_are_told_by_their_dice(tmp_path):
         store.write(record, Predictions(test=test))
     evidence = Evidence.read(masked, store)
     asked = replace(masked, data_options={"attributes": ["side"]})
-    about = {"attributes": {"side": ["left", "right"] * 30}, "groups": []}
+    about = {"attributes": {"side": ["left", "right"] * 30}}
     name = name_attributes("own:a:b", ["side"])
     store.cache_file(name, json.dumps(about).encode())
     (found,) = replace(evidence, study=asked).subgroups

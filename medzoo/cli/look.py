@@ -42,10 +42,13 @@ class Looked(NamedTuple):
         dataset: The images.
         rows: What is known of each file, in the order of train, val and test;
             empty for data that are no files.
+        groups: What must stay in one split, such as the patient of each image;
+            may be empty.
     """
 
     dataset: "Dataset"
     rows: list[dict[str, str]]
+    groups: list[str]
 
 
 class _Known(NamedTuple):
@@ -75,7 +78,11 @@ def look(
         FileNotFoundError: If nothing is there.
         ValueError: If the data cannot be used.
     """
-    from medzoo.data.custom.load import describe_rows, load_custom
+    from medzoo.data.custom.load import (
+        describe_rows,
+        load_custom,
+        read_groups,
+    )
     from medzoo.data.custom.options import make_canonical
     from medzoo.data.sources import load
     from medzoo.tasks import NAMES, SHAPES
@@ -93,7 +100,7 @@ def look(
         known = known._replace(task=task, data=data)
         return _look_at_known(known, size, options)
     if what == SHAPES.name:
-        return Looked(load(what, "synthetic", size=size or 28), [])
+        return Looked(load(what, "synthetic", size=size or 28), [], [])
     if what in NAMES:
         from medzoo.data.official import require_files
 
@@ -104,12 +111,13 @@ def look(
                 file=sys.stderr,
             )
         require_files([what], size or 28)
-        return Looked(load(what, size=size or 28), [])
+        return Looked(load(what, size=size or 28), [], [])
     data, task = _find(what)
     found = make_canonical(data, options)
     return Looked(
         load_custom(task, data, size or 28, found),
         describe_rows(data, size or 28, found),
+        read_groups(data, size or 28, found),
     )
 
 
@@ -163,7 +171,7 @@ def _look_at_known(
 ) -> Looked:
     """Loads data as a study or a training reads them, leaks included."""
     from medzoo.data.custom.address import is_custom
-    from medzoo.data.custom.load import describe_rows
+    from medzoo.data.custom.load import describe_rows, read_groups
     from medzoo.data.custom.options import defaults, make_canonical
     from medzoo.data.sources import load
 
@@ -176,8 +184,9 @@ def _look_at_known(
         found["ranges"] = ranges
     dataset = load(task, data, size, options=tuple(sorted(found.items())))
     if not is_custom(data):
-        return Looked(dataset, [])
-    return Looked(dataset, describe_rows(data, size, found))
+        return Looked(dataset, [], [])
+    rows = describe_rows(data, size, found)
+    return Looked(dataset, rows, read_groups(data, size, found))
 
 
 def audit(
@@ -207,12 +216,13 @@ def audit(
     require_output(out, folder=True)
     store = Store()
     store.require_room()
-    dataset, rows = look(what, size, data_flags(skip_bad, False), like)
+    flags = data_flags(skip_bad, False)
+    dataset, rows, groups = look(what, size, flags, like)
     faults = study and _find_faults(study, what, dataset, store)
     found, pairs = run_audit(
         dataset,
         names=[row["path"] for row in rows],
-        groups=[row["group"] for row in rows],
+        groups=groups,
     )
     print("\n".join(format_audit(found)))
     if faults:
@@ -260,7 +270,7 @@ def explore(
     from medzoo.study.audits import find_leaks
 
     require_output(out, folder=True)
-    dataset, rows = look(what, size, data_flags(skip_bad, False), like)
+    dataset, rows, _ = look(what, size, data_flags(skip_bad, False), like)
     found = summarize(dataset, rows)
     leaks = find_leaks(Store(), [dataset.fingerprint])
     lines = [format_summary(dataset, found), *leaks, *find_warnings(found)]

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.data.custom.address import has_files, parse_address
+from medzoo.data.custom.address import has_files, is_custom, parse_address
 from medzoo.data.custom.listing import list_images
-from medzoo.data.custom.load import describe_rows
+from medzoo.data.custom.load import read_groups
 from medzoo.data.custom.options import complete
 from medzoo.data.dataset import Dataset
 from medzoo.data.splits import shuffle_groups
@@ -75,14 +75,12 @@ def _read_groups(
     source: str, size: int, options: Mapping[str, Any]
 ) -> tuple[list[str], bool]:
     """Returns groups of images, and whether test was not given with them."""
-    if not has_files(source):
-        return [], False
     files = {k: v for k, v in options.items() if k != "folds"}
-    address = parse_address(source)
-    listing = list_images(address, complete(source, size, files))
-    drawn = all(item.split != "test" for item in listing.items)
-    groups = [row["group"] for row in describe_rows(source, size, files)]
-    return groups, drawn
+    groups = read_groups(source, size, files) if is_custom(source) else []
+    if not has_files(source):
+        return groups, False
+    listing = list_images(parse_address(source), complete(source, size, files))
+    return groups, all(item.split != "test" for item in listing.items)
 
 
 def split_into_folds(

@@ -136,10 +136,15 @@ def read_array(path: Path, name: str) -> np.ndarray:
         return array
 
 
+def list_arrays(path: Path) -> list[str]:
+    """Lists the names of the arrays of the archive."""
+    with _open(path) as archive:
+        return [Path(member).stem for member in archive.namelist()]
+
+
 def read_texts(path: Path, *names: str) -> dict[str, tuple[str, ...]]:
     """Reads the lists of texts among some arrays that the archive has."""
-    with _open(path) as archive:
-        there = {Path(member).stem for member in archive.namelist()}
+    there = list_arrays(path)
     found = {}
     for name in names:
         if name in there and describe_array(path, name)[1].kind == "U":

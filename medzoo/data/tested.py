@@ -1,5 +1,6 @@
 """The images that a run tests, with what is known of them beside labels."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -33,16 +34,17 @@ class Tested(NamedTuple):
         return {name: [cells[r] for r in self.rows] for name, cells in columns}
 
     @property
-    def groups(self) -> list[int]:
-        """Numbers of the groups, -1 for an image in none; may be empty.
+    def groups(self) -> np.ndarray | None:
+        """Numbers of the groups, -1 for an image in none; `None` without any.
 
-        They are in the order of the images, and tell no name.
+        They count from 0 in the order of the images, and tell no name.
         """
         if not any(self.about.groups):
-            return []
-        known = dict.fromkeys(filter(None, self.about.groups))
-        numbers = {name: at for at, name in enumerate(known)} | {"": -1}
-        return [numbers[self.about.groups[row]] for row in self.rows]
+            return None
+        names = [self.about.groups[row] for row in self.rows]
+        distinct = dict.fromkeys(filter(None, names))
+        known = {name: at for at, name in enumerate(distinct)}
+        return np.array([known.get(name, -1) for name in names], "int32")
 
     def name(self, place: int) -> str:
         """Returns the name of the file of an image; empty if it has none."""
@@ -88,3 +90,32 @@ def find_tested(
     split = {k: v for k, v in given.items() if k != "attributes"}
     rows = find_test_rows(dataset, data, size, split, seed=seed)
     return Tested(dataset, rows, about)
+
+
+def find_groups(
+    task: str, data: str, size: int, options: Mapping[str, Any], *, seed: int
+) -> np.ndarray | None:
+    """Finds the groups of the images that a run tests; see `Tested.groups`.
+
+    Args:
+        task: Name of the task.
+        data: Data source.
+        size: Height and width of the images.
+        options: Data options.
+        seed: Of the run.
+    """
+    if not is_custom(data):
+        return None
+    held_out = seed if "folds" in options else 0
+    given = {k: v for k, v in options.items() if k != "attributes"}
+    return _find_groups(
+        task, data, size, tuple(sorted(given.items())), held_out
+    )
+
+
+# A study goes through the folds of one data set, or through a few data sets.
+@functools.lru_cache(maxsize=12)
+def _find_groups(
+    task: str, data: str, size: int, options: tuple, seed: int
+) -> np.ndarray | None:
+    return find_tested(task, data, size, dict(options), seed=seed).groups

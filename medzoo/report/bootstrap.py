@@ -5,7 +5,9 @@ runs: two trials that see the same test images share their luck, and it leaves
 their difference only if both are scored on the same draws. They are drawn
 within classes, as test splits are made: no class is absent from a draw, where
 one score would count it as 0 and another would leave it out. Images with masks
-hold several classes each, so that they are drawn from all.
+hold several classes each, so that they are drawn from all. Where images are of
+groups, such as patients, groups are drawn in their place, each whole and within
+the class that most of its images have.
 """
 
 import functools
@@ -22,6 +24,7 @@ from medzoo.record import (
     SplitPredictions,
     round_probabilities,
 )
+from medzoo.report.groups import find_units, number_groups, sum_by_unit
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
 from medzoo.scores.table import list_own
 from medzoo.scores.weighted import WEIGHTED_SCORES, compute_weighted
@@ -42,6 +45,7 @@ def bootstrap_score(
     num_replicates: int = NUM_REPLICATES,
     score: str = "macro_f1",
     fold: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Scores a run on test splits that are drawn from its own, with repeats.
 
@@ -58,6 +62,8 @@ def bootstrap_score(
         fold: Number of the fold that is held out in place of the test split, if
             one is: other folds are other images, though their labels may be
             equal.
+        groups: Number of the group of each image, -1 for none, shape `(n,)`;
+            groups are drawn whole.
 
     Returns:
         The score in `[0, 1]`, shape `(num_replicates,)`.
@@ -70,7 +76,7 @@ def bootstrap_score(
     Reference:
         [Efron, 1979](https://doi.org/10.1214/aos/1176344552).
     """
-    counts = _count_draws(probabilities, labels, num_replicates, fold)
+    counts = _count_draws(probabilities, labels, num_replicates, fold, groups)
     return np.concatenate([LABEL_SCORES[score](part) for part in counts])
 
 
@@ -79,16 +85,40 @@ def _count_draws(
     labels: np.ndarray,
     num_replicates: int,
     fold: int | None,
+    groups: np.ndarray | None,
 ) -> Iterator[np.ndarray]:
     """Yields the confusion matrices of draws, some replicates at a time."""
-    cells, num_classes, labels = _cells(probabilities, labels)
+    cells, num_classes, kept = _cells(probabilities, labels)
+    if groups is None:
+        drawn = _count_images(cells, num_classes, kept, num_replicates, fold)
+    else:
+        groups = groups[np.asarray(labels).reshape(-1) >= 0]
+        units, strata = find_units(kept, number_groups(groups, len(kept)))
+        counts = np.zeros((len(strata), num_classes**2))
+        np.add.at(counts, (units, cells), 1)
+        weights = draw_weights(
+            strata, num_classes, num_replicates=num_replicates, fold=fold
+        )
+        drawn = (times @ counts for times in weights)
+    for part in drawn:
+        yield part.reshape(len(part), num_classes, num_classes)
+
+
+def _count_images(
+    cells: np.ndarray,
+    num_classes: int,
+    labels: np.ndarray,
+    num_replicates: int,
+    fold: int | None,
+) -> Iterator[np.ndarray]:
+    """Counts cells of confusion matrices where images are drawn one by one."""
     by_class = cells[np.argsort(labels, kind="stable")]
     for places in _share(_draw, labels, num_classes, num_replicates, fold):
         drawn = by_class[places]
         drawn += np.arange(len(places))[:, None] * num_classes**2
         size = len(places) * num_classes**2
         counts = np.bincount(drawn.ravel(), minlength=size)
-        yield counts.reshape(len(places), num_classes, num_classes)
+        yield counts.reshape(len(places), -1)
 
 
 def draw_weights(
@@ -97,6 +127,7 @@ def draw_weights(
     *,
     num_replicates: int = NUM_REPLICATES,
     fold: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> Iterable[np.ndarray]:
     """Says how often each image is drawn, some replicates at a time.
 
@@ -108,7 +139,11 @@ def draw_weights(
     Returns:
         Parts of an array of shape `(num_replicates, n)`, `float64`.
     """
-    return _share(_draw_weights, labels, num_classes, num_replicates, fold)
+    if groups is None:
+        return _share(_draw_weights, labels, num_classes, num_replicates, fold)
+    units, strata = find_units(labels, number_groups(groups, len(labels)))
+    drawn = _share(_draw_weights, strata, num_classes, num_replicates, fold)
+    return (times[:, units] for times in drawn)
 
 
 def _draw_weights(
@@ -129,9 +164,12 @@ def _bootstrap_weighted(
     """Scores a run on draws, by probabilities as evidence keeps them."""
     kept = keep_labelled(split)
     labels, probabilities = kept.labels, kept.probabilities
+    drawn = draw_weights(
+        labels, probabilities.shape[1], fold=fold, groups=kept.groups
+    )
     parts = [
         compute_weighted(names, probabilities, labels, weights)
-        for weights in draw_weights(labels, probabilities.shape[1], fold=fold)
+        for weights in drawn
     ]
     return {name: np.concatenate([p[name] for p in parts]) for name in names}
 
@@ -144,7 +182,11 @@ def keep_labelled(split: SplitPredictions) -> SplitPredictions:
     labels = np.asarray(split.labels).astype("int64").reshape(-1)
     rounded = round_probabilities(np.asarray(split.probabilities))
     is_kept = labels >= 0
-    return SplitPredictions(rounded[is_kept].astype("float64"), labels[is_kept])
+    return SplitPredictions(
+        rounded[is_kept].astype("float64"),
+        labels[is_kept],
+        groups=None if split.groups is None else split.groups[is_kept],
+    )
 
 
 def bootstrap_own_score(
@@ -154,6 +196,7 @@ def bootstrap_own_score(
     *,
     num_replicates: int = NUM_REPLICATES,
     fold: int | None = None,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Scores a run by the score of a plugin, on the draws of the others.
 
@@ -161,14 +204,20 @@ def bootstrap_own_score(
         Shape `(num_replicates,)`; NaN where a draw has no such score.
     """
     labels = np.asarray(labels).astype("int64").reshape(-1)
-    probabilities, labels = probabilities[labels >= 0], labels[labels >= 0]
-    order = np.argsort(labels, kind="stable")
+    is_kept = labels >= 0
+    probabilities, labels = probabilities[is_kept], labels[is_kept]
+    drawn = draw_weights(
+        labels,
+        probabilities.shape[1],
+        num_replicates=num_replicates,
+        fold=fold,
+        groups=None if groups is None else groups[is_kept],
+    )
     found = [
         compute_own(name, probabilities[rows], labels[rows])
-        for places in _draw(
-            labels, probabilities.shape[1], num_replicates, fold
-        )
-        for rows in order[places]
+        for part in drawn
+        for times in part
+        for rows in [np.repeat(np.arange(len(labels)), times.astype("int64"))]
     ]
     return np.array([math.nan if v is None else v for v in found])
 
@@ -282,8 +331,7 @@ def _make_replicates(
     fold = record.run.seed if record.run.is_resplit else None
     weighted = [name for name in scores if name in WEIGHTED_SCORES]
     of_labels = [name for name in scores if name in LABEL_SCORES]
-    arrays = test.probabilities, test.labels
-    found = _score_and_replicates(*arrays, of_labels, fold) if of_labels else {}
+    found = _score_and_replicates(test, of_labels, fold) if of_labels else {}
     if weighted:
         drawn = _bootstrap_weighted(test, weighted, fold)
         found |= {n: np.append(scores[n], drawn[n]) for n in weighted}
@@ -291,10 +339,16 @@ def _make_replicates(
         if name in found:
             continue
         if name in list_own_scores():
-            drawn_own = bootstrap_own_score(*arrays, name, fold=fold)
+            drawn_own = bootstrap_own_score(
+                test.probabilities,
+                test.labels,
+                name,
+                fold=fold,
+                groups=test.groups,
+            )
             found[name] = np.append(scores[name], drawn_own)
         elif test.pixel_counts is not None:
-            found[name] = _score_masks(test.pixel_counts, name)
+            found[name] = _score_masks(test.pixel_counts, name, test.groups)
     return found
 
 
@@ -320,14 +374,14 @@ def _cells(
 
 
 def _score_and_replicates(
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    names: Sequence[str],
-    fold: int | None,
+    test: SplitPredictions, names: Sequence[str], fold: int | None
 ) -> dict[str, np.ndarray]:
+    probabilities, labels = test.probabilities, test.labels
     cells, num_classes, _ = _cells(probabilities, labels)
     counts = np.bincount(cells, minlength=num_classes**2)
-    drawn = _count_draws(probabilities, labels, NUM_REPLICATES, fold)
+    drawn = _count_draws(
+        probabilities, labels, NUM_REPLICATES, fold, test.groups
+    )
     parts = [counts.reshape(1, num_classes, num_classes), *drawn]
     return {
         name: np.concatenate([LABEL_SCORES[name](part) for part in parts])
@@ -336,7 +390,11 @@ def _score_and_replicates(
 
 
 def bootstrap_masks(
-    counts: np.ndarray, name: str, *, num_replicates: int = NUM_REPLICATES
+    counts: np.ndarray,
+    name: str,
+    *,
+    num_replicates: int = NUM_REPLICATES,
+    groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Scores masks on test splits that are drawn from their own.
 
@@ -347,6 +405,8 @@ def bootstrap_masks(
         counts: As of `medzoo.scores.counts.count_masks`.
         name: A name of `medzoo.scores.counts.MASK_SCORES`.
         num_replicates: How often to draw.
+        groups: Number of the group of each image, -1 for none, shape `(n,)`;
+            groups are drawn whole.
 
     Returns:
         Shape `(num_replicates,)`; NaN where a draw has nothing to go by.
@@ -354,18 +414,24 @@ def bootstrap_masks(
     labelled = counts.sum(axis=-1).astype("<i8")
     seed = zlib.crc32(labelled.tobytes())
     random = np.random.default_rng([seed, len(counts)])
-    size = len(counts)
+    units = np.unique(number_groups(groups, len(counts)), return_inverse=True)[
+        1
+    ]
+    size = int(units.max(initial=-1)) + 1
     draws = random.integers(size, size=(num_replicates, size))
-    # How often each image is drawn, by replicate.
+    # How often each unit is drawn, by replicate.
     draws += size * np.arange(num_replicates)[:, None]
     times = np.bincount(draws.ravel(), minlength=num_replicates * size)
-    pooled = times.reshape(num_replicates, size) @ counts.reshape(size, -1)
+    by_unit = sum_by_unit(units, counts, size)
+    pooled = times.reshape(num_replicates, size) @ by_unit
     return MASK_SCORES[name](pooled.reshape(num_replicates, *counts.shape[1:]))
 
 
-def _score_masks(counts: np.ndarray, name: str) -> np.ndarray:
+def _score_masks(
+    counts: np.ndarray, name: str, groups: np.ndarray | None
+) -> np.ndarray:
     score = MASK_SCORES[name](counts.sum(axis=0))
-    return np.append(score, bootstrap_masks(counts, name))
+    return np.append(score, bootstrap_masks(counts, name, groups=groups))
 
 
 def _read(store: Reader, path: str) -> np.ndarray | None:

@@ -145,10 +145,12 @@ def _round(value: float | None) -> Cell:
 def _format_interval(test: SplitPredictions | None) -> str:
     draws = {}
     counts = None if test is None else test.pixel_counts
-    if counts is not None and counts[:, 1:].any():
-        draws["Dice"] = bootstrap_masks(counts, "dice")
+    if test is not None and counts is not None and counts[:, 1:].any():
+        draws["Dice"] = bootstrap_masks(counts, "dice", groups=test.groups)
     if test is not None and (test.labels >= 0).any():
-        draws["macro F1"] = bootstrap_score(test.probabilities, test.labels)
+        draws["macro F1"] = bootstrap_score(
+            test.probabilities, test.labels, groups=test.groups
+        )
     if not draws:
         return ""
     ends = {k: np.nanquantile(v, [0.025, 0.975]) for k, v in draws.items()}

@@ -56,6 +56,7 @@ class DrawnRun(NamedTuple):
             self.num_classes,
             num_replicates=num_replicates,
             fold=run.seed if run.is_resplit else None,
+            groups=self.test.groups,
         )
         return chain([np.ones((1, len(labels)))], drawn)
 

@@ -218,7 +218,8 @@ def write_evidence(evidence: Evidence, path: Path) -> int:
 
     It holds fields, scores and history of each run and of each candidate of
     `[tuned]`; the probabilities of each run on val and test, rounded by
-    `round_probabilities`; labels once for all runs on the same data; of masks
+    `round_probabilities`; labels and numbers of groups once for
+    all runs on the same data; of masks
     what is counted for each test image, and the examples that are shown. Of
     attributes of images it holds the scores by subgroup alone. The same
     evidence gives the same bytes.
@@ -359,8 +360,8 @@ def _pick(
         member = f"predictions/{run_id}/{name}.npy"
         if name.endswith("/probabilities"):
             yield name, member, round_probabilities(array)
-        elif name.endswith("/labels"):
-            yield name, "labels/{}.npy", array
+        elif name.endswith(("/labels", "/groups")):
+            yield name, f"{name.rpartition('/')[2]}/{{}}.npy", array
         elif name.startswith("examples/") or name == "test/pixel_counts":
             yield name, member, array
 

@@ -1,9 +1,9 @@
-"""What reports say of single test images: attributes, groups, pictures.
+"""What reports say of single test images: attributes and pictures.
 
 It is read from the data when a report is made, and kept beside the records by
 the fingerprint of the data. Pictures that are shown go into the evidence, so
-that a report is made again without data; attributes and groups of images never
-do, but the scores by subgroup that come of them.
+that a report is made again without data; attributes of images never do, but the
+scores by subgroup that come of them.
 """
 
 import base64
@@ -29,17 +29,8 @@ from medzoo.study.spec import Study
 _SIDE = 64
 
 
-class About(NamedTuple):
-    """Attributes and groups of the test images of a run.
-
-    Args:
-        attributes: The cell of each image, by column; empty ones are unknown.
-        groups: Number of what each image is of, such as a patient; -1 for none.
-            It may be empty.
-    """
-
-    attributes: dict[str, list[str]]
-    groups: list[int]
+# The cell of each test image, by column; empty ones are unknown.
+Attributes = dict[str, list[str]]
 
 
 class Picture(NamedTuple):
@@ -80,7 +71,7 @@ def keep_attributes(
     for record, task in _list_tested(results):
         tested = find_images(study, record, task)
         if tested is not None:
-            about = {"attributes": tested.attributes, "groups": tested.groups}
+            about = {"attributes": tested.attributes}
             content = json.dumps(about, separators=(",", ":")).encode()
             name = name_attributes(fingerprint_of(record, task), names)
             if store.read_file(name) != content:
@@ -89,13 +80,13 @@ def keep_attributes(
 
 def read_attributes_of(
     study: Study, record: Record, task: str, store: Reader
-) -> About | None:
+) -> Attributes | None:
     """Reads what `keep_attributes` has kept; `None` without any."""
     names = [each.name for each in list_attributes(study)]
     name = name_attributes(fingerprint_of(record, task), names)
     resplit = record.run.resplit  # Another part of the data is tested then.
     content = store.read_file(name) if names and not resplit else None
-    return About(**json.loads(content)) if content else None
+    return json.loads(content)["attributes"] if content else None
 
 
 def name_attributes(fingerprint: str, names: Sequence[str]) -> str:

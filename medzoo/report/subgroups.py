@@ -6,7 +6,6 @@ that as many images of the same classes have that are drawn from all subgroups,
 and the test shuffles images between subgroups within their class.
 """
 
-import functools
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo.data.custom.attributes import Attribute
-from medzoo.record import Record
+from medzoo.record import Record, SplitPredictions
+from medzoo.report.bootstrap import draw_weights
+from medzoo.report.groups import find_units, number_groups, sum_by_unit
 from medzoo.report.images import (
-    About,
+    Attributes,
     fingerprint_of,
     list_attributes,
     read_attributes_of,
@@ -347,7 +348,7 @@ class _Tested:
         labels: Shape `(n,)`.
         groups: Shape `(n,)`; a number of its own for an image in no group.
         has_groups: Whether groups are known.
-        about: Attributes of the images.
+        attributes: Of the images.
         pooled: Whether they are of several folds, as if of one seed.
     """
 
@@ -356,7 +357,7 @@ class _Tested:
     labels: np.ndarray
     groups: np.ndarray
     has_groups: bool
-    about: About
+    attributes: Attributes
     pooled: bool = False
 
 
@@ -370,8 +371,7 @@ def _read_tested(
     study: Study, trial: TrialResults, task: str, store: Reader
 ) -> _Tested | None:
     """Reads what a trial predicts; folds are joined as if of one seed."""
-    masked = name_score(study.score) in MASK_SCORES
-    parts: dict[str, list[tuple[int, np.ndarray, np.ndarray, About]]] = {}
+    parts: dict[str, list[_Tested]] = {}
     for at, seed in enumerate(trial.seeds):
         record = trial.records.get((seed, task))
         if record is None or record.status != "done":
@@ -380,10 +380,9 @@ def _read_tested(
         folds = record.run.data_options.get("folds")
         if isinstance(folds, int) and seed >= folds:
             continue
-        part = _count(study, record, task, store, masked=masked)
+        part = _read_run(study, record, task, store, at)
         if part is not None:
-            key = fingerprint_of(record, task)
-            parts.setdefault(key, []).append((at, *part))
+            parts.setdefault(fingerprint_of(record, task), []).append(part)
     if not parts:
         return None
     joined = [_join_seeds(each) for each in parts.values()]
@@ -394,62 +393,66 @@ def _read_tested(
     return _join_folds(joined)
 
 
-def _count(
-    study: Study, record: Record, task: str, store: Reader, *, masked: bool
-) -> tuple[np.ndarray, np.ndarray, About] | None:
+def _read_run(
+    study: Study, record: Record, task: str, store: Reader, seed: int
+) -> _Tested | None:
     """Counts the confusions of each image of a run, if all is known."""
-    about = read_attributes_of(study, record, task, store)
+    attributes = read_attributes_of(study, record, task, store)
     test = store.read_task(record.run_id, task).test
-    if about is None or test is None:
+    if attributes is None or test is None:
         return None
     labels = test.labels.astype("int64")
-    if any(len(cells) != len(labels) for cells in about.attributes.values()):
+    if any(len(cells) != len(labels) for cells in attributes.values()):
         return None
-    if masked:
+    if name_score(study.score) in MASK_SCORES:
         counts = test.pixel_counts
-        return None if counts is None else (counts, labels, about)
-    k = test.probabilities.shape[1]
-    counts = np.zeros((len(labels), k, k), "float32")
-    known = np.flatnonzero(labels >= 0)
-    counts[known, labels[known], test.predicted_labels[known]] = 1
-    return counts, labels, about
-
-
-def _join_seeds(
-    parts: Sequence[tuple[int, np.ndarray, np.ndarray, About]],
-) -> _Tested:
-    """Lays seeds that test the same images beside each other."""
-    seeds, counts, labels, about = zip(*parts, strict=True)
-    groups = np.array(about[0].groups or [-1] * len(labels[0]), "int64")
-    alone = groups < 0
-    groups[alone] = groups.max(initial=0) + 1 + np.arange(alone.sum())
+    else:
+        counts = _count_images(test)
+    if counts is None:
+        return None
     return _Tested(
-        np.stack(counts, axis=1).astype("float32"),
-        list(seeds),
-        labels[0],
-        groups,
-        not alone.all(),
-        about[0],
+        counts[:, None].astype("float32"),
+        [seed],
+        labels,
+        number_groups(test.groups, len(labels)),
+        test.groups is not None,
+        attributes,
     )
+
+
+def _count_images(test: SplitPredictions) -> np.ndarray:
+    size, k = test.probabilities.shape
+    counts = np.zeros((size, k, k), "float32")
+    known = np.flatnonzero(test.labels >= 0)
+    counts[known, test.labels[known], test.predicted_labels[known]] = 1
+    return counts
+
+
+def _join_seeds(parts: Sequence[_Tested]) -> _Tested:
+    """Lays seeds that test the same images beside each other."""
+    counts = np.concatenate([part.counts for part in parts], axis=1)
+    seeds = [seed for part in parts for seed in part.seeds]
+    return replace(parts[0], counts=counts, seeds=seeds)
 
 
 def _join_folds(parts: Sequence[_Tested]) -> _Tested:
     """Lays folds behind each other: together they test every image."""
-    counts = np.concatenate([part.counts for part in parts])
-    cells = {
-        name: [cell for part in parts for cell in part.about.attributes[name]]
-        for name in parts[0].about.attributes
-    }
-    has_groups = all(part.has_groups for part in parts)
     starts = np.cumsum([0] + [part.groups.max() + 1 for part in parts])
     groups = [
-        part.groups if has_groups else part.groups + start
-        for part, start in zip(parts, starts, strict=False)
+        part.groups + start for part, start in zip(parts, starts, strict=False)
     ]
-    labels = np.concatenate([part.labels for part in parts])
-    about = About(cells, [])
-    joined = np.concatenate(groups)
-    return _Tested(counts, [0], labels, joined, has_groups, about, pooled=True)
+    return _Tested(
+        np.concatenate([part.counts for part in parts]),
+        [0],
+        np.concatenate([part.labels for part in parts]),
+        np.concatenate(groups),
+        all(part.has_groups for part in parts),
+        {
+            name: [cell for part in parts for cell in part.attributes[name]]
+            for name in parts[0].attributes
+        },
+        pooled=True,
+    )
 
 
 def _break_down(
@@ -462,11 +465,9 @@ def _break_down(
     score = name_score(score)
     if not known:
         return []
-    cells = known[0][1].about.attributes[attribute.name]
+    cells = known[0][1].attributes[attribute.name]
     known = [
-        pair
-        for pair in known
-        if pair[1].about.attributes[attribute.name] == cells
+        pair for pair in known if pair[1].attributes[attribute.name] == cells
     ]
     everything = np.ones(len(cells), bool)
     parts = [Subgroup("all", everything), *split_subgroups(attribute, cells)]
@@ -631,29 +632,15 @@ def bootstrap_counts(
     Returns:
         Shape `(num_draws, num_seeds, k, k)`.
     """
-    both = np.stack([labels, groups]).astype("<i8")
-    units, times = _draw(both.tobytes(), num_draws)
+    units, strata = find_units(labels, groups)
     within, unit_of = np.unique(units[holds], return_inverse=True)
-    sums = _sum_by(unit_of, counts[holds], len(within))
-    found = times[:, within] @ sums
-    return found.reshape(num_draws, *counts.shape[1:])
-
-
-# All trials and subgroups share one drawing.
-@functools.lru_cache(maxsize=1)
-def _draw(both: bytes, num_draws: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the group of each image, and how often each draw has each."""
-    labels, groups = np.frombuffer(both, "<i8").reshape(2, -1)
-    units, strata = _find_units(labels, groups)
-    random = np.random.default_rng(_make_seed(labels, groups))
-    times = np.zeros((num_draws, len(strata)), "float32")
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        drawn = random.integers(len(members), size=(num_draws, len(members)))
-        drawn += len(members) * np.arange(num_draws)[:, None]
-        held = np.bincount(drawn.ravel(), minlength=num_draws * len(members))
-        times[:, members] = held.reshape(num_draws, len(members))
-    return units, times
+    sums = sum_by_unit(unit_of, counts[holds], len(within))
+    # Images without a label are a class of their own.
+    strata = np.unique(strata, return_inverse=True)[1]
+    num_strata = int(strata.max(initial=-1)) + 1
+    drawn = draw_weights(strata, num_strata, num_replicates=num_draws)
+    found = [times[:, within].astype("float32") @ sums for times in drawn]
+    return np.concatenate(found).reshape(num_draws, *counts.shape[1:])
 
 
 def compare_subgroups(
@@ -689,10 +676,10 @@ def compare_subgroups(
     parts = np.unique(np.stack([groups, places]), axis=1, return_inverse=True)[
         1
     ].reshape(-1)
-    units, strata = _find_units(labels, parts)
+    units, strata = find_units(labels, parts)
     unit_places = np.zeros(len(strata), "int64")
     unit_places[units] = places
-    sums = _sum_by(units, counts, len(strata))
+    sums = sum_by_unit(units, counts, len(strata))
     has_any = sums.any(axis=0)
     sums_kept = np.ascontiguousarray(sums[:, has_any])
     random = np.random.default_rng(_make_seed(labels, groups))
@@ -718,28 +705,6 @@ def compare_subgroups(
     far = (found - expected) / np.maximum(spread, 1e-12)
     width = np.nanmax(far, axis=1) - np.nanmin(far, axis=1)
     return expected, float((width >= width[0] - 1e-9).mean())
-
-
-def _find_units(
-    labels: np.ndarray, groups: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers groups from 0, and finds the class that most images of each have.
-
-    Returns:
-        The number of the group of each image, and the class of each group.
-    """
-    units = np.unique(groups, return_inverse=True)[1]
-    classes = np.unique(labels, return_inverse=True)[1]
-    held = np.zeros((units.max() + 1, classes.max() + 1), "int64")
-    np.add.at(held, (units, classes), 1)
-    return units, held.argmax(axis=1)
-
-
-def _sum_by(units: np.ndarray, counts: np.ndarray, num: int) -> np.ndarray:
-    """Adds the counts of the images of each unit, each as one row."""
-    sums = np.zeros((num, int(np.prod(counts.shape[1:]))), "float32")
-    np.add.at(sums, units, counts.reshape(len(counts), -1))
-    return sums
 
 
 def _make_seed(labels: np.ndarray, groups: np.ndarray) -> list[int]:

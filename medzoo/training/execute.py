@@ -4,6 +4,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from medzoo.data import sources
 from medzoo.data.dataset import Dataset
+from medzoo.data.tested import find_groups
 from medzoo.messages import unknown
 from medzoo.models.flops import count_flops
 from medzoo.record import Parameters, Predictions, Record
@@ -29,6 +31,7 @@ from medzoo.training.looped_tensorflow import LoopedTrainer
 from medzoo.training.machine import list_versions, peak_memory_mb
 from medzoo.training.objectives import (
     LabelObjective,
+    Objective,
     make_objective,
     objective_class,
 )
@@ -107,7 +110,7 @@ def complete(
         )
     record = record.model_copy(deep=True, update={"status": "done"})
     objective = make_objective(record.run, data)
-    predictions = objective.score_test(record, predictions)
+    predictions = score_test(objective, record, predictions)
     seconds = time.perf_counter() - started
     add_seconds(record, evaluate=seconds, total=seconds)
     return record, predictions
@@ -135,7 +138,7 @@ def _execute_baseline(
     objective = LabelObjective(run, data)
     predictions = objective.score_variants(record, lambda variant: logits)
     if read_test:
-        predictions = objective.score_test(record, predictions)
+        predictions = score_test(objective, record, predictions)
     is_model = run.model == "logistic_regression" and data.has_features
     if on_model is not None and is_model:
         probe = build_probe(run, load_data(run), baseline)
@@ -286,7 +289,7 @@ class Session:
         if (why := describe_unsettled(self.trainer.model, record)) is not None:
             record.warnings.append(why)
         if read_test:
-            predictions = objective.score_test(record, predictions)
+            predictions = score_test(objective, record, predictions)
         seconds = time.perf_counter() - started
         add_seconds(self.record, evaluate=seconds, total=seconds)
         return predictions
@@ -304,6 +307,20 @@ class Session:
             self.trainer.resume(state)
             self.record.started = earlier.started
             self.record.seconds = earlier.seconds
+
+
+def score_test(
+    objective: Objective, record: Record, predictions: Predictions
+) -> Predictions:
+    """Scores test, and notes which of its images are of one group."""
+    predictions = objective.score_test(record, predictions)
+    run, test = record.run, predictions.test
+    groups = find_groups(
+        run.task, run.data, run.size, run.data_options, seed=run.seed
+    )
+    if test is None or groups is None or len(groups) != len(test.labels):
+        return predictions  # Of a smoke run, test is a part of its images.
+    return predictions.with_split("test", replace(test, groups=groups))
 
 
 def describe(run: Run, parameters: Parameters, data: Dataset) -> Record:

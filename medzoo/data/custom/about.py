@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from medzoo.data.custom.address import parse_address
+from medzoo.data.custom.arrays import read_groups
 from medzoo.data.custom.attributes import read_attributes
 from medzoo.data.custom.listing import list_images
 from medzoo.data.custom.load import describe_rows
@@ -95,27 +96,26 @@ def _open_table(path: Path, columns: Sequence[str]) -> Table:
 
 
 def _describe_arrays(path: Path, columns: Sequence[str]) -> About:
-    """Reads the table beside an archive, if there is one."""
-    beside = path_table(path)
-    if not columns and not beside.is_file():
-        return About([], [], {})
+    """Reads the groups of an archive, and the table beside it, if any."""
+    groups = read_groups(path)
+    if not columns and not path_table(path).is_file():
+        return About([], groups, {})
     table = _open_table(path, columns)
     shapes = [describe_array(path, f"{split}_labels")[0] for split in SPLITS]
     count = sum(shape[0] for shape in shapes)
     if len(table.rows) != count:
         raise ValueError(
-            f"`{beside}` must have a row an image of `{path}`, train, val and "
-            f"test in turn. Expected {count}. Received: {len(table.rows)}."
+            f"`{path_table(path)}` must have a row an image of `{path}`, "
+            f"train, val and test in turn. Expected {count}. Received: "
+            f"{len(table.rows)}."
         )
     cells = {
         name: [row[name] for _, row in table.rows]
-        for name in dict.fromkeys([*columns, "path", "group"])
+        for name in dict.fromkeys([*columns, "path"])
         if name in table.columns
     }
     return About(
-        cells.get("path", []),
-        cells.get("group", []),
-        {name: cells[name] for name in columns},
+        cells.get("path", []), groups, {name: cells[name] for name in columns}
     )
 
 

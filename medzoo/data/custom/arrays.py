@@ -6,7 +6,13 @@ import numpy as np
 
 from medzoo.data.checksums import md5_of
 from medzoo.data.dataset import Dataset, Split
-from medzoo.data.npz import describe_array, map_array, read_array, read_texts
+from medzoo.data.npz import (
+    describe_array,
+    list_arrays,
+    map_array,
+    read_array,
+    read_texts,
+)
 from medzoo.tasks import SPLITS
 
 
@@ -14,7 +20,8 @@ def load_arrays(path: Path, task: str, size: int) -> Dataset:
     """Loads `train_images`, `train_labels` and so on from an npz archive.
 
     Images are memory-mapped. Classes are named by `classes` of the archive, or
-    by their numbers; its `notes` replace that on the split.
+    by their numbers; its `notes` replace that on the split. `read_groups` reads
+    what must stay in one split.
 
     Args:
         path: The archive.
@@ -66,6 +73,33 @@ def find_size(path: Path) -> int | None:
     """
     shape, _ = describe_array(path, "train_images")
     return shape[1] if len(shape) > 2 and shape[1] == shape[2] else None
+
+
+def read_groups(path: Path) -> list[str]:
+    """Reads `train_groups`, `val_groups` and `test_groups`, if they are there.
+
+    Returns:
+        What stays in one split, such as a patient, of each image of train, val
+        and test in turn, empty for -1; nothing without these arrays.
+
+    Raises:
+        ValueError: If some of them are missing, or have another length.
+    """
+    if not set(list_arrays(path)) & {f"{split}_groups" for split in SPLITS}:
+        return []
+    groups: list[str] = []
+    for split in SPLITS:
+        name = f"{split}_groups"
+        shape, dtype = describe_array(path, name)
+        length = describe_array(path, f"{split}_labels")[0][0]
+        if shape not in ((length,), (length, 1)) or dtype.kind not in "iuU":
+            raise ValueError(
+                f"Array `{name}` of `{path}` must hold one whole number or "
+                f"text an image, shape ({length},). Received: {dtype} of shape "
+                f"{shape}."
+            )
+        groups += map(str, read_array(path, name).reshape(-1).tolist())
+    return ["" if group == "-1" else group for group in groups]
 
 
 def _read_split(path: Path, split: str, size: int) -> Split:

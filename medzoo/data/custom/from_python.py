@@ -95,6 +95,9 @@ class Dataset(NamedTuple):
             drawn, note = _read_splits(splits, groups, len(labels))
         arrays: dict[str, np.ndarray] = {"classes": np.array(names)}
         arrays["notes"] = np.array([note])
+        codes = {group: at for at, group in enumerate(dict.fromkeys(keys))}
+        codes |= {"": -1}
+        numbered = np.array([codes[key] for key in keys], "int32")
         for split in SPLITS:
             rows = drawn == split
             if not rows.any():
@@ -104,14 +107,13 @@ class Dataset(NamedTuple):
                 )
             arrays[f"{split}_images"] = images[rows]
             arrays[f"{split}_labels"] = numbers[rows]
+            if groups is not None:
+                arrays[f"{split}_groups"] = numbered[rows]
         file = io.BytesIO()
         np.savez(file, **arrays)  # type: ignore[arg-type]
         path = _write(file.getvalue(), name, ".npz")
         columns = dict(zip(asked, about.values(), strict=True))
         table = {each.name: map(_word, c) for each, c in columns.items()}
-        if groups is not None:
-            codes = {group: at for at, group in enumerate(dict.fromkeys(keys))}
-            table["group"] = map(str, (codes[key] for key in keys))
         if table:
             _write_table(path_table(path), drawn, table)
         options = {"attributes": tuple(about)} if about else {}

@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 
 from medzoo.data.audit.leaks import drop_leaks
+from medzoo.data.custom import arrays
 from medzoo.data.custom.address import parse_address
-from medzoo.data.custom.arrays import load_arrays
 from medzoo.data.custom.build import open_cache
 from medzoo.data.custom.cache import Cache
 from medzoo.data.custom.options import Option, complete
@@ -88,12 +88,12 @@ def _read(
     leaks = given.pop("drop_leaks", False)
     address = parse_address(data)
     if address.kind == "npz":
-        dataset = load_arrays(address.path, task, size)
+        dataset = arrays.load_arrays(address.path, task, size)
         if not leaks:
             return dataset
         ending = f".{dataset.fingerprint.replace(':', '-')}.leaks.npy"
         path = derived_path(address.path.resolve(), ending)
-        return drop_leaks(dataset, (), path)
+        return drop_leaks(dataset, arrays.read_groups(address.path), path)
     cache = open_custom(data, size, given)
     dataset = _make_dataset(task, cache)
     if not leaks:
@@ -135,6 +135,18 @@ def describe_rows(
     if data.startswith("npz:"):
         return []
     return open_custom(data, size, options).rows()
+
+
+def read_groups(data: str, size: int, options: Mapping[str, Any]) -> list[str]:
+    """Returns what must stay in one split, such as the patient of each image.
+
+    Returns:
+        Of train, val and test in turn, empty for an image in no group; nothing
+        for an archive without groups.
+    """
+    if data.startswith("npz:"):
+        return arrays.read_groups(parse_address(data).path)
+    return [row["group"] for row in describe_rows(data, size, options)]
 
 
 def open_custom(data: str, size: int, options: Mapping[str, Any]) -> Cache:
