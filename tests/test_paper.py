@@ -49,6 +49,7 @@ from medzoo.report.references import (
     read_entries,
 )
 from medzoo.report.study_tables import make_runs
+from medzoo.report.subgroups import Breakdown, Row
 from medzoo.report.tables import to_csv
 from medzoo.runs.fields import FIELDS, OPTIMIZERS
 from medzoo.runs.run import Run
@@ -225,6 +226,29 @@ def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
     left = [n.rstrip(",") for n in numbers_in(text)]
     assert [n for n in left if n not in known] == []
     assert f"{rows[0]['train_images']} train" in text
+
+
+def test_scores_by_subgroup_are_said_and_no_longer_owed(evidence, values):
+    rows = [Row("all", 80, 40, 2), Row("f", 40, 20, 2), Row("m", 40, 20, 2)]
+    found = Breakdown(
+        evidence.best.trial.name,
+        evidence.results[0].tasks[0],
+        "sex",
+        "macro_f1",
+        rows,
+    )
+    known = find_values(dataclasses.replace(evidence, kept_subgroups=[found]))
+    text = " ".join(make_methods(known, in_markdown()).split())
+    assert "broken down by sex" in text
+    assert "shuffling images, groups whole, between them" in text
+    assert "broken down" not in make_methods(values, in_markdown())
+
+    def answer(values):
+        answers = answer_checklist(values, "tripod-ai")
+        return next(each for each in answers if each.item.number == "23a")
+
+    assert answer(values).owed == "the scores of subgroups of patients"
+    assert answer(known).status == "answered"
 
 
 def test_methods_cite_in_both_formats(values):

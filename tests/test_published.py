@@ -4,9 +4,11 @@ import shutil
 import subprocess
 
 import pytest
+from page_records import make_widths, report_on
 from report_records import SCORES, TASKS, make_records, make_study
 
 from medzoo.report.evidence import Evidence
+from medzoo.report.published import SCORES as SCORES_BESIDE
 from medzoo.report.published import read_published, set_beside
 from medzoo.report.results import gather
 from medzoo.report.statistics import Estimate
@@ -39,7 +41,7 @@ def rows_of(table, score):
 def test_published_figures_are_of_known_tasks_and_scores():
     for figure in read_published():
         assert figure.task in (*NAMES, "all")
-        assert figure.score in ("macro_f1", "auc", "accuracy", "harmonic_mean")
+        assert figure.score in (*SCORES_BESIDE, "harmonic_mean")
         assert 0 < figure.value < 1
         assert figure.system
         assert figure.source
@@ -66,6 +68,17 @@ def test_best_trial_stands_first_beside_published_figures(tmp_path):
     expected = 2 / (1 / 0.712 + 1 / 0.33)
     assert published["harmonic_mean"].mean == pytest.approx(expected)
     assert len(others) == 5
+
+
+def test_scores_that_are_asked_for_stand_beside_published_ones(tmp_path):
+    study = make_widths(2, tasks=("breastmnist", "retinamnist"))
+    plain = report_on(study, tmp_path)
+    assert rows_of(set_beside(plain), "ece") == {}
+    asked = Evidence.read(study.show(scores=["ece"]), plain.store)
+    ours, published = rows_of(set_beside(asked), "ece").values()
+    assert 0 <= ours["breastmnist"].low < ours["breastmnist"].high <= 1
+    assert published["breastmnist"].mean == 0.034
+    assert published["retinamnist"] is None
 
 
 def test_gaps_stay_empty(tmp_path):

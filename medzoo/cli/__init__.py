@@ -231,14 +231,16 @@ def compare(
     """Set a study beside published figures, or two beside each other."""
     from medzoo.report.evidence import Evidence
     from medzoo.report.pairwise import compare_studies, open_evidence
-    from medzoo.report.published import set_beside
+    from medzoo.report.published import SCORES, set_beside
     from medzoo.report.tables import FORMATS
     from medzoo.report.write import format_no_records
+    from medzoo.scores.table import list_scores
     from medzoo.store import Store
 
     if other is None:
         study, store = read(name, tasks, "medmnist", seeds), Store()
-        evidence = Evidence.read(study, store)
+        further = [n for n in SCORES if n in list_scores("kept")]
+        evidence = Evidence.read(study.show(scores=further), store)
         if not evidence.records:
             sentence = format_no_records(study, store, evidence.title)
             print(sentence, file=sys.stderr)

@@ -23,7 +23,8 @@ from medzoo.report.references import (
     name_source,
     read_cited,
 )
-from medzoo.report.subgroups import describe_gap
+from medzoo.report.subgroups import FEWEST_IMAGES, describe_gap
+from medzoo.report.subgroups import NUM_DRAWS as SUBGROUP_DRAWS
 from medzoo.report.tables import (
     Cell,
     Table,
@@ -53,7 +54,12 @@ SECTIONS: dict[str, tuple[list[list[str]], str]] = {
     "Models": ([["models"], ["initialisation", "ensembling"]], ""),
     "Training and selection": ([["training"], ["selection"]], ""),
     "Statistics": (
-        [["metrics", "output"], ["uncertainty"], ["looks", "power"]],
+        [
+            ["metrics", "output"],
+            ["uncertainty"],
+            ["fairness"],
+            ["looks", "power"],
+        ],
         "",
     ),
     "Software and hardware": ([["software", "hardware"]], ""),
@@ -560,6 +566,13 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
         "operating_point": evidence.study.operating_point,
         "subgroups": [found.attribute for found in breakdowns],
         "gaps": list(map(describe_gap, breakdowns)),
+        "fewest": FEWEST_IMAGES,
+        "grouped": any(
+            row.num_groups is not None
+            for found in breakdowns
+            for row in found.rows
+        ),
+        "subgroup_draws": f"{SUBGROUP_DRAWS:,}",
         "galleries": bool(evidence.galleries),
         "explained": bool(
             find_explained(

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from medzoo.report.evidence import Evidence
 from medzoo.report.statistics import Spread, over_seeds
 from medzoo.report.tables import Cell, Table
 from medzoo.scores.probabilities import harmonic_mean
 from medzoo.tasks import NAMES
 
-SCORES = ("macro_f1", "auc", "accuracy")
+SCORES = ("macro_f1", "auc", "accuracy", "ece")
 ALL = "all"  # The task of a figure of all 11 tasks together.
 
 
@@ -23,7 +25,7 @@ class Published(NamedTuple):
     Args:
         system: Who, or what, reached it.
         task: Name of a task, or `all`.
-        score: `macro_f1`, `auc`, `accuracy` or `harmonic_mean`.
+        score: `macro_f1`, `auc`, `accuracy`, `ece` or `harmonic_mean`.
         value: From 0 to 1.
         source: Where it is published.
     """
@@ -57,7 +59,8 @@ def set_beside(evidence: Evidence) -> Table:
     """Sets the best trial of a study beside published figures, task by task.
 
     The best trial was chosen among its siblings on the very test split, as a
-    leaderboard does, so its row is a little too good.
+    leaderboard does, so its row is a little too good. Scores that it has not,
+    such as those that its study would have to ask for, are left out.
 
     Returns:
         For each score a row for the study and one for each system that has a
@@ -69,7 +72,7 @@ def set_beside(evidence: Evidence) -> Table:
     rows: list[list[Cell]] = []
     for score in SCORES:
         systems = _find(score, best.tasks)
-        if systems:
+        if systems and np.isfinite(best.matrix(score)).any():
             rows.append(_make_our_row(score, evidence))
             rows += (_make_row(score, row, best.tasks) for row in systems)
     columns = ("score", "system", *best.tasks, "harmonic_mean", "source")
@@ -90,13 +93,17 @@ def _find(score: str, tasks: Sequence[str]) -> list[dict[str, Published]]:
 
 def _make_our_row(score: str, evidence: Evidence) -> list[Cell]:
     best, study = evidence.best, evidence.study
+    name = best.trial.name
     cells: list[Cell] = [*map(over_seeds, best.matrix(score).T), None]
     if score == "macro_f1":
-        found = evidence.statistics.trials[best.trial.name]
+        found = evidence.statistics.trials[name]
         cells = [*(found.by_task[t] for t in best.tasks), found.harmonic_mean]
+    elif score in evidence.asked:
+        asked = evidence.asked[score][name]
+        cells = [*(asked.by_task[task] for task in best.tasks), None]
     return [
         score,
-        f"{study.name}: {best.trial.name}",
+        f"{study.name}: {name}",
         *cells,
         f"here, seeds: {len(best.seeds)}, best of {len(study.trials)}",
     ]
