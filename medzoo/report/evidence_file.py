@@ -4,6 +4,7 @@ import hashlib
 import io
 import operator
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -45,6 +46,8 @@ _CONTENTS, _RECORDS = "contents.json", "records.jsonl"
 _IF_ANY = Field(exclude_if=operator.not_)
 # Raise it when files of before cannot be read any more.
 _FORMAT = 1
+# Arrays of predictions that are kept as they are.
+_KEPT = re.compile(r"^examples/|^test/pixel_counts$|(^|/)corrupted/")
 
 
 class _Cells(BaseModel):
@@ -361,7 +364,9 @@ def _pick(
             yield name, member, round_probabilities(array)
         elif name.endswith("/labels"):
             yield name, "labels/{}.npy", array
-        elif name.startswith("examples/") or name == "test/pixel_counts":
+        elif name.endswith("corrupted/kinds"):
+            yield name, "kinds/{}.npy", array
+        elif _KEPT.search(name):
             yield name, member, array
 
 
