@@ -6,27 +6,27 @@ import numpy as np
 import pandas as pd
 import pytest
 from in_process import InProcess
-from report_records import SCORES, make_records
+from report_records import SCORES, make_record
 from report_records import make_study as make_small
 
 from medzoo.cli.screen import run_on_screen
 from medzoo.conduct import Conduct, Watch
 from medzoo.data.corruptions import list_kinds
-from medzoo.data.sources import load
+from medzoo.execution.job import Job
+from medzoo.execution.worker import execute_job
 from medzoo.record import Predictions, Robustness, SplitPredictions
 from medzoo.report.corrupted import Corrupted, relate
 from medzoo.report.corruption_tables import describe_missing, make_corruptions
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence
-from medzoo.report.write import write_evidence_report, write_report
+from medzoo.report.write import write_evidence_report
 from medzoo.store import Store
 from medzoo.study.corrupted import find_unscored
 from medzoo.study.expand import expand
 from medzoo.study.kept_models import find_folder
 from medzoo.study.plan import make_plan
 from medzoo.study.spec import read_study
-from medzoo.training.robustness import score_corrupted
-from medzoo.training.saved import load_saved
+from medzoo.training.saved import MODEL
 
 STUDY = """
 question = "Which bears corrupted images?"
@@ -66,33 +66,117 @@ def run(study, tmp_path, **options):
     return out / study.name
 
 
-def execute(study):
-    conduct = Conduct(study, Store(), means=InProcess(keep="all"))
-    assert conduct.execute(Watch()) == "complete"
-
-
 def read_folder(folder):
     files = (path for path in folder.iterdir() if path.is_file())
     return {path.name: path.read_bytes() for path in files}
 
 
-def test_runs_are_scored_with_their_model_at_hand_and_reported(study, tmp_path):
-    folder = run(study(), tmp_path)
-    runs = [item.run for item in expand(study())]
-    # The models are those of the records, bit for bit.
-    first = runs[0]
-    model = load_saved(find_folder(study(), Store()) / first.run_id)
-    data = load("breastmnist", "synthetic", 28, 64, seed=0)
-    expected = score_corrupted(model.predict, data, data.test)
-    found = Store().read_predictions(first.run_id).corrupted
-    np.testing.assert_array_equal(found.kinds, expected.kinds)
-    np.testing.assert_array_equal(found.errors, expected.errors)
-    test = Store().read(first.run_id).scores["test"]
-    assert float(found.clean) == 1 - test["balanced_accuracy"]
+def make_robust(clean, errors, kinds=("jpeg", "pixelate")):
+    return Robustness(
+        np.array(float(clean)), np.array(kinds), np.array(errors, "float64")
+    )
 
+
+TWO = [[0.2] * 5, [0.3] * 5]
+
+
+def make_short(names=("adam", "sgd", "lion"), **changes):
+    """Makes a study of runs of four steps, one for each optimizer."""
+    fixed = {"steps": 10, "max_images": 64}
+    if changes.get("axis") != "model":
+        fixed |= {"model": "mlp", "width": 8}
+    values = {"data": "synthetic", "corruptions": True, "keep": "all"}
+    return make_small(names, fixed=fixed, **values | changes)
+
+
+def write_done(study, store, errors):
+    """Writes records of 2 s for corrupted images, and errors by trial."""
+    split = SplitPredictions(np.eye(2, dtype="float32"), np.array([0, 1]))
+    seconds = {"train": 3.0, "total": 9.0, "corruptions": 2.0}
+    for trial, run in expand(study):
+        record = make_record(
+            run,
+            SCORES.get(trial.name, [[0.5]])[0][0],
+            history=[{"step": 10}],
+            seconds=seconds,
+            num_images={"train": 400, "val": 150, "test": 250},
+        )
+        robust = errors(trial.name, run)
+        store.write(record, Predictions(split, split, corrupted=robust))
+    return [run for _, run in expand(study)]
+
+
+def test_models_at_hand_and_kept_models_score_alike(tmp_path):
+    asked = make_short(("sgd",), tasks=("breastmnist",), seeds=(0,))
+    (run,) = [item.run for item in expand(asked)]
+    store = Store(tmp_path)
+    model = find_folder(asked, store) / run.run_id / MODEL
+    job = Job(run, model=str(model), corruptions=True)
+    record, predictions = execute_job(job, store)
+    at_hand = predictions.corrupted
+    assert at_hand.clean == 1 - record.scores["test"]["balanced_accuracy"]
+    assert list(at_hand.kinds) == list(list_kinds("breastmnist", 1))
+
+    # As if it was done before the study asked: its kept model is scored.
+    store.write(record, dataclasses.replace(predictions, corrupted=None))
+    assert find_unscored(asked, [run], store) == [run]
+    conduct = Conduct(asked, store, means=InProcess(keep="all"))
+    assert conduct.execute(Watch()) == "complete"
+    kept = store.read_predictions(run.run_id)
+    np.testing.assert_array_equal(kept.corrupted.errors, at_hand.errors)
+    np.testing.assert_array_equal(
+        kept.test.probabilities, predictions.test.probabilities
+    )
+    after = store.read(run.run_id)
+    assert after.scores == record.scores
+    assert after.started == record.started
+
+
+def test_plans_count_what_is_scored_and_what_stays_without(tmp_path):
+    asked, store = make_short(), Store(tmp_path)
+    plain = dataclasses.replace(asked, corruptions=False)
+    assert {i.run.run_id for i in expand(plain)} == {
+        i.run.run_id for i in expand(asked)
+    }
+    assert (
+        "roughly, 2 min for corrupted images)" in make_plan(asked, store).text()
+    )
+    assert "corrupted" not in make_plan(plain, store).text()
+
+    def errors(name, run):
+        return make_robust(0.1, TWO) if name == "adam" else None
+
+    runs = write_done(asked, store, errors)
+    for run in runs[-2:]:
+        model = find_folder(asked, store) / run.run_id / MODEL
+        model.parent.mkdir(parents=True)
+        model.touch()
+    plan = make_plan(asked, store)
+    assert "Done without scores on corrupted images: 8. Those" in plan.text()
+    assert "kept model, 2, are scored without training" in plan.text()
+    assert plan.seconds_left == pytest.approx(2 * 2.0)
+    assert plan.text().endswith("(under 1 min for corrupted images)")
+    assert find_unscored(plain, runs, store) == []
+    # Without the key there is nothing of it, whatever the store has.
+    assert Evidence.read(plain, store).corrupted == []
+
+
+def test_classifiers_without_a_model_are_not_waited_for(tmp_path):
+    asked, store = (
+        make_short(("logistic_regression", "knn"), axis="model"),
+        Store(tmp_path),
+    )
+    assert make_plan(asked, store).seconds_corrupted == 0
+    runs = write_done(asked, store, lambda *_: None)
+    assert find_unscored(asked, runs, store) == []
+
+
+@pytest.mark.slow
+def test_reports_are_made_again_from_their_evidence(study, tmp_path):
+    folder = run(study(), tmp_path)
     table = pd.read_csv(folder / "corruptions.csv")
-    assert list(table["trial"]) == [t.trial.name for t in read_evidence(
-        folder).results]  # fmt: skip
+    order = [trial.trial.name for trial in read_evidence(folder).results]
+    assert list(table["trial"]) == order
     assert (table["seeds"] == 2).all()
     kinds = list_kinds("breastmnist", 1)
     for _, row in table.iterrows():
@@ -101,54 +185,12 @@ def test_runs_are_scored_with_their_model_at_hand_and_reported(study, tmp_path):
     of_baseline = table[table["trial"] == "learning_rate=0.0001"].iloc[0]
     assert of_baseline["relative"] == pytest.approx(1)
     names = read_folder(folder)
-    assert {"corruptions.md", "corruptions.png", "corruptions.svg"} <= set(
-        names
-    )
+    assert {f"corruptions.{e}" for e in ("md", "png", "svg")} <= set(names)
     assert b"Corrupted images" in names["report.html"]
 
-    # All of it again from the evidence, without the store.
+    # All of it again, without the store.
     again = write_evidence_report(read_evidence(folder), tmp_path / "again")
     assert read_folder(again.paths[0].parent) == names
-
-
-def test_runs_of_before_are_scored_by_kept_models_and_never_trained(
-    study, tmp_path
-):
-    plain = study("")
-    execute(plain)
-    runs = [item.run for item in expand(plain)]
-    store = Store()
-    before = {r.run_id: store.read(r.run_id) for r in runs}
-    arrays = {r.run_id: store.read_predictions(r.run_id) for r in runs}
-    assert find_unscored(plain, runs, store) == []
-    asked = study()
-    assert {r.run_id for r in runs} == {i.run.run_id for i in expand(asked)}
-    # One model is gone: its run stays without.
-    gone = runs[0].run_id
-    (find_folder(asked, store) / gone / "model.keras").unlink()
-    text = make_plan(asked, store).text()
-    assert "Done without scores on corrupted images: 4." in text
-    assert "kept model, 3," in text
-
-    execute(asked)
-    folder = tmp_path / "results"
-    write_report(asked, store, folder, command="-")
-    assert [r.run_id for r in find_unscored(asked, runs, store)] == [gone]
-    for run_id, record in before.items():
-        after = store.read(run_id)
-        assert after.scores == record.scores
-        assert after.started == record.started
-        kept = store.read_predictions(run_id)
-        assert (kept.corrupted is None) == (run_id == gone)
-        np.testing.assert_array_equal(
-            kept.test.probabilities, arrays[run_id].test.probabilities
-        )
-    table = pd.read_csv(folder / "bears/corruptions.csv")
-    assert sorted(table["seeds"]) == [1, 2]
-    text = (folder / "bears/corruptions.md").read_text()
-    assert "1 of 4 runs" in text
-    # Without the key there is nothing of it, whatever the store has.
-    assert Evidence.read(study(""), store).corrupted == []
 
 
 @pytest.mark.slow
@@ -177,24 +219,10 @@ def test_winners_of_tuned_values_are_scored(study, tmp_path):
     assert (pd.read_csv(folder / "corruptions.csv")["seeds"] == 2).all()
 
 
-def make_robust(clean, errors, kinds=("jpeg", "pixelate")):
-    return Robustness(
-        np.array(float(clean)), np.array(kinds), np.array(errors, "float64")
-    )
-
-
 def make_evidence(folder, errors, **changes):
-    """Makes a study whose runs have errors by trial, then seed and task."""
-    study = make_small(corruptions=True, **changes)
-    store = Store(folder)
-    records = make_records(study, SCORES)
-    split = SplitPredictions(np.eye(2, dtype="float32"), np.array([0, 1]))
-    for trial, run in expand(study):
-        robust = errors(trial.name, run)
-        store.write(
-            records[run.run_id],
-            Predictions(val=split, test=split, corrupted=robust),
-        )
+    """Makes a study whose runs have errors by the name of their trial."""
+    study, store = make_small(corruptions=True, **changes), Store(folder)
+    write_done(study, store, errors)
     return Evidence.read(study, store)
 
 
@@ -238,7 +266,7 @@ def test_seeds_are_averaged_and_published_errors_stand_below(tmp_path):
     assert (lion["seeds"], lion["corrupted"].mean) == (1, pytest.approx(0.35))
     # Of the seed that both have: 0.3 / 0.4 and 0.4 / 0.5.
     assert lion["relative"] == pytest.approx(0.775)
-    published = found["published: AlexNet (MedMNIST-C)", "retinamnist"]
+    published = found["published: AlexNet 224 px (MedMNIST-C)", "retinamnist"]
     assert (published["clean"].mean, published["corrupted"].mean) == (
         0.558, 0.649,
     )  # fmt: skip

@@ -50,8 +50,7 @@ def find_corrupted(
         for trial, by_seed in zip(results, read, strict=True):
             if by_seed and kinds:
                 found.append(_join(trial, task, by_seed, kinds))
-    order = [trial.trial.name for trial in results]
-    return sorted(found, key=lambda each: order.index(each.trial))
+    return found
 
 
 def average_kinds(errors: np.ndarray, base: np.ndarray) -> float | None:

@@ -1,20 +1,22 @@
 """The part of the page that is about corrupted images."""
 
 import math
+from itertools import starmap
 from typing import Any
 
 from markupsafe import Markup
 
 from medzoo.report.corruption_tables import (
-    LEGEND,
+    describe_corruptions,
     describe_missing,
+    make_by_kind,
     make_short_corruptions,
 )
 from medzoo.report.curves import Curve
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.corruptions import pick_lines
 from medzoo.report.small_curves import SIDE, draw_curve
-from medzoo.report.tables import to_html
+from medzoo.report.tables import Table, to_html
 
 
 def lay_out_corruptions(evidence: Evidence) -> dict[str, Any]:
@@ -22,17 +24,20 @@ def lay_out_corruptions(evidence: Evidence) -> dict[str, Any]:
     found = evidence.corrupted
     if not found:
         return {}
-    table = make_short_corruptions(evidence)
+    panels = list(starmap(_lay_panel, pick_lines(evidence).items()))
     return {
-        "legend": LEGEND.replace("`", ""),
+        "legend": describe_corruptions(evidence).replace("`", ""),
         "missing": describe_missing(found).replace("`", ""),
-        "table": Markup(to_html(table)),  # noqa: S704
-        "panels": [
-            _lay_panel(task, lines)
-            for task, lines in pick_lines(evidence).items()
-        ],
+        "table": _write(make_short_corruptions(evidence)),
+        "panels": panels,
+        "names": max((panel["lines"] for panel in panels), key=len),
+        "by_kind": {k: _write(t) for k, t in make_by_kind(found).items()},
         "side": SIDE,
     }
+
+
+def _write(table: Table) -> Markup:
+    return Markup(to_html(table))  # noqa: S704
 
 
 def _lay_panel(task: str, curves: dict[int, Curve]) -> dict[str, Any]:

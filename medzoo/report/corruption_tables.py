@@ -1,6 +1,6 @@
 """Tables and texts of errors on corrupted test images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from medzoo.data.corruptions import KINDS, NUM_SEVERITIES
 from medzoo.report.corrupted import Corrupted, relate
@@ -16,57 +16,72 @@ from medzoo.report.tables import (
 )
 
 CORRUPTIONS = ("corruptions.csv", "corruptions.md")
-LEGEND = (
-    "Balanced error, 1 minus the balanced accuracy, on the test split; less is "
-    "better. Images are corrupted by the kinds that MedMNIST-C (Di Salvo et "
-    "al., 2024) gives their task, at five severities; `corrupted` is the mean "
-    "over kinds of the mean over severities. By kind, `relative` divides it by "
-    "that of the baseline, and `relative rise` divides what it rises above the "
-    "error on clean images by the rise of the baseline; both are means over "
-    "kinds, under 1 where a trial is more robust, and empty where the baseline "
-    "loses nothing in a kind. The intervals are over seeds, for these images. "
-    "Published errors are of other images and kinds: of 224 pixels, where "
-    "lengths are not shrunk."
+_LEGEND = (
+    "Balanced error (1 minus the balanced accuracy) on test; less is better. "
+    "Images are corrupted by the kinds that MedMNIST-C (Di Salvo et al., 2024) "
+    "gives their task, at five severities; `corrupted` is the mean over both. "
+    "`relative` is the error of a kind divided by that of the baseline, and "
+    "`relative rise` the same of what the error rises above that on clean "
+    "images: means over kinds, under 1 where a trial is more robust, empty "
+    "where the baseline loses nothing in a kind. Intervals are over seeds, for "
+    "these test images."
+)
+_PUBLISHED = (
+    "Published errors are for orientation: of images of 224 pixels, and of "
+    "further kinds."
 )
 _SEVERITIES = tuple(f"severity_{at + 1}" for at in range(NUM_SEVERITIES))
 
 
 def make_corruptions(evidence: Evidence) -> Table:
-    """Makes `corruptions.csv`, a row for each trial and task."""
+    """Makes `corruptions.csv`, a row for each task and trial."""
     found = evidence.corrupted
     kinds = [k for k in KINDS if any(k in each.kinds for each in found)]
-    rows: list[list[Cell]] = [
-        [
-            *_start(each),
+    columns = (*_SEVERITIES, "relative", "relative_rise", *kinds)
+
+    def write(each: Corrupted) -> list[Cell]:
+        return [
             *each.errors.mean(axis=(0, 1)).round(6).tolist(),
             *_relate(evidence, each),
             *(_find_kind(each, kind) for kind in kinds),
         ]
-        for each in found
-    ]
-    columns = (
-        "trial", "task", "seeds", "clean", "corrupted", *_SEVERITIES,
-        "relative", "relative_rise", *kinds,
-    )  # fmt: skip
-    more = len(columns) - 5
-    rows += [[*row, *[None] * more] for row in _list_published(evidence)]
-    return Table(columns, rows)
+
+    return _make_table(evidence, columns, write)
 
 
 def make_short_corruptions(evidence: Evidence) -> Table:
     """Makes the table of the pages: without kinds and severities."""
     has_baseline = any(_relate(evidence, e)[0] for e in evidence.corrupted)
-    rows: list[list[Cell]] = [
-        [
-            *_start(each),
-            *[_show(x) for x in _relate(evidence, each)] * has_baseline,
+    columns = ("relative", "relative rise") * has_baseline
+
+    def write(each: Corrupted) -> list[Cell]:
+        return [_show(x) for x in _relate(evidence, each)] * has_baseline
+
+    return _make_table(evidence, columns, write)
+
+
+def make_by_kind(found: Sequence[Corrupted]) -> dict[str, Table]:
+    """Makes a table a task: a row a trial, a column a kind, of mean errors."""
+    tables = {}
+    for task in dict.fromkeys(each.task for each in found):
+        trials = [each for each in found if each.task == task]
+        kinds = [kind.replace("_", " ") for kind in trials[0].kinds]
+        rows: list[list[Cell]] = [
+            [
+                each.trial,
+                Estimate(float(each.clean.mean())),
+                *map(Estimate, each.errors.mean(axis=(0, 2)).tolist()),
+            ]
+            for each in trials
         ]
-        for each in evidence.corrupted
-    ]
-    more = ("relative", "relative rise") * has_baseline
-    columns = ("trial", "task", "seeds", "clean", "corrupted", *more)
-    rows += [[*r, *[None] * len(more)] for r in _list_published(evidence)]
-    return Table(columns, rows)
+        tables[task] = Table(("trial", "clean", *kinds), rows)
+    return tables
+
+
+def describe_corruptions(evidence: Evidence) -> str:
+    """Explains the tables of errors on corrupted images."""
+    texts = [_LEGEND, _PUBLISHED * (evidence.study.data == "medmnist")]
+    return " ".join(filter(None, texts))
 
 
 def describe_missing(found: Sequence[Corrupted]) -> str:
@@ -88,13 +103,39 @@ def make_corruption_files(evidence: Evidence) -> dict[str, str]:
         *(f"**{escape_markdown(text)}**" for text in evidence.warnings),
         f"# {escape_markdown(evidence.title)}: corruptions",
         format_table(make_short_corruptions(evidence)),
-        LEGEND,
+        describe_corruptions(evidence),
         describe_missing(evidence.corrupted),
-        "`corruptions.csv` has every kind and severity.",
     ]
+    for task, table in make_by_kind(evidence.corrupted).items():
+        parts += [f"## By kind: {escape_markdown(task)}", format_table(table)]
+    parts.append("`corruptions.csv` has the means of severities as well.")
     page = "\n\n".join(filter(None, parts)) + "\n"
     table = to_csv(make_corruptions(evidence))
     return dict(zip(CORRUPTIONS, (table, page), strict=True))
+
+
+def _make_table(
+    evidence: Evidence,
+    columns: tuple[str, ...],
+    write: Callable[[Corrupted], list[Cell]],
+) -> Table:
+    """Makes the rows of a task, published errors below, then of the next.
+
+    Args:
+        columns: Those besides the means.
+        write: Makes the cells of these columns.
+    """
+    rows: list[list[Cell]] = []
+    for task in dict.fromkeys(each.task for each in evidence.corrupted):
+        rows += [
+            [*_start(each), *write(each)]
+            for each in evidence.corrupted
+            if each.task == task
+        ]
+        if evidence.study.data == "medmnist":
+            rows.append([*_find_published(task), *[None] * len(columns)])
+    start = ("trial", "task", "seeds", "clean", "corrupted")
+    return Table((*start, *columns), rows)
 
 
 def _start(each: Corrupted) -> list[Cell]:
@@ -124,20 +165,15 @@ def _find_kind(each: Corrupted, kind: str) -> float | None:
     return round(float(errors.mean()), 6)
 
 
-def _list_published(evidence: Evidence) -> list[list[Cell]]:
-    """Lists published errors of official tasks, as rows of both tables."""
-    if evidence.study.data != "medmnist":
-        return []
-    tasks = dict.fromkeys(each.task for each in evidence.corrupted)
+def _find_published(task: str) -> list[Cell]:
+    """Finds the published errors of an official task, as cells."""
     known = {(f.task, f.score): f for f in read_published()}
-    rows: list[list[Cell]] = []
-    for task in tasks:
-        clean = known[task, "balanced_error"]
-        rest = known[task, "corrupted_balanced_error"]
-        name = f"published: {clean.system}"
-        values = (Estimate(f.value) for f in (clean, rest))
-        rows.append([name, task, None, *values])
-    return rows
+    clean, corrupted = (
+        known[task, score]
+        for score in ("balanced_error", "corrupted_balanced_error")
+    )
+    values = map(Estimate, (clean.value, corrupted.value))
+    return [f"published: {clean.system}", task, None, *values]
 
 
 def _show(value: float | None) -> str:

@@ -53,7 +53,11 @@ SECTIONS: dict[str, tuple[list[list[str]], str]] = {
     "Models": ([["models"], ["initialisation", "ensembling"]], ""),
     "Training and selection": ([["training"], ["selection"]], ""),
     "Statistics": (
-        [["metrics", "output"], ["uncertainty"], ["looks", "power"]],
+        [
+            ["metrics", "output", "corruptions"],
+            ["uncertainty"],
+            ["looks", "power"],
+        ],
         "",
     ),
     "Software and hardware": ([["software", "hardware"]], ""),
@@ -560,6 +564,7 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
         "operating_point": evidence.study.operating_point,
         "subgroups": [found.attribute for found in breakdowns],
         "gaps": list(map(describe_gap, breakdowns)),
+        **_find_corrupted(evidence),
         "galleries": bool(evidence.galleries),
         "explained": bool(
             find_explained(
@@ -568,6 +573,23 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
                 name_folder(evidence.study, smoke=evidence.smoke),
             )
         ),
+    }
+
+
+def _find_corrupted(evidence: Evidence) -> dict[str, Any]:
+    found = evidence.corrupted
+    kinds = dict.fromkeys(kind for each in found for kind in each.kinds)
+    return {
+        "corruptions": [kind.replace("_", " ") for kind in kinds],
+        "corrupted": [
+            {
+                "task": each.task,
+                "clean": f"{each.clean.mean():.3f}",
+                "corrupted": f"{each.errors.mean():.3f}",
+            }
+            for each in found
+            if each.trial == evidence.best.trial.name
+        ],
     }
 
 

@@ -100,5 +100,6 @@ def draw_corruptions(
         f"{describe_picked(evidence, shown)}; line: mean over kinds and seeds, "
         "band: lowest to highest seed",
     )
-    add_legend(figure, figure.axes[0], names)
+    most = max(figure.axes, key=lambda axis: len(axis.lines))
+    add_legend(figure, most, names)
     return figure
