@@ -20,11 +20,12 @@ from medzoo.report.trackers import Tracking
 from medzoo.report.write import Report, write_report
 from medzoo.runs.run import Run
 from medzoo.store import Store
+from medzoo.study.corrupted import list_scorable, with_corruptions
 from medzoo.study.expand import expand
 from medzoo.study.kept_models import find_folder, with_models
 from medzoo.study.plan import StudyPlan, make_plan
 from medzoo.study.spec import Study
-from medzoo.study.tuning import list_units, name_runs, next_jobs
+from medzoo.study.tuning import list_units, name_runs, next_jobs, plan_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -220,7 +221,22 @@ class Conduct:
         require_data(self._study, [job.run for job in jobs])
         self._tried += jobs
         jobs = [job._replace(watchers=self._watchers) for job in jobs]
-        return with_models(jobs, self._models) if self._models else jobs
+        jobs = with_models(jobs, self._models) if self._models else jobs
+        jobs = with_corruptions(self._study, jobs)
+        return jobs or self._list_scorable()
+
+    def _list_scorable(self) -> list[Job]:
+        """Lists runs whose kept models are to be scored on corrupted images."""
+        study, tried = self._give_seeds(), {job.run for job in self._tried}
+        planned = plan_runs(study, self._store, smoke=self._smoke)
+        runs = [item.run for item in planned]
+        if study.tuned is None:
+            runs = [run for run in runs if run in self._units]
+        jobs = list_scorable(
+            study, runs, self._store, smoke=self._smoke, tried=tried
+        )
+        self._tried += jobs
+        return jobs
 
     def _give_seeds(self) -> Study:
         return give_seeds(self._study, self._store, smoke=self._smoke)
@@ -255,7 +271,10 @@ class Conduct:
             executor=executor,
             retries=means.retries,
             deadline=means.deadline,
-            group=means.find_group(len(jobs)),
+            # The models of runs that train together are not at hand.
+            group=None
+            if self._study.corruptions
+            else means.find_group(len(jobs)),
             on_record=on_record,
             on_retry=on_retry,
             on_wait=lambda where: _show(watch.wait_for, where),

@@ -258,6 +258,51 @@ class MaskExamples:
 
 
 @dataclass(frozen=True)
+class Robustness:
+    """Balanced errors, 1 minus the balanced accuracy, clean and corrupted.
+
+    Args:
+        clean: Of the test images as they are, shape `()`.
+        kinds: Names of the kinds of corruption, shape `(num_kinds,)`.
+        errors: Of corrupted images, shape `(num_kinds, num_severities)`.
+    """
+
+    clean: np.ndarray
+    kinds: np.ndarray
+    errors: np.ndarray
+
+    def check(self) -> None:
+        """Checks that the arrays fit together.
+
+        Raises:
+            ValueError: If they do not.
+        """
+        shapes = [np.shape(a) for a in (self.clean, self.kinds, self.errors)]
+        if (
+            self.kinds.dtype.kind != "U"
+            or {self.clean.dtype.kind, self.errors.dtype.kind} != {"f"}
+            or list(map(len, shapes)) != [0, 1, 2]
+            or shapes[1] != shapes[2][:1]
+        ):
+            raise ValueError(
+                "its errors of corrupted images do not fit: expected one "
+                "clean, a row for each kind and a column for each severity, "
+                f"received {shapes}"
+            )
+
+    @property
+    def by_kind(self) -> dict[str, float]:
+        """Means over severities."""
+        means = self.errors.mean(axis=1).tolist()
+        return dict(zip(self.kinds.tolist(), means, strict=True))
+
+    @property
+    def mean(self) -> float:
+        """Mean over kinds of the mean over severities."""
+        return float(self.errors.mean())
+
+
+@dataclass(frozen=True)
 class Predictions:
     """What a run predicted on val and test.
 
@@ -266,6 +311,8 @@ class Predictions:
         test: Those on test, as soon as its labels are read.
         by_task: Of a run of several tasks, those of each, in place of both.
         examples: Predicted masks, of a run with masks.
+        corrupted: Errors on corrupted test images, where its study asks for
+            them.
         test_logits: Logits of test until its labels are read, by the option
             that is left out; `""` is the run as it is.
         test_masks: Predicted masks of test until its labels are read.
@@ -275,6 +322,7 @@ class Predictions:
     test: SplitPredictions | None = None
     by_task: Mapping[str, "Predictions"] = field(default_factory=dict)
     examples: MaskExamples | None = None
+    corrupted: Robustness | None = None
     test_logits: Mapping[str, np.ndarray] = field(default_factory=dict)
     test_masks: np.ndarray | None = None
 
@@ -324,7 +372,7 @@ class Predictions:
         for name, part_class in _PARTS.items():
             if name in parts:
                 parts[name] = part_class(**parts[name])
-        for name in ("val", "test"):
+        for name in ("val", "test", "corrupted"):
             if name in parts:
                 parts[name].check()
         by_task = parts.pop("by_task", {}).items()
@@ -359,6 +407,7 @@ _PARTS: dict[str, type] = {
     "val": SplitPredictions,
     "test": SplitPredictions,
     "examples": MaskExamples,
+    "corrupted": Robustness,
 }
 
 

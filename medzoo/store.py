@@ -274,6 +274,15 @@ class Store(Reader):
         """Says whether what a run predicted was kept."""
         return self._path(run_id).with_suffix(".npz").is_file()
 
+    def has_corrupted(self, run_id: str) -> bool:
+        """Says whether a run was scored on corrupted images as well."""
+        path = self._path(run_id).with_suffix(".npz")
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return any("corrupted/" in n for n in archive.namelist())
+        except (OSError, zipfile.BadZipFile):
+            return False
+
     def read_predictions(self, run_id: str) -> Predictions | None:
         """Reads what a run predicted; `None` if that was not kept.
 

@@ -84,7 +84,8 @@ def make_study(axes, tasks, seeds):
 # All other studies are of all tasks.
 OF_SOME_TASKS = (
     *("backbones", "best", "flops", "flops_cells", "imbalance"),
-    *("pathmnist_finetuning", "precision", "recipe", "transfer"),
+    *("pathmnist_finetuning", "precision", "recipe", "robustness"),
+    "transfer",
 )
 
 

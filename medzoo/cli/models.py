@@ -69,8 +69,8 @@ def evaluate_model(
         shown = {"task": run.task, "split": split, "scores": found}
         if robust is not None:
             shown["balanced_errors"] = {
-                "clean": robust.clean,
-                **robust.errors,
+                "clean": float(robust.clean),
+                **dict(zip(robust.kinds, robust.errors.tolist(), strict=True)),
             }
         print(json.dumps(shown))
     else:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from medzoo.record import Predictions, Record
 from medzoo.runs.plugins import Plugin
 from medzoo.runs.run import Run
+from medzoo.store import Store
 
 
 class Job(NamedTuple):
@@ -21,6 +22,7 @@ class Job(NamedTuple):
             is read.
         model: File to save the trained model to; not saved if empty.
         watchers: Plugins that see each check of the training.
+        corruptions: Score corrupted test images as well.
     """
 
     run: Run
@@ -28,9 +30,13 @@ class Job(NamedTuple):
     read_test: bool = True
     model: str = ""
     watchers: tuple[Plugin, ...] = ()
+    corruptions: bool = False
 
-    def is_answered_by(self, status: str | None) -> bool:
-        """Returns whether a record of that status completes the job."""
+    def is_answered_by(self, store: Store) -> bool:
+        """Returns whether what is in a store completes the job."""
+        status = store.status(self.run.run_id)
+        if status == "done" and self.corruptions:
+            return store.has_corrupted(self.run.run_id)
         finished = status in ("done", "diverged")
         return finished or (status == "trained" and not self.read_test)
 

@@ -307,9 +307,9 @@ class _Execution:
 
     def _find_answer(self, job: Job) -> Record | None:
         """Returns the record that another process has written meanwhile."""
-        status = self.store.status(job.run.run_id)
-        if job.is_answered_by(status):
+        if job.is_answered_by(self.store):
             return self.store.read(job.run.run_id)
+        status = self.store.status(job.run.run_id)
         if status == "failed" and job in self.seen:
             record = self.store.read(job.run.run_id)
             return None if record == self.seen[job] else record

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from threadpoolctl import threadpool_limits
 
@@ -22,8 +22,12 @@ from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.training.backend import set_threads
 from medzoo.training.execute import complete, execute
-from medzoo.training.saved import save_model
+from medzoo.training.plugins import install_plugins
+from medzoo.training.saved import load_model, save_model
 from medzoo.training.trainer import Entry
+
+if TYPE_CHECKING:
+    import keras
 
 
 class Setup(NamedTuple):
@@ -189,7 +193,9 @@ def execute_job(
 
     For a trained run, only test is scored. A run that was stopped continues
     from the state beside its record, in any process; if the job stops it
-    again, the new state is written before the record.
+    again, the new state is written before the record. Corrupted images need
+    the model: that of a trained run is read if it was kept, else the run is
+    trained again, with the same numbers.
 
     Args:
         job: The run, and how far to train it.
@@ -199,16 +205,63 @@ def execute_job(
     Returns:
         The record and the predictions, as of `execute`.
     """
+    models: list[keras.Model] = []
+    found = _complete_earlier(job, store, models)
+    if found is None:
+        found = _train(job, store, models, callbacks)
+    if not job.corruptions or not models:
+        return found
+    from medzoo.training.robustness import with_corrupted
+
+    return with_corrupted(models[0], *found)
+
+
+def _complete_earlier(
+    job: Job, store: Store, models: list["keras.Model"]
+) -> tuple[Record, Predictions] | None:
+    """Completes what was trained, unless that takes a training.
+
+    Args:
+        models: Gets the model, if it is needed.
+    """
     run_id = job.run.run_id
-    if job.model:
-        callbacks["on_model"] = lambda model: save_model(model, Path(job.model))
     record = store.read(run_id)
-    if record is not None and record.status == "trained":
-        predictions = store.read_predictions(run_id) or Predictions()
-        if not job.read_test:
-            return record, predictions
-        if predictions.test_logits:
-            return complete(record, predictions)
+    known = ("trained", "done") if job.corruptions else ("trained",)
+    if record is None or record.status not in known:
+        return None
+    if job.corruptions:
+        if not Path(job.model).is_file():
+            return None
+        sources = {plugin.source for plugin in job.run.plugins.values()}
+        install_plugins(sorted(filter(None, sources)))
+        models.append(load_model(Path(job.model)))
+    predictions = store.read_predictions(run_id) or Predictions()
+    if record.status == "done" or not job.read_test:
+        return record, predictions
+    return complete(record, predictions) if predictions.test_logits else None
+
+
+def _train(
+    job: Job,
+    store: Store,
+    models: list["keras.Model"],
+    callbacks: dict[str, Any],
+) -> tuple[Record, Predictions]:
+    """Trains as far as the job says.
+
+    Args:
+        models: Gets the model, if it is needed.
+    """
+    run_id = job.run.run_id
+
+    def keep(model: "keras.Model") -> None:
+        if job.model:
+            save_model(model, Path(job.model))
+        if job.corruptions:
+            models[:] = [model]
+
+    if job.model or job.corruptions:
+        callbacks["on_model"] = keep
     watching = Watching(job.run, job.watchers)
     if job.watchers:
         callbacks["on_check"] = _after(watching, callbacks.get("on_check"))

@@ -9,6 +9,7 @@ from medzoo.record import Record
 from medzoo.report.asked_scores import AskedScore, estimate_asked
 from medzoo.report.candidates import Candidate, read_candidates
 from medzoo.report.confusions import Confusion, count_confusions
+from medzoo.report.corrupted import Corrupted, find_corrupted
 from medzoo.report.curves import TrialCurves, find_curves
 from medzoo.report.drawn_runs import DrawnRun, list_drawn
 from medzoo.report.gallery import Gallery, find_galleries
@@ -188,6 +189,13 @@ class Evidence:
         if not self.asks_for_more:
             return []
         return find_curves(self.results, self.drawn)
+
+    @cached_property
+    def corrupted(self) -> list[Corrupted]:
+        """Errors on corrupted images, if its study asks for them."""
+        if not self.study.corruptions:
+            return []
+        return find_corrupted(self.results, self.store)
 
     @cached_property
     def leak_scores(self) -> dict[str, dict[str, LeakScore]]:

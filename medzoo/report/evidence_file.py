@@ -4,6 +4,7 @@ import hashlib
 import io
 import operator
 import os
+import re
 import shutil
 import zipfile
 import zlib
@@ -45,6 +46,8 @@ _CONTENTS, _RECORDS = "contents.json", "records.jsonl"
 _IF_ANY = Field(exclude_if=operator.not_)
 # Raise it when files of before cannot be read any more.
 _FORMAT = 1
+# Arrays of predictions that are kept as they are.
+_KEPT = re.compile(r"^examples/|^test/pixel_counts$|(^|/)corrupted/")
 
 
 class _Cells(BaseModel):
@@ -360,9 +363,9 @@ def _pick(
         member = f"predictions/{run_id}/{name}.npy"
         if name.endswith("/probabilities"):
             yield name, member, round_probabilities(array)
-        elif name.endswith(("/labels", "/groups")):
+        elif name.endswith(("/labels", "/groups", "corrupted/kinds")):
             yield name, f"{name.rpartition('/')[2]}/{{}}.npy", array
-        elif name.startswith("examples/") or name == "test/pixel_counts":
+        elif _KEPT.search(name):
             yield name, member, array
 
 

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from medzoo.record import Record
 from medzoo.report.comparisons import Difference
 from medzoo.report.conformal import describe_coverage
+from medzoo.report.corruption_section import lay_out_corruptions
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.bars import Bar, describe_bars, make_bars
 from medzoo.report.figures.costs import COSTS
@@ -112,6 +113,7 @@ def make_html(
         curves=draw_small(evidence.curves),
         num_curves=len(evidence.curves),
         coverage=describe_coverage(evidence),
+        corruptions=lay_out_corruptions(evidence),
         side=SIDE,
         axes=[*study.axis_names, "", ""],
         best=evidence.best.trial.name,

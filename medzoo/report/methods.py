@@ -55,7 +55,7 @@ SECTIONS: dict[str, tuple[list[list[str]], str]] = {
     "Training and selection": ([["training"], ["selection"]], ""),
     "Statistics": (
         [
-            ["metrics", "output"],
+            ["metrics", "output", "corruptions"],
             ["uncertainty"],
             ["fairness"],
             ["looks", "power"],
@@ -573,6 +573,7 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
             for row in found.rows
         ),
         "subgroup_draws": f"{SUBGROUP_DRAWS:,}",
+        **_find_corrupted(evidence),
         "galleries": bool(evidence.galleries),
         "explained": bool(
             find_explained(
@@ -581,6 +582,23 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
                 name_folder(evidence.study, smoke=evidence.smoke),
             )
         ),
+    }
+
+
+def _find_corrupted(evidence: Evidence) -> dict[str, Any]:
+    found = evidence.corrupted
+    kinds = dict.fromkeys(kind for each in found for kind in each.kinds)
+    return {
+        "corruptions": [kind.replace("_", " ") for kind in kinds],
+        "corrupted": [
+            {
+                "task": each.task,
+                "clean": f"{each.clean.mean():.3f}",
+                "corrupted": f"{each.errors.mean():.3f}",
+            }
+            for each in found
+            if each.trial == evidence.best.trial.name
+        ],
     }
 
 

@@ -25,7 +25,9 @@ class Published(NamedTuple):
     Args:
         system: Who, or what, reached it.
         task: Name of a task, or `all`.
-        score: `macro_f1`, `auc`, `accuracy`, `ece` or `harmonic_mean`.
+        score: `macro_f1`, `auc`, `accuracy`, `ece` or `harmonic_mean`; or
+            `balanced_error` and `corrupted_balanced_error`, which tables of
+            corruptions show.
         value: From 0 to 1.
         source: Where it is published.
     """

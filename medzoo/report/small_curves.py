@@ -47,16 +47,18 @@ def draw_small(found: Sequence[TrialCurves]) -> list[dict[str, Any]]:
 
 
 def _draw_all(curves: Sequence[Curve]) -> list[Line]:
-    return [
-        Line(
-            curve.name,
-            COLOURS[at % len(COLOURS)],
-            "" if at < len(COLOURS) else "4 2",
-            _write_path(curve.x, curve.y),
-            _write_band(curve),
-        )
-        for at, curve in enumerate(curves)
-    ]
+    return [draw_curve(curve, at) for at, curve in enumerate(curves)]
+
+
+def draw_curve(curve: Curve, number: int) -> Line:
+    """Draws a curve in the colour of its number."""
+    return Line(
+        curve.name,
+        COLOURS[number % len(COLOURS)],
+        "" if number < len(COLOURS) else "4 2",
+        _write_path(curve.x, curve.y),
+        _write_band(curve),
+    )
 
 
 def _draw_bins(each: TrialCurves) -> list[dict[str, int]]:

@@ -73,6 +73,23 @@ def over_seeds(values: np.ndarray) -> Spread:
     )
 
 
+def estimate_over_seeds(values: np.ndarray) -> "Estimate":
+    """Estimates a score with its interval by the t distribution, over seeds.
+
+    Args:
+        values: Shape `(num_seeds,)`.
+    """
+    from scipy import stats
+
+    mean, std = over_seeds(values)
+    if math.isnan(std):
+        return Estimate(mean)
+    quantile = float(stats.t.ppf(0.975, len(values) - 1))
+    half = quantile * std / math.sqrt(len(values))
+    low, high = cut(mean - half, mean + half, (0.0, 1.0))
+    return Estimate(mean, std, low, high, half, "seeds")
+
+
 def mean_over_tasks(matrix: np.ndarray) -> Spread:
     """Averages the tasks of each seed, then the seeds with every task.
 

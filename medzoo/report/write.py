@@ -10,6 +10,10 @@ from typing import Any
 from medzoo.files import replacing, writing
 from medzoo.messages import encode_text, tolerating
 from medzoo.report.candidates import CANDIDATES, make_candidates
+from medzoo.report.corruption_tables import (
+    CORRUPTIONS,
+    make_corruption_files,
+)
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import (
     EVIDENCE,
@@ -47,6 +51,7 @@ _OPTIONAL = {
     CANDIDATES,
     LEAKS,
     *SCORE_FILES,
+    *CORRUPTIONS,
     *(f"{n}.{kind}" for n in NAMES for kind in KINDS),
 }
 
@@ -152,6 +157,8 @@ def write_evidence_report(
     texts |= make_score_files(evidence)
     if evidence.candidates:
         texts[CANDIDATES] = to_csv(make_candidates(evidence.candidates))
+    if evidence.corrupted:
+        texts |= make_corruption_files(evidence)
     if leaks := evidence.leak_scores:
         texts[LEAKS] = to_csv(make_leaks(evidence.results, leaks))
     if evidence.num_failed:

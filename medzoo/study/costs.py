@@ -1,5 +1,6 @@
 """Time and disk space that runs take, estimated or measured."""
 
+import math
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,8 +24,8 @@ from medzoo.training.trainer import check_steps, count_steps
 MAX_RECORDS = 300
 # A shorter run, such as one of `--smoke`, says little of a longer one.
 MIN_STEPS = 10
-# Images of train of a synthetic task before one has been run: 400 to 800.
-SYNTHETIC_IMAGES = 600
+# Images of a synthetic task before one has been run: 400 to 800 of train.
+SYNTHETIC_IMAGES = {"train": 600, "test": 300}
 # What a run shares with those of each of its `_keys`.
 _SHARED = (
     "model, options, width and task",
@@ -42,14 +43,17 @@ class RunCost(NamedTuple):
     Args:
         pixel: Seconds a step, for each pixel of its batch (of one channel).
         overhead: Seconds for all but the steps: loading, tracing, evaluation.
+        corrupted: Seconds of scores on corrupted images, for each pixel of
+            test; not a number if there are none.
     """
 
     pixel: float
     overhead: float
+    corrupted: float
 
 
 # Right to a factor of ten or so.
-ROUGH = RunCost(pixel=6e-7, overhead=3.0)
+ROUGH = RunCost(pixel=6e-7, overhead=3.0, corrupted=4e-5)
 
 
 def read_some(store: Store, first: list[str]) -> list[Record]:
@@ -63,7 +67,7 @@ class Estimates:
 
     def __init__(self, records: list[Record], *, least_steps: int) -> None:
         costs: dict[tuple, list[RunCost]] = defaultdict(list)
-        self._num_images: dict[tuple[str, str], int] = {}
+        self._num_images: dict[tuple[str, str], dict[str, int]] = {}
         for record in records:
             run = record.run
             if record.status not in _WHOLE or _steps_of(record) < least_steps:
@@ -71,10 +75,9 @@ class Estimates:
             for key in _keys(run):
                 costs[key].append(_measure(record))
             if run.max_images is None:
-                num_images = record.num_images["train"]
-                self._num_images[run.data, run.task] = num_images
+                self._num_images[run.data, run.task] = record.num_images
         self._costs = {
-            key: RunCost(*map(median, zip(*found, strict=True)))
+            key: RunCost(*map(_median, zip(*found, strict=True)))
             for key, found in costs.items()
         }
 
@@ -86,19 +89,31 @@ class Estimates:
             if key in self._costs
         )
         cost, source = next(found, (ROUGH, "steps and pixels, roughly"))
-        num_images = self._count_images(run)
+        num_images = self._count_train(run)
         steps = count_steps(run, num_images)
         pixels = _pixels(run, num_images)
         return cost.overhead + cost.pixel * pixels * steps, source
 
-    def _count_images(self, run: Run) -> int:
+    def of_corruptions(self, run: Run) -> float:
+        """Returns the seconds of scores on corrupted test images."""
+        known = (
+            self._costs[k].corrupted for k in _keys(run) if k in self._costs
+        )
+        seconds = (cost for cost in known if not math.isnan(cost))
+        pixels = self._count_images(run, "test") * run.size**2
+        return next(seconds, ROUGH.corrupted) * pixels
+
+    def _count_train(self, run: Run) -> int:
+        known = self._count_images(run, "train")
+        return min(known, (run.max_images or known) * len(run.tasks))
+
+    def _count_images(self, run: Run, split: str) -> int:
         known = self._num_images.get((run.data, run.task))
-        if known is None and run.data == "synthetic":
-            known = SYNTHETIC_IMAGES * len(run.tasks)
-        if known is None:
-            known = facts_of(run).num_images["train"]
-        most = (run.max_images or known) * len(run.tasks)
-        return min(known, most)
+        if known is not None:
+            return known[split]
+        if run.data == "synthetic":
+            return SYNTHETIC_IMAGES[split] * len(run.tasks)
+        return facts_of(run).num_images[split]
 
 
 def _keys(run: Run) -> tuple[tuple, ...]:
@@ -122,11 +137,20 @@ def _measure(record: Record) -> RunCost:
     """Computes the cost of a recorded run, without its slow first step."""
     seconds = record.seconds
     training = seconds["train"] + seconds.get("check", 0.0)
+    corrupted = seconds.get("corruptions", 0.0)
     pixels = _pixels(record.run, record.num_images["train"])
+    of_test = record.num_images["test"] * record.run.size**2
     return RunCost(
         training / (_steps_of(record) - 1) / pixels,
-        seconds["total"] - training,
+        seconds["total"] - training - corrupted,
+        corrupted / of_test if corrupted else math.nan,
     )
+
+
+def _median(values: Iterable[float]) -> float:
+    """Returns the median of the numbers; not a number without any."""
+    found = [value for value in values if not math.isnan(value)]
+    return median(found) if found else math.nan
 
 
 STEPS = 9

@@ -320,6 +320,11 @@ class Document(StudyScope, Shown):
             "training; no result depends on them."
         ),
     ] = []
+    corruptions: bool = Field(
+        False,
+        description="Whether each run is scored on corrupted test images too: "
+        "noise, blur, light and the like, at five severities.",
+    )
     track: list[str] = Field([], description="Names of trackers.")
     keep: Literal["none", "best", "all"] = Field(
         "best", description="Trials whose trained models are kept."

@@ -9,6 +9,7 @@ from medzoo.runs.run import Run
 from medzoo.runs.sources import find_fingerprint
 from medzoo.store import Store
 from medzoo.study.audits import find_leaks
+from medzoo.study.corrupted import describe_unscored, list_awaited
 from medzoo.study.costs import MIN_STEPS, Estimates, read_some
 from medzoo.study.expand import expand, is_shared
 from medzoo.study.spec import Study
@@ -33,6 +34,7 @@ class StudyPlan:
         failed: Runs that an error ended; they are left to be tried again.
         seconds_left: Estimate for what is left, one run after another.
         sources: What the estimate is made from, and for how many runs each.
+        seconds_corrupted: Those of `seconds_left` for corrupted images.
         num_candidates: Runs that `[tuned]` compares.
         num_at_most: All runs that are trained, winners and candidates.
         problems: Choices to be made: trials times tasks.
@@ -53,6 +55,7 @@ class StudyPlan:
     num_at_most: int = 0
     problems: int = 0
     choices: int = 0
+    seconds_corrupted: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
@@ -130,7 +133,7 @@ class StudyPlan:
             counts = f"{made}, {counts}"
         if self.num_most > self.num_runs:
             counts += f" of the first {_count(self.num_seeds, 'seed')}"
-        if not self.left:
+        if not self.left and not self.seconds_left:
             return counts
         sources = "; ".join(
             f"{_count(count, 'run')} from {source}"
@@ -138,6 +141,9 @@ class StudyPlan:
         )
         if len(self.sources) == 1:
             sources = f"from {next(iter(self.sources))}"
+        if self.seconds_corrupted:
+            duration = format_duration(self.seconds_corrupted / workers)
+            sources += f"{', ' * bool(sources)}{duration} for corrupted images"
         return (
             f"{counts}\nEstimated time left with {_count(workers, 'worker')}: "
             f"{'at most ' * (self.choices < self.problems)}"
@@ -171,9 +177,11 @@ def make_plan(
         run for run_id, run in runs.items() if status[run_id] not in _TRAINED
     ]
     done = [run_id for run_id in runs if status[run_id] in _TRAINED]
-    records = read_some(store, done) if left else []
+    awaited = list_awaited(study, final, store, smoke=smoke)
+    records = read_some(store, done) if left or awaited else []
     estimates = Estimates(records, least_steps=2 if smoke else MIN_STEPS)
     expected = [estimates.of(run) for run in left]
+    corruptions = sum(map(estimates.of_corruptions, awaited))
     return StudyPlan(
         study=study,
         num_seeds=len({item.run.seed for item in cells}),
@@ -182,11 +190,17 @@ def make_plan(
         done=counts["done"],
         diverged=counts["diverged"],
         failed=counts["failed"],
-        seconds_left=sum(seconds for seconds, _ in expected),
+        seconds_left=sum(seconds for seconds, _ in expected) + corruptions,
+        seconds_corrupted=corruptions,
         sources=dict(Counter(source for _, source in expected)),
         **_count_tuning(study, smoke),
         choices=len(choices),
-        notes=_list_notes(store, [item.run for item in cells]),
+        notes=(
+            *_list_notes(store, [item.run for item in cells]),
+            *filter(
+                None, [describe_unscored(study, final, store, smoke=smoke)]
+            ),
+        ),
     )
 
 

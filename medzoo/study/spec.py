@@ -63,6 +63,7 @@ class Study:
         operating_point: What the threshold of each class has to reach on val,
             such as `sensitivity>=0.95`, if anything.
         watch: Names of watchers, which see each check of a training.
+        corruptions: Whether each run is scored on corrupted test images too.
         of_file: The study as its file says, if flags have changed it.
     """
 
@@ -91,6 +92,7 @@ class Study:
     scores: Annotated[tuple[str, ...], Field(exclude_if=operator.not_)] = ()
     operating_point: Annotated[str, Field(exclude_if=operator.not_)] = ""
     watch: Annotated[tuple[str, ...], Field(exclude_if=operator.not_)] = ()
+    corruptions: Annotated[bool, Field(exclude_if=operator.not_)] = False
     of_file: "Study | None" = field(
         default=None, repr=False, compare=False, hash=False
     )
@@ -409,6 +411,7 @@ def _make_study(source: Source) -> Study:
         scores=tuple(document.scores),
         operating_point=document.operating_point,
         watch=tuple(document.watch),
+        corruptions=document.corruptions,
     )
 
 

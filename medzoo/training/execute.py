@@ -26,7 +26,11 @@ from medzoo.training.build import (
     net_of,
     prepare_model,
 )
-from medzoo.training.features import attach_backbone, load_features
+from medzoo.training.features import (
+    attach_backbone,
+    leaves_model,
+    load_features,
+)
 from medzoo.training.looped_tensorflow import LoopedTrainer
 from medzoo.training.machine import list_versions, peak_memory_mb
 from medzoo.training.objectives import (
@@ -139,8 +143,7 @@ def _execute_baseline(
     predictions = objective.score_variants(record, lambda variant: logits)
     if read_test:
         predictions = score_test(objective, record, predictions)
-    is_model = run.model == "logistic_regression" and data.has_features
-    if on_model is not None and is_model:
+    if on_model is not None and leaves_model(run):
         probe = build_probe(run, load_data(run), baseline)
         on_model(adjust_model(probe, objective.adjustment))
     ended = time.perf_counter()

@@ -68,6 +68,12 @@ def is_cacheable(run: Run) -> bool:
     return frozen and not moved and run.precision == "float32"
 
 
+def leaves_model(run: Run) -> bool:
+    """Says whether a run trains a network, or a head on one."""
+    on_backbone = run.model == "logistic_regression" and is_cacheable(run)
+    return not run.entry.baseline or on_backbone
+
+
 def with_features(run: Run, data: Dataset) -> Dataset:
     """Replaces images by features, if the run allows it.
 

@@ -1,31 +1,22 @@
 """Scores of a trained model on corrupted images."""
 
 import math
+import time
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medzoo.data.corruptions import corrupt, list_kinds
 from medzoo.data.dataset import Dataset, Split
+from medzoo.record import Predictions, Record, Robustness
 from medzoo.scores.probabilities import score
+from medzoo.training.execute import add_seconds, load_data
+from medzoo.training.saved import of_task
 
-
-class Robustness(NamedTuple):
-    """Balanced errors, 1 minus the balanced accuracy, clean and corrupted.
-
-    Args:
-        clean: Of the images as they are.
-        errors: By kind of corruption, one a severity from 1 to 5.
-    """
-
-    clean: float
-    errors: dict[str, tuple[float, ...]]
-
-    @property
-    def mean(self) -> float:
-        """Mean over kinds of the mean over severities."""
-        return float(np.mean(list(self.errors.values())))
+if TYPE_CHECKING:
+    import keras
 
 
 def score_corrupted(
@@ -50,15 +41,42 @@ def score_corrupted(
         accuracy = found["balanced_accuracy"]
         return math.nan if accuracy is None else 1 - accuracy
 
+    kinds = list_kinds(data.task, images.shape[-1])
+    errors = [
+        [
+            find_error(corrupt(images, kind, strength, seed=seed))
+            for strength in strengths
+        ]
+        for kind, strengths in kinds.items()
+    ]
     return Robustness(
-        find_error(images),
-        {
-            kind: tuple(
-                find_error(corrupt(images, kind, strength, seed=seed))
-                for strength in strengths
-            )
-            for kind, strengths in list_kinds(
-                data.task, images.shape[-1]
-            ).items()
-        },
+        np.array(find_error(images)), np.array(list(kinds)), np.array(errors)
     )
+
+
+def with_corrupted(
+    model: "keras.Model", record: Record, predictions: Predictions
+) -> tuple[Record, Predictions]:
+    """Adds the errors on corrupted test images to what came out of a run.
+
+    Args:
+        model: The trained model of the run, as it is saved.
+        record: Of the run; gets the seconds that it takes.
+        predictions: Of the run.
+    """
+    started = time.perf_counter()
+    run = record.run
+    found = {}
+    for task in run.tasks:
+        data = load_data(run.model_copy(update={"task": task}))
+        predict = of_task(model, record, task).predict
+        found[task] = score_corrupted(predict, data, data.test)
+    seconds = time.perf_counter() - started
+    add_seconds(record, corruptions=seconds, total=seconds)
+    if len(found) == 1:
+        return record, replace(predictions, corrupted=found[run.task])
+    by_task = {
+        task: replace(predictions.of_task(task), corrupted=each)
+        for task, each in found.items()
+    }
+    return record, replace(predictions, by_task=by_task)

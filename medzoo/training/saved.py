@@ -247,7 +247,7 @@ def load_saved(
     if record is not None and len(record.run.tasks) > 1:
         saved = _load_one_of_several(path, record, task)
     else:
-        saved = Saved(_load_model(path), record, path)
+        saved = Saved(load_model(path), record, path)
     shapes = saved.model.input_shape, label_shape(saved.model)
     if [len(shape) for shape in shapes] != [4, 2]:
         raise ValueError(
@@ -269,7 +269,16 @@ def _load_one_of_several(path: Path, record: Record, task: str | None) -> Saved:
             f"`{path}` is one net of several tasks. Expected one of them as "
             f"the task (--task): {', '.join(record.run.tasks)}."
         )
-    net = MultiTaskNet(_load_model(path), record.run.task)
+    return of_task(load_model(path), record, task, path)
+
+
+def of_task(
+    model: "keras.Model", record: Record, task: str, path: Path = Path(MODEL)
+) -> Saved:
+    """Returns a trained model as that of one of the tasks of its run."""
+    if len(record.run.tasks) == 1:
+        return Saved(model, record, path)
+    net = MultiTaskNet(model, record.run.task)
     facts = facts_of(record.run.model_copy(update={"task": task}))
     model = net.of_task(task, facts.channels)
     return Saved(model, record.of_task(task), path, task)
@@ -444,7 +453,12 @@ def describe_change(saved: Saved, run: Run, data: Dataset) -> str:
     )
 
 
-def _load_model(path: Path) -> "keras.Model":
+def load_model(path: Path) -> "keras.Model":
+    """Loads a model alone, without the record beside it.
+
+    Raises:
+        ValueError: If it is none, or contains code.
+    """
     import_keras()
     from medzoo.models.own_backbones import load_network
 

@@ -11,8 +11,10 @@ import numpy as np
 
 from medzoo.messages import encode_text, tolerating
 from medzoo.record import MaskExamples, Predictions, Record
+from medzoo.report.corruption_tables import make_corruptions
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.classes import draw_classes
+from medzoo.report.figures.corruptions import draw_corruptions
 from medzoo.report.figures.costs import differing_costs, draw_costs
 from medzoo.report.figures.critical_difference import draw_critical_difference
 from medzoo.report.figures.curves import draw_learning_curves
@@ -31,6 +33,7 @@ from medzoo.report.figures.macro_f1 import draw_macro_f1
 from medzoo.report.figures.masks import draw_masks
 from medzoo.report.figures.style import render
 from medzoo.report.results import TrialResults
+from medzoo.report.tables import to_csv
 from medzoo.scores.counts import dice_of_images
 from medzoo.store import Reader
 from medzoo.study.kept_models import name_folder
@@ -51,6 +54,7 @@ NAMES = (
     "learning_curves",
     "classes_of_best",
     "critical_difference",
+    "corruptions",
     "explained",
     "masks_of_best",
 )
@@ -120,6 +124,8 @@ def choose_figures(
         figures["critical_difference"] = bind(
             draw_critical_difference, evidence, ranks
         )
+    if evidence.corrupted:
+        figures["corruptions"] = bind(draw_corruptions, evidence, width=width)
     if explained := read_explained(results, evidence.store, models):
         figures["explained"] = bind(draw_explained, evidence.title, explained)
     if masked := find_masks(best, evidence.store):
@@ -160,6 +166,8 @@ def _make_key(evidence: Evidence, models: str) -> str:
         for key, record in sorted(trial.records.items()):
             text = record.model_dump_json()
             digest.update(encode_text(f"{trial.trial.name} {key} {text}"))
+    if evidence.corrupted:
+        digest.update(encode_text(to_csv(make_corruptions(evidence))))
     found = find_explained(evidence.results, evidence.store, models)
     for _, _, content in found:
         digest.update(content)
