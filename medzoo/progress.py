@@ -19,8 +19,8 @@ from medzoo.conduct import Watch
 from medzoo.console import PlainConsole
 from medzoo.messages import printable
 from medzoo.record import Record
+from medzoo.report.leaders import ValScores, rank_leaders
 from medzoo.report.results import read_every_seed
-from medzoo.report.study_tables import rank_leaders
 from medzoo.store import Store
 from medzoo.study.spec import Study
 
@@ -99,7 +99,8 @@ class _LedProgress(Progress):
 
 def find_leader(study: Study, store: Store, *, smoke: bool = False) -> str:
     """Words the trial that leads on val so far, as `medzoo study status`."""
-    leaders = rank_leaders(read_every_seed(study, store, smoke=smoke))
+    results = read_every_seed(study, store, smoke=smoke)
+    leaders = rank_leaders(ValScores.of(results))
     if leaders is None:
         return ""
     return (

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from pydantic_core import from_json
 
 from medzoo import files
 from medzoo.files import open_regular, read_regular, replacing
 from medzoo.messages import encode_text, printable
 from medzoo.record import Predictions, Record
-from medzoo.runs.run import Run
-from medzoo.tasks import NAMES
 
 # A record opens with its status and its run, and ends with its brace, so that a
 # scan reads two short pieces of a file, and not its history.
@@ -208,26 +207,24 @@ class Store(Reader):
         record = self.read(run_id)
         return record.status if record else None
 
-    def read_scores(self, run: Run) -> Record | None:
-        """Reads the status and scores of a run of one task, and no more.
+    def read_scores(
+        self, run_id: str
+    ) -> tuple[str, dict[str, dict[str, float | None]]] | None:
+        """Reads status and scores of a run of one task, and no more.
 
         Reads in full where the start of the file does not tell.
         """
-        start = self._read_head(run.run_id)
+        start = self._read_head(run_id)
         if start is None:
             return None
-        head = _HEAD.match(start)
-        place = start.find(_SCORES)
+        head, place = _HEAD.match(start), start.find(_SCORES)
         if head and place >= 0 and _NO_PLUGINS in start[:place]:
+            end = start.find(b"}}", place) + 2
             with contextlib.suppress(ValueError):
-                text = start[place + len(_SCORES) - 1 :].decode(
-                    "utf-8", "replace"
-                )
-                scores, _ = json.JSONDecoder().raw_decode(text)
-                found = {"status": head[1].decode(), "scores": scores}
-                about = {"run": run, "run_id": run.run_id}
-                return _blank().model_copy(update=about | found)
-        return self.read(run.run_id)
+                scores = from_json(start[place + len(_SCORES) - 1 : end])
+                return head[1].decode(), scores
+        record = self.read(run_id)
+        return (record.status, record.scores) if record else None
 
     def _read_head(self, run_id: str) -> bytes | None:
         """Reads the start of a record; of one that is not whole, nothing.
@@ -329,12 +326,6 @@ class Store(Reader):
 
     def _path(self, run_id: str) -> Path:
         return self.folder / run_id[:2] / f"{run_id}.json"
-
-
-@functools.cache
-def _blank() -> Record:
-    run = Run.model_validate({"task": NAMES[0]})
-    return Record(run=run, run_id="", status="done")
 
 
 def _write_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -8,6 +8,7 @@ from report_records import find_run, make_record, make_records, make_study
 
 from medzoo.report.ensemble import pick_members
 from medzoo.report.evidence import Evidence
+from medzoo.report.leaders import ValScores, describe_leaders
 from medzoo.report.results import gather, rank
 from medzoo.report.statistics import (
     harmonic_mean_over_tasks,
@@ -15,7 +16,6 @@ from medzoo.report.statistics import (
     over_seeds,
 )
 from medzoo.report.study_tables import (
-    describe_leaders,
     judge_trials,
     make_per_task,
     make_runs,
@@ -204,6 +204,10 @@ def test_a_bar_or_a_line_break_in_a_name_does_not_break_a_row():
     ]
 
 
+def describe(results):
+    return describe_leaders(ValScores.of(results))
+
+
 def test_leaders_are_compared_on_what_all_begun_trials_have_done():
     study = make_study()
     scores = {
@@ -211,11 +215,11 @@ def test_leaders_are_compared_on_what_all_begun_trials_have_done():
         "sgd": [[0.3, 0.6], [None, None]],
         "lion": [[None, None], [None, None]],
     }
-    text = describe_leaders(results_of(study, make_records(study, scores)))
+    text = describe(results_of(study, make_records(study, scores)))
     assert text.startswith("Harmonic mean of macro F1 on val so far")
     assert "all 2 begun trials are done (2 of 4 tasks and seeds)" in text
     assert text.splitlines()[1:] == ["  1. sgd   0.400", "  2. adam  0.267"]
-    assert describe_leaders(results_of(study, {})) == ""
+    assert describe(results_of(study, {})) == ""
 
 
 def test_the_standing_and_ensembles_name_the_leader_of_the_report():
@@ -224,7 +228,7 @@ def test_the_standing_and_ensembles_name_the_leader_of_the_report():
     scores = {"adam": [[0.95, 0.3]] * 2, "sgd": [[0.7, 0.45]] * 2}
     results = results_of(study, make_records(study, scores))
     assert [trial.trial.name for trial in results] == ["sgd", "adam"]
-    assert describe_leaders(results).splitlines()[1].startswith("  1. sgd")
+    assert describe(results).splitlines()[1].startswith("  1. sgd")
     assert pick_members(results)[0].trial.name == "sgd"
 
 
@@ -236,7 +240,7 @@ def test_the_standing_during_a_study_is_by_val():
     for record in records.values():
         own = 0.9 if record.run.optimizer == "sgd" else 0.1
         record.scores["val"] = record.scores["val"] | {"macro_f1": own}
-    text = describe_leaders(results_of(study, records))
+    text = describe(results_of(study, records))
     assert text.splitlines()[1].startswith("  1. sgd")
 
 

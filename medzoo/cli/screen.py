@@ -17,11 +17,8 @@ from medzoo.messages import printable
 from medzoo.progress import ProgressBar, find_leader
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
-from medzoo.report.study_tables import (
-    describe_leaders,
-    judge_trials,
-    make_short_summary,
-)
+from medzoo.report.leaders import ValScores, describe_leaders
+from medzoo.report.study_tables import judge_trials, make_short_summary
 from medzoo.report.tables import format_cell
 from medzoo.report.write import Report
 from medzoo.scores.table import format_score
@@ -163,7 +160,7 @@ def show_report(
             console.result(f"{text}\n")
     if evidence.statistics.complete:
         console.result(make_screen_table(evidence))
-    elif leaders := describe_leaders(evidence.results):
+    elif leaders := describe_leaders(ValScores.of(evidence.results)):
         console.result(leaders)
     for path in report.paths if verbose else ():
         console.result(f"Wrote {path}", soft_wrap=True)

@@ -279,24 +279,23 @@ def status(
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
     from medzoo.execution.local import default_workers
-    from medzoo.report.results import give_seeds, read_leads
-    from medzoo.report.study_tables import describe_leaders
+    from medzoo.report.leaders import describe_leaders, read_val_scores
+    from medzoo.report.results import give_seeds
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
     options = data_flags(skip_bad, drop_leaks, attributes)
     study = read(name, tasks, data, seeds, options, until, max_seeds)
     store = Store()
-    leads = [] if as_json else read_leads(study, store, smoke=smoke)
     given = give_seeds(study, store, smoke=smoke)
-    records = [r for trial in leads for r in trial.records.values()]
-    known = {record.run_id: record.status for record in records}
-    found = make_plan(given, store, smoke=smoke, known=known)
     if as_json:
+        found = make_plan(given, store, smoke=smoke)
         print(json.dumps(found.facts()))
         return
+    scores = read_val_scores(study, store, smoke=smoke)
+    found = make_plan(given, store, smoke=smoke, known=scores.statuses)
     print(printable(f"{study.name}: {found.status(default_workers())}"))
-    leaders = describe_leaders(leads)
+    leaders = describe_leaders(scores)
     print(printable(leaders), end="\n" * bool(leaders))
 
 

@@ -282,27 +282,6 @@ def _look(study: Study, results: list[TrialResults], store: Store) -> Looks:
     )
 
 
-def read_leads(
-    study: Study, store: Store, *, smoke: bool = False
-) -> list[TrialResults]:
-    """Reads of records what says which trials lead: status and scores alone.
-
-    See `read_results`.
-    """
-    planned = plan_runs(study, store, smoke=smoke)
-    several = any(len(item.run.tasks) > 1 for item in expand(study, smoke=True))
-    if several or study.is_looked_at or study.score in study.own_scores:
-        return read_results(study, store, smoke=smoke)
-    runs = {item.run.run_id: item.run for item in planned}
-    found = ((run_id, store.read_scores(run)) for run_id, run in runs.items())
-    return gather(
-        planned,
-        {run_id: record for run_id, record in found if record},
-        cells=expand(study, smoke=smoke),
-        score=study.score,
-    )
-
-
 def read_every_seed(
     study: Study, store: Store, *, smoke: bool = False
 ) -> list[TrialResults]:

@@ -4,16 +4,13 @@ import functools
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
-
-import numpy as np
 
 from medzoo.record import Record
 from medzoo.report.asked_scores import label_asked
 from medzoo.report.evidence import Evidence
 from medzoo.report.leaks import average_without
 from medzoo.report.results import TrialResults
-from medzoo.report.statistics import harmonic_mean_by_seed, mean_over_tasks
+from medzoo.report.statistics import mean_over_tasks
 from medzoo.report.summary import StudyStatistics
 from medzoo.report.tables import Cell, Table
 from medzoo.report.verdict import format_p
@@ -431,86 +428,3 @@ def _choices(trial: TrialResults, key: str) -> str | None:
 
 def _text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-class Leaders(NamedTuple):
-    """Trials by their mean score on val, the best first.
-
-    Args:
-        names: Names of the trials that are begun.
-        means: The mean of each, over the tasks and seeds that all have done.
-        num_shared: Number of those tasks and seeds.
-        num_cells: Number of all tasks and seeds of the study.
-    """
-
-    names: list[str]
-    means: list[float]
-    num_shared: int
-    num_cells: int
-
-
-def rank_leaders(results: Sequence[TrialResults]) -> Leaders | None:
-    """Ranks the trials on the tasks and seeds that all begun ones have done.
-
-    Val decides the order, since test belongs to the finished study.
-
-    Args:
-        results: The trials of a study.
-
-    Returns:
-        The order, or `None` where no task and seed is done by two trials or
-        more.
-    """
-    begun = [trial for trial in results if trial.done]
-    if len(begun) < 2:
-        return None
-    scores = np.stack([trial.matrix(trial.score, "val") for trial in begun])
-    shared = ~np.isnan(scores).any(axis=0)
-    if not shared.any():
-        return None
-    means = _average(scores, shared)
-    order = np.argsort(-means, kind="stable")
-    return Leaders(
-        [begun[index].trial.name for index in order],
-        [float(means[index]) for index in order],
-        int(shared.sum()),
-        shared.size,
-    )
-
-
-def describe_leaders(results: Sequence[TrialResults]) -> str:
-    """Words the order of `rank_leaders`: a line, and up to ten trials."""
-    leaders = rank_leaders(results)
-    if leaders is None:
-        return ""
-    names = leaders.names[:10]
-    width = max(map(len, names))
-    score = format_score(results[0].score)
-    score = f"{score[0].upper()}{score[1:]}"
-    if len(results[0].tasks) > 1:
-        score = f"Harmonic mean of {format_score(results[0].score)}"
-    lines = [
-        f"{score} on val so far, where all {len(leaders.names)} begun trials "
-        f"are done ({leaders.num_shared} of {leaders.num_cells} tasks and "
-        "seeds):"
-    ]
-    lines += [
-        f"{place:>3}. {name:<{width}}  {mean:.3f}"
-        for place, (name, mean) in enumerate(
-            zip(names, leaders.means, strict=False), start=1
-        )
-    ]
-    return "\n".join(lines)
-
-
-def _average(scores: np.ndarray, shared: np.ndarray) -> np.ndarray:
-    """Averages as the report does: harmonically over tasks, then over seeds.
-
-    Of a seed the tasks count that all trials share.
-    """
-    by_seed = [
-        harmonic_mean_by_seed(scores[:, seed, tasks])
-        for seed, tasks in enumerate(shared)
-        if tasks.any()
-    ]
-    return np.mean(by_seed, axis=0)

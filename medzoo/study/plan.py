@@ -217,6 +217,8 @@ def _list_notes(store: Store, runs: Iterable[Run]) -> tuple[str, ...]:
 
 
 def _count_tuning(study: Study, smoke: bool) -> dict[str, int]:
+    if study.tuned is None:
+        return {}
     problems = make_tuning_problems(study, smoke=smoke)
     candidates = {r for c in problems for runs in c.runs for r in runs}
     everything = {item.run.run_id for item in plan_all(study, smoke=smoke)}

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, uniform_filter
 
 from medzoo.data.dataset import Split
 
@@ -218,6 +217,8 @@ def _normalize(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _sharpen(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scales the differences of pixels to their 3 x 3 means to length 1."""
+    from scipy.ndimage import uniform_filter
+
     inside = _erode(find_inside(values))
     around = uniform_filter(values, (0, 3, 3, 0), mode="nearest")
     return _to_units(values - around, inside, 0.0), inside
@@ -225,6 +226,8 @@ def _sharpen(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _find_structure(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Scales the difference of a finer and a coarser blur to length 1."""
+    from scipy.ndimage import gaussian_filter
+
     finer, coarser = (
         gaussian_filter(values, (0, deviation, deviation, 0), mode="nearest")
         for deviation in (_FINER, _COARSER)
@@ -235,6 +238,8 @@ def _find_structure(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _erode(inside: np.ndarray) -> np.ndarray:
     """Leaves out what is beside the pixels outside, or at the edge."""
+    from scipy.ndimage import uniform_filter
+
     around = uniform_filter(inside * 9.0, (0, 3, 3), mode="constant")
     return np.asarray(around > 8.5)
 
