@@ -211,7 +211,7 @@ def test_baseline_is_always_among_the_picked(tmp_path):
 
 
 def test_confusions_are_those_of_scikit_learn(drawn):
-    for found in count_confusions(drawn.best, drawn.store):
+    for found in count_confusions([drawn.best], drawn.store):
         runs = [r for r in drawn.best.done if r.run.task == found.task]
         kept = [drawn.store.read_predictions(record.run_id) for record in runs]
         expected = sum(

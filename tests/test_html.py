@@ -242,8 +242,8 @@ def address(browser):
 STATE = """[
   ...["trials", "runs"].map(id => document.getElementById(id).innerText),
   ...[...document.querySelectorAll("select")].map(s => s.value),
-  document.getElementById("run").open,
-  document.getElementById("run").innerText,
+  document.getElementById("opened").open,
+  document.getElementById("opened").innerText,
   document.querySelectorAll("[aria-pressed=true]").length,
 ]"""
 
@@ -296,17 +296,19 @@ def test_bad_address_breaks_nothing(opened, page, bad):
     assert opened.complaints == []
     assert len(column(opened, "trials", 0)) == 4
     assert opened.run("document.querySelectorAll('svg').length") == 5
-    assert not opened.run("document.querySelector('#run').open")
+    assert not opened.run("document.querySelector('#opened').open")
 
 
 def test_a_click_on_a_run_shows_its_curve(opened):
     opened.run(ROWS.format("runs") + "[0].click()")
-    assert opened.run("document.querySelector('#run').open")
-    assert opened.run("document.querySelectorAll('#run svg path').length") == 6
-    title = opened.run("document.querySelector('#run-title').textContent")
+    assert opened.run("document.querySelector('#opened').open")
+    assert (
+        opened.run("document.querySelectorAll('#opened svg path').length") == 6
+    )
+    title = opened.run("document.querySelector('#opened-title').textContent")
     assert title == "width 8, breastmnist, seed 0"
     opened.run("document.querySelector('#close').click()")
-    assert not opened.run("document.querySelector('#run').open")
+    assert not opened.run("document.querySelector('#opened').open")
     assert opened.complaints == []
 
 
@@ -326,17 +328,17 @@ def test_a_run_opens_by_keyboard_and_stays_open(opened, key, text):
     button = "document.querySelector('#runs tbody button')"
     opened.run(f"{button}.focus()")
     press(opened, key, text)
-    assert opened.run("document.querySelector('#run').open")
+    assert opened.run("document.querySelector('#opened').open")
     # The dialog's first button has the focus now, and closes it.
     press(opened, key, text)
-    assert not opened.run("document.querySelector('#run').open")
+    assert not opened.run("document.querySelector('#opened').open")
     assert opened.run(f"document.activeElement === {button}")
 
 
 def test_a_click_on_a_failed_run_shows_its_error(opened):
     filter_by(opened, "runs", "failed")
     opened.run(ROWS.format("runs") + "[0].click()")
-    shown = opened.run("document.querySelector('#run pre').textContent")
+    shown = opened.run("document.querySelector('#opened pre').textContent")
     assert shown == "line 7"
 
 
@@ -596,7 +598,9 @@ def test_texts_never_run(browser, tmp_path):
         assert browser.complaints == []
     browser.open(path)
     browser.run(ROWS.format("runs") + "[0].click()")
-    assert ATTACK in browser.run("document.querySelector('#run').textContent")
+    assert ATTACK in browser.run(
+        "document.querySelector('#opened').textContent"
+    )
     assert browser.run("document.title") != "attacked"
 
 

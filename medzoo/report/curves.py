@@ -22,7 +22,7 @@ class Curve(NamedTuple):
         name: Of the class, or what it is.
         x: Shape `(n,)`.
         y: Mean over the seeds; NaN where it is not known.
-        low: Lower end of the band.
+        low: Lower end of the band; NaN where there is none.
         high: Upper end.
     """
 
@@ -54,7 +54,10 @@ class TrialCurves(NamedTuple):
 
 
 def find_curves(
-    results: Sequence[TrialResults], drawn: Mapping[str, Sequence[DrawnRun]]
+    results: Sequence[TrialResults],
+    drawn: Mapping[str, Sequence[DrawnRun]],
+    *,
+    with_bands: bool = True,
 ) -> list[TrialCurves]:
     """Finds the curves of all trials whose predictions were kept.
 
@@ -64,21 +67,29 @@ def find_curves(
     Args:
         results: The trials.
         drawn: Their runs by task.
+        with_bands: Whether to find the bands, which takes most of the time;
+            without, their ends are NaN.
     """
+    num_draws = _NUM_DRAWS if with_bands else 0
     found = []
     for at, trial in enumerate(results):
         for task in trial.tasks:
             runs = [run for run in drawn[task] if run.trial == at]
             if runs:
                 names = name_classes(results, task)
-                found.append(_trace(trial.trial.name, task, runs, names))
+                place = trial.trial.name, task
+                found.append(_trace(*place, runs, names, num_draws))
     return found
 
 
 def _trace(
-    trial: str, task: str, runs: Sequence[DrawnRun], names: Sequence[str]
+    trial: str,
+    task: str,
+    runs: Sequence[DrawnRun],
+    names: Sequence[str],
+    num_draws: int,
 ) -> TrialCurves:
-    weights = [np.concatenate([*run.draw(_NUM_DRAWS)]) for run in runs]
+    weights = [np.concatenate([*run.draw(num_draws)]) for run in runs]
     drawn = list(zip(runs, weights, strict=True))
     confidence, accuracy, shares = _average([_bin(*each) for each in drawn])
     roc, precision_recall = [], []
@@ -107,6 +118,8 @@ def _average(values: Sequence[np.ndarray]) -> np.ndarray:
 
 def _make(name: str, x: np.ndarray, values: np.ndarray) -> Curve:
     """Makes a curve of values on test itself, then on its draws."""
+    if len(values) == 1:
+        return Curve(name, x, values[0], *np.full((2, len(x)), np.nan))
     drawn = np.sort(values[1:], axis=0)  # NaN comes last.
     number = (~np.isnan(drawn)).sum(axis=0)
     ends = [

@@ -14,6 +14,7 @@ import numpy as np
 
 from medzoo.record import Record, SplitPredictions
 from medzoo.report.bootstrap import NUM_REPLICATES, draw_weights, keep_labelled
+from medzoo.report.heads import is_trained
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Bounds, Estimate, estimate_all
 from medzoo.report.tables import Cell, Table
@@ -68,6 +69,8 @@ def list_drawn(
     for at, trial in enumerate(results):
         for (seed, name), record in trial.records.items():
             if name != task or record.status != "done":
+                continue
+            if not is_trained(record.run, "macro_f1"):
                 continue
             found = store.read_task(record.run_id, task)
             if found.val is None or found.test is None:

@@ -172,8 +172,9 @@ class Evidence:
 
     @cached_property
     def confusions(self) -> list[Confusion]:
-        """Confusions of the first trial, by task."""
-        return count_confusions(self.best, self.store)
+        """Confusions of all trials by task; of many runs, of the first one."""
+        shown = self.results[:1] if self.is_large else self.results
+        return count_confusions(shown, self.store)
 
     @cached_property
     def drawn(self) -> dict[str, list[DrawnRun]]:
@@ -185,10 +186,13 @@ class Evidence:
 
     @cached_property
     def curves(self) -> list[TrialCurves]:
-        """Curves of all trials, if its study asks for more."""
-        if not self.asks_for_more:
+        """Curves of all trials, with bands if the study asks for scores; none
+        of many runs that nobody asks for."""
+        if self.is_large and not self.asks_for_more:
             return []
-        return find_curves(self.results, self.drawn)
+        return find_curves(
+            self.results, self.drawn, with_bands=self.asks_for_more
+        )
 
     @cached_property
     def corrupted(self) -> list[Corrupted]:

@@ -3,11 +3,12 @@
 import base64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from medzoo.record import Record, round_probabilities
+from medzoo.report.heads import is_trained
 from medzoo.report.images import (
     Picture,
     fingerprint_of,
@@ -153,21 +154,20 @@ def read_shown(
 
 def lay_out(
     galleries: Sequence[Gallery], store: Reader
-) -> dict[str, list[dict]]:
-    """Lays galleries out for the page: pictures once, and sections by trial.
+) -> dict[str, list[Any]]:
+    """Lays galleries out for the page: pictures once, and parts by trial.
 
     Returns:
-        `pictures`: the number and the base64 text of each; `galleries`: the
-        trial and task of each, and `parts`: a title with its images.
+        `pictures`: each as base64; `galleries`: the trial and task of each, and
+        `parts`: a title with its images.
     """
     shown = read_shown(galleries, store)
     numbers: dict[tuple[str, int], int] = {}
     pictures = []
     for fingerprint, found in shown.items():
         for place, picture in found.items():
-            number = numbers[fingerprint, place] = len(numbers)
-            text = base64.b64encode(picture.webp).decode()
-            pictures.append({"number": number, "text": text})
+            numbers[fingerprint, place] = len(numbers)
+            pictures.append(base64.b64encode(picture.webp).decode())
     laid = [
         {
             "trial": gallery.trial,
@@ -190,22 +190,18 @@ def _lay_shots(
     shots: Sequence[Shot],
     shown: dict[str, dict[int, Picture]],
     numbers: dict[tuple[str, int], int],
-) -> list[dict]:
+) -> list[list[Any]]:
+    """Lists the number of its picture and the lines below it, for each."""
     laid = []
     for shot in shots:
         picture = shown.get(shot.fingerprint, {}).get(shot.place)
         fold = shot.fingerprint.partition(", ")[2]
         place = f"test image {shot.place}" + f" of {fold}" * bool(fold)
-        laid.append(
-            {
-                "number": numbers.get((shot.fingerprint, shot.place)),
-                "name": (picture and picture.name) or place,
-                "label": shot.label,
-                "prediction": shot.prediction,
-                "probability": f"{shot.probability:.2f}",
-                "wrong": f"{shot.wrong} of {shot.seeds}",
-            }
-        )
+        number = numbers.get((shot.fingerprint, shot.place))
+        name = (picture and picture.name) or place
+        said = f"{shot.label} \u2192 {shot.prediction} {shot.probability:.2f}"
+        wrong = f"wrong: {shot.wrong} of {shot.seeds}"
+        laid.append([number, name, said, wrong])
     return laid
 
 
@@ -244,8 +240,11 @@ class Pooled(NamedTuple):
 def _make_gallery(
     trial: TrialResults, task: str, store: Reader, *, is_first: bool
 ) -> Gallery | None:
-    records = [record for record in trial.of_task(task)
-               if record.status == "done"]  # fmt: skip
+    records = [
+        record
+        for record in trial.of_task(task)
+        if record.status == "done" and is_trained(record.run, "macro_f1")
+    ]
     pooled = pool_predictions(records, task, store)
     if pooled is None:
         return None

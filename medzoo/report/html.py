@@ -16,9 +16,11 @@ from medzoo.record import Record
 from medzoo.report.comparisons import Difference
 from medzoo.report.conformal import describe_coverage
 from medzoo.report.corruption_section import lay_out_corruptions
+from medzoo.report.drawn_runs import name_classes
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.bars import Bar, describe_bars, make_bars
 from medzoo.report.figures.costs import COSTS
+from medzoo.report.figures.curves import find_drawn
 from medzoo.report.figures.differences import (
     Differences,
     describe_intervals,
@@ -27,6 +29,8 @@ from medzoo.report.figures.differences import (
 )
 from medzoo.report.figures.heat_map import make_grid
 from medzoo.report.gallery import lay_out
+from medzoo.report.heads import is_trained
+from medzoo.report.packed_curves import pack_curves
 from medzoo.report.pages import (
     INTERVALS,
     describe_cell,
@@ -36,7 +40,6 @@ from medzoo.report.pages import (
 )
 from medzoo.report.references import list_keys, make_bibliography
 from medzoo.report.results import MOST_SHOWN, TrialResults
-from medzoo.report.small_curves import SIDE, draw_small
 from medzoo.report.statistics import Estimate, Spread
 from medzoo.report.study_tables import (
     judge_trials,
@@ -109,17 +112,14 @@ def make_html(
         bars=_describe_differences(evidence),
         score=next(iter(make_bars(evidence.best, statistics))),
         score_name=format_score(study.score),
-        drawn=format_score(_find_drawn(evidence)),
-        curves=draw_small(evidence.curves),
-        num_curves=len(evidence.curves),
-        coverage=describe_coverage(evidence),
+        drawn=format_score(find_drawn(evidence)),
+        coverage=describe_coverage(evidence) * evidence.asks_for_more,
+        asked=evidence.asks_for_more,
         corruptions=lay_out_corruptions(evidence),
-        side=SIDE,
         axes=[*study.axis_names, "", ""],
         best=evidence.best.trial.name,
         first="the first trial" if evidence.smoke else "the best trial",
         subgroups=_lay_subgroups(evidence.subgroups),
-        gallery=lay_out(evidence.galleries, evidence.store),
         masks=_embed(figures, "masks_of_best"),
         explained=_embed(figures, "explained"),
         references=make_bibliography(
@@ -231,8 +231,8 @@ RUN_COLUMNS = (
     "run_id",
 )
 _WATCHED = ("epoch", "val_loss", "loss")
-# A curve of more points than this is thinned.
-_MOST_POINTS = 100
+# A curve of more points than this is thinned, and further where there are many.
+_MOST_POINTS, _FEWEST_POINTS, _ALL_POINTS = 100, 16, 9_000
 
 
 def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
@@ -253,36 +253,36 @@ def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
     shown = [[row[index] for index in at] for row in rows]
     places = judge_trials(evidence)
     found = find_differences(evidence)
-    drawn = _find_drawn(evidence)
+    drawn = find_drawn(evidence)
     return {
         "tasks": results[0].tasks,
         "score": format_score(evidence.study.score),
         "summary": _make_summary(evidence, places),
-        "axes": _plain_table(make_axes(evidence)),
+        "axes": plain_table(make_axes(evidence)),
         "marked": any(places.values()),
-        "runs": _plain_table(Table(RUN_COLUMNS, shown)),
+        "runs": plain_table(Table(RUN_COLUMNS, shown)),
         "trials": [_make_trial(evidence, trial) for trial in results],
         "drawn": {"key": f"val_{drawn}", "name": format_score(drawn)},
-        "histories": {
-            _key(record, task): _make_history(record, drawn)
-            for trial in results
-            for (_, task), record in trial.records.items()
-            if record.history
-        },
+        "histories": _make_histories(results, drawn),
         "failures": [
             _make_failure(trial, record)
             for trial in results
             for record in trial.failed
         ],
-        "classes": [
+        "classes": {
+            task: name_classes(results, task) for task in results[0].tasks
+        },
+        "confusions": [
             {
+                "trial": shown.trial,
                 "task": shown.task,
-                "names": shown.classes,
                 "counts": shown.counts.tolist(),
                 "f1": [plain(value) for value in shown.f1.mean(axis=0)],
             }
             for shown in evidence.confusions
         ],
+        "points": pack_curves(evidence.curves),
+        **lay_out(evidence.galleries, evidence.store),
         "differences": _make_differences(evidence, found),
         "pairs": _make_pairs(found),
         "ranks": _make_ranks(evidence.statistics),
@@ -319,7 +319,7 @@ def _make_summary(
         [*row, *(every[i] for i in more)]
         for row, every in zip(short.rows, full.rows, strict=True)
     ]
-    table = _plain_table(Table((*short.columns, *hidden), rows))
+    table = plain_table(Table((*short.columns, *hidden), rows))
     return table | {"hidden": hidden}
 
 
@@ -411,7 +411,8 @@ def _make_ranks(statistics: StudyStatistics) -> dict[str, Any] | None:
     }
 
 
-def _plain_table(table: Table) -> dict[str, Any]:
+def plain_table(table: Table) -> dict[str, Any]:
+    """Turns a table into values of JSON; see `plain`."""
     rows = [[plain(cell) for cell in row] for row in table.rows]
     return {"columns": table.columns, "rows": rows}
 
@@ -443,28 +444,42 @@ def _plain_bar(bar: Bar) -> dict[str, Any]:
     return {"values": values, **ends}
 
 
-def _find_drawn(evidence: Evidence) -> str:
-    """Names the score of learning curves: the study's own, where records have
-    it by task at each check, else macro F1.
-    """
-    score = evidence.study.score
-    is_known = any(
-        entry.get(f"val_{score}") is not None
-        for record in evidence.records
-        if len(record.run.tasks) == 1
-        for entry in record.history[:1]
-    )
-    return score if is_known else "macro_f1"
+def _make_histories(
+    results: Sequence[TrialResults], drawn: str
+) -> dict[str, dict[str, list[Any]]]:
+    """Makes the learning curves of all runs, by the names of their rows."""
+    found = {
+        _key(record, task): record
+        for trial in results
+        for (_, task), record in trial.records.items()
+        if record.history
+    }
+    most = max(_ALL_POINTS // max(len(found), 1), _FEWEST_POINTS)
+    most = min(most, _MOST_POINTS)
+    return {k: _make_history(r, drawn, most) for k, r in found.items()}
 
 
-def _make_history(record: Record, drawn: str) -> dict[str, list[Any]]:
+def _make_history(
+    record: Record, drawn: str, most: int
+) -> dict[str, list[Any]]:
     count = len(record.history)
-    kept = np.linspace(0, count - 1, min(count, _MOST_POINTS)).round()
+    kept = np.linspace(0, count - 1, min(count, most)).round()
     entries = [record.history[int(index)] for index in kept]
-    return {
-        name: [plain(entry.get(name)) for entry in entries]
+    found = {
+        name: [_round(entry.get(name)) for entry in entries]
         for name in (*_WATCHED, f"val_{drawn}")
     }
+    if not is_trained(record.run, drawn):
+        found[f"val_{drawn}"] = [None] * len(entries)
+    return found
+
+
+def _round(value: float | None) -> float | None:
+    """Rounds a point of a curve to what a chart can show."""
+    if value is None or not math.isfinite(value):
+        return None
+    rounded = float(f"{value:.4g}")
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def _make_failure(trial: TrialResults, record: Record) -> dict[str, str]:

@@ -25,7 +25,7 @@ def make_index(out: Path) -> str:
 
     Args:
         out: Folder of all reports; `out/<study>/report.html` are the pages,
-            `out/searches/<search>/summary.md` those of searches.
+            `out/searches/<search>/report.html` those of searches.
     """
     pages = [*sorted(out.glob("*/report.html"))]
     pages += sorted(out.glob(f"searches/*/{ENTRY}"))
@@ -35,12 +35,15 @@ def make_index(out: Path) -> str:
             with open_regular(path) as file:
                 head = file.read(_HEAD).decode("utf-8", "replace")
             is_search = path.name == ENTRY
+            # Searches of older versions have no page.
+            page = path.with_name("report.html")
+            page = page if page.is_file() else path.with_name("summary.md")
             found = _ENTRY.search(head)
             text = head if is_search else found and html.unescape(found[1])
             if text:
-                name = "summary.md" if is_search else path.name
-                page = path.relative_to(out).with_name(name)
-                entries.append(_read_entry(text, page))
+                kind = "search" if is_search else "study"
+                entry = _read_entry(text, page.relative_to(out))
+                entries.append(entry | {"kind": kind})
     tasks = {task for entry in entries for task in entry["tasks"]}
     entries.sort(key=lambda entry: (", ".join(entry["tasks"]), entry["name"]))
     return render(
@@ -56,7 +59,6 @@ def _read_entry(text: str, page: Path) -> dict[str, Any]:
     first = _FIRST_SENTENCE.match(shown["verdict"])
     return shown | {
         "page": page.as_posix(),
-        "kind": "study" if page.suffix == ".html" else "search",
         "verdict": first[0] if first else shown["verdict"],
         "tasks": [printable(task) for task in entry.get("tasks", ())],
         "value": "" if entry.get("value") is None else float(entry["value"]),

@@ -10,6 +10,7 @@ import numpy as np
 
 from medzoo.record import Record
 from medzoo.report.bootstrap import NUM_REPLICATES, read_many_replicates
+from medzoo.report.heads import is_trained
 from medzoo.report.looks import Looks, list_looks, look_until_decided
 from medzoo.report.own_scores import with_own_scores
 from medzoo.report.statistics import (
@@ -162,16 +163,22 @@ class TrialResults:
 
         Returns:
             `float64`, shape `(num_seeds, num_tasks)`; NaN where a run is
-            missing, failed or diverged, or has no such score.
+            missing, failed or diverged, or has no such score, and where the
+            score is not its own but of a head that no loss has trained.
         """
         values = np.full((len(self.seeds), len(self.tasks)), np.nan)
         for row, seed in enumerate(self.seeds):
             for column, task in enumerate(self.tasks):
                 record = self.records.get((seed, task))
-                if record is not None and record.status == "done":
+                if record is not None and self._shows(record, score):
                     value = record.scores.get(split, {}).get(score)
                     values[row, column] = np.nan if value is None else value
         return values
+
+    def _shows(self, record: Record, score: str) -> bool:
+        return record.status == "done" and (
+            score == self.score or is_trained(record.run, score)
+        )
 
     def read_replicates(
         self, store: Reader, tasks: Sequence[str] | None = None
@@ -203,7 +210,8 @@ class TrialResults:
         for (seed, task), record in self.records.items():
             if task not in columns:
                 continue
-            found = read_many_replicates(store, record, scores, task)
+            shown = [name for name in scores if self._shows(record, name)]
+            found = read_many_replicates(store, record, shown, task)
             for score, drawn in found.items():
                 matrices[score][:, rows[seed], columns[task]] = drawn
         return matrices

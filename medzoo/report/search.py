@@ -4,10 +4,12 @@ import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from medzoo.files import safe_name
 from medzoo.messages import encode_text
@@ -24,8 +26,17 @@ from medzoo.report.figures.style import (
     render,
     shorten,
 )
+from medzoo.report.html import dump, plain_table
+from medzoo.report.html import render as render_page
 from medzoo.report.index import ENTRY, make_index
-from medzoo.report.tables import Cell, Table, format_list, format_table, to_csv
+from medzoo.report.tables import (
+    Cell,
+    Table,
+    format_list,
+    format_table,
+    to_csv,
+    to_html,
+)
 from medzoo.report.write import replace_file
 from medzoo.scores.table import format_mean, format_score
 from medzoo.search.candidates import Tried
@@ -39,6 +50,7 @@ if TYPE_CHECKING:
 
 # Rows of the table on the page; the CSV has all.
 _SHOWN = 10
+_TOO_FEW = "Too few candidates to say."
 
 
 @dataclass(frozen=True)
@@ -102,8 +114,9 @@ def write_search(
                 files[f"{name}.{kind}"] = render(figure, kind)
         proof = folder / f"{search.name}_proof.toml"
         files[proof.name] = write_proof(search, best.values).encode()
-    page = _make_page(search, tried, table, best=best, command=command)
-    files["summary.md"] = encode_text(page)
+    about = _Pages(search, tried, table, best, command)
+    files["summary.md"] = encode_text(about.make_markdown())
+    files["report.html"] = encode_text(about.make_html())
     files[ENTRY] = encode_text(json.dumps(_make_entry(search, tried, best)))
     for name, content in files.items():
         replace_file(folder / name, content)
@@ -147,64 +160,129 @@ def count_scored(folder: Path, search: Search) -> int:
     return sum(bool(row[search.objective]) for row in rows) if same else 0
 
 
-def _make_page(
-    search: Search,
-    tried: Sequence[Tried],
-    table: Table,
-    *,
-    best: Tried | None,
-    command: str,
-) -> str:
-    about = search.document
-    failed = sum(each.score is None for each in tried)
-    seconds = {each.run_ids: each.seconds for each in tried}
-    facts = {
-        "tuner": f"{about.tuner}, seed {about.tuner_seed}",
-        "candidates": f"{len(tried)}, of which {failed} failed",
-        "a candidate": f"{', '.join(about.tasks)}; seeds {about.seeds}; "
-        f"{about.data} data",
-        "objective": f"{format_score(about.score)} on val, the mean over seeds "
-        "and the harmonic mean over tasks; no label of test was read",
-        "training": f"{sum(seconds.values()) / 60:.1f} minutes",
-        "fixed": ", ".join(f"{k}={v}" for k, v in about.fixed.items()) or "-",
-    }
-    parts = [f"# {search.document.question}", format_list(facts)]
-    if about.data == "synthetic":
-        parts.insert(1, "Made-up images: this says nothing of medicine.")
-    if best is None:
-        parts.append("No candidate has a score; see `candidates.csv`.")
-        return "\n\n".join([*parts, f"Command: `{command}`\n"])
-    values = {key: str(value) for key, value in best.values.items()}
-    parts += [
-        f"## Best values: candidate {best.number}, val "
-        f"{format_score(about.score)} {best.score:.3f}",
-        format_list(values),
-        "The best of many is in part the luckiest. How good it is, the "
-        f"study `{search.name}_proof.toml`, decides: it trains it and a "
-        "baseline with new seeds, and reads test.",
-        f"## The best {min(_SHOWN, len(tried))} of {len(tried)} candidates",
-        format_table(Table(table.columns, table.rows[:_SHOWN])),
-        "![](best_so_far.svg)\n\n![](parallel_coordinates.svg)",
-        "## What mattered",
-        _format_importance(search, tried),
-        f"Command: `{command}`\n",
-    ]
-    return "\n\n".join(parts)
+@dataclass(frozen=True)
+class _Pages:
+    """The pages of a search.
 
+    Args:
+        search: The search.
+        tried: Its candidates.
+        table: The candidates, the best first.
+        best: The best of them, `None` if none has a score.
+        command: The command that runs it.
+    """
 
-def _format_importance(search: Search, tried: Sequence[Tried]) -> str:
-    found = make_importance(search, tried)
-    if found is None:
-        return "Too few candidates to say."
-    table, predicted = found
-    trust = (
-        "" if predicted > 0 else " It predicts nothing, so neither do these."
-    )
-    return (
-        f"{format_table(table)}\n\nShares of what a random forest explains by "
-        "each key; its R squared on candidates that a tree has not seen is "
-        f"{predicted:.2f}.{trust}"
-    )
+    search: Search
+    tried: Sequence[Tried]
+    table: Table
+    best: Tried | None
+    command: str
+
+    @cached_property
+    def importance(self) -> tuple[Table, str] | None:
+        """Importance of each key, and what it is worth in a sentence or two."""
+        found = make_importance(self.search, self.tried)
+        if found is None:
+            return None
+        table, predicted = found
+        trust = (
+            ""
+            if predicted > 0
+            else (" It predicts nothing, so neither do these.")
+        )
+        return table, (
+            "Shares of what a random forest explains by each key; its R "
+            "squared on candidates that a tree has not seen is "
+            f"{predicted:.2f}.{trust}"
+        )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """How it was made."""
+        about, tried = self.search.document, self.tried
+        failed = sum(each.score is None for each in tried)
+        seconds = {each.run_ids: each.seconds for each in tried}
+        fixed = ", ".join(f"{k}={v}" for k, v in about.fixed.items())
+        return {
+            "tuner": f"{about.tuner}, seed {about.tuner_seed}",
+            "candidates": f"{len(tried)}, of which {failed} failed",
+            "a candidate": f"{', '.join(about.tasks)}; seeds {about.seeds}; "
+            f"{about.data} data",
+            "objective": f"{format_score(about.score)} on val, the mean over "
+            "seeds and the harmonic mean over tasks; no label of test was read",
+            "training": f"{sum(seconds.values()) / 60:.1f} minutes",
+            "fixed": fixed or "-",
+        }
+
+    @property
+    def warning(self) -> str:
+        """What belongs above every number."""
+        is_synthetic = self.search.document.data == "synthetic"
+        return "Made-up images: this says nothing of medicine." * is_synthetic
+
+    @property
+    def proof(self) -> str:
+        """What the best is worth."""
+        return (
+            "The best of many is in part the luckiest. How good it is, the "
+            f"study `{self.search.name}_proof.toml`, decides: it trains it and "
+            "a baseline with new seeds, and reads test."
+        )
+
+    def make_markdown(self) -> str:
+        """Makes `summary.md`."""
+        about, best, table = self.search.document, self.best, self.table
+        parts = [f"# {about.question}", format_list(self.facts)]
+        if self.warning:
+            parts.insert(1, self.warning)
+        if best is None:
+            parts.append("No candidate has a score; see `candidates.csv`.")
+            return "\n\n".join([*parts, f"Command: `{self.command}`\n"])
+        values = {key: str(value) for key, value in best.values.items()}
+        found = self.importance
+        parts += [
+            f"## Best values: candidate {best.number}, val "
+            f"{format_score(about.score)} {best.score:.3f}",
+            format_list(values),
+            self.proof,
+            f"## The best {min(_SHOWN, len(self.tried))} of {len(self.tried)} "
+            "candidates",
+            format_table(Table(table.columns, table.rows[:_SHOWN])),
+            "![](best_so_far.svg)\n\n![](parallel_coordinates.svg)",
+            "## What mattered",
+            *([format_table(found[0]), found[1]] if found else [_TOO_FEW]),
+            f"Command: `{self.command}`\n",
+        ]
+        return "\n\n".join(parts)
+
+    def make_html(self) -> str:
+        """Makes the page for a browser."""
+        about, best, found = self.search.document, self.best, self.importance
+        said = f"{format_score(about.score)} on val"
+        data = {
+            "table": plain_table(self.table),
+            "space": list(about.space),
+            "objective": self.search.objective,
+            "said": said,
+        }
+        sentence = best and (
+            f"Candidate {best.number} has the highest {said}, {best.score:.3f}:"
+            f" {', '.join(f'{k} {v}' for k, v in best.values.items())}."
+        )
+        table = Markup(to_html(found[0])) if found else ""  # noqa: S704
+        return render_page(
+            "search.html",
+            title=self.search.name,
+            question=about.question,
+            warning=self.warning,
+            best=sentence,
+            proof=self.proof,
+            importance=table,
+            trust=found[1] if found else _TOO_FEW,
+            facts=self.facts,
+            command=self.command,
+            data=Markup(dump(data)),  # noqa: S704
+        )
 
 
 # Below this many candidates a forest has nothing to learn from.

@@ -1,17 +1,14 @@
 """Curves as small drawings for a page: SVG without a library."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.report.curves import Curve, TrialCurves
+from medzoo.report.curves import Curve
 from medzoo.report.figures.style import COLOURS
 
 # Units of a panel to each side; of the page, about pixels.
 SIDE = 180
-# All drawings of a page together.
-_MOST_BYTES = 300_000
 
 
 class Line(NamedTuple):
@@ -24,32 +21,6 @@ class Line(NamedTuple):
     band: str
 
 
-def draw_small(found: Sequence[TrialCurves]) -> list[dict[str, Any]]:
-    """Makes what the template `curves.html` draws, the first trials first.
-
-    Trials that would make the page too large are left out.
-    """
-    drawn: list[dict[str, Any]] = []
-    size = 0
-    for each in found:
-        made = {
-            "trial": each.trial,
-            "task": each.task,
-            "bins": _draw_bins(each),
-            "roc": _draw_all(each.roc),
-            "precision_recall": _draw_all(each.precision_recall),
-        }
-        size += len(str(made))
-        if size > _MOST_BYTES:
-            break
-        drawn.append(made)
-    return drawn
-
-
-def _draw_all(curves: Sequence[Curve]) -> list[Line]:
-    return [draw_curve(curve, at) for at, curve in enumerate(curves)]
-
-
 def draw_curve(curve: Curve, number: int) -> Line:
     """Draws a curve in the colour of its number."""
     return Line(
@@ -59,25 +30,6 @@ def draw_curve(curve: Curve, number: int) -> Line:
         _write_path(curve.x, curve.y),
         _write_band(curve),
     )
-
-
-def _draw_bins(each: TrialCurves) -> list[dict[str, int]]:
-    """Places the dots of a reliability diagram, and bars of its histogram."""
-    curve, number = each.calibration, len(each.shares)
-    width = SIDE / number
-    return [
-        {
-            "left": round(at * width),
-            "width": max(1, round(width) - 1),
-            "height": round(share * SIDE / 2),
-            "x": round(curve.x[at] * SIDE),
-            "y": round(SIDE - curve.y[at] * SIDE),
-            "low": round(SIDE - curve.low[at] * SIDE),
-            "high": round(SIDE - curve.high[at] * SIDE),
-        }
-        for at, share in enumerate(each.shares)
-        if share > 0 and not np.isnan(curve.low[at])
-    ]
 
 
 def _write_band(curve: Curve) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from medzoo.record import Record
 from medzoo.report.asked_scores import label_asked
 from medzoo.report.evidence import Evidence
+from medzoo.report.heads import is_trained, keep_trained
 from medzoo.report.leaks import average_without
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import mean_over_tasks
@@ -104,14 +105,16 @@ def _scores(
     record: Record, names: tuple[str, ...], masks: tuple[str, ...] | None
 ) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
+    labelled = is_trained(record.run, "macro_f1")
+    masked = is_trained(record.run, "dice")
     for split in SPLITS[1:]:
-        scores = record.scores.get(split, {})
+        scores = keep_trained(record.run, record.scores.get(split, {}))
         row.update(_pair(split, names, scores))
-        classes = record.per_class_f1.get(split, [])
+        classes = record.per_class_f1.get(split, []) if labelled else []
         row[f"{split}_per_class_f1"] = " ".join(map(str, classes))
         if masks is not None:
             row.update(_pair(split, masks, scores))
-            dice = record.per_mask_class_dice.get(split, [])
+            dice = record.per_mask_class_dice.get(split, []) if masked else []
             row[f"{split}_per_segment_dice"] = " ".join(map(str, dice))
     for option, split, name in _name_without():
         without = record.without.get(option, {}).get(split, {})

@@ -117,7 +117,8 @@ def choose_figures(
         figures["learning_curves"] = bind(
             draw_learning_curves, evidence, width=width
         )
-    if confusions := evidence.confusions:
+    name = best.trial.name
+    if confusions := [c for c in evidence.confusions if c.trial == name]:
         figures["classes_of_best"] = bind(draw_classes, evidence, confusions)
     ranks = evidence.statistics.friedman
     if ranks is not None:

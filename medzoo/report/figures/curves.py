@@ -1,4 +1,4 @@
-"""Learning curves: macro F1 and loss on val against epochs."""
+"""Learning curves: a score and the loss on val against epochs."""
 
 import math
 from collections.abc import Sequence
@@ -22,13 +22,14 @@ from medzoo.report.figures.style import (
     plain,
     shorten,
 )
+from medzoo.report.heads import is_trained
 from medzoo.report.results import TrialResults
+from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MEASURES = {"val_macro_f1": "macro F1 on val", "val_loss": "loss on val"}
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)))
 # More curves in a panel cannot be distinguished.
 _MOST_TRIALS = len(COLOURS)
@@ -51,14 +52,16 @@ def over_seeds(records: Sequence[Record], measure: str) -> Curve:
 
     Args:
         records: Of the seeds of one trial on one task.
-        measure: A key of their histories, such as `val_loss`.
+        measure: A key of their histories, such as `val_loss`. One of a head
+            that no loss has trained is not known.
 
     Returns:
         Each of shape `(num_checks,)`: epochs, mean, lowest and highest seed.
     """
     found: dict[float, list[float]] = {}
+    score = measure.removeprefix("val_")
     for record in records:
-        for entry in record.history:
+        for entry in record.history if is_trained(record.run, score) else ():
             value, epoch = entry.get(measure), entry.get("epoch")
             if value is not None and epoch is not None:
                 found.setdefault(epoch, []).append(value)
@@ -70,6 +73,20 @@ def over_seeds(records: Sequence[Record], measure: str) -> Curve:
     return Curve(np.array(epochs), *columns)
 
 
+def find_drawn(evidence: Evidence) -> str:
+    """Names the score of learning curves: the study's own, where records have
+    it by task at each check, else macro F1.
+    """
+    score = evidence.study.score
+    is_known = any(
+        entry.get(f"val_{score}") is not None
+        for record in evidence.records
+        if len(record.run.tasks) == 1
+        for entry in record.history[:1]
+    )
+    return score if is_known else "macro_f1"
+
+
 def draw_learning_curves(
     evidence: Evidence, *, width: float | None = None
 ) -> "Figure":
@@ -79,7 +96,11 @@ def draw_learning_curves(
         evidence: The trials and their records.
         width: Of the figure in inches; that of the screen if left out.
     """
-    tasks = evidence.best.tasks
+    tasks, score = evidence.best.tasks, find_drawn(evidence)
+    measures = {
+        f"val_{score}": f"{format_score(score)} on val",
+        "val_loss": "loss on val",
+    }
     shown = pick_trials(evidence, _MOST_TRIALS)
     columns, panel = min(_MOST_COLUMNS, len(tasks)), _PANEL
     if width is not None:
@@ -95,7 +116,7 @@ def draw_learning_curves(
     for index, task in enumerate(tasks):
         row, column = divmod(index, columns)
         x = _LEFT + column * (panel + 0.5)
-        for line, (measure, name) in enumerate(MEASURES.items()):
+        for line, (measure, name) in enumerate(measures.items()):
             y = _TOP + row * block + _TITLE + line * (_TALL + 0.15)
             axis = add_panel(figure, x, y, panel, _TALL)
             _draw_panel(axis, shown, task, measure)

@@ -1,9 +1,28 @@
-// Small charts in SVG: dots by row, curves, a scatter plot, a matrix.
+// Small charts in SVG: dots by row, curves, a scatter plot, a matrix; and the
+// choice of what they show.
 
 const SVG = "http://www.w3.org/2000/svg";
 const DASHES = ["", "7 3", "2 3"];
 const tip = () => document.getElementById("tip");
 
+// The choice is kept in the address by its name in small letters; an unknown one
+// there is the first.
+function choose(parent, what, options, change) {
+  const label = make(parent, "label", { text: `${what} ` });
+  const select = make(label, "select");
+  for (const [value, text] of Object.entries(options))
+    make(select, "option", { value, text });
+  const name = what.toLowerCase();
+  select.onchange = () => address.set({ [name]: [select.value] });
+  address.follow([name], () => {
+    const asked = address.get(name);
+    select.value = Object.hasOwn(options, asked) ? asked
+      : Object.keys(options)[0];
+    change(select.value);
+  });
+}
+
+const named = (names) => Object.fromEntries(names.map((n) => [n, n]));
 function draw(parent, name, attributes = {}, text) {
   const node = document.createElementNS(SVG, name);
   for (const [key, value] of Object.entries(attributes))
@@ -94,7 +113,7 @@ function lay(parent, paint, numbers) {
     if (!box.open || box.children.length > 1) return;
     const name = (ending) => () => `${nameAfter(labelOf(parent))}.${ending}`;
     offerFile(box, "Save SVG", name("svg"), () =>
-      toSvg([parent.querySelector("svg")]));
+      toSvg(parent.querySelector("svg")));
     offerFile(box, "Save CSV", name("csv"), () => {
       const { columns, rows } = numbers();
       return toCsv(columns, rows);
@@ -270,12 +289,14 @@ function drawCurves(parent, series, options) {
   lay(parent, () => paintCurves(parent, series, options), numbers);
 }
 
-function paintCurves(parent, series, { xName, yName, width, height }) {
+function paintCurves(parent, series, options) {
+  const { xName, yName, width, height, unit } = options;
   const flat = (key) => series.flatMap((s) => s[key] ?? []);
   const ys = [...flat("y"), ...flat("low"), ...flat("high")];
   const known = ys.filter((v) => v !== null);
   const { svg, atX, atY } = makeFrame(parent, {
-    x: limits(flat("x")), y: limits(known, { least: 0.02 }),
+    x: unit ? [0, 1] : limits(flat("x")),
+    y: unit ? [0, 1] : limits(known, { least: 0.02 }),
     xName, yName, label: `${yName} against ${xName}`, height,
     width: widthOf(parent, width ?? 560),
   });

@@ -13,24 +13,6 @@ const MEASURES = {
 const COSTS = { parameters: "parameters", train_seconds: "train time, s" };
 const FIRST_CURVES = 6;
 
-// The choice is kept in the address by its name in small letters; an unknown one
-// there is the first.
-function choose(parent, what, options, change) {
-  const label = make(parent, "label", { text: `${what} ` });
-  const select = make(label, "select");
-  for (const [value, text] of Object.entries(options))
-    make(select, "option", { value, text });
-  const name = what.toLowerCase();
-  select.onchange = () => address.set({ [name]: [select.value] });
-  address.follow([name], () => {
-    const asked = address.get(name);
-    select.value = Object.hasOwn(options, asked) ? asked
-      : Object.keys(options)[0];
-    change(select.value);
-  });
-}
-
-const named = (names) => Object.fromEntries(names.map((n) => [n, n]));
 const nameOf = (key) =>
   key === "harmonic mean"
     ? `harmonic mean of ${data.score} on test`
@@ -127,26 +109,6 @@ function showCosts() {
   choose(controls, "Against", Object.fromEntries(costs), show);
 }
 
-// Mean, lowest and highest over the seeds that have a value at each epoch.
-function overSeeds(histories, measure) {
-  const found = new Map();
-  for (const history of histories)
-    history.epoch.forEach((epoch, i) => {
-      const value = history[measure][i];
-      if (!found.has(epoch)) found.set(epoch, []);
-      if (value !== null) found.get(epoch).push(value);
-    });
-  const x = [...found.keys()].sort((a, b) => a - b);
-  const at = (f) =>
-    x.map((epoch) => (found.get(epoch).length ? f(found.get(epoch)) : null));
-  return {
-    x,
-    y: at((v) => v.reduce((a, b) => a + b) / v.length),
-    low: at((v) => Math.min(...v)),
-    high: at((v) => Math.max(...v)),
-  };
-}
-
 function showCurves() {
   const box = part("curves");
   const controls = make(box, "div", { class: "controls" });
@@ -157,6 +119,10 @@ function showCurves() {
     if (!asked.length) return data.trials.slice(0, FIRST_CURVES);
     return data.trials.filter((trial) => asked.includes(trial.name));
   };
+  const lookOf = (trial) => {
+    const i = data.trials.indexOf(trial);
+    return { trial, name: trial.name, colour: colourOf(i), dash: dashOf(i) };
+  };
   let task;
   const show = () => {
     const seen = shown();
@@ -164,23 +130,15 @@ function showCurves() {
       key.setAttribute("aria-pressed", seen.includes(data.trials[i])));
     figure.replaceChildren();
     for (const measure of [data.drawn.key, "val_loss"]) {
-      const series = seen.flatMap((trial) => {
-        const runs = trial.runs[task] ?? [];
-        const known = runs.map((id) => data.histories[id]).filter(Boolean);
-        if (!known.length) return [];
-        const i = data.trials.indexOf(trial);
-        const look = { colour: colourOf(i), dash: dashOf(i) };
-        return [{ name: trial.name, ...look, ...overSeeds(known, measure) }];
-      });
+      const series = seen.flatMap((trial) =>
+        followItem(lookOf(trial), task, measure));
       const names = { xName: "epoch", yName: MEASURES[measure] };
       drawCurves(make(figure, "div"), series, names);
     }
   };
   data.trials.forEach((trial, i) => {
     const key = make(legend, "button", { type: "button" });
-    const swatch = make(key, "span", { class: "swatch" });
-    swatch.style.borderTopColor = colourOf(i);
-    swatch.style.borderTopStyle = ["solid", "dashed", "dotted"][Math.floor(i / 6) % 3];
+    drawSwatch(key, colourOf(i), dashOf(i));
     make(key, "span", { text: trial.name });
     key.onclick = () => {
       const seen = shown();
@@ -196,28 +154,6 @@ function showCurves() {
     show();
   });
   address.follow(["curve"], show);
-}
-
-function showClasses() {
-  if (!data.classes.length) return (part("classes-part").hidden = true);
-  const controls = make(part("classes"), "div", { class: "controls" });
-  const box = make(part("classes"), "div", { class: "scroll" });
-  const show = (task) => {
-    box.replaceChildren();
-    const { names, counts, f1 } = data.classes.find((c) => c.task === task);
-    const sums = counts.map((row) => row.reduce((a, b) => a + b, 0));
-    const shares = counts.map((row, r) => [
-      ...row.map((n) => (sums[r] ? n / sums[r] : null)), f1[r],
-    ]);
-    const tell = (r, c) => c === names.length
-      ? `F1 of ${names[r]}: ${format(f1[r])}`
-      : `${counts[r][c]} of ${sums[r]} images of ${names[r]}\n`
-        + `were taken for ${names[c]}`;
-    const numbered = names.map((n, i) => (n === String(i) ? n : `${n}  ${i}`));
-    drawMatrix(box, numbered, [...names.keys(), "F1"], shares, { tell });
-    box.firstChild.classList.add("apart");
-  };
-  choose(controls, "Task", named(data.classes.map((c) => c.task)), show);
 }
 
 function showHeatMap() {
@@ -250,42 +186,46 @@ const nameRun = (row) => {
 };
 const cellOf = (row, name) => row[data.runs.columns.indexOf(name)];
 
-// Opens the run that the address names; an unknown one closes the dialog.
-function openAsked() {
-  const asked = address.get("open");
-  const row = asked && data.runs.rows.find((r) => nameRun(r) === asked);
-  if (row) showRun(row);
-  else part("run").close();
+// A line a trial, if more than one field differs between them.
+function showParallel() {
+  const { axes, trials } = data;
+  const key = Object.keys(trials[0].scores)[0];
+  const cells = trials.map((trial, i) => [
+    ...axes.rows[i], ...Object.keys(COSTS).map((cost) => trial[cost]),
+    trial.scores[key].mean,
+  ]);
+  const columns = [...axes.columns, ...Object.values(COSTS), data.score];
+  const differs = columns.map((_, i) =>
+    i === columns.length - 1 || new Set(cells.map((row) => row[i])).size > 1);
+  if (axes.columns.filter((_, i) => differs[i]).length < 2)
+    return (part("parallel-part").hidden = true);
+  const keep = (row) => row.filter((_, i) => differs[i]);
+  const table = { columns: keep(columns), rows: cells.map(keep) };
+  drawParallel(part("parallel"), table, {
+    names: trials.map((t) => t.name),
+    open: (name) => address.set({ open: [name] }),
+  });
 }
 
-function showRun(row) {
-  const of = (name) => cellOf(row, name);
-  const dialog = part("run");
-  const box = part("run-body");
-  box.replaceChildren();
-  // Open first, as charts ask how much room there is.
-  if (!dialog.open) dialog.showModal();
-  const where = `${of("trial")}, ${of("task")}, seed ${of("seed")}`;
-  part("run-title").textContent = where;
-  const history = data.histories[nameRun(row)];
-  if (history) {
-    const both = make(box, "div", { class: "charts" });
-    const size = { width: 420, height: 260, xName: "epoch" };
-    const curve = (measure, i) => ({
-      name: MEASURES[measure], x: history.epoch, y: history[measure],
-      colour: colourOf(i), dash: dashOf(6 * i),
-    });
-    drawCurves(make(both, "div"), [curve(data.drawn.key, 0)],
-      { ...size, yName: MEASURES[data.drawn.key] });
-    drawCurves(make(both, "div"), [curve("val_loss", 0), curve("loss", 1)],
-      { ...size, yName: "loss (dashed: on train)" });
-  } else make(box, "p", { text: "This run has no learning curve." });
-  const error = data.failures.find((f) => f.run_id === of("run_id"));
-  if (error) make(box, "pre", { text: error.traceback || error.message });
-  const facts = make(box, "dl");
-  data.runs.columns.forEach((name, i) => {
-    make(facts, "dt", { text: name.replaceAll("_", " ") });
-    make(facts, "dd", { text: format(row[i]) });
+function showNear() {
+  const held = [data.confusions, data.points, data.galleries].flat();
+  const known = data.trials.filter((t) => held.some((e) => e.trial === t.name));
+  if (!known.length) return (part("near-part").hidden = true);
+  const controls = make(part("near"), "div", { class: "controls" });
+  const box = make(part("near"), "div");
+  let name, task;
+  const show = () => {
+    box.replaceChildren();
+    const trial = known.find((t) => t.name === name);
+    showTest(box, [{ trial, name, colour: colourOf(0) }], task);
+  };
+  choose(controls, "Trial", named(known.map((t) => t.name)), (value) => {
+    name = value;
+    if (task) show();
+  });
+  choose(controls, "Task", named(data.tasks), (value) => {
+    task = value;
+    show();
   });
 }
 
@@ -309,7 +249,6 @@ function withAxes({ columns, rows }) {
   return { columns: [...columns, ...hidden], rows: full, hidden };
 }
 
-// Texts to copy, and charts that are on the page already.
 function offerTexts() {
   const verdict = part("verdict");
   const text = verdict.textContent;
@@ -324,30 +263,27 @@ function offerTexts() {
     offerFile(files, "Save BibTeX", () => `${nameAfter("references")}.bib`,
       () => entries);
   }
-  for (const panels of document.querySelectorAll("#calibration-part details")) {
-    const charts = () => [...panels.querySelectorAll("svg[role=img]")];
-    const name = () => `${nameAfter(panels.querySelector("summary").textContent)}.svg`;
-    offerFile(panels, "Save SVG", name, () => toSvg(charts()));
-  }
 }
 
 const best = data.summary.rows[0];
+const runs = withAxes(data.runs);
 makeTable(part("trials"), data.summary, {
   what: "trials", mark: (row) => data.marked && row === best,
+  nameOf: (row) => row[0],
 });
 showDifferences();
 showPairs();
 showScores();
 showRanks();
 showHeatMap();
+showParallel();
 showCosts();
 showCurves();
-showClasses();
-makeTable(part("runs"), withAxes(data.runs), {
-  what: "runs", open: (row) => address.set({ open: [nameRun(row)] }),
-});
+showNear();
+makeTable(part("runs"), runs, { what: "runs", nameOf: nameRun });
 showFailures();
 offerTexts();
-part("close").onclick = () => part("run").close();
-part("run").onclose = () => address.set({ open: [] });
-address.follow(["open"], openAsked);
+choose(part("opened-task"), "Task", named(data.tasks), () => {});
+part("close").onclick = () => part("opened").close();
+part("opened").onclose = () => address.set({ open: [] });
+address.follow(["open", "task"], openAsked);

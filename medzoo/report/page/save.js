@@ -98,7 +98,7 @@ function toLatex(columns, rows, words) {
 // What a chart looks like, as the page's style sheet is not in its file.
 const LOOK = [
   "fill", "fill-opacity", "font-family", "font-size", "font-weight", "opacity",
-  "stroke", "stroke-dasharray", "stroke-linecap", "stroke-opacity",
+  "paint-order", "stroke", "stroke-dasharray", "stroke-linecap", "stroke-opacity",
   "stroke-width", "text-anchor",
 ];
 
@@ -108,11 +108,9 @@ function copyLook(from, to) {
   to.removeAttribute("class");
 }
 
-// Draws charts beside each other, in light colours, as one that needs no page.
-function toSvg(charts) {
-  const sizes = charts.map((chart) => chart.viewBox.baseVal);
-  const width = sizes.reduce((sum, size) => sum + size.width, 0);
-  const height = Math.max(...sizes.map((size) => size.height));
+// Draws a chart in light colours, as one that needs no page.
+function toSvg(chart) {
+  const { width, height } = chart.viewBox.baseVal;
   const root = document.documentElement.style;
   const scheme = root.colorScheme;
   root.colorScheme = "light";
@@ -120,21 +118,14 @@ function toSvg(charts) {
     width, height, viewBox: `0 0 ${width} ${height}`,
   });
   draw(whole, "rect", { width, height, fill: "#ffffff" });
-  let left = 0;
-  charts.forEach((chart, i) => {
-    const own = chart.cloneNode(true);
-    const copies = own.querySelectorAll("*");
-    chart.querySelectorAll("*").forEach((node, at) => {
-      if (!node.children.length) copyLook(node, copies[at]);
-    });
-    // What only the pointer feels.
-    own.querySelectorAll('[opacity="0"]').forEach((node) => node.remove());
-    for (const [name, value] of Object.entries({
-      x: left, width: sizes[i].width, height: sizes[i].height,
-    })) own.setAttribute(name, value);
-    whole.append(own);
-    left += sizes[i].width;
+  const own = chart.cloneNode(true);
+  const copies = own.querySelectorAll("*");
+  chart.querySelectorAll("*").forEach((node, at) => {
+    if (!node.children.length) copyLook(node, copies[at]);
   });
+  // What only the pointer feels.
+  own.querySelectorAll('[opacity="0"]').forEach((node) => node.remove());
+  whole.append(...own.children);
   root.colorScheme = scheme;
   return `${new XMLSerializer().serializeToString(whole)}\n`;
 }

@@ -1,7 +1,7 @@
 // A table that sorts by a click on a column, filters as one types, and has
 // columns to choose. The address keeps all three.
 
-const FIRST_ROWS = 300;
+const FIRST_ROWS = 100;
 
 function make(parent, name, { text, ...attributes } = {}) {
   const node = document.createElement(name);
@@ -76,8 +76,9 @@ function readFilter(text, keys) {
   });
 }
 
-// A table has columns, rows, and names of columns that are hidden at first.
-function makeTable(parent, { columns, rows, hidden = [] }, { what, open, mark }) {
+// A table has columns, rows, and names of columns that are hidden at first. With
+// `nameOf`, its rows open by their names, several of them side by side.
+function makeTable(parent, { columns, rows, hidden = [] }, { what, nameOf, mark }) {
   const controls = make(parent, "div", { class: "controls" });
   const filter = make(controls, "input", {
     type: "search",
@@ -86,6 +87,7 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, open, mark })
   });
   const count = make(controls, "span", { class: "quiet", role: "status" });
   const all = make(controls, "button", { type: "button", text: "Show all" });
+  const compare = make(controls, "button", { type: "button" });
   const menu = make(parent, "details", { class: "columns" });
   make(menu, "summary", { text: "Columns and files" });
   const files = make(menu, "div", { class: "controls" });
@@ -105,6 +107,7 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, open, mark })
   const keys = columns.map(keyOf);
   const names = Object.fromEntries(["filter", "sort", "order", "columns"]
     .map((name) => [name, `${what}.${name}`]));
+  const ticks = `${what}.ticked`;
   let limit = FIRST_ROWS;
 
   const isCell = (i, column, value) => lower[i][column] === value
@@ -127,14 +130,38 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, open, mark })
     shown[index].forEach((text, i) => {
       const cell = make(line, "td", { class: words[i] ? "words" : "" });
       cell.hidden = !seen[i];
-      // The button opens by keyboard: its click reaches the row.
-      const button = { type: "button", "aria-haspopup": "dialog", text };
-      if (open && !i) make(cell, "button", button);
+      if (nameOf && !i) addOpener(line, cell, index);
       else cell.textContent = text;
     });
-    if (!open) return;
+  }
+
+  // The button opens by keyboard: its click reaches the row.
+  function addOpener(line, cell, index) {
+    const [name, text] = [nameOf(rows[index]), shown[index][0]];
+    const label = `Compare ${shown[index].slice(0, 3).join(", ")}`;
+    const tick = make(cell, "input", {
+      type: "checkbox", value: name, "aria-label": label,
+    });
+    tick.checked = address.list(ticks).includes(name);
+    tick.onchange = () => {
+      const others = address.list(ticks).filter((other) => other !== name);
+      address.set({ [ticks]: tick.checked ? [...others, name] : others });
+    };
+    tick.onkeydown = (event) => event.key === "Enter" && openTicked();
+    make(cell, "button", { type: "button", "aria-haspopup": "dialog", text });
     line.classList.add("opens");
-    line.onclick = () => open(rows[index]);
+    line.onclick = ({ target }) =>
+      target !== tick && address.set({ open: [name] });
+  }
+
+  const openTicked = () => address.set({ open: address.list(ticks) });
+
+  function tickAll() {
+    const ticked = address.list(ticks);
+    for (const tick of body.querySelectorAll("input"))
+      tick.checked = ticked.includes(tick.value);
+    compare.textContent = `Compare ${ticked.length} side by side`;
+    compare.hidden = ticked.length < 2;
   }
 
   // A column that the address does not know sorts nothing.
@@ -219,5 +246,7 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, open, mark })
     limit = Infinity;
     draw();
   };
+  compare.onclick = openTicked;
   address.follow(Object.values(names), draw);
+  address.follow([ticks], tickAll);
 }
