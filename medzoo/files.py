@@ -2,16 +2,20 @@
 
 import contextlib
 import csv
+import functools
 import hashlib
 import os
 import re
 import shutil
+import socket
 import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import psutil
 
 from medzoo.messages import printable
 
@@ -47,7 +51,8 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
     """Yields a path to write to, which takes the place of `path` at the end.
 
     Whatever reads `path` meanwhile, or ends this process, finds the file of
-    before or the new one. The folder is made if there is none.
+    before or the new one. The folder is made if there is none. What processes
+    left in it that were killed on the way is removed.
 
     Args:
         path: The file.
@@ -59,7 +64,7 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
     if path.is_symlink():
         path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{ending}")
+    part = _name_part(path, ending)
     try:
         yield part
         part.replace(path)
@@ -74,9 +79,12 @@ def filling(folder: Path) -> Iterator[Path]:
     After an error, `folder` is what it was before.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    part = _name_part(folder, ".tmp")
+    part.mkdir()
     try:
         yield part
+        if not folder.exists():
+            part.rename(folder)
         for path in sorted(part.rglob("*")):
             target = folder / path.relative_to(part)
             if path.is_file():
@@ -84,6 +92,55 @@ def filling(folder: Path) -> Iterator[Path]:
                 path.replace(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def make_temporary() -> tempfile.TemporaryDirectory[str]:
+    """Makes a folder among those of the system, and clears what is left there.
+
+    Of other processes of this machine, what those left that were killed.
+    """
+    _clear_left(Path(tempfile.gettempdir()), "medzoo-")
+    return tempfile.TemporaryDirectory(prefix=f"medzoo-{_mark_own()}")
+
+
+def _name_part(path: Path, ending: str) -> Path:
+    _clear_parts(path.parent)
+    name = f".{path.name}.{_mark_own()}{uuid.uuid4().hex[:8]}{ending}"
+    return path.with_name(name)
+
+
+@functools.cache
+def _clear_parts(folder: Path) -> None:
+    """Clears a folder, once in a process."""
+    _clear_left(folder, r"\..+\.")
+
+
+def _clear_left(folder: Path, start: str) -> None:
+    """Removes what processes of this machine have begun that are no more."""
+    left = re.compile(rf"{start}{_host()}-(\d{{1,9}})-\w+(\.\w+)?")
+    for entry in [*os.scandir(folder)]:
+        found = left.fullmatch(entry.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            _remove(Path(entry.path))
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, or a folder with all that is in it, if that can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _mark_own() -> str:
+    """Returns the part of a name that says which process has chosen it."""
+    return f"{_host()}-{os.getpid()}-"
+
+
+@functools.cache
+def _host() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 # A disk without room for so many bytes is full.

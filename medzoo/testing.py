@@ -1,7 +1,6 @@
 """A check of model builders: those of the zoo, and those of users."""
 
 import functools
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from medzoo.files import make_temporary
 from medzoo.models.registry import build_model
 from medzoo.plugins.register import TARGETS
 
@@ -101,7 +101,7 @@ def _check_seeds(build: Callable[[], keras.Model]) -> keras.Model:
 
 
 def _check_saving(model: keras.Model, images: np.ndarray) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with make_temporary() as folder:
         path = Path(folder, "model.keras")
         model.save(path)
         loaded = keras.saving.load_model(path, compile=False, safe_mode=True)

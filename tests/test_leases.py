@@ -33,7 +33,7 @@ def write(leases, silence=0.0, **changes):
 
 def age(leases, silence):
     then = time.time() - silence
-    os.utime(path_of(leases), (then, then))
+    os.utime(path_of(leases), (then, then), follow_symlinks=False)
 
 
 def dead_process():
@@ -107,13 +107,42 @@ def test_a_clock_that_is_set_steals_no_lease(leases, monkeypatch):
     assert watching.claim("run")
 
 
-def test_a_pipe_is_no_lease_and_is_not_waited_for(leases):
+@pytest.mark.parametrize("host", ["elsewhere", 1])
+def test_a_clock_that_was_set_back_holds_no_lease_for_ever(
+    leases, host, monkeypatch
+):
+    """Where it is of a process that is no more, or of none."""
+    write(leases, host=host, silence=-(10**7))
+    assert not leases.claim("run")
+    for name in ("STALE_AFTER", "UNWRITTEN_AFTER"):
+        monkeypatch.setattr(f"medzoo.execution.leases.{name}", 0.1)
+    time.sleep(0.11)
+    assert leases.claim("run")
+
+
+def link_nowhere(path):
+    path.symlink_to(path.with_name("nowhere"))
+
+
+def link_in_a_circle(path):
+    path.symlink_to(path)
+
+
+def fill_folder(path):
+    (path / "more").mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+    "make", [os.mkfifo, link_nowhere, link_in_a_circle, fill_folder]
+)
+def test_what_is_no_file_is_no_lease_and_is_not_waited_for(leases, make):
     leases.folder.mkdir()
-    os.mkfifo(path_of(leases))
+    make(path_of(leases))
     assert leases.holder("run") is None
     assert not leases.claim("run")
     age(leases, UNWRITTEN_AFTER + 1)
     assert leases.claim("run")
+    assert not (leases.folder / "nowhere").exists()
 
 
 def test_who_holds_a_run_is_told(leases):
@@ -130,6 +159,8 @@ ODD = (
     '{"host": "HOST", "pid": true, "started": 1}',
     '{"host": "HOST", "pid": 99999999999999999999, "started": 1}',
     '{"host": "HOST", "pid": 1, "started": "now"}',
+    '{"host": "HOST", "pid": 1, "started": NaN}',
+    '{"host": "HOST", "pid": 1, "started": 1e999}',
     "[" * 9_000,
     "x" * 20_000,
 )

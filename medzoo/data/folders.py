@@ -1,5 +1,6 @@
 """Folders of data files, and of the files that are derived from them."""
 
+import functools
 import hashlib
 import os
 import sys
@@ -7,8 +8,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import quote
 
+from medzoo import files
 from medzoo.messages import unknown
 from medzoo.tasks import SIZES, get_task
+
+# Words a fault in writing a file of the cache.
+caching = functools.partial(
+    files.writing,
+    way_out="Make room, or set MEDZOO_CACHE to another folder, and run the "
+    "same command again.",
+)
 
 
 def data_folder() -> Path:

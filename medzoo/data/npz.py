@@ -17,8 +17,8 @@ from filelock import FileLock
 from numpy.lib import format as npy
 from numpy.typing import DTypeLike
 
-from medzoo.data.folders import derived_path
-from medzoo.files import reserve, writing
+from medzoo.data.folders import caching, derived_path
+from medzoo.files import replacing, reserve
 
 # What zipfile, zlib and NumPy raise when they meet damaged bytes.
 _DAMAGE = (
@@ -172,7 +172,7 @@ def map_array(path: Path, name: str) -> np.ndarray:
         unpacked = derived_path(path, f".{name}.{member.CRC:08x}.npy")
         # One that was emptied or cut is made again.
         if not _is_whole(unpacked, member.file_size):
-            with writing(unpacked), _damage(path, name):
+            with caching(unpacked), _damage(path, name):
                 _unpack(archive, member, unpacked)
     return npy.open_memmap(unpacked, mode="r")
 
@@ -185,19 +185,15 @@ def _unpack(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
     with FileLock(f"{target}.lock"):
         if _is_whole(target, member.file_size):
             return  # Another process has unpacked it meanwhile.
-        try:
+        with replacing(target) as part:
             with archive.open(member) as source, open(part, "wb") as file:
                 reserve(file, member.file_size)
                 shutil.copyfileobj(source, file, length=1 << 20)
             if part.stat().st_size != member.file_size:
                 raise zipfile.BadZipFile("fewer bytes than its header says")
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
 
 
 def _map(path: Path, header_offset: int) -> np.ndarray:

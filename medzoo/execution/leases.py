@@ -27,6 +27,9 @@ WATCH = 2 * HEARTBEAT
 # between the creation of the file and the writing of its 100 bytes.
 UNWRITTEN_AFTER = 10.0
 _MOST_BYTES = 10_000
+# No system gives such numbers to its processes, and no clock shows such a time.
+_MOST_PIDS = 2**31
+_LATEST = 1e11
 
 
 class Holder(NamedTuple):
@@ -58,13 +61,13 @@ class Holder(NamedTuple):
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
         kinds = ((host, str), (pid, int), (started, int | float), (born, str))
-        # Larger numbers no system gives to a process.
-        is_one = all(isinstance(part, kind) for part, kind in kinds)
-        return (
-            cls(host, pid, started, born)
-            if (is_one and not isinstance(pid, bool) and 0 < pid < 2**31)
-            else None
+        is_one = (
+            all(isinstance(part, kind) for part, kind in kinds)
+            and not isinstance(pid, bool)
+            and 0 < pid < _MOST_PIDS
+            and 0 <= started < _LATEST
         )
+        return cls(host, pid, started, born) if is_one else None
 
 
 class Leases:
@@ -75,7 +78,8 @@ class Leases:
     change is the sign of life of its holder. The lease of a process that is
     gone is taken over: at once on the same host, after `STALE_AFTER` seconds of
     silence on another one. Silence is measured by the clock of the file system,
-    and seen for `watch` seconds of a clock that nobody sets.
+    and seen for `watch` seconds of a clock that nobody sets; where the former
+    was set back, by the latter alone.
 
     Args:
         folder: Where the files are; shared by all who share the runs.
@@ -156,6 +160,8 @@ class Leases:
         with FileLock(self.folder / ".lock"):
             if not self._is_stale(run_id):  # Another process was faster.
                 return False
+            if path.is_dir() or path.is_symlink():  # Nor is that a lease.
+                path.rename(path.with_name(f"{path.name}.broken"))
             with replacing(path) as part:
                 part.write_text(text, encoding="utf-8")
         return True
@@ -163,20 +169,20 @@ class Leases:
     def _is_stale(self, run_id: str) -> bool:
         """Says whether the holder of a lease is gone for good."""
         try:
-            changed = self._path(run_id).stat().st_mtime_ns
+            changed = self._path(run_id).lstat().st_mtime_ns
         except FileNotFoundError:
             return False  # Released just now; the next claim will see.
         holder = self.holder(run_id)
         if holder is not None and holder.host == socket.gethostname():
             return not _is_alive(holder)
-        silence = (self._now() - changed) / 1e9
-        if holder is None:
-            return silence > UNWRITTEN_AFTER
         known, since = self._silent.get(run_id, (None, 0.0))
         if known != changed:
             since = time.monotonic()
             self._silent[run_id] = changed, since
         watched = time.monotonic() - since
+        silence = max(watched, (self._now() - changed) / 1e9)
+        if holder is None:
+            return silence > UNWRITTEN_AFTER
         return silence > STALE_AFTER and watched >= self._watch
 
     def _now(self) -> int:

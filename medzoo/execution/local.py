@@ -8,11 +8,8 @@ graph it has traced. Each worker here has a pipe of its own, and shares no lock
 that `kill -9` could leave locked.
 """
 
-import contextlib
 import os
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from multiprocessing import connection
 from pathlib import Path
@@ -22,11 +19,10 @@ import psutil
 from medzoo.execution.job import Execute, Outcome
 from medzoo.execution.process import Worker, WorkerServer
 from medzoo.execution.worker import Setup
+from medzoo.files import make_temporary
 
 # TensorFlow leaks about 10 MB a run.
 RUNS_A_WORKER = 20
-# Beginning of the name of the folder of logs; the number of its driver follows.
-_LOGS = "medzoo-logs-"
 
 
 def default_workers(workers_per_gpu: int = 1) -> int:
@@ -89,9 +85,7 @@ class LocalExecutor:
         total = psutil.virtual_memory().total
         self._timeout = timeout
         self._memory = memory or 0.9 * total / number
-        _clear_logs()
-        prefix = f"{_LOGS}{os.getpid()}-"
-        self._logs = tempfile.TemporaryDirectory(prefix=prefix)
+        self._logs = make_temporary()
         self._execute = execute
         self._server: WorkerServer | None = None
         threads = max(1, _count_cores() // number) if gpus else 1
@@ -186,17 +180,6 @@ class LocalExecutor:
         if is_old or worker.memory() > self._memory / 2:
             worker.retire()
             self._workers[self._workers.index(worker)] = None
-
-
-def _clear_logs() -> None:
-    """Removes the logs of drivers of this user that are no more."""
-    for path in Path(tempfile.gettempdir()).glob(f"{_LOGS}*-*"):
-        number = path.name.removeprefix(_LOGS).partition("-")[0]
-        with contextlib.suppress(OSError):
-            is_ours = path.lstat().st_uid == os.getuid() and path.is_dir()
-            is_named = is_ours and number.isdecimal()
-            if is_named and not psutil.pid_exists(int(number[:9])):
-                shutil.rmtree(path, ignore_errors=True)
 
 
 def _count_cores() -> int:

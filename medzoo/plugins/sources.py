@@ -4,8 +4,8 @@ import ast
 import types
 from typing import Any
 
-from medzoo.data.folders import cache_folder
-from medzoo.files import replacing, writing
+from medzoo.data.folders import cache_folder, caching
+from medzoo.files import replacing
 from medzoo.plugins.identity import Unidentified, list_used, parse_code
 
 
@@ -28,7 +28,7 @@ def write_module(target: Any, name: str) -> tuple[str, str]:
     except Unidentified:
         return "", ""
     path = cache_folder() / "plugins" / f"{name}.py"
-    with writing(path), replacing(path) as part:
+    with caching(path), replacing(path) as part:
         text = "\n\n".join(written.statements) + "\n"
         part.write_text(text, encoding="utf-8")
     return str(path), target.__name__

@@ -1,7 +1,6 @@
 """Time and disk space that runs take, estimated or measured."""
 
 import math
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ from typing import NamedTuple
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
+from medzoo.files import make_temporary
 from medzoo.record import Predictions, Record
 from medzoo.runs.fields import list_fields
 from medzoo.runs.run import Run
@@ -234,7 +234,7 @@ def measure_kinds(
     """
     kinds = {kind_of(run): run for run in runs}
     with (
-        tempfile.TemporaryDirectory(prefix="medzoo-") as folder,
+        make_temporary() as folder,
         LocalExecutor(workers, execute=measure_all) as executor,
     ):
         store = Store(folder)

@@ -16,11 +16,10 @@ from filelock import FileLock
 
 from medzoo.data.checksums import are_whole, sum_files
 from medzoo.data.dataset import Dataset, Split
-from medzoo.data.folders import cache_folder
+from medzoo.data.folders import cache_folder, caching
 from medzoo.data.folds import hold_out
 from medzoo.data.npz import create_array
 from medzoo.data.splits import resplit
-from medzoo.files import writing
 from medzoo.models.backbones import hash_file, require_weights
 from medzoo.models.flops import count_flops
 from medzoo.runs.run import Run
@@ -98,7 +97,7 @@ def with_features(run: Run, data: Dataset) -> Dataset:
     text = json.dumps(about, sort_keys=True)
     key = hashlib.sha256(text.encode()).hexdigest()[:16]
     folder = cache_folder() / "features" / key
-    with writing(folder):
+    with caching(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(f"{folder}.lock").acquire()
     with lock:
@@ -190,7 +189,7 @@ def _make(
         "frozen_flops": count_flops(model),
     }
     with (
-        writing(folder),
+        caching(folder),
         tempfile.TemporaryDirectory(
             dir=folder.parent,
             prefix=f"{folder.name}.",

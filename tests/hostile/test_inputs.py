@@ -18,7 +18,7 @@ from medzoo.data.custom.load import load_custom
 from medzoo.data.custom.options import make_canonical
 from medzoo.data.download import Patience, fetch
 from medzoo.data.npz import create_array, describe_array, map_array, read_array
-from medzoo.execution.local import LocalExecutor
+from medzoo.files import make_temporary, replacing
 from medzoo.models.keras_file import require_bounded
 
 
@@ -154,17 +154,47 @@ def test_an_array_without_room_is_an_error_and_no_bus_error(small_disk):
     create_array(small_disk / "x.npy", "uint8", (2**19,))[:] = 1
 
 
-def test_logs_of_a_driver_that_was_killed_are_cleared(tmp_path, monkeypatch):
+BEGIN = """
+from pathlib import Path
+from medzoo.files import filling, make_temporary, replacing
+
+part, folder = replacing(Path("x.json")), filling(Path("models"))
+part.__enter__().write_text("{")
+(folder.__enter__() / "x").write_text("")
+logs = make_temporary()
+print(flush=True)
+input()
+"""
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path, monkeypatch):
+    """But neither what one that lives has begun, nor what others made."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait()
-    (tmp_path / f"medzoo-logs-{process.pid}-x").mkdir()
-    (tmp_path / f"medzoo-logs-{os.getppid()}-x").mkdir()
-    (tmp_path / "medzoo-logs-mine").mkdir()
-    with LocalExecutor(1):
-        left = {path.name for path in tmp_path.iterdir()}
-    assert f"medzoo-logs-{process.pid}-x" not in left
-    assert {f"medzoo-logs-{os.getppid()}-x", "medzoo-logs-mine"} <= left
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    others = {".x.json.mine.tmp", "medzoo-mine"}
+    for name in others:
+        (tmp_path / name).mkdir()
+
+    def begin():
+        command = [sys.executable, "-c", BEGIN]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen(command, cwd=tmp_path, **pipes)
+        process.stdout.readline()
+        return process
+
+    def list_begun(process):
+        return list(tmp_path.glob(f"*-{process.pid}-*"))
+
+    with begin() as killed:
+        assert len(list_begun(killed)) == 3
+        killed.kill()
+    with begin() as living:
+        with replacing(tmp_path / "y.json") as part, make_temporary():
+            part.touch()
+            assert not list_begun(killed)
+            assert len(list_begun(living)) == 3
+        living.kill()
+    assert others <= {path.name for path in tmp_path.iterdir()}
 
 
 def write_keras(path, *, config=b"{}", **dataset):

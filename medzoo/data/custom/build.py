@@ -36,10 +36,10 @@ from medzoo.data.custom.masks import (
 from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, fit_channels
 from medzoo.data.custom.table import Fault
-from medzoo.data.folders import derived_path
+from medzoo.data.folders import caching, derived_path
 from medzoo.data.npz import create_array
 from medzoo.data.splits import draw_splits
-from medzoo.files import write_csv, writing
+from medzoo.files import replacing, write_csv
 from medzoo.tasks import SPLITS
 
 COLUMNS = (
@@ -75,7 +75,7 @@ def open_cache(address: Address, options: Options) -> Cache:
     name = f"{options.size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     folder = _folder_of(address) / name
     stamp = make_stamp(listing, key)
-    with writing(folder):
+    with caching(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock").acquire()
     with lock:
@@ -104,7 +104,7 @@ def _build(
     """Decodes the images of a listing and writes all files of their cache."""
     raw = folder / "raw.npy", folder / "masks.raw.npy"
     items, masks = listing.items, None
-    with writing(folder):
+    with caching(folder):
         try:
             if listing.has_masks:
                 masks = decode_masks(items, raw[1], options)
@@ -414,15 +414,14 @@ def _write_images(
     depth = 1 if is_grey else images.values.shape[-1]
     # Models take grey or colour: a third channel beside two stays black.
     channels = 3 if depth == 2 else depth
-    part = path.with_name(f"{path.name}.part")
     shape = (len(indices), *images.values.shape[1:3], channels)
-    target = create_array(part, np.uint8, shape)
-    for start in range(0, len(indices), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        values = images.values[indices[rows]]
-        target[rows] = fit_channels(values, channels, ranges)
-    target.flush()
-    part.replace(path)
+    with replacing(path) as part:
+        target = create_array(part, np.uint8, shape)
+        for start in range(0, len(indices), _CHUNK):
+            rows = slice(start, start + _CHUNK)
+            values = images.values[indices[rows]]
+            target[rows] = fit_channels(values, channels, ranges)
+        target.flush()
     return channels
 
 
@@ -431,14 +430,13 @@ def _write_masks(
 ) -> None:
     """Copies masks in the order of images, with the classes of a column."""
     shape = (len(selection.items), *masks.values.shape[1:])
-    part = path.with_name(f"{path.name}.part")  # Others may have it mapped.
-    target = create_array(part, np.int8, shape)
-    for row, item in enumerate(selection.items):
-        target[row] = mask = masks.values[selection.indices[row]]
-        if item.mask_class in names:
-            target[row][mask == 1] = names.index(item.mask_class)
-    target.flush()
-    part.replace(path)
+    with replacing(path) as part:  # Others may have it mapped.
+        target = create_array(part, np.int8, shape)
+        for row, item in enumerate(selection.items):
+            target[row] = mask = masks.values[selection.indices[row]]
+            if item.mask_class in names:
+                target[row][mask == 1] = names.index(item.mask_class)
+        target.flush()
 
 
 def _make_notes(

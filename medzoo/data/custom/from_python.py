@@ -11,9 +11,9 @@ import numpy as np
 from medzoo.data.custom.about import path_table
 from medzoo.data.custom.attributes import read_attributes
 from medzoo.data.custom.table import name_split
-from medzoo.data.folders import cache_folder
+from medzoo.data.folders import cache_folder, caching
 from medzoo.data.splits import draw_splits
-from medzoo.files import replacing, write_csv, writing
+from medzoo.files import replacing, write_csv
 from medzoo.messages import unknown
 from medzoo.tasks import SPLITS
 
@@ -327,7 +327,7 @@ def _write_table(
     """Writes what is known of images beside their arrays, in their order."""
     rows = list(zip(splits, *columns.values(), strict=True))
     order = [at for s in SPLITS for at in np.flatnonzero(splits == s)]
-    with writing(path):
+    with caching(path):
         header = ("split", *columns)
         write_csv(path, header, [rows[at] for at in order], raw=True)
 
@@ -343,7 +343,7 @@ def _write(content: bytes, name: str, ending: str) -> Path:
     digest = hashlib.sha256(content).hexdigest()[:16]
     path = cache_folder() / "arrays" / digest / f"{name}{ending}"
     if not path.is_file():
-        with writing(path):
+        with caching(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with replacing(path) as part:
                 Path(part).write_bytes(content)

@@ -6,12 +6,13 @@ Files are written by TensorBoard's own record writer, without TensorFlow.
 """
 
 import io
-import os
 import shutil
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from medzoo.files import filling
 
 if TYPE_CHECKING:
     from medzoo.report.trackers import TrackedRun
@@ -77,21 +78,18 @@ class TensorBoard:
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        part = self._folder / f".{name}.{os.getpid()}.part"
-        part.mkdir(parents=True, exist_ok=True)
         now = time.time()
-        try:
-            with open(part / f"events.out.tfevents.{now:.0f}", "wb") as file:
-                writer = RecordWriter(file)
-                first = Event(wall_time=now, file_version="brain.Event:2")
-                writer.write(first.SerializeToString())
-                for step, summary in events:
-                    event = Event(wall_time=now, step=step, summary=summary)
-                    writer.write(event.SerializeToString())
-                writer.flush()
-            part.rename(self._folder / name)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with (
+            filling(self._folder / name) as part,
+            open(part / f"events.out.tfevents.{now:.0f}", "wb") as file,
+        ):
+            writer = RecordWriter(file)
+            first = Event(wall_time=now, file_version="brain.Event:2")
+            writer.write(first.SerializeToString())
+            for step, summary in events:
+                event = Event(wall_time=now, step=step, summary=summary)
+                writer.write(event.SerializeToString())
+            writer.flush()
 
 
 def _session(entry: "TrackedRun") -> list[Any]:
