@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 STUDIES = [
     path.relative_to(ROOT)
     for path in sorted(ROOT.glob("examples/*/*.toml"))
-    if path.stem not in ("unet_search", "own_model", "training_cells")
+    if path.stem
+    not in ("unet_search", "own_model", "training_cells", "backbones_at_hand")
 ]
 SEARCH = Path("examples/busi/unet_search.toml")
 FOLDERS = sorted({path.parts[1] for path in STUDIES} | {"bloodcells"})
@@ -115,6 +116,21 @@ def test_each_trial_on_blood_cells_changes_one_choice():
         changed = baseline.flatten().items() ^ run.flatten().items()
         keys = {key for key, _ in changed if run.model == "skip_cnn"}
         assert len(keys) <= 1 or "learning_rate" in keys
+
+
+def test_backbones_at_hand_are_compared_in_the_same_three_ways(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    file = ROOT / "examples/backbones/backbones_at_hand.toml"
+    with pytest.raises(ValueError, match="No network at `blood/model.keras`"):
+        read_study(file)
+    (tmp_path / "blood").mkdir()
+    (tmp_path / "blood/model.keras").write_bytes(b"")
+    names = [trial.name.split(", ") for trial in read_study(file).trials]
+    assert len(names) == 9
+    for ways in zip(*(names[at : at + 3] for at in (0, 3, 6)), strict=True):
+        assert len({network for network, _ in ways}) == 3
 
 
 def test_a_list_beside_a_study_is_found_from_any_folder(

@@ -15,6 +15,7 @@ from medzoo.plugins.register import register_backbone
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.store import Store
+from medzoo.training.check import check_plugins
 
 TINY = {"task": "breastmnist", "data": "synthetic", "max_images": 64}
 
@@ -85,6 +86,16 @@ def test_the_content_of_the_file_is_part_of_the_run_and_its_place_is_not(saved):
     assert run(moved) != first
     with pytest.raises(ValueError, match="No network at"):
         run(saved)
+
+
+def test_classifiers_of_scikit_learn_take_a_network_of_a_user(saved):
+    def make(layer=""):
+        options = {"backbone": f"keras:{saved}{layer}", "taps": "last"}
+        return Run(model="knn", options=options, **TINY)
+
+    check_plugins([make()])
+    with pytest.raises(ValueError, match="has no layer `conv_9`"):
+        check_plugins([make("@conv_9")])
 
 
 def test_backbones_are_listed_with_what_is_on_disk(saved, monkeypatch):

@@ -21,7 +21,7 @@ from medzoo.messages import not_listed, unknown
 from medzoo.models.options import Value
 from medzoo.models.registry import MODELS
 from medzoo.plugins.watchers import find_watchers
-from medzoo.runs.fields import entry_of, list_fields, model_of
+from medzoo.runs.fields import entry_of, list_fields
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
 from medzoo.runs.sources import is_custom, name_task
@@ -418,11 +418,11 @@ def join_tables(
 def list_wrong_keys(tables: Tables) -> list[Fault]:
     """Words what is wrong with the keys of a trial."""
     values, paths = join_tables(tables)
-    model = model_of(values)
     try:
         options = entry_of(values).options
     except ValueError as error:
-        path = paths["trunk" if model in MODELS else "model"]
+        about = getattr(error, "fields", ())
+        path = paths[next((key for key in about if key in paths), "model")]
         return [(path, f"{format_key(path)}: {error}")]
     unknown = (k for k in values if k not in FIELDS and k not in options)
     return _find_twice(tables) + [

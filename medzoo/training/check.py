@@ -18,6 +18,7 @@ from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.training.backend import import_keras, limit_threads
 from medzoo.training.build import build_network, find_width
+from medzoo.training.features import build_backbone
 from medzoo.training.objectives import LabelObjective
 from medzoo.training.optimizers import build_optimizer
 
@@ -67,7 +68,11 @@ def _check(run: Run) -> None:
                 find_target(kind, run.plugins[kind])
         if "schedule" in run.plugins:
             _check_schedule(run)
-        _check_network(run, _make_data(run))
+        if run.entry.baseline:  # On features, so that it has no network.
+            with _blame(run, what="cannot be built"):
+                build_backbone(run, _make_data(run))
+        else:
+            _check_network(run, _make_data(run))
     finally:
         random.setstate(state)
         log.setLevel(level)

@@ -143,6 +143,16 @@ def attach_backbone(
     return model
 
 
+def build_backbone(run: Run, data: Dataset) -> "keras.Model":
+    """Builds the model from the images of a run to its features."""
+    from medzoo.models.transfer import build_features
+
+    options = choose_options(run)
+    names = (*_OPTIONS, "weights")
+    given = {name: options[name] for name in names if name in options}
+    return build_features(data.input_shape, **given)
+
+
 def _describe(run: Run, data: Dataset) -> dict[str, Any]:
     """Returns the facts that decide the features of a run."""
     import keras
@@ -175,13 +185,8 @@ def _make(
     folder: Path, run: Run, data: Dataset, about: Mapping[str, Any]
 ) -> None:
     """Runs the backbone over all images, into a folder that appears at last."""
-    from medzoo.models.transfer import build_features
-
     random.seed(run.seed)
-    options = choose_options(run)
-    names = (*_OPTIONS, "weights")
-    options = {name: options[name] for name in names if name in options}
-    model = build_features(data.input_shape, **options)
+    model = build_backbone(run, data)
     model.compile(jit_compile=name_device() != "cpu")
     facts = {
         **about,
