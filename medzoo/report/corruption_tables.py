@@ -55,7 +55,7 @@ def make_short_corruptions(evidence: Evidence) -> Table:
     columns = ("relative", "relative rise") * has_baseline
 
     def write(each: Corrupted) -> list[Cell]:
-        return [_show(x) for x in _relate(evidence, each)] * has_baseline
+        return [*map(_show, _relate(evidence, each))] * has_baseline
 
     return _make_table(evidence, columns, write)
 
@@ -110,8 +110,8 @@ def make_corruption_files(evidence: Evidence) -> dict[str, str]:
         parts += [f"## By kind: {escape_markdown(task)}", format_table(table)]
     parts.append("`corruptions.csv` has the means of severities as well.")
     page = "\n\n".join(filter(None, parts)) + "\n"
-    table = to_csv(make_corruptions(evidence))
-    return dict(zip(CORRUPTIONS, (table, page), strict=True))
+    files = to_csv(make_corruptions(evidence)), page
+    return dict(zip(CORRUPTIONS, files, strict=True))
 
 
 def _make_table(
