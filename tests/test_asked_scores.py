@@ -164,6 +164,22 @@ def test_the_debiased_error_is_that_of_resampled_bins():
     assert float(found) == pytest.approx(seen - (again - seen), abs=1e-3)
 
 
+def test_draws_of_different_sizes_are_binned_as_the_images_that_they_have():
+    probabilities, labels = draw(3, num_images=60)
+    random = np.random.default_rng(5)
+    weights = random.integers(0, 4, (5, 60)).astype("float64")
+    assert len(set(weights.sum(axis=1))) > 1
+    names = ("ece_equal_mass", "ece_debiased", "ece", "brier", "auc")
+    found = weighted.compute_weighted(names, probabilities, labels, weights)
+    for at, times in enumerate(weights.astype(int)):
+        rows = np.repeat(np.arange(60), times)
+        alone = weighted.compute_weighted(
+            names, probabilities[rows], labels[rows], np.ones(len(rows))
+        )
+        for name in names:
+            assert found[name][at] == pytest.approx(alone[name])
+
+
 def test_debiasing_takes_away_much_of_the_error_of_a_calibrated_model():
     random = np.random.default_rng(0)
     errors = []

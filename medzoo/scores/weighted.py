@@ -237,7 +237,7 @@ def _ece_equal_mass(
     spread = np.sqrt(is_right * (1 - is_right) / np.maximum(sizes, 1))
     debiased = 2 * gaps - _mean_distance(gaps, spread)
     return {
-        name: (values * sizes).sum(axis=-1) / sizes.sum()
+        name: (values * sizes).sum(axis=-1) / sizes.sum(axis=-1)
         for name, values in (
             ("ece_equal_mass", gaps),
             ("ece_debiased", debiased),
@@ -261,26 +261,37 @@ def bin_equal_mass(
     """Sorts images by confidence into up to 15 bins of equally many.
 
     Args:
-        weights: All draws have the same number of images.
+        weights: Whole numbers, shape `(..., n)`; draws may differ in their sum.
 
     Returns:
-        Mean confidence and accuracy, shape `(..., num_bins)`, and the sizes of
-        the bins, shape `(num_bins,)`.
+        Mean confidence and accuracy, and the sizes of the bins, each of shape
+        `(..., num_bins)`.
     """
     confidence, is_right = read_confidence(probabilities, labels)
     order = np.argsort(confidence, kind="stable")
-    weights = np.asarray(weights)[..., order].astype("int64")
-    shape, flat = weights.shape[:-1], weights.reshape(-1)
-    places = np.tile(order, len(flat) // len(order))
-    drawn = np.repeat(places, flat).reshape(*shape, -1)
-    number = min(NUM_BINS, drawn.shape[-1])
-    edges = np.arange(number + 1) * drawn.shape[-1] // number
+    weights = np.asarray(weights, "float64")[..., order]
+    number = min(NUM_BINS, int(weights.sum(axis=-1).min()))
+    counts = _accumulate(weights)
+    edges = np.arange(number + 1) * counts[..., -1:] // number
     sizes = np.diff(edges)
     sums = [
-        np.add.reduceat(values[drawn], edges[:-1], axis=-1)
-        for values in (confidence, is_right)
+        # Repeats of an image lie on a line, so that a bin may end among them.
+        np.diff(_interpolate(edges, counts, _accumulate(weights * values)))
+        for values in (confidence[order], is_right[order])
     ]
     return sums[0] / sizes, sums[1] / sizes, sizes
+
+
+def _accumulate(values: ndarray) -> ndarray:
+    """Returns the sums of the first 0, 1, ... and n values."""
+    sums = np.cumsum(values, axis=-1)
+    return np.concatenate([np.zeros((*sums.shape[:-1], 1)), sums], axis=-1)
+
+
+def _interpolate(at: ndarray, x: ndarray, y: ndarray) -> ndarray:
+    """Interpolates each row of `y` over that of `x`."""
+    rows = zip(*(np.atleast_2d(a) for a in (at, x, y)), strict=True)
+    return np.stack([np.interp(*row) for row in rows]).reshape(at.shape)
 
 
 def read_confidence(
