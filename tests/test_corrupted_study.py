@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from in_process import InProcess
-from report_records import SCORES, make_record
+from report_records import SCORES, TASKS, make_record
 from report_records import make_study as make_small
 
 from medzoo.cli.screen import run_on_screen
@@ -15,10 +15,17 @@ from medzoo.data.corruptions import list_kinds
 from medzoo.execution.job import Job
 from medzoo.execution.worker import execute_job
 from medzoo.record import Predictions, Robustness, SplitPredictions
+from medzoo.report.checklist import answer_checklist
 from medzoo.report.corrupted import Corrupted, relate
-from medzoo.report.corruption_tables import describe_missing, make_corruptions
+from medzoo.report.corruption_section import lay_out_corruptions
+from medzoo.report.corruption_tables import (
+    describe_missing,
+    make_corruption_files,
+    make_corruptions,
+)
 from medzoo.report.evidence import Evidence
-from medzoo.report.evidence_file import read_evidence
+from medzoo.report.evidence_file import read_evidence, write_evidence
+from medzoo.report.methods import find_values
 from medzoo.report.write import write_evidence_report
 from medzoo.store import Store
 from medzoo.study.corrupted import find_unscored
@@ -268,6 +275,31 @@ def test_seeds_are_averaged_and_published_errors_stand_below(tmp_path):
         0.558, 0.649,
     )  # fmt: skip
     assert describe_missing(evidence.corrupted).startswith("2 of 12 runs")
+
+
+def test_evidence_pages_and_checklists_have_the_errors(tmp_path):
+    evidence = make_evidence(
+        tmp_path / "runs", lambda *_: make_robust(0.1, TWO)
+    )
+    files = make_corruption_files(evidence)
+    write_evidence(evidence, tmp_path / "evidence.zip")
+    again = read_evidence(tmp_path / "evidence.zip")
+    assert make_corruption_files(again) == files
+    assert "## By kind: retinamnist" in files["corruptions.md"]
+    laid = lay_out_corruptions(again)
+    assert [panel["task"] for panel in laid["panels"]] == list(TASKS)
+    assert {line.name for line in laid["names"]} == set(SCORES)
+    # Of 180 units to 0.3, an error of 0.1 is 60 above the ground.
+    assert laid["panels"][0]["top"] == "0.3"
+    assert laid["panels"][0]["lines"][0].line.startswith("M0 120l")
+
+    answers = answer_checklist(find_values(evidence), "claim")
+    (item,) = [a for a in answers if a.item.number == "30"]
+    assert item.status == "answered"
+    assert "is 0.100 on clean and 0.250 on corrupted" in item.text
+    plain = Evidence.of(make_small(), evidence.store, evidence.results)
+    answers = answer_checklist(find_values(plain), "claim")
+    assert "corruptions = true" in answers[29].owed
 
 
 def test_only_kinds_that_all_runs_share_are_averaged(tmp_path):
