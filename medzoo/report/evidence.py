@@ -171,6 +171,16 @@ class Evidence:
         return bool(self.study.scores or self.study.operating_point)
 
     @cached_property
+    def has_groups(self) -> bool:
+        """Whether test images are of groups, such as patients."""
+        done = [r for r in self.records if r.status == "done"]
+        if not done:
+            return False
+        record = done[0]
+        test = self.store.read_task(record.run_id, record.run.tasks[0]).test
+        return test is not None and test.groups is not None
+
+    @cached_property
     def confusions(self) -> list[Confusion]:
         """Confusions of all trials by task; of many runs, of the first one."""
         shown = self.results[:1] if self.is_large else self.results

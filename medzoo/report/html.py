@@ -32,10 +32,10 @@ from medzoo.report.gallery import lay_out
 from medzoo.report.heads import is_trained
 from medzoo.report.packed_curves import pack_curves
 from medzoo.report.pages import (
-    INTERVALS,
     describe_cell,
     describe_failure,
     describe_gaps,
+    explain_intervals,
     list_facts,
 )
 from medzoo.report.references import list_keys, make_bibliography
@@ -103,7 +103,7 @@ def make_html(
         verdict=evidence.verdict,
         notes=evidence.notes,
         gaps=describe_gaps(evidence).replace("[failed.md](failed.md)", "below"),
-        legend=f"{describe_verdicts(statistics)} {INTERVALS}",
+        legend=f"{describe_verdicts(statistics)} {explain_intervals(evidence)}",
         details=Markup(to_html(details) if details else ""),  # noqa: S704
         looks=Markup(to_html(looks) if looks else ""),  # noqa: S704
         about_looks=describe_looks(statistics),

@@ -553,6 +553,7 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
         "score": format_score(evidence.study.score),
         "score_is_f1": evidence.study.score == "macro_f1",
         "draws": f"{NUM_REPLICATES:,}",
+        "whole_groups": evidence.has_groups,
         "pair_draws": f"{NUM_DRAWS:,}",
         "picked": len(statistics.complete) > 3,
         "overlapping": any(trial.overlap for trial in evidence.results),

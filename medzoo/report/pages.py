@@ -22,11 +22,17 @@ from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
 from medzoo.tasks import format_tasks
 
-INTERVALS = (
-    "± is half the width of a 95 % interval over seeds and test images (over "
-    "test images alone if there is one seed); that of the highest of more than "
-    "three trials lies lower, as it was picked for its score."
+_INTERVALS = (
+    "± is half the width of a 95 % interval over seeds and test images{groups} "
+    "(over test images alone if there is one seed); that of the highest of "
+    "more than three trials lies lower, as it was picked for its score."
 )
+
+
+def explain_intervals(evidence: Evidence) -> str:
+    """Says what the intervals of a report are over."""
+    groups = ", those of a group together" * evidence.has_groups
+    return _INTERVALS.format(groups=groups)
 
 
 def make_page(
@@ -62,7 +68,7 @@ def make_page(
         *_list_looks(evidence, name),
         picture if masked and name == "summary" else "",
         describe_gaps(evidence),
-        f"{_legend(evidence, name)} {INTERVALS} "
+        f"{_legend(evidence, name)} {explain_intervals(evidence)} "
         "Every column is explained in [results/README.md](../README.md).",
         foot,
     ]
