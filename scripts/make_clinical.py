@@ -1,22 +1,22 @@
-"""Writes `results/clinical.md` from the evidence of studies beside it.
+"""Writes `results/clinical.md` from the tables of studies beside it.
 
 Calibration, agreement and gaps between subgroups on breast ultrasound, retinas,
 blood cells and skin lesions, beside published figures.
 """
 
-from collections.abc import Iterator
+import csv
 from pathlib import Path
+from typing import NamedTuple
 
-from medzoo.report.evidence import Evidence
-from medzoo.report.evidence_file import EVIDENCE, read_evidence
+from medzoo.report.evidence_file import EVIDENCE, EvidenceFile
 from medzoo.report.published import read_published
-from medzoo.report.results import TrialResults
 from medzoo.report.subgroups import FEWEST_IMAGES
 from medzoo.report.tables import Cell, Table, format_table
 from medzoo.scores.table import format_score
+from medzoo.study.spec import Study
 
 RESULTS = Path(__file__).parents[1] / "results"
-STUDIES = ("best", "training_cells", "imbalance_skin", "networks_skin")
+STUDIES = ("best", "imbalance_skin", "networks_skin")
 SCORES = ("kappa", "quadratic_kappa", "ece", "ece_debiased")
 # Grades, whose order the quadratically weighted kappa is for.
 ORDINAL = ("retinamnist",)
@@ -25,19 +25,20 @@ PUBLISHED = {"skin": "dermamnist"}
 TEXT = """\
 # Calibration, agreement and subgroups
 
-Made by `python scripts/make_clinical.py` from the `evidence.zip` of each study;
-nothing was trained for it. Of each study there are the highest trial and its
-baseline. ± is half the width of a 95 % interval over seeds and test images; of
-ECE, lower is better.
+Made by `python scripts/make_clinical.py` from `scores.csv` and `subgroups.csv`
+of each study; nothing was trained for it. Of each study there are the highest
+trial and its baseline, with 95 % intervals over seeds and test images. Of ECE,
+lower is better.
 
 {scores}
 
-The published ECE ({system}; {source}) is of the official test split and of 10
-bins, and here are 15. The blood cells are those of bloodmnist, split anew, and
-the skin lesions those of dermamnist, all images of a lesion in one split, so
-that these two are near to what is published and not the same. Errors on
-corrupted images stand beside published ones in the tables of studies with
-`corruptions = true`.
+Published ECE, on the official test splits (here are 15 bins):
+{system}; {source}.
+
+The blood cells are those of bloodmnist, split anew, and the skin lesions those
+of dermamnist, all images of a lesion in one split, so these two are near to
+what is published and not the same. Errors on corrupted images stand beside
+published ones in the tables of studies with `corruptions = true`.
 
 ## Subgroups of the skin lesions
 
@@ -50,79 +51,90 @@ hypothesis that all subgroups differ in their classes alone.
 """
 
 
-def read_study(name: str) -> Evidence:
-    """Reads the evidence of a study: of its results with the most runs."""
-    found = [
-        read_evidence(path, scores=SCORES)
-        for path in sorted(RESULTS.glob(f"{name}*/{EVIDENCE}"))
-    ]
-    mine = [evidence for evidence in found if evidence.study.name == name]
-    return max(mine, key=lambda evidence: evidence.num_done)
+class Shown(NamedTuple):
+    """A study, its folder, and the trials of it that are shown."""
+
+    study: Study
+    folder: Path
+    trials: list[str]
 
 
-def list_trials(evidence: Evidence) -> list[TrialResults]:
-    """Lists the highest trial, and the baseline if that is another."""
-    first, *others = evidence.results
-    baseline = evidence.study.baseline
-    return [first, *(each for each in others if each.trial == baseline)]
+def read_study(name: str) -> Shown:
+    """Finds the results of a study with the most runs, and its two trials."""
+    paths = RESULTS.glob(f"{name}*/{EVIDENCE}")
+    files = [EvidenceFile(path) for path in sorted(paths)]
+    found = max(files, key=lambda file: len(file.contents.arrays))
+    study = Study.from_json(found.contents.study)
+    folder = found.folder.parent
+    first = read_rows(folder / "scores.csv")[0]["trial"]
+    baseline = study.baseline.name if study.baseline else first
+    return Shown(study, folder, list(dict.fromkeys([first, baseline])))
 
 
-def make_scores(studies: list[Evidence]) -> Table:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Reads a table; none if it is missing."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def make_scores(studies: list[Shown]) -> Table:
     """Lays scores out, a row a task, study and trial."""
     published = {f.task: f.value for f in read_published() if f.score == "ece"}
     rows: list[list[Cell]] = []
-    for evidence in studies:
-        for task in evidence.best.tasks:
+    for study, folder, trials in studies:
+        table = read_rows(folder / "scores.csv")
+        cells = {(r["trial"], r["task"], r["score"]): r for r in table}
+        images = {r["task"]: r for r in read_rows(folder / "runs.csv")}
+        for task in dict.fromkeys(row["task"] for row in table):
             value = published.get(PUBLISHED.get(task, task))
-            for trial in list_trials(evidence):
-                rows.append(
-                    [
-                        task,
-                        evidence.study.name,
-                        trial.trial.name,
-                        trial.records[trial.seeds[0], task].num_images["test"],
-                        *list_scores(evidence, trial, task),
-                        None if value is None else f"{value:.3f}",
-                    ]
-                )
-    names = map(format_score, SCORES)
-    columns = ("task", "study", "trial", "test images", *names)
-    return Table((*columns, "published ECE"), rows)
+            rows += (
+                [
+                    task,
+                    images[task]["test_images"],
+                    f"{study.name}: {trial}",
+                    *(
+                        format_interval(cells.get((trial, task, score)))
+                        if score != "quadratic_kappa" or task in ORDINAL
+                        else None
+                        for score in SCORES
+                    ),
+                    None if value is None else f"{value:.3f}",
+                ]
+                for trial in trials
+            )
+    columns = ("task", "test images", "study and trial")
+    return Table((*columns, *map(format_score, SCORES), "published ECE"), rows)
 
 
-def list_scores(
-    evidence: Evidence, trial: TrialResults, task: str
-) -> Iterator[Cell]:
-    """Yields the scores of a trial on a task, with their intervals."""
-    for name in SCORES:
-        is_shown = name != "quadratic_kappa" or task in ORDINAL
-        asked = evidence.asked[name][trial.trial.name]
-        yield asked.by_task[task] if is_shown else None
+def format_interval(row: dict[str, str] | None) -> str | None:
+    """Writes a score with its interval."""
+    if row is None:
+        return None
+    names = ("value", "value_low", "value_high")
+    value, low, high = (float(row[name]) for name in names)
+    return f"{value:.3f} ({low:.3f} to {high:.3f})"
 
 
-def make_gaps(studies: list[Evidence]) -> Table:
+def make_gaps(studies: list[Shown]) -> Table:
     """Lays the largest gaps out, a row a study, trial and attribute."""
-    rows: list[list[Cell]] = []
-    for evidence in studies:
-        shown = [trial.trial.name for trial in list_trials(evidence)]
-        for found in evidence.subgroups:
-            if found.trial in shown and found.gap:
-                gap = found.gap
-                rows.append(
-                    [
-                        evidence.study.name,
-                        found.trial,
-                        format_score(found.score),
-                        found.attribute,
-                        f"{gap.size:.3f}",
-                        gap.highest,
-                        gap.lowest,
-                        f"{gap.expected:+.3f}",
-                        gap.p_corrected,
-                    ]
-                )
-    columns = ("study", "trial", "score", "attribute", "largest gap")
-    return Table((*columns, "highest", "lowest", "expected", "p"), rows)
+    rows: list[list[Cell]] = [
+        [
+            f"{study.name}: {row['trial']}",
+            row["attribute"],
+            f"{float(row['gap']):.3f}",
+            row["highest"],
+            row["lowest"],
+            f"{float(row['gap_expected']):+.3f}",
+            float(row["p_holm"]),
+        ]
+        for study, folder, trials in studies
+        for row in read_rows(folder / "subgroups.csv")
+        if row["trial"] in trials and row["gap"]
+    ]
+    columns = ("study and trial", "attribute", "largest gap", "highest")
+    return Table((*columns, "lowest", "expected", "p"), rows)
 
 
 def write_page() -> str:
