@@ -22,6 +22,7 @@ from medzoo.report.checklist import (
     make_checklist,
     read_checklist,
 )
+from medzoo.report.evidence_file import read_evidence
 from medzoo.report.figures.differences import (
     draw_differences,
     find_differences,
@@ -58,6 +59,7 @@ from medzoo.study.spec import read_study
 from medzoo.study.trials import Trial
 from medzoo.tasks import NAMES
 
+RESULTS = Path(__file__).parents[1] / "results"
 IMAGES = {"train": 546, "val": 78, "test": 156}
 ZOO = {
     "task": NAMES,
@@ -198,11 +200,16 @@ def numbers_in(text):
     return re.findall(r"(?<![\w.])\d[\d,]*(?:\.\d+)*(?!\w)", text)
 
 
-def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
+def list_strange_numbers(evidence):
+    """Lists the numbers of the methods that the table of runs has not."""
     text = make_methods(find_values(evidence), in_markdown())
-    # Sources, names of files, what is owed, and the licence.
+    # Sources, names of files, what is owed, the licence, and notes on the data.
     away = r"\([^()]*, \d{4}\)|`[^`]*`|\[you must say[^]]*\]|CC BY 4\.0"
-    text = re.sub(away, "", " ".join(text.split()))
+    text = " ".join(text.split())
+    for note in evidence.best.done[0].notes:
+        assert note in text
+        text = text.replace(note, "")
+    text = re.sub(away, "", text)
     rows = list(
         csv.DictReader(to_csv(make_runs(evidence.results)).splitlines())
     )
@@ -215,17 +222,39 @@ def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
     known |= {f"{seconds / 3600:.2f}"}
     known |= {f"{max(float(row['peak_memory_mb']) for row in rows):.0f}"}
     known |= {f"{OPTIMIZERS[row['optimizer']].learning_rate:g}" for row in rows}
+    # Options that a study leaves as the zoo has them.
+    defaults = evidence.best.done[0].run.entry.defaults
+    known |= {f"{value}" for value in defaults.values()}
     counts = [len({row[name] for row in rows}) for name in ("trial", "task")]
-    known |= {str(n) for n in (*counts, len(rows), 2, 5)}  # And of classes.
+    counts.append(len(rows[0]["test_per_class_f1"].split()))
+    known |= {str(n) for n in (*counts, len(rows), 2)}
     # What the statistics are by definition, and pixels.
-    known |= {"95", "0.05", "2,000", "0", "255", "8"}
-    plan = evidence.statistics.plan
-    known |= {f"{plan.detectable(2):.3f}"}
+    known |= {"95", "0.05", "2,000", "1,000", "20", "15", "0", "255", "8"}
+    statistics = evidence.statistics
+    known |= {f"{statistics.plan.detectable(num_seeds_of(rows)):.3f}"}
+    known |= {f"{statistics.equal_within or 0:g}"}
     for row in rows:
         text = text.replace(row["started"][:10], "")
     left = [n.rstrip(",") for n in numbers_in(text)]
-    assert [n for n in left if n not in known] == []
     assert f"{rows[0]['train_images']} train" in text
+    return [n for n in left if n not in known]
+
+
+def num_seeds_of(rows):
+    """Returns the number of seeds that every trial has."""
+    return len({row["seed"] for row in rows})
+
+
+def test_each_number_of_the_methods_is_in_the_table_of_runs(evidence):
+    assert list_strange_numbers(evidence) == []
+
+
+@pytest.mark.slow
+def test_so_is_each_of_a_study_of_real_images():
+    path = next(RESULTS.glob("imbalance_skin*/evidence.zip"))
+    evidence = read_evidence(path)
+    assert evidence.subgroups
+    assert list_strange_numbers(evidence) == []
 
 
 def test_scores_by_subgroup_are_said_and_no_longer_owed(evidence, values):

@@ -170,7 +170,7 @@ def test_a_score_that_is_better_where_it_is_lower_ranks_no_study(folder):
     text = path.read_text(encoding="utf-8")
     text = text.replace('@medzoo.register_score(label="hit rate")', lower)
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match="Tables show it if it is one of"):
+    with pytest.raises(ValueError, match="cannot rank trials: lower is better"):
         read_study(folder / "own.toml")
 
 

@@ -1,7 +1,9 @@
 import csv
+import importlib.util
 import io
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from page_records import make_widths, report_on
@@ -18,6 +20,7 @@ from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.tasks import NAMES
 
+ROOT = Path(__file__).parents[1]
 HALF = Estimate(0.5, low=0.25, high=0.75, half_width=0.25)
 AWKWARD = Table(
     ("a_name", "score", "parameters"),
@@ -84,6 +87,15 @@ def test_scores_that_are_asked_for_stand_beside_published_ones(tmp_path):
     assert 0 <= ours["breastmnist"].low < ours["breastmnist"].high <= 1
     assert published["breastmnist"].mean == 0.034
     assert published["retinamnist"] is None
+
+
+def test_the_page_of_clinical_scores_is_that_of_the_tables_beside_it():
+    path = ROOT / "scripts" / "make_clinical.py"
+    spec = importlib.util.spec_from_file_location("make_clinical", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    written = (ROOT / "results" / "clinical.md").read_text(encoding="utf-8")
+    assert script.write_page() == written
 
 
 def test_gaps_stay_empty(tmp_path):

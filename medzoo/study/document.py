@@ -26,7 +26,7 @@ from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
 from medzoo.runs.sources import is_custom, name_task
 from medzoo.scores.operating_point import OperatingPoint
-from medzoo.scores.table import list_used
+from medzoo.scores.table import SCORES, list_used
 from medzoo.study.plugins import load_listed
 from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
 from medzoo.tasks import NAMES
@@ -202,11 +202,16 @@ class Tuned(BaseModel):
 
 
 def _check_score(name: str) -> str:
-    if name not in list_used("study"):
-        sentence = unknown("score", name, list_used("study"))
-        if name in list_used("report"):
-            sentence += " Tables show it if it is one of `scores`."
-        raise ValueError(sentence)
+    known = list_used("study")
+    if name not in known and name in list_used("report"):
+        why = "" if SCORES[name].higher_is_better else ": lower is better"
+        raise ValueError(
+            f"`{name}` cannot rank trials{why}. Expected one of: "
+            f"{', '.join(known)}. Received: score={name!r}. Tables show it if "
+            "it is one of `scores`."
+        )
+    if name not in known:
+        raise ValueError(unknown("score", name, known))
     return name
 
 
