@@ -52,7 +52,8 @@ def fill(store, study):
         store.write(found, predictions[run.run_id] if done else None)
     fingerprint = f"drawn:{study.tasks[0]}"
     found = {"line": "3 leaks.", "test_leaks": [1, 4, 6]}
-    keep_audit(store, {"fingerprint": fingerprint} | found)
+    groups = {"split_groups": ["patient 7"]}
+    keep_audit(store, {"fingerprint": fingerprint} | found | groups)
     path = path_explained(find_folder(study, store) / runs[1].run_id, "x")
     path = path.with_name(path.name.replace("x", runs[1].task))
     image = np.zeros((1, 8, 8, 1), "uint8")
@@ -148,6 +149,14 @@ def test_scores_of_labels_are_those_of_the_predictions(reported):
             np.testing.assert_allclose(
                 one.probabilities, other.probabilities, rtol=1e-3, atol=1e-7
             )
+
+
+def test_findings_of_audits_are_kept_without_names_of_groups(reported):
+    _, folder = reported
+    with zipfile.ZipFile(folder / "evidence.zip") as archive:
+        found = [archive.read(n) for n in archive.namelist() if "audits/" in n]
+    assert all(b"3 leaks." in content for content in found)
+    assert not any(b"patient 7" in content for content in found)
 
 
 def test_numpy_opens_it_and_labels_are_kept_once(reported):

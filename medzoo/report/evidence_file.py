@@ -37,7 +37,7 @@ from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
 from medzoo.scores.table import SCORES
 from medzoo.store import Reader
-from medzoo.study.audits import name_audit
+from medzoo.study.audits import hide_groups, name_audit
 from medzoo.study.kept_models import name_folder
 from medzoo.study.spec import Study
 
@@ -380,7 +380,7 @@ def _list_files(evidence: Evidence) -> Iterator[tuple[str, bytes]]:
     }
     for name in sorted(audits):
         if content := store.read_file(name):
-            yield name, content
+            yield name, hide_groups(content)
     shown = read_shown(evidence.galleries, store)
     for fingerprint, pictures in sorted(shown.items()):
         yield name_pictures(fingerprint), format_pictures(pictures)
