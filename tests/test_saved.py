@@ -341,3 +341,35 @@ def test_no_part_of_the_package_makes_code_from_what_it_reads():
                 assert not {a.name for a in node.names} & words, path
             if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
                 assert node.value.value is False, path
+
+
+def test_a_model_is_written_as_a_repository_that_loads(trained, medzoo):
+    folder, record, _ = trained
+    shutil.copytree(folder / "runs", "runs")
+    said = medzoo("hub", "push", folder, "--to", "repository")
+    names = {"README.md", "model.keras", "record.json", "preprocessing.json"}
+    assert {path.name for path in Path("repository").iterdir()} == names
+    assert said.out.count("Wrote ") == 4
+    found = load_saved("repository")
+    assert found.record.run_id == record.run_id
+    images = load_data(RUN).val.images
+    np.testing.assert_array_equal(
+        found.predict(images), load_saved(folder).predict(images)
+    )
+    about = json.loads(Path("repository/preprocessing.json").read_text())
+    assert about["input"]["shape"] == [28, 28, 1]
+    assert about["activation"] == "sigmoid"
+    with zipfile.ZipFile("repository/model.keras") as archive:
+        texts = [archive.read(name) for name in archive.namelist()]
+    assert not any(str(folder).encode() in text for text in texts)
+    card = Path("repository/README.md").read_text()
+    assert "95 % intervals on test" in card
+
+
+def test_nothing_is_pushed_without_a_place_or_the_package(trained, medzoo):
+    said = medzoo("hub", "push", trained[0], code=2)
+    assert "Received: neither." in said.err
+    if importlib.util.find_spec("huggingface_hub") is None:
+        said = medzoo("hub", "push", trained[0], "--repo", "me/it", code=2)
+        assert "pip install 'medzoo[huggingface]'" in said.err
+        assert said.err.count("\n") == 1

@@ -13,6 +13,7 @@ import typer
 from medzoo.cli.doctor import doctor
 from medzoo.cli.export import export
 from medzoo.cli.help import App, format_examples
+from medzoo.cli.hub import hub_app
 from medzoo.cli.look import audit, explore
 from medzoo.cli.models import card, ensemble, evaluate, explain
 from medzoo.cli.predict import predict
@@ -47,6 +48,7 @@ app = App(
 )
 app.add_typer(study_app, name="study")
 app.add_typer(search_app, name="search")
+app.add_typer(hub_app, name="hub")
 # Commands of other modules, with examples of each.
 COMMANDS: dict[Callable[..., None], list[str]] = {
     train: [

@@ -19,6 +19,7 @@ from medzoo.report.pages import describe_options, list_settings
 from medzoo.report.statistics import Spread
 from medzoo.report.tables import Cell, Table, format_list, format_table
 from medzoo.report.write import replace_file
+from medzoo.runs.run import Run
 from medzoo.scores.counts import confusion_matrix
 from medzoo.tasks import NAMES, get_task, word_meanings
 
@@ -72,9 +73,11 @@ def make_card(record: Record, predictions: Predictions) -> str:
     title = run.task if known is None else known.title
     licence = "not known" if known is None else known.licence
     official = known is not None and run.data == "medmnist"
+    backbone = describe_weights(run)
     data = {
         "task": f"{title} ({len(record.classes)} classes), source `{run.data}`",
         "licence of the data": licence if official else "that of their source",
+        **({"licence of the backbone": backbone} if backbone else {}),
         "images": ", ".join(f"{n} {s}" for s, n in record.num_images.items()),
         "size": f"{run.size} x {run.size} pixels",
         **({"read with": describe_options(run)} if run.data_options else {}),
@@ -110,6 +113,15 @@ def make_card(record: Record, predictions: Predictions) -> str:
         format_list(record.versions | {"device": record.device}),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def describe_weights(run: Run) -> str:
+    """Words whose licence pretrained weights have; nothing without any."""
+    backbone = run.options.get("backbone", "none")
+    weights = run.options.get("weights", "none")
+    if backbone == "none" or (weights == "none" and ":" not in str(backbone)):
+        return ""
+    return f"that of the authors of `{backbone}` (weights: {weights})"
 
 
 def _scores(record: Record) -> Table:
