@@ -1,6 +1,7 @@
 """Reports of studies with masks: their columns, intervals and figure."""
 
 import base64
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from report_records import make_record, make_study
 
 from medzoo.record import MaskExamples, Predictions, SplitPredictions
 from medzoo.report.bootstrap import bootstrap_masks
+from medzoo.report.evidence import Evidence
+from medzoo.report.html import make_data
 from medzoo.report.results import gather
 from medzoo.report.study_tables import list_trial_scores, make_runs
 from medzoo.report.write import write_report
@@ -17,6 +20,7 @@ from medzoo.scores.counts import count_masks, score_masks
 from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
+from medzoo.study.trials import Trial
 from medzoo.training.objectives.masks import pick_examples
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -141,3 +145,47 @@ def test_shapes_stand_in_for_images_with_masks(name):
     runs = [run for _, run in expand(moved, smoke=True)]
     assert {run.task for run in runs} == {"shapes"}
     assert len({run.run_id for run in runs}) == len(study.trials)
+
+
+def test_untrained_heads_are_not_shown(tmp_path):
+    """Of one trial the labels have no weight in the loss, of the other the
+    masks."""
+    trials = (
+        Trial("masks alone", {"label_weight": 0.0}),
+        Trial("labels alone", {"mask_weight": 0.0}),
+    )
+    study = replace(make_masked_study(), trials=trials, baseline=trials[0])
+    store = Store(tmp_path)
+    for _, run in expand(study):
+        predictions = predict(run.seed, 0.1)
+        history = [
+            {"epoch": e, "val_loss": 1, "val_dice": e / 9, "val_macro_f1": 0.5}
+            for e in (1, 2)
+        ]
+        names = {"classes": ["without", "with"], "mask_classes": MASK_CLASSES}
+        record = make_record(run, 1.0, history=history, **names)
+        for scores in record.scores.values():
+            scores |= score_masks(predictions.test.pixel_counts)
+        record.per_class_f1 = {"test": [1.0, 1.0]}
+        test = predictions.test
+        store.write(record, replace(predictions, val=test))
+    evidence = Evidence.read(study, store)
+    data = make_data(evidence)
+    assert data["drawn"] == {"key": "val_dice", "name": "Dice"}
+    of = {trial["name"]: trial["runs"]["shapes"] for trial in data["trials"]}
+    curves = {name: data["histories"][ids[0]] for name, ids in of.items()}
+    assert curves["masks alone"]["val_dice"] == [0.1111, 0.2222]
+    assert curves["labels alone"]["val_dice"] == [None, None]
+    assert {c["trial"] for c in data["confusions"]} == {"labels alone"}
+    assert {c["trial"] for c in data["points"]} == {"labels alone"}
+    runs = make_runs(evidence.results)
+    table = pd.DataFrame(runs.rows, columns=runs.columns).set_index("trial")
+    names = ["test_macro_f1", "test_dice", "test_mean_iou"]
+    is_known = table[names].notna()
+    assert not is_known.loc["masks alone", "test_macro_f1"].any()
+    assert is_known.loc["masks alone", "test_dice"].all()
+    assert not is_known.loc["labels alone", "test_mean_iou"].any()
+    # By its own score a study judges all of its trials.
+    assert is_known["test_dice"].all()
+    assert all(trial.has_ended for trial in evidence.results)
+    assert len(evidence.statistics.trials) == 2

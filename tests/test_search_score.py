@@ -68,6 +68,9 @@ def test_the_report_and_the_proof_name_the_score(tmp_path):
     page = (report.proof.parent / "summary.md").read_text()
     assert f"val Dice {report.best.score:.3f}" in page
     assert "macro F1" not in page
+    page = (report.proof.parent / "report.html").read_text()
+    assert f"Dice on val, {report.best.score:.3f}" in page
+    assert "macro F1" not in page
     assert read_study(report.proof).score == "dice"
 
 
@@ -125,4 +128,4 @@ def test_the_list_of_studies_names_the_search_and_its_best(tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert f"Dice {report.best.score:.3f} on val" in text
     assert f"{len(tried)} of {len(tried)}" in text
-    assert 'href="./searches/tiny/summary.md"' in text
+    assert 'href="./searches/tiny/report.html"' in text

@@ -32,14 +32,19 @@ def is_trained(run: Run, score: str) -> bool:
 
 
 def keep_trained(
-    run: Run, scores: Mapping[str, _Value]
+    run: Run, scores: Mapping[str, _Value], own: str
 ) -> Mapping[str, _Value]:
-    """Returns scores without those of heads that no loss has trained."""
+    """Returns scores without those of heads that no loss has trained.
+
+    The score that its study is judged by, `own`, is kept.
+    """
     untrained = _list_untrained(run)
     if not untrained:
         return scores
     return {
         name: value
         for name, value in scores.items()
-        if name not in SCORES or SCORES[name].needs not in untrained
+        if name == own
+        or name not in SCORES
+        or SCORES[name].needs not in untrained
     }

@@ -258,16 +258,23 @@ class _Pages:
     def make_html(self) -> str:
         """Makes the page for a browser."""
         about, best, found = self.search.document, self.best, self.importance
+        rows = [
+            [
+                _say(value) if name in about.space else value
+                for name, value in zip(self.table.columns, row, strict=True)
+            ]
+            for row in self.table.rows
+        ]
         said = f"{format_score(about.score)} on val"
         data = {
-            "table": plain_table(self.table),
+            "table": plain_table(Table(self.table.columns, rows)),
             "space": list(about.space),
             "objective": self.search.objective,
             "said": said,
         }
         sentence = best and (
             f"Candidate {best.number} has the highest {said}, {best.score:.3f}:"
-            f" {', '.join(f'{k} {v}' for k, v in best.values.items())}."
+            f" {', '.join(f'{k} {_say(v)}' for k, v in best.values.items())}."
         )
         table = Markup(to_html(found[0])) if found else ""  # noqa: S704
         return render_page(
@@ -276,13 +283,20 @@ class _Pages:
             question=about.question,
             warning=self.warning,
             best=sentence,
-            proof=self.proof,
+            proof=self.proof.replace("`", ""),
             importance=table,
             trust=found[1] if found else _TOO_FEW,
             facts=self.facts,
             command=self.command,
             data=Markup(dump(data)),  # noqa: S704
         )
+
+
+def _say(value: Cell) -> Cell:
+    """Words a value of the space so that a reader can tell it from others."""
+    if value is None:
+        return None
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 # Below this many candidates a forest has nothing to learn from.

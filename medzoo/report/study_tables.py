@@ -63,7 +63,7 @@ def make_runs(
     empty = Record(run=blank, run_id="", status="failed")
 
     def make_row(
-        trial: str, task: str, run: Run, record: Record | None
+        trial: str, task: str, run: Run, record: Record | None, own: str
     ) -> dict[str, Cell]:
         return {
             "trial": trial,
@@ -71,21 +71,25 @@ def make_runs(
             "status": "missing" if record is None else record.status,
             **_fields(run),
             "task": task,
-            **_scores(record or empty, names, masks),
+            **_scores(record or empty, names, masks, own),
             **_rest(record or empty),
         }
 
     rows = [
         list(
             make_row(
-                trial.trial.name, task, run, trial.records.get(key)
+                trial.trial.name,
+                task,
+                run,
+                trial.records.get(key),
+                trial.score,
             ).values()
         )
         for trial in results
         for key, run in trial.runs.items()
         for task in key[1:]
     ]
-    return Table(tuple(make_row("", "", blank, None)), rows)
+    return Table(tuple(make_row("", "", blank, None, "")), rows)
 
 
 def _fields(run: Run) -> dict[str, Cell]:
@@ -102,13 +106,16 @@ def _fields(run: Run) -> dict[str, Cell]:
 
 
 def _scores(
-    record: Record, names: tuple[str, ...], masks: tuple[str, ...] | None
+    record: Record,
+    names: tuple[str, ...],
+    masks: tuple[str, ...] | None,
+    own: str,
 ) -> dict[str, Cell]:
     row: dict[str, Cell] = {}
     labelled = is_trained(record.run, "macro_f1")
     masked = is_trained(record.run, "dice")
     for split in SPLITS[1:]:
-        scores = keep_trained(record.run, record.scores.get(split, {}))
+        scores = keep_trained(record.run, record.scores.get(split, {}), own)
         row.update(_pair(split, names, scores))
         classes = record.per_class_f1.get(split, []) if labelled else []
         row[f"{split}_per_class_f1"] = " ".join(map(str, classes))

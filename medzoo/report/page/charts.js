@@ -343,11 +343,12 @@ function drawScatter(parent, points, options) {
 
 function paintScatter(parent, points, { xName, yName }) {
   const ys = points.flatMap((p) => [p.y, p.low, p.high]);
+  const width = widthOf(parent, 1000);
   const { svg, atX, atY } = makeFrame(parent, {
     x: limits(points.map((p) => p.x), { log: true }),
     y: limits(ys.filter((v) => v !== null), { least: 0.05 }),
     log: true, xName, yName, label: `${yName} against ${xName}`,
-    width: widthOf(parent, 1000), height: 380,
+    width, height: 380,
   });
   const front = points.filter((p) => p.front).sort((a, b) => a.x - b.x);
   const steps = front.map((p, i) =>
@@ -363,8 +364,11 @@ function paintScatter(parent, points, { xName, yName }) {
         stroke: p.colour, opacity: 0.4, "stroke-width": 2,
       });
     draw(group, "circle", { cx: x, cy: y, r: 6, fill: p.colour });
-    if (p.front)
-      draw(svg, "text", { x: x + 10, y: y - 8, class: "label" }, p.name);
+    if (p.front) {
+      const fits = x + 10 + widthOfText(p.name) < width;
+      const beside = fits ? { x: x + 10 } : { x: x - 10, "text-anchor": "end" };
+      draw(svg, "text", { ...beside, y: y - 8, class: "label" }, p.name);
+    }
     explain(group, p.tip);
   }
 }

@@ -6,17 +6,17 @@ function makeAxis(name, cells) {
   const known = [...new Set(cells.map(valueOf).filter((v) => v !== null))];
   const numbers = known.map(Number);
   const isNumber = !numbers.some(isNaN);
+  const said = (v) => (typeof v === "number" ? format(v) : String(v));
   known.sort((a, b) => (isNumber ? a - b : String(a).localeCompare(b)));
   if (isNumber && known.length > 6) {
     const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
     const log = low > 0 && high / low > 30;
     const at = makeScale([low, high], [0, 1], log);
-    const marks = [low, high].map((v) => [format(v), at(v)]);
+    const marks = [known[0], known.at(-1)].map((v) => [said(v), at(Number(v))]);
     return { name, marks, place: (cell) => at(Number(valueOf(cell))) };
   }
   const place = (cell) => known.length < 2 ? 0.5
     : known.indexOf(valueOf(cell)) / (known.length - 1);
-  const said = (v) => (typeof v === "number" ? format(v) : String(v));
   return { name, place, marks: known.map((v) => [said(v), place(v)]) };
 }
 

@@ -87,7 +87,7 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, nameOf, mark 
   });
   const count = make(controls, "span", { class: "quiet", role: "status" });
   const all = make(controls, "button", { type: "button", text: "Show all" });
-  const compare = make(controls, "button", { type: "button" });
+  const together = make(controls, "button", { type: "button" });
   const menu = make(parent, "details", { class: "columns" });
   make(menu, "summary", { text: "Columns and files" });
   const files = make(menu, "div", { class: "controls" });
@@ -147,11 +147,17 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, nameOf, mark 
       const others = address.list(ticks).filter((other) => other !== name);
       address.set({ [ticks]: tick.checked ? [...others, name] : others });
     };
-    tick.onkeydown = (event) => event.key === "Enter" && openTicked();
+    tick.onkeydown = (event) => {
+      if (event.key !== "Enter") return;
+      // The same key would press the button that gets the focus.
+      event.preventDefault();
+      openTicked();
+    };
     make(cell, "button", { type: "button", "aria-haspopup": "dialog", text });
     line.classList.add("opens");
-    line.onclick = ({ target }) =>
-      target !== tick && address.set({ open: [name] });
+    line.onclick = ({ target }) => {
+      if (target !== tick) address.set({ open: [name] });
+    };
   }
 
   const openTicked = () => address.set({ open: address.list(ticks) });
@@ -160,8 +166,8 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, nameOf, mark 
     const ticked = address.list(ticks);
     for (const tick of body.querySelectorAll("input"))
       tick.checked = ticked.includes(tick.value);
-    compare.textContent = `Compare ${ticked.length} side by side`;
-    compare.hidden = ticked.length < 2;
+    together.textContent = `Compare ${ticked.length} side by side`;
+    together.hidden = ticked.length < 2;
   }
 
   // A column that the address does not know sorts nothing.
@@ -246,7 +252,7 @@ function makeTable(parent, { columns, rows, hidden = [] }, { what, nameOf, mark 
     limit = Infinity;
     draw();
   };
-  compare.onclick = openTicked;
+  together.onclick = openTicked;
   address.follow(Object.values(names), draw);
   address.follow([ticks], tickAll);
 }
