@@ -6,14 +6,17 @@ import io
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 from browser import CHROMIUM, Browser
 from page_records import make_drawn, make_widths, report_on
 from report_records import make_record
 
+from medzoo.record import Robustness
 from medzoo.report.html import make_html
 from medzoo.report.index import make_index
 from medzoo.study.expand import expand
@@ -467,6 +470,27 @@ def test_a_trial_stands_out_among_parallel_coordinates(browser, tmp_path):
     assert not browser.run(said).startswith(chosen)
     browser.run(f"{lines}[3].dispatchEvent(new PointerEvent('pointerleave'))")
     assert browser.run(said).startswith(chosen)
+    assert browser.complaints == []
+
+
+def test_errors_by_severity_are_drawn(browser, tmp_path):
+    study = make_widths(3, tasks=NAMES[:1], corruptions=True)
+    records, predictions = make_drawn(study)
+    kinds, errors = np.array(["jpeg"]), np.linspace(0.2, 0.4, 5)[None]
+    robust = Robustness(np.array(0.1), kinds, errors)
+    for key, found in predictions.items():
+        predictions[key] = replace(found, corrupted=robust)
+    path = tmp_path / "report.html"
+    found = report_on(study, tmp_path / "runs", records, predictions)
+    path.write_text(make_html(found), encoding="utf-8")
+    browser.open(path)
+    box = "document.querySelector('#corruptions')"
+    browser.run(f"{box}.querySelector('summary').click()")
+    rows = browser.run(
+        f"[...{box}.querySelectorAll('tbody tr')].map(r => r.innerText)"
+    )
+    assert [row.split("\t")[0] for row in rows] == list("012345")
+    assert rows[5].count("0.400") == 9
     assert browser.complaints == []
 
 

@@ -1,7 +1,5 @@
 """The part of the page that is about corrupted images."""
 
-import math
-from itertools import starmap
 from typing import Any
 
 from markupsafe import Markup
@@ -12,10 +10,8 @@ from medzoo.report.corruption_tables import (
     make_by_kind,
     make_short_corruptions,
 )
-from medzoo.report.curves import Curve
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.corruptions import pick_lines
-from medzoo.report.small_curves import SIDE, draw_curve
 from medzoo.report.tables import Table, to_html
 
 
@@ -24,15 +20,11 @@ def lay_out_corruptions(evidence: Evidence) -> dict[str, Any]:
     found = evidence.corrupted
     if not found:
         return {}
-    panels = list(starmap(_lay_panel, pick_lines(evidence).items()))
     return {
         "legend": describe_corruptions(evidence).replace("`", ""),
         "missing": describe_missing(found).replace("`", ""),
         "table": _write(make_short_corruptions(evidence)),
-        "panels": panels,
-        "names": max((panel["lines"] for panel in panels), key=len),
         "by_kind": {k: _write(t) for k, t in make_by_kind(found).items()},
-        "side": SIDE,
     }
 
 
@@ -40,15 +32,19 @@ def _write(table: Table) -> Markup:
     return Markup(to_html(table))  # noqa: S704
 
 
-def _lay_panel(task: str, curves: dict[int, Curve]) -> dict[str, Any]:
-    """Makes one chart of the page: a line a trial."""
-    most = max(curve.high.max() for curve in curves.values())
-    top = max(math.ceil(most * 10), 1) / 10
-    lines = [
-        draw_curve(
-            Curve(c.name, c.x / c.x[-1], c.y / top, c.low / top, c.high / top),
-            number,
-        )
-        for number, c in curves.items()
+def list_corruption_curves(evidence: Evidence) -> list[dict[str, Any]]:
+    """Lists the curves of `pick_lines` for the scripts of the page."""
+    return [
+        {
+            "task": task,
+            "lines": [
+                {"name": curve.name}
+                | {
+                    axis: [round(float(v), 4) for v in getattr(curve, axis)]
+                    for axis in ("x", "y", "low", "high")
+                }
+                for curve in curves.values()
+            ],
+        }
+        for task, curves in pick_lines(evidence).items()
     ]
-    return {"task": task, "top": f"{top:.1f}", "lines": lines}

@@ -15,7 +15,10 @@ from markupsafe import Markup
 from medzoo.record import Record
 from medzoo.report.comparisons import Difference
 from medzoo.report.conformal import describe_coverage
-from medzoo.report.corruption_section import lay_out_corruptions
+from medzoo.report.corruption_section import (
+    lay_out_corruptions,
+    list_corruption_curves,
+)
 from medzoo.report.drawn_runs import name_classes
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.bars import Bar, describe_bars, make_bars
@@ -288,6 +291,7 @@ def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
             for shown in evidence.confusions
         ],
         "points": pack_curves(evidence.curves),
+        "corruptions": list_corruption_curves(evidence),
         **lay_out(evidence.galleries, evidence.store),
         "differences": _make_differences(evidence, found),
         "pairs": _make_pairs(found),

@@ -111,6 +111,23 @@ function showCosts() {
   choose(controls, "Against", Object.fromEntries(costs), show);
 }
 
+const lookOf = (trial) => {
+  const i = data.trials.indexOf(trial);
+  return { trial, name: trial.name, colour: colourOf(i), dash: dashOf(i) };
+};
+
+function showCorruptions() {
+  if (!data.corruptions.length) return;
+  const box = make(part("corruptions"), "div", { class: "charts" });
+  const series = ({ name, ...line }) =>
+    ({ ...lookOf(data.trials.find((t) => t.name === name)), ...line });
+  for (const { task, lines } of data.corruptions)
+    drawCurves(make(box, "div"), lines.map(series), {
+      xName: "severity, 0 is clean", yName: `balanced error, ${task}`,
+    });
+  drawLegend(part("corruptions"), data.corruptions[0].lines.map(series));
+}
+
 function showCurves() {
   const box = part("curves");
   const controls = make(box, "div", { class: "controls" });
@@ -120,10 +137,6 @@ function showCurves() {
     const asked = address.list("curve");
     if (!asked.length) return data.trials.slice(0, FIRST_CURVES);
     return data.trials.filter((trial) => asked.includes(trial.name));
-  };
-  const lookOf = (trial) => {
-    const i = data.trials.indexOf(trial);
-    return { trial, name: trial.name, colour: colourOf(i), dash: dashOf(i) };
   };
   let task;
   const show = () => {
@@ -283,6 +296,7 @@ showParallel();
 showCosts();
 showCurves();
 showNear();
+showCorruptions();
 makeTable(part("runs"), runs, { what: "runs", nameOf: nameRun });
 showFailures();
 offerTexts();

@@ -1,14 +1,15 @@
 // Parallel coordinates: an axis a column, a line a row.
 
 // Places of the cells of a column from 0 to 1, and what to write beside them.
-// Words and few numbers lie at equal distances; many numbers on a scale.
+// Words, and few values of an axis, lie at equal distances; numbers on a scale.
 function makeAxis(name, cells) {
   const known = [...new Set(cells.map(valueOf).filter((v) => v !== null))];
   const numbers = known.map(Number);
   const isNumber = !numbers.some(isNaN);
   const said = (v) => (typeof v === "number" ? format(v) : String(v));
   known.sort((a, b) => (isNumber ? a - b : String(a).localeCompare(b)));
-  if (isNumber && known.length > 6) {
+  const isMeasured = known.every((v) => typeof v === "number");
+  if (isNumber && known.length > 1 && (isMeasured || known.length > 6)) {
     const [low, high] = [Math.min(...numbers), Math.max(...numbers)];
     const log = low > 0 && high / low > 30;
     const at = makeScale([low, high], [0, 1], log);
