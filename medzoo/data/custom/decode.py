@@ -21,8 +21,8 @@ from medzoo.data.custom.masks import (
     read_values,
 )
 from medzoo.data.custom.options import Options
-from medzoo.data.custom.pixels import BadImage, ImageFacts, read_pixels
-from medzoo.data.custom.table import Fault
+from medzoo.data.custom.pixels import ImageFacts, read_pixels
+from medzoo.data.custom.table import BadImage, Fault
 from medzoo.data.npz import create_array
 
 # Images that the threads are given at a time.
