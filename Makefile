@@ -76,7 +76,7 @@ test-slow: $(VENV)/.tools ## the long tests
 test-data: $(VENV)/.tools ## the tests on real data (in the folder MEDZOO_TEST_DATA)
 	@$(BIN)/python -m pytest -m "data and not slow"
 
-EXTRAS := $(addprefix tests/test_,$(addsuffix .py,html published export trackers ray medical))
+EXTRAS := $(addprefix tests/test_,$(addsuffix .py,html published export trackers ray medical large))
 
 test-extras: $(VENV)/.tools ## the tests that need Chromium, pdflatex or extras of setup.cfg
 	@$(BIN)/python -m pytest -m "slow or extras" $(EXTRAS)

@@ -235,6 +235,27 @@ def read_regular(path: Path, *, most: int | None = None) -> bytes:
         return file.read()
 
 
+def state_of(path: Path) -> tuple[int, int, int]:
+    """Returns size and times of change of a file.
+
+    While they are the same, so is its content: whoever changes a file cannot
+    put the second time back.
+    """
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
+
+
+def hash_file(path: Path) -> str:
+    """Computes the SHA-256 of a file, once for each state of it."""
+    return _hash_state(path, *state_of(path))
+
+
+@functools.lru_cache(maxsize=64)
+def _hash_state(path: Path, *_state: int) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def reserve(file: BinaryIO, size: int) -> None:
     """Takes room on the disk for a file before anything is written to it.
 

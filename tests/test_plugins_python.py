@@ -8,6 +8,7 @@ from keras import layers, ops
 from PIL import Image
 
 import medzoo
+from medzoo.data.custom.about import describe_images
 from medzoo.data.sources import load as load_data
 from medzoo.losses.classification import LOSSES, build_loss
 from medzoo.plugins.losses import adapt_loss
@@ -200,6 +201,24 @@ def test_a_pipeline_is_read_once():
     ]
     data = medzoo.Dataset.from_tf_data(iter(batches))
     assert data == medzoo.Dataset.from_arrays(images, labels)
+    for shape in ((), (1,)):  # Of a label, one by one.
+        pairs = zip(
+            images, (label.reshape(shape) for label in labels), strict=True
+        )
+        assert medzoo.Dataset.from_tf_data(pairs) == data
+    first = load_data("arrays", data.address).fingerprint
+    other = medzoo.Dataset.from_tf_data(batches[::-1])
+    assert load_data("arrays", other.address).fingerprint != first
+
+
+def test_a_pipeline_without_an_end_is_one_sentence():
+    tensorflow = pytest.importorskip("tensorflow")
+    pairs = tensorflow.data.Dataset.from_tensor_slices(make_arrays(4))
+    with pytest.raises(ValueError, match="has no end. Expected a finite one"):
+        medzoo.Dataset.from_tf_data(pairs.repeat())
+    assert medzoo.Dataset.from_tf_data(
+        pairs, splits={"val": pairs, "test": pairs}
+    ).address.startswith("npz:")
 
 
 def test_a_data_frame_is_a_table_of_files(tmp_path):
@@ -214,8 +233,14 @@ def test_a_data_frame_is_a_table_of_files(tmp_path):
         }
     )
     data = medzoo.Dataset.from_dataframe(
-        frame, path="file", label="finding", root=tmp_path
+        frame,
+        path="file",
+        label="finding",
+        root=tmp_path,
+        attributes=["age=40/60"],
     )
+    about = describe_images(data.address, data.size, data.options)
+    assert about.attributes == {"age": ["50"] * 20}
     record = medzoo.run(data=data, model="mlp", width=4, steps=2)
     assert record.classes == ["no", "yes"]
     with pytest.raises(ValueError, match="Unknown column `patient`"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from medzoo.data.folders import derived_path
+from medzoo.files import hash_file, state_of
 
 
 def md5_of(path: Path) -> str:
@@ -27,8 +28,7 @@ def digest_of(path: Path, published: str) -> str:
     """
     if len(published) == 32:
         return md5_of(path)
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return hash_file(path)
 
 
 def name_digest(digest: str) -> str:
@@ -53,16 +53,6 @@ def are_whole(folder: Path, sums: Mapping[str, int]) -> bool:
     except OSError:
         return False
     return found == dict(sums)
-
-
-def state_of(path: Path) -> tuple[int, int, int]:
-    """Returns size and times of change of a file.
-
-    While they are the same, so is its content: whoever changes a file cannot
-    put the second time back.
-    """
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns
 
 
 @functools.lru_cache(maxsize=1024)

@@ -1,10 +1,8 @@
 """Pretrained backbones and the files of their weights, without Keras."""
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -223,13 +221,6 @@ def find_file(backbone: str) -> Path | None:
     if not backbone.startswith("keras:"):
         return None
     return Path(backbone[6:].rpartition("@")[0] or backbone[6:]).expanduser()
-
-
-@lru_cache(maxsize=8)
-def hash_file(path: Path, modified: int) -> str:
-    """Hashes a file, anew if it was modified."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_weights(backbone: str, weights: str) -> Path | None:

@@ -13,9 +13,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from medzoo.files import hash_file
 from medzoo.messages import FieldError
 from medzoo.models import registry
-from medzoo.models.backbones import find_file, hash_file
+from medzoo.models.backbones import find_file
 from medzoo.models.options import Affects, Option, Value
 from medzoo.models.registry import Entry
 
@@ -112,7 +113,7 @@ def _find_plugin(kind: str, name: str) -> Plugin | None:
     folder = Path(name.removeprefix("hub:"))
     if path is None and name.startswith("hub:") and folder.is_dir():
         hashes = [
-            hash_file(file, file.stat().st_mtime_ns)
+            hash_file(file)
             for file in sorted(folder.iterdir())
             if file.is_file()
         ]
@@ -127,7 +128,7 @@ def _find_plugin(kind: str, name: str) -> Plugin | None:
             "backbone",
         )
     layer = name.rpartition("@")[2] if "@" in name else ""
-    content = hash_file(path, path.stat().st_mtime_ns)[:16]
+    content = hash_file(path)[:16]
     return Plugin(name=name, content=f"{content}@{layer}", source=str(path))
 
 

@@ -20,7 +20,8 @@ from medzoo.data.folders import cache_folder, caching
 from medzoo.data.folds import hold_out
 from medzoo.data.npz import create_array
 from medzoo.data.splits import resplit
-from medzoo.models.backbones import hash_file, require_weights
+from medzoo.files import hash_file
+from medzoo.models.backbones import require_weights
 from medzoo.models.flops import count_flops
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import choose_options
@@ -167,9 +168,7 @@ def _describe(run: Run, data: Dataset) -> dict[str, Any]:
     about = {
         **({"plugin": plugin.content} if plugin else {}),
         "version": FEATURES_VERSION,
-        "weights": hash_file(path, path.stat().st_mtime_ns)
-        if path
-        else run.seed,
+        "weights": hash_file(path) if path else run.seed,
         "data": data.fingerprint,
         "shape": data.input_shape,
         "max_images": [run.max_images, run.seed] if drawn else None,

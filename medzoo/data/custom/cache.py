@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.data.checksums import state_of
 from medzoo.data.custom.listing import Listing
 from medzoo.data.custom.options import Options
-from medzoo.files import replacing
+from medzoo.files import replacing, state_of
 from medzoo.messages import encode_text
 from medzoo.tasks import SPLITS
 

@@ -239,10 +239,14 @@ class Dataset(NamedTuple):
         """Takes a finite pipeline of images and labels, which is read once.
 
         Args:
-            dataset: Pairs of images and labels, in batches or one by one.
+            dataset: Pairs of images and labels, in batches or one by one; how
+                they are batched changes nothing, their order does.
             splits: Further pipelines, `val` and `test`, where `dataset` is
                 train alone.
             **options: Arguments of `from_arrays`.
+
+        Raises:
+            ValueError: For a pipeline without an end, or without images.
         """
         parts = {"train": dataset, **(splits or {})}
         read = {name: _read_pairs(pairs) for name, pairs in parts.items()}
@@ -311,9 +315,15 @@ def _read_splits(
 
 def _read_pairs(pairs: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:
     images, labels = [], []
+    count = getattr(pairs, "cardinality", None)
+    if count is not None and int(count()) == -1:
+        raise ValueError(
+            "The pipeline has no end. Expected a finite one. Leave out "
+            "`repeat()`, or end it by `take(...)`."
+        )
     for image, label in pairs:
         image, label = np.asarray(image), np.asarray(label)
-        single = label.ndim == 0
+        single = label.ndim == 0 or (label.shape == (1,) and len(image) > 1)
         images.append(image[None] if single else image)
         labels.append(label.reshape(-1))
     if not images:

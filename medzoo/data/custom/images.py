@@ -15,8 +15,8 @@ import numpy as np
 from medzoo.data.custom.address import Address, is_custom, parse_address
 from medzoo.data.custom.listing import Item, list_images
 from medzoo.data.custom.options import Options
-from medzoo.data.custom.pixels import BadImage, fit_channels, read_pixels
-from medzoo.data.custom.table import Fault
+from medzoo.data.custom.pixels import fit_channels, read_pixels
+from medzoo.data.custom.table import BadImage, Fault
 from medzoo.data.custom.walk import ENDINGS, is_image, walk
 from medzoo.data.resizing import shrink
 

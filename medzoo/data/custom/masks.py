@@ -15,13 +15,12 @@ from medzoo.data.custom.pixels import (
     DEEP,
     FORMATS,
     GREY,
-    BadImage,
     format_damage,
     is_black_and_white,
     open_image,
     resize_image,
 )
-from medzoo.data.custom.table import Fault
+from medzoo.data.custom.table import BadImage, Fault
 from medzoo.files import read_regular
 
 # Orientations of a photograph that exchange its width and height.

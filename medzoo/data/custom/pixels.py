@@ -7,15 +7,15 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from medzoo.data.custom.large import MOST_PIXELS, find_large
+from medzoo.data.custom.table import BadImage
 from medzoo.files import read_regular
 
-# Pixels of one file; more of them in a small file are an attack on memory.
-MOST_PIXELS = 100_000_000
 # What Pillow raises for damaged or malicious files.
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError,
@@ -28,10 +28,6 @@ GREY, _COLOUR = ("L", "1"), ("RGB", "P", "RGBA", "LA", "PA")
 DEEP = ("I;16", "I;16L", "I;16B")
 # How Pillow packs such pixels in a file; it keeps their upper 8 bits alone.
 _DEEP_COLOUR = re.compile(r"(RGB|RGBX|RGBA|LA);16[BLNS]")
-
-
-class BadImage(Exception):  # noqa: N818 - a finding, not an error
-    """Says why a file cannot be used."""
 
 
 class ImageFacts(NamedTuple):
@@ -63,7 +59,8 @@ def read_pixels(
     """Reads the files of one image.
 
     Args:
-        paths: One file, or one a channel.
+        paths: One file, or one a channel. Where images are resized, a file may
+            be larger than the memory; see `large`.
         size: Height and width that the image gets, by bicubic interpolation
             (with a support that grows as the image shrinks); `None` leaves it
             as it is.
@@ -80,41 +77,66 @@ def read_pixels(
     Raises:
         BadImage: With the reason, if a file cannot be used.
     """
-    planes: list[Image.Image] = []
+    planes: list[_Plane] = []
     digest = hashlib.sha256()
     for path in paths:
         try:
-            content = read_regular(path)
-            image = _open(content)
+            plane = _read_plane(path, digest, size, resize)
         except DAMAGE as error:
             raise BadImage(format_damage(error)) from error
-        digest.update(content)
-        if is_black_and_white(content):  # Read as noise before 0.3.0.
-            digest.update(b"black and white")
-        if planes and image.size != planes[0].size:
+        first = planes[0] if planes else plane
+        if (plane.width, plane.height) != (first.width, first.height):
             raise BadImage(
-                f"{path.name} is {image.width}x{image.height} and "
-                f"{paths[0].name} {planes[0].width}x{planes[0].height}"
+                f"{path.name} is {plane.width}x{plane.height} and "
+                f"{paths[0].name} {first.width}x{first.height}"
             )
-        _check_depth(image, deep)
-        if len(paths) > 1 and image.mode not in (*GREY, *DEEP):
+        _check_depth(plane.mode, deep)
+        if len(paths) > 1 and plane.mode not in (*GREY, *DEEP):
             reason = (
-                f"{path.name} is {image.mode}, where one grey channel belongs"
+                f"{path.name} is {plane.mode}, where one grey channel belongs"
             )
             raise BadImage(reason)
-        planes.append(image)
-    first = planes[0]
+        planes.append(plane)
     is_grey = first.mode in (*GREY, *DEEP) and len(paths) == 1
-    parts = planes
-    if size is not None:
-        parts = [resize_image(plane, size, resize) for plane in planes]
+    parts = [plane.image for plane in planes]
     if not deep and (mode == "grey" or len(parts) == 1):
         kind = "L" if mode == "grey" else "RGB"
         parts = [part.convert(kind) for part in parts]
     values = np.dstack([_as_array(part, deep) for part in parts])
-    return values, ImageFacts(
-        digest.hexdigest(), first.mode, first.width, first.height, is_grey
-    )
+    return values, ImageFacts(digest.hexdigest(), *first[1:], is_grey)
+
+
+class _Plane(NamedTuple):
+    """One file, resized where images are, and what it was before."""
+
+    image: Image.Image
+    mode: str
+    width: int
+    height: int
+
+
+def _read_plane(
+    path: Path, digest: Any, size: int | None, resize: str
+) -> _Plane:
+    large = None if size is None else find_large(path)
+    if large is None or size is None:
+        content = read_regular(path)
+        image = _open(content)
+        mode, shape = image.mode, image.size
+        digest.update(content)
+        if is_black_and_white(content):  # Read as noise before 0.3.0.
+            digest.update(b"black and white")
+    else:
+        square = resize == "stretch" or large.width == large.height
+        image = large.shrink(
+            (size, size) if square else fit_box(*large.shape, size)
+        )
+        mode = "I;16" if image.mode == "F" else image.mode
+        shape = large.shape
+        large.add_to(digest)
+    if size is not None:
+        image = resize_image(image, size, resize)
+    return _Plane(image, mode, *shape)
 
 
 def open_image(content: bytes) -> Image.Image:
@@ -187,11 +209,11 @@ def _open(content: bytes) -> Image.Image:
     return ImageOps.exif_transpose(image)
 
 
-def _check_depth(image: Image.Image, deep: bool) -> None:
-    if (image.mode in DEEP) == deep:
+def _check_depth(mode: str, deep: bool) -> None:
+    if (mode in DEEP) == deep:
         return
     if deep:
-        raise BadImage(f"8 bits (mode {image.mode}) among files of 16")
+        raise BadImage(f"8 bits (mode {mode}) among files of 16")
     raise BadImage(
         '16 bits; say how they become 8: intensity = "percentile" or "full"'
     )

@@ -56,6 +56,10 @@ class Table(NamedTuple):
         return self.path.is_dir()
 
 
+class BadImage(Exception):  # noqa: N818 - a finding, not an error
+    """Says why a file cannot be used."""
+
+
 def name_split(text: str) -> str | None:
     """Returns the split that a name means; `None` if it means none.
 
