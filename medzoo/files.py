@@ -9,8 +9,12 @@ import re
 import shutil
 import socket
 import stat
+import struct
 import tempfile
+import tokenize
 import uuid
+import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +22,17 @@ from typing import BinaryIO
 import psutil
 
 from medzoo.messages import printable
+
+# What zipfile, zlib and NumPy raise for an archive or array that is damaged, or
+# that holds something else.
+DAMAGED = (
+    *(ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
+    *(RuntimeError, SyntaxError, struct.error, tokenize.TokenError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+# Ways to pack that archives of arrays have; others raise errors of their own.
+METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
 @contextlib.contextmanager

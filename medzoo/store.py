@@ -10,7 +10,6 @@ import re
 import stat
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +18,7 @@ import numpy as np
 from pydantic_core import from_json
 
 from medzoo import files
-from medzoo.files import open_regular, read_regular, replacing
+from medzoo.files import DAMAGED, METHODS, open_regular, read_regular, replacing
 from medzoo.messages import encode_text, printable
 from medzoo.record import Predictions, Record
 
@@ -41,11 +40,6 @@ _WAY_OUT = (
 )
 # Words a fault in writing a file of the store.
 writing = functools.partial(files.writing, way_out=_WAY_OUT)
-# What NumPy raises for a file that is no archive of plain arrays.
-_DAMAGE = (
-    *(ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
-    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
-)
 
 
 class _NewerRecord(ValueError):
@@ -115,12 +109,20 @@ class Store(Reader):
 
     Args:
         folder: Folder of the files; `MEDZOO_RUNS` or `./runs` if left out.
+
+    Raises:
+        FileNotFoundError: If something else is there.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
         if folder is None:
             folder = os.environ.get("MEDZOO_RUNS") or "runs"
         self.folder = Path(folder)
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise FileNotFoundError(
+                f"`{folder}` is no folder. Expected that of the records, or a "
+                "name that is free. Name another one, or set MEDZOO_RUNS to it."
+            )
 
     def require_room(self) -> None:
         """Tries whether records can be written, before any run is trained.
@@ -290,7 +292,7 @@ class Store(Reader):
         arrays = _read_arrays(path)
         try:
             return None if arrays is None else Predictions.from_arrays(arrays)
-        except _DAMAGE as error:
+        except DAMAGED as error:
             _warn(path, error)
             return None
 
@@ -339,15 +341,18 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray] | None:
     try:
         with open_regular(path) as file:
             with zipfile.ZipFile(file) as archive:
-                size = sum(member.file_size for member in archive.infolist())
+                members = archive.infolist()
+            size = sum(member.file_size for member in members)
             if size > _LARGEST_ARRAYS:
                 raise ValueError(f"it would unpack to {size:,} bytes")
+            if not {member.compress_type for member in members} <= METHODS:
+                raise ValueError("an entry of its table of contents")
             file.seek(0)
             with np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
     except FileNotFoundError:
         return None
-    except (*_DAMAGE, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         _warn(path, error)
         return None
 

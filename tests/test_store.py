@@ -82,8 +82,10 @@ def test_a_record_of_a_damaged_run_counts_as_missing(store, fields):
 
 def test_a_store_that_cannot_be_written_is_one_sentence(store, tmp_path):
     store.write(make_record(), predict(np.arange(3)))
-    (tmp_path / "full").write_text("no folder")
     full = Store(tmp_path / "full")
+    (tmp_path / "full").write_text("no folder")
+    with pytest.raises(FileNotFoundError, match="is no folder. .* MEDZOO_RUNS"):
+        Store(tmp_path / "full")
     for put in (full.write, lambda record: full.copy(record.run_id, store)):
         with pytest.raises(FileNotFoundError, match="set MEDZOO_RUNS to"):
             put(make_record())

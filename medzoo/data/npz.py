@@ -5,9 +5,7 @@ import math
 import os
 import shutil
 import struct
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Literal, NamedTuple
@@ -18,20 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import DTypeLike
 
 from medzoo.data.folders import caching, derived_path
-from medzoo.files import replacing, reserve
-
-# What zipfile, zlib and NumPy raise when they meet damaged bytes.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    tokenize.TokenError,
-    EOFError,
-    RuntimeError,
-    SyntaxError,
-    ValueError,
-)
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+from medzoo.files import DAMAGED, METHODS, replacing, reserve
 
 
 class _Header(NamedTuple):
@@ -118,12 +103,24 @@ def _check_length(
     )
 
 
+def list_arrays(path: Path) -> list[str]:
+    """Lists the names of the arrays of an archive.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    with _open(path) as archive:
+        names = archive.namelist()
+    return [n.removesuffix(".npy") for n in names if n.endswith(".npy")]
+
+
 def read_array(path: Path, name: str) -> np.ndarray:
     """Reads an array of the archive into memory.
 
     Raises:
-        ValueError: If the bytes are damaged.
+        ValueError: If the bytes are damaged, or those of Python objects.
     """
+    describe_array(path, name)
     with (
         _open(path) as archive,
         _damage(path, name),
@@ -134,12 +131,6 @@ def read_array(path: Path, name: str) -> np.ndarray:
         if member.read(1):
             raise zipfile.BadZipFile("more bytes than the array has")
         return array
-
-
-def list_arrays(path: Path) -> list[str]:
-    """Lists the names of the arrays of the archive."""
-    with _open(path) as archive:
-        return [Path(member).stem for member in archive.namelist()]
 
 
 def read_texts(path: Path, *names: str) -> dict[str, tuple[str, ...]]:
@@ -212,7 +203,7 @@ def _map(path: Path, header_offset: int) -> np.ndarray:
 def _open(path: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
-    except _DAMAGE as error:
+    except DAMAGED as error:
         raise ValueError(
             f"`{path}` is truncated or no npz archive ({error}). Expected a "
             f"complete npz archive. Received: {path.stat().st_size} bytes."
@@ -223,7 +214,7 @@ def _open(path: Path) -> zipfile.ZipFile:
 def _damage(path: Path, name: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGE as error:
+    except DAMAGED as error:
         raise ValueError(
             f"Array `{name}` of `{path}` is damaged. Expected bytes that agree "
             f"with the archive's checksums. Received: {error}."
@@ -240,7 +231,7 @@ def _read_header(path: Path, archive: zipfile.ZipFile, name: str) -> _Header:
     with _damage(path, name):
         member = archive.getinfo(f"{name}.npy")
         # Else zipfile would seek or unpack in ways that end in an OSError.
-        if member.header_offset < 0 or member.compress_type not in _METHODS:
+        if member.header_offset < 0 or member.compress_type not in METHODS:
             raise zipfile.BadZipFile("an entry of its table of contents")
         with archive.open(member) as file:
             return _parse_header(file)

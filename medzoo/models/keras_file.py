@@ -22,7 +22,7 @@ def require_bounded(path: Path) -> None:
 
     Raises:
         ValueError: If it does, before any array is read.
-        OSError, zipfile.BadZipFile: If it is damaged.
+        OSError: Or others of `DAMAGED`, if it is damaged.
     """
     most = max(_FREE, _MOST_RATIO * path.stat().st_size)
     with zipfile.ZipFile(path) as archive:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 from keras import Model
 
+from medzoo.files import DAMAGED
 from medzoo.models.backbones import find_file
 from medzoo.models.keras_file import require_bounded
 
@@ -64,7 +64,7 @@ def load_network(path: Path) -> Model:
     try:
         require_bounded(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, KeyError, OSError, BadZipFile) as error:
+    except (*DAMAGED, OSError) as error:
         reason = str(error).strip() or repr(error)
         raise ValueError(reason.splitlines()[0]) from None
 

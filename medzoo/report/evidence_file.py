@@ -1,5 +1,6 @@
 """Evidence of a study in one file, which its report can be made from again."""
 
+import contextlib
 import hashlib
 import io
 import operator
@@ -7,7 +8,6 @@ import os
 import re
 import shutil
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from medzoo.files import replacing, writing
+from medzoo.files import DAMAGED, replacing, writing
 from medzoo.record import Predictions, Record, round_probabilities
 from medzoo.report.bootstrap import name_replicates
 from medzoo.report.candidates import Candidate
@@ -89,6 +89,10 @@ class _Contents(JsonModel):
     sha256: dict[str, str]
 
 
+class DamagedEvidence(ValueError):
+    """An evidence file that is damaged, or none."""
+
+
 class EvidenceFile(Reader):
     """Records, predictions and findings that were written by `write_evidence`.
 
@@ -106,6 +110,8 @@ class EvidenceFile(Reader):
     def __init__(self, path: Path) -> None:
         self.folder = path
         try:
+            if not path.is_file():  # A pipe would be waited for.
+                raise FileNotFoundError(path)
             self._archive = zipfile.ZipFile(path)
             text = self._archive.read(_CONTENTS)
             self.contents = _Contents.model_validate_json(text)
@@ -114,8 +120,18 @@ class EvidenceFile(Reader):
                 f"No evidence there. Expected an `{EVIDENCE}`, as `medzoo "
                 f"study report` writes it. Received: {path}."
             ) from error
-        except (KeyError, ValueError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise self._fault(error) from None
+
+    @contextlib.contextmanager
+    def _reading(self, *worded: type[Exception]) -> Iterator[None]:
+        """Says why the file is damaged, unless an error says what is wrong."""
+        try:
+            yield
+        except (DamagedEvidence, *worded):
+            raise
+        except (*DAMAGED, OSError, IndexError, AttributeError) as error:
+            raise self._fault(error) from error
 
     def read(self, run_id: str, *, history: bool = True) -> Record | None:
         record = self._records.get(run_id)
@@ -130,9 +146,10 @@ class EvidenceFile(Reader):
         members = self.contents.arrays.get(run_id)
         if members is None:
             return None
-        return Predictions.from_arrays(
-            {name: self._read_array(m) for name, m in members.items()}
-        )
+        with self._reading():
+            return Predictions.from_arrays(
+                {name: self._read_array(m) for name, m in members.items()}
+            )
 
     def read_file(self, name: str) -> bytes | None:
         known = f"files/{name}" in self.contents.sha256
@@ -148,18 +165,21 @@ class EvidenceFile(Reader):
             **shown: As of `Study.show`.
         """
         contents = self.contents
-        study = Study.from_json(contents.study).show(**shown)
-        for name, score in study.own_scores.items():
-            SCORES.setdefault(name, score)
-        return Evidence.of(
-            study,
-            self,
-            [self._fill(cells, study) for cells in contents.trials],
-            smoke=contents.smoke,
-            command=contents.command,
-            candidates=contents.candidates,
-            kept_subgroups=contents.subgroups,
-        )
+        with self._reading():
+            study = Study.from_json(contents.study)
+        study = study.show(**shown)
+        with self._reading(ValueError):
+            for name, score in study.own_scores.items():
+                SCORES.setdefault(name, score)
+            return Evidence.of(
+                study,
+                self,
+                [self._fill(cells, study) for cells in contents.trials],
+                smoke=contents.smoke,
+                command=contents.command,
+                candidates=contents.candidates,
+                kept_subgroups=contents.subgroups,
+            )
 
     @cached_property
     def _records(self) -> dict[str, Record]:
@@ -187,17 +207,16 @@ class EvidenceFile(Reader):
         return np.lib.format.read_array(content, allow_pickle=False)
 
     def _read_member(self, name: str) -> bytes:
-        try:
+        with self._reading():
             content = self._archive.read(name)
-        except (KeyError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._fault(error) from None
-        if hashlib.sha256(content).hexdigest() != self.contents.sha256[name]:
+            expected = self.contents.sha256[name]
+        if hashlib.sha256(content).hexdigest() != expected:
             raise self._fault(f"the checksum of {name} is another")
         return content
 
-    def _fault(self, reason: object) -> ValueError:
-        first = str(reason).splitlines()[0]
-        return ValueError(
+    def _fault(self, reason: object) -> DamagedEvidence:
+        first = (str(reason).splitlines() or [type(reason).__name__])[0]
+        return DamagedEvidence(
             f"`{self.folder}` is damaged, or not the evidence of a study. "
             f"Expected a file that `medzoo study report` has written. "
             f"Received: {first}."

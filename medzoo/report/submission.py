@@ -176,7 +176,9 @@ def read_submission(path: Path, count_images: Callable[[str], int]) -> Labels:
             wrong first.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"No file there. Received: {path}.")
+        raise FileNotFoundError(
+            f"No file there. Expected a CSV file of labels. Received: {path}."
+        )
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.reader(file))

@@ -20,7 +20,7 @@ from medzoo.data.folders import cache_folder, caching
 from medzoo.data.folds import hold_out
 from medzoo.data.npz import create_array
 from medzoo.data.splits import resplit
-from medzoo.files import hash_file
+from medzoo.files import DAMAGED, hash_file
 from medzoo.models.backbones import require_weights
 from medzoo.models.flops import count_flops
 from medzoo.runs.run import Run
@@ -121,7 +121,7 @@ def _is_whole(folder: Path, data: Dataset) -> bool:
         facts = json.loads((folder / "about.json").read_text(encoding="utf-8"))
         arrays = [np.load(folder / f"{n}.npy", mmap_mode="r") for n in SPLITS]
         whole = are_whole(folder, facts["sums"])
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+    except (OSError, *DAMAGED):
         return False
     numbers = [len(array) for array in arrays]
     return whole and numbers == [len(split) for split in data.splits.values()]

@@ -14,7 +14,7 @@ from medzoo.data.audit.near_duplicates import (
     find_near_duplicates,
 )
 from medzoo.data.dataset import Dataset
-from medzoo.files import replacing
+from medzoo.files import DAMAGED, replacing
 
 
 class TakenRows:
@@ -139,7 +139,7 @@ def drop_leaks(
 
 def _read(path: Path, num_images: int) -> np.ndarray | None:
     """Reads rows that were kept; `None` if they are none of such a split."""
-    with contextlib.suppress(OSError, ValueError, EOFError):
+    with contextlib.suppress(OSError, *DAMAGED):
         leaks = np.load(path, allow_pickle=False)
         is_list = leaks.ndim == 1 and leaks.dtype.kind in "iu"
         if is_list and np.isin(leaks, np.arange(num_images)).all():

@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,10 +17,9 @@ from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import fit_channels, read_pixels
 from medzoo.data.custom.table import BadImage, Fault
 from medzoo.data.custom.walk import ENDINGS, is_image, walk
+from medzoo.data.npz import list_arrays, read_array
 from medzoo.data.resizing import shrink
 
-# What NumPy raises for a file that is no archive of plain arrays.
-_NO_ARCHIVE = (ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile)
 # Endings of images of other kinds, which no training takes.
 _OTHER = (".gif", ".jp2", ".dcm", ".heic", ".svg", ".psd")
 _MOST_LINES = 60
@@ -260,15 +258,8 @@ class Reader:
         )
 
     def _read_archive(self, path: Path) -> Iterator[Picture]:
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                keys = [key for key in archive.files if key.endswith("images")]
-                arrays = {key: archive[key] for key in keys}
-        except _NO_ARCHIVE as error:
-            raise ValueError(
-                f"`{path}` is damaged, or holds pickled objects, which could "
-                f"run any code and are never loaded. Received: {error}."
-            ) from None
+        keys = [key for key in list_arrays(path) if key.endswith("images")]
+        arrays = {key: read_array(path, key) for key in keys}
         if not arrays:
             raise ValueError(
                 f"`{path}` holds no images. Expected an array called `images` "
