@@ -105,7 +105,7 @@ def decode_slices(
 
     with keep_quiet():
         faults = _read_all(read, items)
-    numbers = {None: ""}
+    numbers: dict[Hashable, str] = {None: ""}
     for key in keys:
         numbers.setdefault(key, f"{len(numbers)}")
     return Images(values, facts, faults), [

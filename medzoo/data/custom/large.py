@@ -116,7 +116,7 @@ def find_large(path: Path) -> Large | None:
         if header.width * header.height <= MOST_PIXELS:
             return None
         width, height = header.size
-        if header.format == "TIFF":  # Pillow has turned them.
+        if isinstance(header, TiffImageFile):  # Pillow has turned them.
             width, height = header.tag_v2[_WIDTH], header.tag_v2[_HEIGHT]
         found = Large(
             path,
