@@ -25,7 +25,7 @@ from medzoo.messages import printable
 
 # What zipfile, zlib and NumPy raise for an archive or array that is damaged, or
 # that holds something else.
-DAMAGED: tuple[type[Exception], ...] = (
+DAMAGED = (
     *(ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
     *(RuntimeError, SyntaxError, struct.error, tokenize.TokenError),
     *(zipfile.BadZipFile, zlib.error),

@@ -128,7 +128,9 @@ class EvidenceFile(Reader):
         """Says why the file is damaged, unless an error says what is wrong."""
         try:
             yield
-        except (DamagedEvidence, *worded):
+        except DamagedEvidence:
+            raise
+        except worded:
             raise
         except (*DAMAGED, OSError, IndexError, AttributeError) as error:
             raise self._fault(error) from error
