@@ -1,4 +1,4 @@
-"""Published figures beside the best trial of a study."""
+"""Published figures beside the best trials of a study."""
 
 import csv
 import functools
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from medzoo.report.evidence import Evidence
+from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Spread, over_seeds
 from medzoo.report.tables import Cell, Table
 from medzoo.scores.probabilities import harmonic_mean
@@ -17,6 +18,8 @@ from medzoo.tasks import NAMES
 
 SCORES = ("macro_f1", "auc", "accuracy", "ece")
 ALL = "all"  # The task of a figure of all 11 tasks together.
+# Trials of a study that stand above published figures.
+_MOST_TRIALS = 5
 
 
 class Published(NamedTuple):
@@ -58,27 +61,33 @@ def read_published() -> tuple[Published, ...]:
 
 
 def set_beside(evidence: Evidence) -> Table:
-    """Sets the best trial of a study beside published figures, task by task.
+    """Sets the best trials of a study beside published figures, task by task.
 
-    The best trial was chosen among its siblings on the very test split, as a
-    leaderboard does, so its row is a little too good. Scores that it has not,
-    such as those that its study would have to ask for, are left out.
+    They were put in order by the very test split, as on a leaderboard, so that
+    the row of the first is a little too good. Scores that the study has not,
+    such as those that it would have to ask for, are left out.
 
     Returns:
-        For each score a row for the study and one for each system that has a
-        figure for any of its tasks, with a column a task. `harmonic_mean` is
+        For each score a row for each of the first five trials that have it, and
+        one for each system that has a figure for any of the tasks, with a
+        column a task. `harmonic_mean` is
         that of the macro F1 of these tasks: as published where they are all
         11, else taken from the row, and empty where the row has gaps.
     """
-    best = evidence.best
+    tasks = evidence.best.tasks
     rows: list[list[Cell]] = []
     for score in SCORES:
-        systems = _find(score, best.tasks)
-        if systems and np.isfinite(best.matrix(score)).any():
-            rows.append(_make_our_row(score, evidence))
-            rows += (_make_row(score, row, best.tasks) for row in systems)
-    columns = ("score", "system", *best.tasks, "harmonic_mean", "source")
+        systems = _find(score, tasks)
+        ours = [t for t in evidence.results if _has(t, score)][:_MOST_TRIALS]
+        if systems and ours:
+            rows += (_make_our_row(score, evidence, trial) for trial in ours)
+            rows += (_make_row(score, row, tasks) for row in systems)
+    columns = ("score", "system", *tasks, "harmonic_mean", "source")
     return Table(columns, rows)
+
+
+def _has(trial: TrialResults, score: str) -> bool:
+    return bool(np.isfinite(trial.matrix(score)).any())
 
 
 def _find(score: str, tasks: Sequence[str]) -> list[dict[str, Published]]:
@@ -93,22 +102,19 @@ def _find(score: str, tasks: Sequence[str]) -> list[dict[str, Published]]:
     return list(systems.values())
 
 
-def _make_our_row(score: str, evidence: Evidence) -> list[Cell]:
-    best, study = evidence.best, evidence.study
-    name = best.trial.name
-    cells: list[Cell] = [*map(over_seeds, best.matrix(score).T), None]
+def _make_our_row(
+    score: str, evidence: Evidence, trial: TrialResults
+) -> list[Cell]:
+    name, tasks = trial.trial.name, trial.tasks
+    cells: list[Cell] = [*map(over_seeds, trial.matrix(score).T), None]
     if score == "macro_f1":
         found = evidence.statistics.trials[name]
-        cells = [*(found.by_task[t] for t in best.tasks), found.harmonic_mean]
+        cells = [*(found.by_task[task] for task in tasks), found.harmonic_mean]
     elif score in evidence.asked:
         asked = evidence.asked[score][name]
-        cells = [*(asked.by_task[task] for task in best.tasks), None]
-    return [
-        score,
-        f"{study.name}: {name}",
-        *cells,
-        f"here, seeds: {len(best.seeds)}, best of {len(study.trials)}",
-    ]
+        cells = [*(asked.by_task[task] for task in tasks), None]
+    source = f"here, {len(trial.seeds)} seeds"
+    return [score, f"{evidence.study.name}: {name}", *cells, source]
 
 
 def _make_row(
