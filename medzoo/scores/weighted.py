@@ -284,8 +284,9 @@ def bin_equal_mass(
 
 def _accumulate(values: ndarray) -> ndarray:
     """Returns the sums of the first 0, 1, ... and n values."""
-    sums = np.cumsum(values, axis=-1)
-    return np.concatenate([np.zeros((*sums.shape[:-1], 1)), sums], axis=-1)
+    sums = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=sums[..., 1:])
+    return sums
 
 
 def _interpolate(at: ndarray, x: ndarray, y: ndarray) -> ndarray:
