@@ -16,12 +16,18 @@ from medzoo.scores.table import format_score
 from medzoo.study.spec import Study
 
 RESULTS = Path(__file__).parents[1] / "results"
-STUDIES = ("best", "imbalance_skin", "losses_skin", "networks_skin")
+STUDIES = (
+    "best",
+    "training_cells",
+    "imbalance_skin",
+    "losses_skin",
+    "networks_skin",
+)
 SCORES = ("kappa", "quadratic_kappa", "ece", "ece_debiased")
 # Grades, whose order the quadratically weighted kappa is for.
 ORDINAL = ("retinamnist",)
 # Tasks of which figures are published, by the task of a study.
-PUBLISHED = {"skin": "dermamnist"}
+PUBLISHED = {"skin": "dermamnist", "bloodcells_28": "bloodmnist"}
 TEXT = """\
 # Calibration, agreement and subgroups
 
