@@ -44,7 +44,8 @@ Published ECE, on the official test splits (here are 15 bins):
 The blood cells are those of bloodmnist, split anew, and the skin lesions those
 of dermamnist, all images of a lesion in one split, so these two are near to
 what is published and not the same. Errors on corrupted images stand beside
-published ones in the tables of studies with `corruptions = true`.
+published ones in the tables of studies with `corruptions = true`, such as
+`robustness`.
 
 ## Subgroups of the skin lesions
 
