@@ -15,10 +15,13 @@ import pytest
 from browser import CHROMIUM, Browser
 from page_records import make_drawn, make_widths, report_on
 from report_records import make_record
+from search_records import read
 
 from medzoo.record import Robustness
 from medzoo.report.html import make_html
 from medzoo.report.index import make_index
+from medzoo.report.search import write_search
+from medzoo.search.candidates import Tried
 from medzoo.study.expand import expand
 from medzoo.study.trials import Trial
 from medzoo.tasks import NAMES
@@ -491,6 +494,30 @@ def test_errors_by_severity_are_drawn(browser, tmp_path):
     )
     assert [row.split("\t")[0] for row in rows] == list("012345")
     assert rows[5].count("0.400") == 9
+    assert browser.complaints == []
+
+
+def test_a_search_has_a_page_of_its_candidates(browser, tmp_path):
+    values = {"optimizer": "adam", "dropout": 0.2, "loss": "soft_f1"}
+    tried = [
+        Tried(
+            number,
+            values | {"learning_rate": 0.00123 * number},
+            share=1.0,
+            score=None if number == 3 else 0.5 + number / 100,
+            seconds=2.0,
+            run_ids=(str(number),),
+        )
+        for number in range(1, 13)
+    ]
+    report = write_search(read(tmp_path), tried, tmp_path, command="x")
+    browser.open(next(p for p in report.paths if p.suffix == ".html"))
+    numbers = [*range(12, 3, -1), 2, 1, 3]
+    assert column(browser, "candidates", 0) == list(map(str, numbers))
+    assert "0.0148" in column(browser, "candidates", 2)
+    assert browser.run(CHARTS) == 2
+    options = "[...document.querySelectorAll('#parallel option')]"
+    assert browser.run(f"{options}.length") == 12
     assert browser.complaints == []
 
 

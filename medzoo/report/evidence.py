@@ -27,6 +27,8 @@ from medzoo.store import Reader, Store
 from medzoo.study.audits import find_leaks
 from medzoo.study.spec import Study
 
+# Trials that a page shows one by one, times their tasks.
+_MOST_ONE_BY_ONE = 200
 SYNTHETIC = (
     "Synthetic data: drawn by a program to try things out, not medical images. "
     "The scores say nothing about medical tasks."
@@ -184,9 +186,15 @@ class Evidence:
 
     @cached_property
     def confusions(self) -> list[Confusion]:
-        """Confusions of all trials by task; of many runs, of the first one."""
-        shown = self.results[:1] if self.is_large else self.results
+        """Confusions of the first trials by task; of many runs, of one."""
+        shown = self.results[:1] if self.is_large else self._first
         return count_confusions(shown, self.store)
+
+    @property
+    def _first(self) -> list[TrialResults]:
+        """The trials that a page shows one by one."""
+        number = _MOST_ONE_BY_ONE // len(self.results[0].tasks)
+        return self.results[: max(number, 1)]
 
     @cached_property
     def drawn(self) -> dict[str, list[DrawnRun]]:
@@ -198,13 +206,17 @@ class Evidence:
 
     @cached_property
     def curves(self) -> list[TrialCurves]:
-        """Curves of all trials, with bands if the study asks for scores; none
-        of many runs that nobody asks for."""
-        if self.is_large and not self.asks_for_more:
+        """Curves of all trials, with bands, if the study asks for scores; else
+        of the first trials, without; of many runs none."""
+        if self.asks_for_more:
+            return find_curves(self.results, self.drawn)
+        if self.is_large:
             return []
-        return find_curves(
-            self.results, self.drawn, with_bands=self.asks_for_more
-        )
+        runs = {
+            task: [*list_drawn(self._first, task, self.store)]
+            for task in self.results[0].tasks
+        }
+        return find_curves(self._first, runs, with_bands=False)
 
     @cached_property
     def corrupted(self) -> list[Corrupted]:
