@@ -2,13 +2,22 @@
 
 import itertools
 import sys
+import zipfile
 
 import numpy as np
 import pytest
+from in_process import InProcess
 
+from medzoo.conduct import Conduct
+from medzoo.data.custom.about import describe_images
 from medzoo.data.custom.from_python import Dataset
 from medzoo.data.custom.medical import read_slices
 from medzoo.data.sources import load
+from medzoo.runs.run import Run
+from medzoo.runs.sources import with_fingerprint
+from medzoo.store import Store
+from medzoo.study.expand import expand
+from medzoo.study.spec import read_study
 
 USUAL = {
     "size": 4,
@@ -160,6 +169,140 @@ def test_slices_of_a_patient_stay_together_and_no_name_is_written(tmp_path):
     assert all(len(each) == 1 for each in splits.values())
 
 
+def write_scans(root, *, kind="dicom", num=16):
+    """Writes two files each of `num` patients, called as they are."""
+    for at in range(2 * num):
+        patient, label = f"{NAME}{at // 2}", "ab"[at // 2 % 2]
+        folder = root / label / patient
+        folder.mkdir(parents=True, exist_ok=True)
+        values = np.random.default_rng(at).integers(0, 200, (3, 8, 9))
+        values = values.astype("uint8") + 55 * np.uint8(label == "b")
+        if kind == "dicom":
+            path = folder / f"{patient}.{at}"  # As a UID ends.
+            write_dicom(path, values, patient=patient)
+        else:
+            nibabel = pytest.importorskip("nibabel")
+            image = nibabel.Nifti1Image(values, np.eye(4))
+            image.header["descrip"] = NAME.encode()
+            nibabel.save(image, folder / f"{patient}.{at}.nii.gz")
+    return root
+
+
+def read_written(*folders):
+    """Reads all that was written, files in archives and names too."""
+    parts = []
+    for path in (p for folder in folders for p in sorted(folder.rglob("*"))):
+        parts.append(str(path.name).encode())
+        if path.is_file():
+            parts.append(path.read_bytes())
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                parts += map(archive.read, archive.namelist())
+    return b"".join(parts)
+
+
+STUDY = """
+question = "?"
+seeds = [0]
+[data]
+source = "{data}"
+window = "{window}"
+[axes]
+optimizer = ["sgd", "adam"]
+[fixed]
+model = "mlp"
+width = 8
+size = 8
+epochs = 1
+"""
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("kind", ["dicom", "nifti"])
+def test_folders_of_scans_are_looked_at_and_trained_on(medzoo, tmp_path, kind):
+    root = write_scans(tmp_path / "scans", kind=kind)
+    (root / "scans.txt").write_text("of a tool")
+    data = f"{kind}:{root}"
+    shown = [medzoo(*("explore", data, "--size", 8, "--out", "out")).out]
+    assert "16 groups kept whole" in shown[0]
+    shown.append(medzoo("audit", data, "--size", 8, "--out", "out").out)
+    options = ("--data", data, "--model", "mlp", "--set", "size=8")
+    medzoo("train", *options, "--set", "steps=2", "--out", "model")
+    (tmp_path / "s.toml").write_text(STUDY.format(data=data, window="90/150"))
+    shown.append(medzoo("study", "plan", "s.toml").out)
+    study = read_study(tmp_path / "s.toml")
+    Conduct(study, Store(), means=InProcess()).conclude(tmp_path / "out")
+    run = expand(study)[0].run
+    shown.append(medzoo("study", "report", "s.toml", "--out", "out").out)
+    record = Store().read(run.run_id)
+    assert record.status == "done", record.error
+    assert run.data_options == {"window": "90/150"}
+    usual = run.model_copy(update={"data_options": {}, "fingerprint": ""})
+    assert with_fingerprint(usual).run_id != run.run_id
+    written = ("cache", "out", "model", "runs")
+    found = read_written(*(tmp_path / name for name in written))
+    for word in (NAME, "Doe", "1.2.", ".nii", "of a tool"):
+        assert word.encode() not in found, word
+        assert word not in "".join(shown)
+
+
+@pytest.mark.extras
+def test_a_table_names_scans_whose_faults_name_nobody(medzoo, tmp_path):
+    root = write_scans(tmp_path / "scans")
+    paths = sorted(p.relative_to(root) for p in root.glob("*/*/*"))
+    lines = [f"{p},{p.parts[0]},{at % 5}" for at, p in enumerate(paths)]
+    table = root / "scans.csv"
+    table.write_text("\n".join(["path,label,age", *lines]))
+    options = {"attributes": ("age=3",), "group_by": "study"}
+    about = describe_images(f"dicom:{table}", 8, options)
+    assert sorted(about.names) == sorted(f"line {at}" for at in range(2, 34))
+    for name, age in zip(about.names, about.attributes["age"], strict=True):
+        assert int(age) == (int(name.split()[1]) - 2) % 5
+    assert len(set(about.groups)) == 16
+    folder = f"dicom:{root}"
+    table.rename(tmp_path / "scans.images.csv")
+    assert describe_images(folder, 8, options).names[0].startswith("file ")
+    (root / paths[0]).write_bytes(b"none")
+    write_dicom(root / paths[1], np.zeros((4, 4), "uint8"), PatientID="")
+    told = medzoo("explore", folder, code=2).err
+    assert "2 faults" in told
+    assert "file 1: cannot be read" in told
+    assert "file 2: it names no patient" in told
+    assert NAME not in told + str(read_written(tmp_path / "cache"))
+
+
+@pytest.mark.extras
+def test_a_copy_without_names_is_the_same_data(tmp_path):
+    root = write_scans(tmp_path / "scans")
+    pydicom = pytest.importorskip("pydicom")
+    first = load("scans", f"dicom:{root}", 8)
+    for path in root.glob("*/*/*"):
+        header = pydicom.dcmread(path)
+        header.PatientName = "nobody"
+        header.save_as(path)
+    again = load("scans", f"dicom:{root}", 8, seed=1)
+    assert again.fingerprint == first.fingerprint
+    other = load("scans", f"dicom:{root}", 8, options=(("slice", 0),))
+    assert other.fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "sentence"),
+    [
+        ("dicom:x", {"window": "40/0"}, "the width above 1"),
+        ("dicom:x", {"plane": "axial"}, "Unknown data option `plane`"),
+        ("nifti:x", {"window": "file"}, "A NIfTI file has no window"),
+        ("nifti:x", {"slice": -2}, "-1 for the middle one"),
+        ("nifti:x", {"group_by": "patient"}, "Unknown data option `group_by`"),
+        ("folder:x", {"window": "40/400"}, "Unknown data option `window`"),
+    ],
+)
+def test_options_of_scans_are_checked(data, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Run(task="x", data=data, data_options=options)
+    assert Run(task="x", data=data).data_options == {}
+
+
 @pytest.mark.extras
 def test_what_cannot_be_used_is_one_sentence(tmp_path):
     path = tmp_path / "a.dcm"
@@ -198,7 +341,7 @@ def test_a_missing_package_is_one_sentence(
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        ({"window": "lung"}, "Unknown window"),
+        ({"window": "lung"}, "centre and width"),
         ({"window": (40, 0)}, "centre and width"),
         ({"plane": "oblique"}, "Unknown plane"),
         ({"slices": [1, 2]}, "one slice a file"),

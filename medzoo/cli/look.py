@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from medzoo.cli.scope import SkipBad, data_flags
+from medzoo.data.custom.address import FORMS
 from medzoo.files import safe_name
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ What = Annotated[
     str,
     typer.Argument(
         metavar="DATA",
-        help="A task, folder:PATH, csv:FILE, npz:FILE, masks:PATH, a folder or "
-        "file, a study's .toml file, or a model, for the data of its training.",
+        help=f"A task, {', '.join(FORMS)}, a folder or file, a study's .toml "
+        "file, or a model, for the data of its training.",
     ),
 ]
 Like = Annotated[

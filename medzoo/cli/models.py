@@ -22,6 +22,7 @@ from medzoo.cli.scope import (
     read,
 )
 from medzoo.cli.submission import evaluate_submission
+from medzoo.data.custom.address import ANY_FORM
 
 
 def evaluate_model(
@@ -218,8 +219,8 @@ def evaluate(
         str | None,
         typer.Option(
             help="Where the data of the model are now, or other ones: "
-            "folder:PATH, csv:FILE, npz:FILE or masks:PATH. For a submission, "
-            "where its labels are from: medmnist or synthetic."
+            f"{ANY_FORM}. For a submission, where "
+            "its labels are from: medmnist or synthetic."
         ),
     ] = None,
     skip_bad: SkipBad = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from medzoo.data.custom.address import ANY_FORM
 from medzoo.files import in_checkout
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ Tasks = Annotated[
 ]
 Data = Annotated[
     str | None,
-    typer.Option(
-        help="medmnist, synthetic, folder:PATH, csv:FILE, npz:FILE or "
-        "masks:PATH."
-    ),
+    typer.Option(help=f"medmnist, synthetic, {ANY_FORM}."),
 ]
 SkipBad = Annotated[
     bool,
@@ -44,8 +42,7 @@ Resize = Annotated[
 ModelData = Annotated[
     str | None,
     typer.Option(
-        help="Where the data of the model are now, or other ones: "
-        "folder:PATH, csv:FILE, npz:FILE or masks:PATH."
+        help=f"Where the data of the model are now, or other ones: {ANY_FORM}."
     ),
 ]
 DropLeaks = Annotated[

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import core_schema
 
-from medzoo.data.custom.address import is_custom
+from medzoo.data.custom.address import ANY_FORM, is_custom
 from medzoo.messages import FieldError, unknown
 from medzoo.models.options import Affects, Value
 from medzoo.models.registry import Entry
@@ -207,7 +207,7 @@ class RunFields(JsonModel):
         About(
             "data",
             "Data source: medmnist (the official files), synthetic, or custom "
-            "data as folder:PATH, csv:FILE, npz:FILE or masks:PATH.",
+            f"data as {ANY_FORM}.",
             place="study",
         ),
     ] = "medmnist"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from medzoo.data.custom.address import parse_address
+from medzoo.data.custom.address import MEDICAL, parse_address
 from medzoo.data.custom.arrays import read_groups
 from medzoo.data.custom.attributes import read_attributes
 from medzoo.data.custom.listing import list_images
@@ -42,13 +42,20 @@ def describe_images(data: str, size: int, options: Mapping[str, Any]) -> About:
     if address.kind == "npz":
         return _describe_arrays(address.path, columns)
     rows = describe_rows(data, size, options)
+    names = [row["path"] for row in rows]
     if address.path.is_dir():
         known = _read_beside(address.path, columns)
-        _require_any(known, [row["path"] for row in rows], address.path)
+        if known and address.kind in MEDICAL:
+            paths = {
+                item.name: item.paths[0].relative_to(address.path).as_posix()
+                for item in list_images(address, given).items
+            }
+            names = [paths[name] for name in names]
+        _require_any(known, names, address.path)
     else:
         known = list_images(address, given).attributes
     none = ("",) * len(columns)
-    cells = [known.get(row["path"], none) for row in rows]
+    cells = [known.get(name, none) for name in names]
     return About(
         [row["path"] for row in rows],
         [row["group"] for row in rows],

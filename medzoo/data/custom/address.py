@@ -1,4 +1,4 @@
-"""Addresses of custom data: `folder:`, `csv:`, `npz:` or `masks:PATH`."""
+"""Addresses of custom data: a kind, such as `folder`, and a path."""
 
 import os
 from pathlib import Path
@@ -8,14 +8,21 @@ from medzoo.data.folders import expand_path
 from medzoo.messages import unknown
 
 PUBLISHED = ("medmnist", "synthetic")
-KINDS = ("folder", "csv", "npz", "masks")
+# Files of patients, whose names and headers are kept nowhere.
+MEDICAL = ("dicom", "nifti")
+KINDS = ("folder", "csv", "npz", "masks", *MEDICAL)
+# As help and errors name them.
+FORMS = tuple(
+    f"{kind}:{'FILE' if kind in ('csv', 'npz') else 'PATH'}" for kind in KINDS
+)
+ANY_FORM = f"{', '.join(FORMS[:-1])} or {FORMS[-1]}"
 
 
 class Address(NamedTuple):
     """Kind and path of custom data.
 
     Args:
-        kind: `folder`, `csv`, `npz` or `masks`.
+        kind: One of `KINDS`.
         path: With `~` and `$MEDZOO_DATA` written out; relative to the current
             folder.
     """
@@ -62,8 +69,7 @@ def parse_address(data: str) -> Address:
     """
     kind, colon, path = data.partition(":")
     if not colon or kind not in KINDS:
-        ways = (*PUBLISHED, "folder:PATH", "csv:FILE", "npz:FILE", "masks:PATH")
-        raise ValueError(unknown("data", data, ways))
+        raise ValueError(unknown("data", data, (*PUBLISHED, *FORMS)))
     if not path:
         raise ValueError(
             f"`{kind}:` has no path behind it. Expected, for example, "
@@ -87,6 +93,5 @@ def find_address(what: str) -> Address:
         return Address(path.suffix[1:], path)
     raise FileNotFoundError(
         "No data there. Expected a task, a folder of images, a .csv or .npz "
-        "file, or folder:PATH, csv:FILE, npz:FILE, masks:PATH. "
-        f"Received: {what}."
+        f"file, or {', '.join(FORMS)}. Received: {what}."
     )

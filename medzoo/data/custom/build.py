@@ -1,8 +1,10 @@
 """The cache of custom data: decoded, checked, split and written."""
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +12,7 @@ import numpy as np
 from filelock import FileLock
 
 from medzoo.data.checksums import are_whole, sum_files
-from medzoo.data.custom.address import Address
+from medzoo.data.custom.address import MEDICAL, Address
 from medzoo.data.custom.cache import (
     Cache,
     Manifest,
@@ -24,6 +26,7 @@ from medzoo.data.custom.decode import (
     Masks,
     decode_images,
     decode_masks,
+    decode_slices,
     find_mixed,
 )
 from medzoo.data.custom.listing import Item, Listing, list_images
@@ -72,6 +75,9 @@ def open_cache(address: Address, options: Options) -> Cache:
     """
     listing = list_images(address, options)
     key = repr(options) + repr(options.ranges) * bool(options.ranges)
+    if address.kind in MEDICAL:
+        o = options
+        key += repr((o.window, o.slice, o.plane, o.group_by))
     name = f"{options.size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     folder = _folder_of(address) / name
     stamp = make_stamp(listing, key)
@@ -108,9 +114,16 @@ def _build(
         try:
             if listing.has_masks:
                 masks = decode_masks(items, raw[1], options)
-            images = decode_images(items, raw[0], options)
+            if listing.is_medical:
+                images, items = decode_slices(items, raw[0], options)
+                listing = replace(listing, items=items)
+            else:
+                images = decode_images(items, raw[0], options)
             selection = _select(listing, images, masks, folder, options)
-            return _write(images, masks, selection, stamp, folder, options)
+            notes = _describe_slices(options) if listing.is_medical else []
+            return _write(
+                images, masks, selection, stamp, folder, options, notes
+            )
         finally:
             for path in raw:
                 path.unlink(missing_ok=True)
@@ -171,6 +184,7 @@ def _select(
             reason = f"class {label!r} is in {split}, but not in train"
             faults.append(Fault(items[at].name, reason))
     if faults:
+        _show_files(listing, faults)
         _refuse(faults, folder / "faults.csv", options)
     splits = _complete_splits(items, good, masks, options)
     if not masks and len(trained) == 1:
@@ -225,6 +239,16 @@ def _refuse(faults: Sequence[Fault], path: Path, options: Options) -> None:
         f"the count is then in every table. All are in {path}."
     )
     raise ValueError("\n".join([first, *lines, last]))
+
+
+def _show_files(listing: Listing, faults: Sequence[Fault]) -> None:
+    """Says on a terminal, and in no log, which files numbers stand for."""
+    if not (listing.is_medical and sys.stderr.isatty()):
+        return
+    paths = {item.name: item.paths[0] for item in listing.items}
+    for fault in faults[:_MOST_LINES]:
+        if fault.name in paths:
+            print(f"{fault.name} is {paths[fault.name]}", file=sys.stderr)
 
 
 def _complete_splits(
@@ -328,6 +352,7 @@ def _write(
     stamp: str,
     folder: Path,
     options: Options,
+    notes: list[str],
 ) -> Manifest:
     """Writes arrays, rows and manifest, the manifest last."""
     rows = _list_rows(images, selection)
@@ -337,7 +362,7 @@ def _write(
     if options.intensity != "bytes" and not ranges:
         train = selection.indices[: counts["train"]]
         ranges = find_ranges(images.values, train, options.intensity)
-    notes = _make_notes(selection, counts, options, ranges)
+    notes = [*_make_notes(selection, counts, options, ranges), *notes]
     path = array_path(folder, fingerprint)
     used = {path, masks_path(folder, fingerprint)}
     names: tuple[str, ...] = ()
@@ -480,6 +505,17 @@ def _describe_few_groups(selection: _Selection) -> list[str]:
         "so few say little of others. Cross-validate (`folds` in the table "
         "[data] of a study), or repeat with other values of `split_seed`."
     ]
+
+
+def _describe_slices(options: Options) -> list[str]:
+    """Says which values of which slices the images are of."""
+    which = "the middle one" if options.slice < 0 else f"index {options.slice}"
+    named = {"file": "that of each file", "range": "all values of the slice"}
+    window = named.get(options.window, options.window)
+    note = f"Slices: {which}; window: {window}"
+    if options.group_by != "none":
+        note += f"; group: {options.group_by}"
+    return [f"{note}."]
 
 
 def _describe_split(

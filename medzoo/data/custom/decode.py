@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -79,6 +79,39 @@ def decode_images(
         )
 
     return Images(values, facts, _read_all(read, items))
+
+
+def decode_slices(
+    items: Sequence[Item], target: Path, options: Options
+) -> tuple[Images, list[Item]]:
+    """Decodes DICOM or NIfTI files like images.
+
+    Returns:
+        The images; and the items, whose groups are numbers.
+    """
+    from medzoo.data.custom.medical import keep_quiet, read_medical
+
+    depth = 1 if options.mode == "grey" else 3
+    shape = len(items), options.size, options.size, depth
+    values = create_array(target, np.uint8, shape)
+    facts: list[ImageFacts | None] = [None] * len(items)
+    keys: list[Hashable] = [item.group or None for item in items]
+
+    def read(at: int) -> None:
+        found = read_medical(items[at].paths[0], options)
+        values[at], facts[at], key = found
+        if options.group_by != "none":
+            keys[at] = key
+
+    with keep_quiet():
+        faults = _read_all(read, items)
+    numbers: dict[Hashable, str] = {None: ""}
+    for key in keys:
+        numbers.setdefault(key, f"{len(numbers)}")
+    return Images(values, facts, faults), [
+        item._replace(group=numbers[key])
+        for item, key in zip(items, keys, strict=True)
+    ]
 
 
 def decode_masks(

@@ -13,15 +13,16 @@ from medzoo.data.custom.table import Fault, Row, Table, name_split
 from medzoo.data.custom.walk import (
     ENDINGS,
     is_image,
+    list_endings,
     list_files,
     list_folders,
     walk,
 )
 
-_NO_IMAGE = f"not an image of the kinds {', '.join(ENDINGS)}"
 
-
-def read_class_folders(root: Path, channels: Sequence[str] = ()) -> Table:
+def read_class_folders(
+    root: Path, channels: Sequence[str] = (), kind: str = ""
+) -> Table:
     """Reads `root/<class>/...` or `root/{train,val,test}/<class>/...`.
 
     A folder inside that of a class is a group, such as a patient.
@@ -30,6 +31,7 @@ def read_class_folders(root: Path, channels: Sequence[str] = ()) -> Table:
         root: The folder.
         channels: Patterns of the files of one image with `{id}` in the place of
             what they share, such as `{id}_red.png`; else a file is an image.
+        kind: `dicom` or `nifti` for files of that kind.
 
     Returns:
         A table with the columns of `read_image_folder`, and `id`.
@@ -46,17 +48,18 @@ def read_class_folders(root: Path, channels: Sequence[str] = ()) -> Table:
         Fault(path.relative_to(root).as_posix(), "in no folder of a class")
         for each in dict.fromkeys([root, *above])
         for path in list_files(each)
-        if is_image(path)
+        if is_image(path, kind)
     ]
+    reason = f"not an image of the kinds {', '.join(list_endings(kind))}"
     for folder in folders:
         files = [path.relative_to(root) for path in walk(folder)]
         if channels:
             images = _join_channels(files, channels)
         else:
-            images = [path for path in files if is_image(path)]
+            images = [path for path in files if is_image(path, kind)]
             refuse_masks(root, images)
-            others = [path for path in files if not is_image(path)]
-            faults += [Fault(path.as_posix(), _NO_IMAGE) for path in others]
+            others = [path for path in files if not is_image(path, kind)]
+            faults += [Fault(path.as_posix(), reason) for path in others]
         rows += [_describe(path, by_split) for path in images]
         if not images:
             name = folder.relative_to(root).as_posix()
@@ -89,12 +92,13 @@ def read_image_folder(root: Path) -> Table:
     rows = [_describe(path, by_split) for path in images]
     prefix = base.relative_to(root)
     others = [(prefix / path).as_posix() for path in files]
+    reason = f"not an image of the kinds {', '.join(ENDINGS)}"
     columns = [name for name in rows[0] if name != "label"]
     return Table(
         root,
         columns + ["label"] * any(row["label"] for row in rows),
         [(row["path"], row) for row in rows],
-        [Fault(name, _NO_IMAGE) for name in others if not is_image(name)],
+        [Fault(name, reason) for name in others if not is_image(name)],
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from medzoo.data.custom.address import Address
+from medzoo.data.custom.address import MEDICAL, Address
 from medzoo.data.custom.attributes import read_attributes
 from medzoo.data.custom.folder import read_class_folders, read_image_folder
 from medzoo.data.custom.mask_names import find_mask_pattern
@@ -28,7 +28,8 @@ class Item(NamedTuple):
     """One image.
 
     Args:
-        name: Its path relative to the folder of the data, for people.
+        name: Its path relative to the folder of the data, for people; a number
+            for files of patients, whose paths are written nowhere.
         paths: Its files: one, or one a channel.
         label: Name of its class; empty for an unlabelled image with masks.
         split: `train`, `val` or `test`; empty where none is given.
@@ -54,6 +55,7 @@ class Listing:
         items: The images.
         faults: What is wrong with the others.
         has_masks: Whether they have masks.
+        is_medical: Whether they are slices of DICOM or NIfTI files.
         attributes: Of each image, by its name and in the order of the data
             option; beside the items, as they decide nothing about them.
     """
@@ -61,6 +63,7 @@ class Listing:
     items: list[Item]
     faults: list[Fault]
     has_masks: bool = False
+    is_medical: bool = False
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -79,7 +82,8 @@ def list_images(address: Address, options: Options) -> Listing:
     """
     _require_source(address, options)
     table, images, mask = _read_source(address, options)
-    lister = _Lister(table, images, mask, options)
+    is_medical = address.kind in MEDICAL
+    lister = _Lister(table, images, mask, options, is_medical=is_medical)
     lister.add_rows()
     if mask and table.is_folder:
         if not options.mask:
@@ -122,6 +126,10 @@ def _read_source(
         return read_class_folders(path, channels), images, ""
     if address.kind == "csv":
         return read_csv(path), options.channels or [options.path], ""
+    if address.kind in MEDICAL:
+        if path.is_file() or path.suffix == ".csv":
+            return read_csv(path), [options.path or "path"], ""
+        return read_class_folders(path, kind=address.kind), ["path"], ""
     if path.is_file() or path.suffix == ".csv":
         table, image, mask = read_csv(path), "path", "mask"
     else:
@@ -200,6 +208,7 @@ class _Lister:
         images: Column or pattern of each file of an image.
         mask: That of its masks; empty for images without.
         options: Of the source.
+        is_medical: Whether images get numbers in place of paths.
     """
 
     def __init__(
@@ -208,13 +217,24 @@ class _Lister:
         images: Sequence[str],
         mask: str,
         options: Options,
+        *,
+        is_medical: bool,
     ) -> None:
         self.options, self.table, self.has_masks = options, table, bool(mask)
+        self.is_medical = is_medical
         self.images = [self._read_pattern(text) for text in images]
         self.mask = self._read_pattern(mask) if mask else None
         folder = table.path if table.is_folder else table.path.parent
         self.root = folder / expand_path(options.root)
-        self.listing = Listing([], table.faults, has_masks=self.has_masks)
+        faults = table.faults
+        if is_medical and table.is_folder:
+            faults = [
+                fault
+                if (self.root / fault.name).is_dir()
+                else fault._replace(name="a file")
+                for fault in faults
+            ]
+        self.listing = Listing([], faults, self.has_masks, is_medical)
         # Those of a folder are in a table beside it.
         asked = read_attributes(() if table.is_folder else options.attributes)
         self.attributes = [attribute.name for attribute in asked]
@@ -265,18 +285,21 @@ class _Lister:
 
     def add_rows(self) -> None:
         """Adds the item of each row, or its fault."""
-        for place, row in self.table.rows:
+        for at, (place, row) in enumerate(self.table.rows, 1):
             written = tuple(pattern.fill(row) for pattern in self.images)
             parts = tuple(locate(self.root, part) for part in written)
             masks, fault = self._check(row, parts)
+            name = parts[0] or "no path"
+            if self.is_medical:
+                name = f"file {at}" if self.table.is_folder else place
+            elif fault and not self.table.is_folder:
+                name = f"{place}, {name}"
             if fault:
-                name = parts[0] or "no path"
-                name = name if self.table.is_folder else f"{place}, {name}"
                 self.listing.faults.append(Fault(name, fault))
                 continue
             self._seen[_to_key(parts)] = place, self._read(row, "label")
             item = Item(
-                parts[0],
+                name,
                 tuple(self.root / part for part in parts),
                 self._read(row, "label"),
                 name_split(self._read(row, "split")) or "",
@@ -319,7 +342,12 @@ class _Lister:
 
     def _find_fault(self, parts: Sequence[str], *column: str) -> str | None:
         follow_links = self.options.follow_links
-        return find_fault(self.root, parts, *column, follow_links=follow_links)
+        fault = find_fault(self.root, parts, *column, follow_links=follow_links)
+        if fault and self.is_medical:
+            return (
+                f"no such file in {self.root}, or a link that leads out of it"
+            )
+        return fault
 
     def _find_double(self, parts: tuple[str, ...], label: str) -> str | None:
         """Says where the same image was before, and if it had another label."""

@@ -67,7 +67,7 @@ def read_custom(
 
     Args:
         task: The name that they get.
-        data: `folder:PATH`, `csv:FILE`, `npz:FILE` or `masks:PATH`.
+        data: Their address, such as `folder:PATH`.
         size: Height and width of the images.
         options: Those that do not hold their default.
 

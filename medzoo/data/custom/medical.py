@@ -4,29 +4,30 @@ Nothing of a header but pixels and what they need leaves this module: patients
 and studies are numbered in the order in which they come.
 """
 
+import contextlib
+import hashlib
 import importlib
+import logging
 import struct
-from collections.abc import Hashable, Iterable, Sequence
+import warnings
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from medzoo.data.custom.pixels import resize_image
+from medzoo.data.custom.options import CHOICES, Options, Window, read_window
+from medzoo.data.custom.pixels import ImageFacts, resize_image
+from medzoo.data.custom.table import BadImage
+from medzoo.data.custom.walk import NIFTI
 from medzoo.messages import unknown
 
-# Centre and width; or that of the file; or its lowest to its highest value.
-Window = tuple[float, float] | str
-_WINDOWS = ("file", "range")
-GROUPS = ("patient", "study", "none")
-_RESIZES = ("pad", "stretch")
 # What readers raise for damaged files, and pixels that they cannot decode.
 _DAMAGE = (
     OSError, EOFError, ValueError, KeyError, TypeError, AttributeError,
     IndexError, RuntimeError, struct.error,
 )  # fmt: skip
-_NIFTI = (".nii", ".nii.gz")
 # Axes of a patient: towards left, back and head.
 _PLANES = {"sagittal": 0, "coronal": 1, "axial": 2}
 
@@ -48,6 +49,69 @@ class _Slice(NamedTuple):
 
     values: np.ndarray
     keys: dict[str, Hashable]
+
+    def find_key(self, group_by: str) -> Hashable:
+        """Returns what tells a patient or study apart; it is never written.
+
+        Raises:
+            BadImage: If the header does not say it.
+        """
+        if group_by != "none" and self.keys.get(group_by) is None:
+            raise BadImage(
+                f"it names no {group_by}, whose images must stay in one split; "
+                "group by `none` if no two files belong together"
+            )
+        return self.keys.get(group_by)
+
+
+def read_medical(
+    path: Path, options: Options
+) -> tuple[np.ndarray, ImageFacts, Hashable]:
+    """Reads a slice of a file as `read_pixels` reads an image.
+
+    Its digest is of the bytes of its pixels, so that a copy without names is
+    the same image.
+
+    Returns:
+        The pixels; what is known of them; and what tells patients or studies
+        apart, `None` where nothing does.
+
+    Raises:
+        BadImage: With the reason, if it cannot be used.
+    """
+    index = None if options.slice < 0 else options.slice
+    found = _read(path, read_window(options.window), index, options.plane)
+    values = found.values
+    height, width = values.shape[:2]
+    is_grey = values.ndim == 2
+    content = repr(values.shape).encode() + values.tobytes()
+    facts = ImageFacts(
+        hashlib.sha256(content).hexdigest(),
+        "L" if is_grey else "RGB",
+        width,
+        height,
+        is_grey,
+    )
+    mode = "L" if options.mode == "grey" else "RGB"
+    image = _fit(values, options.size, options.resize).convert(mode)
+    pixels = np.atleast_3d(np.asarray(image))
+    return pixels, facts, found.find_key(options.group_by)
+
+
+@contextlib.contextmanager
+def keep_quiet() -> Iterator[None]:
+    """Shows no warnings of readers, which may quote headers."""
+    logs = [logging.getLogger(name) for name in ("pydicom", "nibabel.global")]
+    levels = [log.level for log in logs]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            for log in logs:
+                log.setLevel(logging.CRITICAL + 1)
+            yield
+        finally:
+            for log, level in zip(logs, levels, strict=True):
+                log.setLevel(level)
 
 
 def read_slices(
@@ -78,12 +142,13 @@ def read_slices(
     """
     names = [Path(path) for path in paths]
     for option, value, choices in (
-        ("plane", plane, _PLANES), ("group", group, GROUPS),
-        ("resize", resize, _RESIZES),
-    ):  # fmt: skip
+        ("plane", plane, CHOICES["plane"]),
+        ("group", group, CHOICES["group_by"]),
+        ("resize", resize, CHOICES["resize"]),
+    ):
         if value not in choices:
             raise ValueError(unknown(option, value, choices))
-    _check_window(window)
+    window = read_window(window)
     if slices is not None and len(slices) != len(names):
         raise ValueError(
             "`slices` must name one slice a file. Expected "
@@ -93,17 +158,12 @@ def read_slices(
     for at, path in enumerate(names):
         index = None if slices is None else slices[at]
         try:
-            found = _read(path, window, index, plane)
-        except _Unusable as reason:
+            with keep_quiet():
+                found = _read(path, window, index, plane)
+            keys.append(found.find_key(group))
+        except BadImage as reason:
             raise ValueError(f"`{path}`: {reason}") from None
-        if group != "none" and found.keys.get(group) is None:
-            raise ValueError(
-                f"`{path}` names no {group}. Expected one, as images of a "
-                f"{group} must stay in one split. Pass groups=[...], or "
-                "group='none' if no two files belong together."
-            )
-        images.append(_fit(found.values, size, resize))
-        keys.append(found.keys.get(group))
+        images.append(np.asarray(_fit(found.values, size, resize)))
     shapes = {image.shape for image in images}
     if len(shapes) != 1:
         raise ValueError(
@@ -115,21 +175,6 @@ def read_slices(
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     groups = None if group == "none" else [numbers[key] for key in keys]
     return Slices(np.stack(images), groups)
-
-
-class _Unusable(Exception):  # noqa: N818 - a finding, not an error
-    """Says why a file cannot be used."""
-
-
-def _check_window(window: Any) -> None:
-    if isinstance(window, str):
-        if window not in _WINDOWS:
-            raise ValueError(unknown("window", window, _WINDOWS))
-    elif len(window) != 2 or window[1] <= 1:
-        raise ValueError(
-            "`window` must be centre and width, such as (40, 400), `file` or "
-            f"`range`, and the width above 1. Received: window={window!r}."
-        )
 
 
 def _import(name: str, kind: str) -> Any:
@@ -144,8 +189,8 @@ def _import(name: str, kind: str) -> Any:
 
 def _read(path: Path, window: Window, index: int | None, plane: str) -> _Slice:
     if not path.is_file():
-        raise _Unusable("no such file.")
-    if path.name.lower().endswith(_NIFTI):
+        raise BadImage("no such file.")
+    if path.name.lower().endswith(NIFTI):
         return _read_nifti(path, window, index, plane)
     return _read_dicom(path, window, index)
 
@@ -155,7 +200,7 @@ def _read_nifti(
 ) -> _Slice:
     nibabel = _import("nibabel", "NIfTI")
     if window == "file":
-        raise _Unusable(
+        raise BadImage(
             "a NIfTI file has no window. Expected window=(centre, width), or "
             "window='range' for all values of the slice."
         )
@@ -163,14 +208,14 @@ def _read_nifti(
         volume = nibabel.as_closest_canonical(nibabel.load(path))
         axis, shape = _PLANES[plane], volume.shape
         if len(shape) > 3 and set(shape[3:]) != {1} or len(shape) < 3:
-            raise _Unusable(f"a volume of shape {shape}, where 3 axes belong.")
+            raise BadImage(f"a volume of shape {shape}, where 3 axes belong.")
         at = _choose(index, shape[axis])
         place: list[Any] = [slice(None)] * 3 + [0] * (len(shape) - 3)
         place[axis] = at
         # Scaled by the slope of the file; only this slice, if not turned.
         values = np.asarray(volume.dataobj[tuple(place)], np.float64)
     except (*_DAMAGE, nibabel.filebasedimages.ImageFileError) as error:
-        raise _Unusable(f"cannot be read ({type(error).__name__}).") from None
+        raise BadImage(f"cannot be read ({type(error).__name__}).") from None
     # From right, front and head: columns to the left or the back, rows down.
     values = values[::-1, ::-1].T
     return _Slice(_to_bytes(values, _range_of(values, window)), {})
@@ -184,9 +229,9 @@ def _read_dicom(path: Path, window: Window, index: int | None) -> _Slice:
         header = pydicom.dcmread(path)
         pixels = pixel_array(header)  # Colours as RGB.
     except (*_DAMAGE, pydicom.errors.InvalidDicomError) as error:
-        raise _Unusable(f"cannot be read ({type(error).__name__}).") from None
+        raise BadImage(f"cannot be read ({type(error).__name__}).") from None
     if header.get("BurnedInAnnotation") == "YES":
-        raise _Unusable(
+        raise BadImage(
             "it says that words about the patient are part of its image. "
             "Expected an image without."
         )
@@ -194,14 +239,14 @@ def _read_dicom(path: Path, window: Window, index: int | None) -> _Slice:
     if pixels.ndim > 2 + is_colour:
         pixels = pixels[_choose(index, len(pixels))]
     elif index not in (None, 0):
-        raise _Unusable(f"it has one slice. Received: slice {index}.")
+        raise BadImage(f"it has one slice. Received: slice {index}.")
     kind = header.PhotometricInterpretation
     if is_colour:
         if pixels.dtype != np.uint8:
-            raise _Unusable("colours of 16 bits, where 8 belong.")
+            raise BadImage("colours of 16 bits, where 8 belong.")
         values = pixels
     elif kind not in ("MONOCHROME1", "MONOCHROME2"):
-        raise _Unusable(f"pixels of the kind {kind}, where grey or RGB belong.")
+        raise BadImage(f"pixels of the kind {kind}, where grey or RGB belong.")
     else:
         scaled = np.asarray(apply_modality_lut(pixels, header), np.float64)
         padding = pixels == header.get("PixelPaddingValue", np.nan)
@@ -217,7 +262,7 @@ def _read_dicom(path: Path, window: Window, index: int | None) -> _Slice:
 def _choose(index: int | None, count: int) -> int:
     at = count // 2 if index is None else index
     if not 0 <= at < count:
-        raise _Unusable(f"it has slices 0 to {count - 1}. Received: {at}.")
+        raise BadImage(f"it has slices 0 to {count - 1}. Received: {at}.")
     return at
 
 
@@ -234,7 +279,7 @@ def _limits_of(
         return _window_to_limits(*first, exact=exact)
     if header.get("BitsStored") == 8 and header.PixelRepresentation == 0:
         return 0.0, 255.0
-    raise _Unusable(
+    raise BadImage(
         "its header has no window. Expected window=(centre, width), or "
         "window='range' for all values of the slice."
     )
@@ -245,7 +290,7 @@ def _range_of(values: np.ndarray, window: Window) -> tuple[float, float]:
         return _window_to_limits(*window)
     finite = values[np.isfinite(values)]
     if not finite.size:
-        raise _Unusable("no pixel is a number.")
+        raise BadImage("no pixel is a number.")
     return float(finite.min()), float(finite.max())
 
 
@@ -284,7 +329,7 @@ def _turn(values: np.ndarray, header: Any) -> np.ndarray:
     axes = np.abs(along).argmax(axis=1)  # Of columns, then of rows.
     signs = np.sign(along[[0, 1], axes])
     if axes[0] == axes[1]:
-        raise _Unusable("its rows and columns have one direction.")
+        raise BadImage("its rows and columns have one direction.")
     if axes[0] > axes[1]:
         values = np.swapaxes(values, 0, 1)
         axes, signs = axes[::-1], signs[::-1]
@@ -305,6 +350,6 @@ def _keys_of(header: Any) -> dict[str, Hashable]:
     }
 
 
-def _fit(values: np.ndarray, size: int, resize: str) -> np.ndarray:
+def _fit(values: np.ndarray, size: int, resize: str) -> Image.Image:
     image = Image.fromarray(np.ascontiguousarray(values))
-    return np.asarray(resize_image(image, size, resize))
+    return resize_image(image, size, resize)

@@ -1,5 +1,6 @@
 """Options of data sources: names, defaults and checks."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,6 +10,10 @@ from medzoo.data.custom.attributes import read_attributes
 from medzoo.messages import unknown
 
 Option = str | bool | int | float | tuple[str, ...]
+# Centre and width of the values of a slice that become 0 to 255; or `file` for
+# those of its header, or `range` for its lowest to its highest value.
+Window = tuple[float, float] | str
+_WINDOWS = ("file", "range")
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,12 @@ class Options:
         attributes: Columns that scores are broken down by in reports, such as
             `sex`, or `age=30/50/70` with edges of bins; they change neither
             images nor runs.
+        window: Values of a DICOM or NIfTI file that become 0 to 255; see
+            `read_window`.
+        slice: Index of its slice or frame, from 0; -1 for the middle one.
+        plane: `axial`, `coronal` or `sagittal`, of NIfTI volumes.
+        group_by: What stays in one split: `patient` or `study` of DICOM
+            headers; `none` for what a column or sub-folders say.
     """
 
     size: int = 28
@@ -77,24 +88,38 @@ class Options:
     folds: int = field(default=0, repr=False)
     ranges: tuple[tuple[int, int], ...] = field(default=(), repr=False)
     attributes: tuple[str, ...] = field(default=(), repr=False)
+    window: str = field(default="range", repr=False)
+    slice: int = field(default=-1, repr=False)
+    plane: str = field(default="axial", repr=False)
+    group_by: str = field(default="none", repr=False)
 
 
 _COLUMNS = ("path", "root", "label", "split", "group")
 _MASKS = ("mask", "mask_values", "mask_threshold", "mask_class", "no_mask")
-_ANY_FILES = ("mode", "resize", "intensity", "val", "test", "split_seed",
-              "page", "skip_bad", "follow_links", "drop_leaks", "folds",
+_ANY_FILES = ("mode", "resize", "val", "test", "split_seed", "page",
+              "skip_bad", "follow_links", "drop_leaks", "folds",
               "attributes")  # fmt: skip
+_SLICES = (*_COLUMNS, *_ANY_FILES, "window", "slice")
 _NAMES = {
-    "folder": ("channels", *_ANY_FILES),
-    "csv": ("channels", *_COLUMNS, *_ANY_FILES),
-    "masks": (*_COLUMNS, *_MASKS, *_ANY_FILES),
+    "folder": ("channels", "intensity", *_ANY_FILES),
+    "csv": ("channels", "intensity", *_COLUMNS, *_ANY_FILES),
+    "masks": ("intensity", *_COLUMNS, *_MASKS, *_ANY_FILES),
     "npz": ("drop_leaks", "folds", "attributes"),
+    "dicom": (*_SLICES, "group_by"),
+    "nifti": (*_SLICES, "plane"),
 }
-_CHOICES = {
+# Defaults that differ from those of other kinds.
+_USUAL: dict[str, dict[str, Option]] = {
+    "csv": {"path": "path"},
+    "dicom": {"window": "file", "group_by": "patient"},
+}
+CHOICES = {
     "mode": ("auto", "grey", "rgb"),
     "resize": ("pad", "stretch"),
     "intensity": ("bytes", "percentile", "full"),
     "no_mask": ("fault", "unlabelled", "empty"),
+    "plane": ("axial", "coronal", "sagittal"),
+    "group_by": ("patient", "study", "none"),
 }
 
 
@@ -109,7 +134,7 @@ def defaults(data: str) -> dict[str, Option]:
     kind = data.partition(":")[0] if is_custom(data) else ""
     names = _NAMES.get(kind, ("drop_leaks", "folds"))
     known = {k: v for k, v in asdict(Options()).items() if k in names}
-    return known | ({"path": "path"} if kind == "csv" else {})
+    return known | _USUAL.get(kind, {})
 
 
 def complete(data: str, size: int, options: Mapping[str, Any]) -> Options:
@@ -146,6 +171,11 @@ def make_canonical(data: str, options: Mapping[str, Any]) -> dict[str, Option]:
             "`drop_leaks` is about one split, not about folds. Expected one of "
             "the two; give images that belong together a `group`."
         )
+    if data.startswith("nifti:") and changed.get("window") == "file":
+        raise ValueError(
+            "A NIfTI file has no window. Expected one such as window = "
+            '"40/400", or "range" for all values of the slice.'
+        )
     if "val" in known:
         _check_shares(**{k: {**known, **changed}[k] for k in ("val", "test")})
     return changed
@@ -166,6 +196,13 @@ def _check(name: str, value: Any, default: Option) -> None:
         )
     if name == "attributes":
         read_attributes(value)
+    if name == "window":
+        read_window(value)
+    if name == "slice" and value < -1:
+        raise ValueError(
+            "`slice` is the index of a slice. Expected 0 or more, or -1 for "
+            f"the middle one. Received: slice={value}."
+        )
     if name == "folds" and value and value < 2:
         raise ValueError(
             "`folds` is a number of parts. Expected 2 or more, such as 5. "
@@ -176,8 +213,8 @@ def _check(name: str, value: Any, default: Option) -> None:
             "`mask_threshold` is a grey level. Expected 1 to 255, such as 128, "
             f"or 0 for none. Received: mask_threshold={value!r}."
         )
-    if name in _CHOICES and value not in _CHOICES[name]:
-        raise ValueError(unknown(name, value, _CHOICES[name]))
+    if name in CHOICES and value not in CHOICES[name]:
+        raise ValueError(unknown(name, value, CHOICES[name]))
 
 
 def _check_shares(val: Any, test: Any) -> None:
@@ -187,3 +224,29 @@ def _check_shares(val: Any, test: Any) -> None:
             "`val` and `test` are shares of the images, above 0 and together "
             f"below 1. Received: val={val}, test={test}."
         )
+
+
+def read_window(window: Window) -> Window:
+    """Reads a window, and checks it.
+
+    Raises:
+        ValueError: If it is none.
+
+    Example:
+
+    >>> read_window("40/400"), read_window("range")
+    ((40.0, 400.0), 'range')
+    """
+    if window in _WINDOWS:
+        return window
+    parts = window.split("/") if isinstance(window, str) else window
+    try:
+        centre, width = map(float, parts)
+    except (TypeError, ValueError):
+        centre = width = 0.0
+    if not (math.isfinite(centre) and 1 < width < math.inf):
+        raise ValueError(
+            "`window` must be centre and width, such as 40/400, `file` or "
+            f"`range`, and the width above 1. Received: window={window!r}."
+        )
+    return centre, width

@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+NIFTI = (".nii", ".nii.gz")
+# Names of DICOM files often end in nothing, or in a part of a number.
+_DICOM = (".dcm", ".dicom", ".ima", "")
+_KINDS = {"nifti": NIFTI, "dicom": (*_DICOM[:-1], "nothing")}
 _CLUTTER = (
-    "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir",
+    "dicomdir", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r",
+    "__macosx", "@eadir",
     "$recycle.bin", "system volume information", "lost+found",
 )  # fmt: skip
 
@@ -52,9 +57,23 @@ def list_files(folder: Path) -> list[Path]:
     return [path for path in inside if not path.is_dir()]
 
 
-def is_image(path: str | Path) -> bool:
-    """Returns whether a file is called as one of an image."""
-    return str(path).lower().endswith(ENDINGS)
+def is_image(path: str | Path, kind: str = "") -> bool:
+    """Returns whether a file is called as one of an image.
+
+    Args:
+        path: The file.
+        kind: `dicom` or `nifti` for files of that kind.
+    """
+    name = os.path.basename(path).lower()
+    if kind != "dicom":
+        return name.endswith(list_endings(kind))
+    ending = os.path.splitext(name)[1]
+    return ending in _DICOM or ending[1:].isdecimal()
+
+
+def list_endings(kind: str = "") -> tuple[str, ...]:
+    """Lists how files of images end; see `is_image`."""
+    return _KINDS.get(kind, ENDINGS)
 
 
 def _list_names(folder: Path) -> list[str]:
