@@ -112,7 +112,7 @@ def find_large(path: Path) -> Large | None:
         if reader is None or path.stat().st_size < _FEWEST_BYTES:
             return None
         file.seek(0)
-        header = reader(file)
+        header: Any = reader(file)
         if header.width * header.height <= MOST_PIXELS:
             return None
         width, height = header.size
