@@ -77,7 +77,7 @@ def replacing(path: Path, *, ending: str = ".tmp") -> Iterator[Path]:
         yield path  # Nothing can take its place.
         return
     if path.is_symlink():
-        path = path.resolve()
+        path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = _name_part(path, ending)
     try:
@@ -189,7 +189,7 @@ def require_output(
     with writing(path, way_out=way_out):
         if path.is_file():
             path.open("ab").close()
-        home = path if folder else path.resolve().parent
+        home = path if folder else Path(os.path.realpath(path)).parent
         # The nearest one that exists: the others are made in it.
         nearest = next(each for each in (home, *home.parents) if each.exists())
         if not nearest.is_dir():

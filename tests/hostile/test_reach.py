@@ -70,3 +70,16 @@ def test_pipes_are_no_images_and_no_tables(medzoo, tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     told = medzoo("explore", "csv:pipe.csv", code=2).err
     assert "Expected a CSV file" in told
+
+
+def test_pipes_and_links_to_themselves_are_neither_data_nor_evidence(
+    medzoo, tmp_path
+):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    for name in ("pipe", "loop"):
+        for kind in ("npz", "folder", "csv"):
+            told = medzoo("explore", f"{kind}:{name}", code=2).err
+            assert f"`{name}`. Expected" in told
+        told = medzoo("study", "report", "--from", name, code=2).err
+        assert "No evidence there" in told

@@ -33,7 +33,7 @@ class Address(NamedTuple):
     @property
     def task(self) -> str:
         """The default name of the task; bytes that are not UTF-8 as `\\xe4`."""
-        name = os.fsencode(self.path.resolve().stem)
+        name = os.fsencode(Path(os.path.realpath(self.path)).stem)
         return name.decode("utf-8", "backslashreplace")
 
     def __str__(self) -> str:
