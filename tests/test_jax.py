@@ -1,5 +1,6 @@
 """medzoo on JAX, from the command line, where there is no TensorFlow."""
 
+import csv
 import importlib.util
 import json
 import os
@@ -8,6 +9,8 @@ import sys
 
 import numpy as np
 from on_jax import assert_close, needs_jax
+from small_plugin import NETS, PARTS
+from small_plugin import STUDY as STUDY_OF_PLUGINS
 
 pytestmark = needs_jax
 RUN = """
@@ -90,6 +93,22 @@ def test_a_study_is_the_same_alone_and_in_stacks(tmp_path):
         other = stores["4"][run_id]
         assert (record["stack"], other["stack"]) == (1, 4)
         assert_close(record["scores"], other["scores"])
+
+
+def test_a_study_of_plugins_is_trained_and_scored_by_their_score(tmp_path):
+    (tmp_path / "nets.py").write_text(NETS)
+    (tmp_path / "parts.py").write_text(PARTS)
+    (tmp_path / "own.toml").write_text(STUDY_OF_PLUGINS)
+    run_medzoo(
+        tmp_path,
+        *("study", "run", "own.toml", "--workers", "1", "--out", "results"),
+        MEDZOO_RUNS=str(tmp_path / "runs"),
+    )
+    (path,) = (tmp_path / "results").rglob("summary.csv")
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["trial"] for row in rows} == {"own", "zoo"}
+    assert all(0 <= float(row["hit_rate"]) <= 1 for row in rows)
 
 
 def test_this_environment_has_no_tensorflow():

@@ -9,14 +9,16 @@ import sys
 import time
 
 import pytest
+from small_plugin import NETS, PARTS, STUDY
 
 from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
 from medzoo.execution.worker import run_one
+from medzoo.plugins.ahead import may_import_keras, refuse_faults
 from medzoo.plugins.files import (
+    PluginError,
     load_plugins,
-    may_import_keras,
     place_sources,
     read_sources,
 )
@@ -37,94 +39,6 @@ from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.spec import read_study
 from medzoo.training.check import check_plugins
-
-NETS = '''
-"""Nets."""
-import keras
-from keras import layers, ops
-
-import medzoo
-import parts
-
-SLOPE = 0.1
-
-
-@medzoo.register_model(width=4)
-def tiny(num_classes, *, input_shape, width, squeeze: float = 0.5):
-    """A docstring."""
-    inputs = keras.Input(input_shape, dtype="uint8")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0)(inputs)
-    x = parts.mix(x, int(width * squeeze))
-    x = layers.LeakyReLU(SLOPE)(x)
-    return keras.Model(inputs, layers.Dense(num_classes)(x))
-
-
-@medzoo.register_loss
-def hinge(labels, logits, margin: float = 1.0):
-    truth = 2 * ops.one_hot(labels, logits.shape[-1]) - 1
-    return ops.mean(ops.relu(margin - truth * logits), axis=-1)
-
-
-@medzoo.register_optimizer(learning_rate=0.02)
-def plain(learning_rate, weight_decay):
-    return keras.optimizers.SGD(learning_rate, momentum=0.5)
-
-
-@medzoo.register_schedule
-def halved(step, steps):
-    return 1.0 if step < steps / 2 else 0.5
-
-
-@medzoo.register_activation
-def bent(x):
-    return x + ops.relu(x)
-
-
-@medzoo.register_augmentation
-def darker():
-    return layers.RandomBrightness(0.1, value_range=(-1, 1))
-
-
-@medzoo.register_score(label="hit rate")
-def hit_rate(probabilities, labels):
-    return float((probabilities.argmax(1) == labels).mean())
-'''
-PARTS = """
-from keras import layers
-
-
-def mix(x, units):
-    x = layers.AveragePooling2D(7)(x)
-    return layers.Dense(units)(layers.Flatten()(x))
-"""
-STUDY = """
-question = "Which is better?"
-plugins = ["nets.py"]
-tasks = ["breastmnist"]
-seeds = [0]
-data = "synthetic"
-score = "hit_rate"
-
-[fixed]
-steps = 2
-max_images = 32
-
-[[trials]]
-name = "own"
-model = "tiny"
-squeeze = 1.0
-loss = "hinge"
-margin = 0.5
-optimizer = "plain"
-schedule = "halved"
-
-[[trials]]
-name = "zoo"
-model = "mlp"
-width = 4
-activation = "bent"
-augmentation = "darker"
-"""
 
 
 @pytest.fixture
@@ -330,7 +244,7 @@ def odd(labels, logits):
 """
 # Each: what is in the file, and what the sentence says.
 WRONG = {
-    "syntax": ("def odd(:\n", "line 8: SyntaxError: invalid syntax"),
+    "syntax": ("def odd(:\n", "line 8: SyntaxError: invalid syntax.$"),
     "import": ("import no_such_thing\n", "line 8: ModuleNotFoundError: No mod"),
     "raises": ("int('x')\n", "line 8: ValueError: invalid literal"),
     "nothing": ("x = 1\n", "registers nothing"),
@@ -349,7 +263,7 @@ WRONG = {
     ),
     "no width": (
         model().replace("(width=4)", ""),
-        "Model `odd` has no default width",
+        "Model `odd` has no default width.* Received: none.$",
     ),
     "no shape": (
         model().replace("input_shape, ", ""),
@@ -357,11 +271,15 @@ WRONG = {
     ),
     "no rate": (
         "@medzoo.register_optimizer\ndef odd(learning_rate):\n    pass\n",
-        "Optimizer `odd` has no default learning rate",
+        "Optimizer `odd` has no default learning rate.* Received: none.$",
     ),
     "iterator": (
         "FILE = iter(())\n" + model(before="next(FILE)"),
         "The content of model `odd` cannot be told",
+    ),
+    "layer of all runs": (
+        "FLIP = layers.RandomFlip()\n" + model(before="x = FLIP(x)"),
+        "line 10: The content of .*`odd:FLIP` is a layer that all runs of a",
     ),
     "shape": (
         model(end="layers.Dense(num_classes + 1)(x)"),
@@ -397,7 +315,7 @@ WRONG = {
     ),
     "no model": (
         model(end=END).replace("keras.Model(inputs, ", "(inputs, "),
-        "must return a Keras model. Received: tuple",
+        "line 9: the builder `odd` must return a Keras model. Received: tuple",
     ),
     "batch of one": (
         model(before="x = ops.reshape(x, (8, 16))"),
@@ -418,7 +336,7 @@ WRONG = {
     "optimizer": (
         "@medzoo.register_optimizer(learning_rate=0.1)\n"
         "def odd(learning_rate):\n    return 'adam'\n",
-        "must return a keras.optimizers.Optimizer. Received: str",
+        "line 8: optimizer `odd` must return a keras.* Received: str",
     ),
     "schedule": (
         "@medzoo.register_schedule\ndef odd(step, steps):\n    return -1.0\n",
@@ -432,7 +350,7 @@ WRONG = {
     "score": (
         "@medzoo.register_score\n"
         "def odd(probabilities, labels):\n    return labels\n",
-        "Score `odd` must return one number or None",
+        "line 8: score `odd` must return one number or None",
     ),
 }
 
@@ -453,6 +371,45 @@ def test_a_wrong_plugin_is_one_sentence(fault, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match=expected) as error:
         load_and_check(name, tmp_path)
     assert "\n" not in str(error.value)
+
+
+# Those that are found without the import, which needs Keras.
+SHOWN = ["import", "taken", "twice", "no default", "type of option"]
+SHOWN += ["no width", "no shape", "no rate"]
+
+
+@pytest.mark.parametrize("fault", SHOWN)
+def test_what_a_text_shows_has_the_sentence_of_the_import(
+    fault, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("sys.path", [*sys.path])
+    (tmp_path / "shown.py").write_text(HEAD + WRONG[fault][0])
+    with pytest.raises(PluginError) as early:
+        refuse_faults(["shown.py"], tmp_path)
+    with pytest.raises(PluginError) as late:
+        load_plugins(["shown.py"], tmp_path)
+    assert str(early.value) == str(late.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NETS,
+        "import parts\nimport no_such_thing",
+        "import sys\nimport no_such_thing",
+        "try:\n    import no_such_thing\nexcept ImportError:\n    pass",
+        "@medzoo.register_model(width=WIDTH)\ndef odd(n, size=SIZE): pass",
+        "@medzoo.register_loss\n@other\ndef odd(labels, logits, size): pass",
+        "@mine.register_model\ndef mlp(): pass",
+        "def odd(:",
+    ],
+)
+def test_what_a_text_does_not_show_is_left_to_the_import(folder, text):
+    (folder / "left.py").write_text(text)
+    before = dict(REGISTERED)
+    refuse_faults(["left.py", "no_such_file.py"], folder)
+    assert before == REGISTERED
+    assert "hit_rate" not in SCORES
 
 
 def test_sources_travel_to_other_machines(folder, monkeypatch):

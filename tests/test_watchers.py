@@ -13,7 +13,7 @@ from medzoo.execution.options import ExecutionOptions
 from medzoo.plugins.register import TARGETS
 from medzoo.store import Store
 from medzoo.study.expand import expand
-from medzoo.study.run_file import read_run, read_watchers
+from medzoo.study.run_file import read_job
 from medzoo.study.spec import read_study
 
 WATCHERS = """
@@ -160,11 +160,10 @@ def test_a_wrong_watcher_of_one_run_is_one_sentence(folder, watch, sentence):
     lines = ['task = "breastmnist"', 'plugins = ["look.py"]']
     file = Path("run.toml")
     file.write_text("\n".join([*lines, f"watch = {watch}"]))
-    read_run(file)
     with pytest.raises(ValueError, match=sentence):
-        read_watchers(file, [])
+        read_job(file)
     with pytest.raises(ValueError, match="Unknown watcher `nobody`"):
-        read_watchers(None, ["nobody"])
+        read_job(task="breastmnist", watch=["nobody"])
 
 
 def test_a_run_from_python_shows_its_checks_to_a_function(folder):

@@ -83,11 +83,10 @@ def train(
     default; `medzoo fields` lists all fields with their choices and defaults.
     """
     from medzoo.cli.console import CommandConsole
-    from medzoo.execution.job import Job
     from medzoo.files import require_output
     from medzoo.report.card import write_card
     from medzoo.store import Store
-    from medzoo.study.run_file import read_run, read_watchers
+    from medzoo.study.run_file import read_job
     from medzoo.training.plugins import import_plugins
 
     import_plugins(plugin or ())
@@ -104,13 +103,13 @@ def train(
     console = CommandConsole(quiet=quiet, log_file=log_file)
     if out is not None:
         require_output(out, folder=True)
-    run = read_run(file, recipe=recipe, **_add_values(given, values or []))
-    watchers = read_watchers(file, watch or [])
-    store = Store()
+    given = _add_values(given, values or [])
+    job = read_job(file, recipe=recipe, watch=watch or [], **given)
+    run, store = job.run, Store()
     record = _find(run, store, out, console)
     if record is None:
         store.require_room()
-        record = _train(Job(run, watchers=watchers), store, out, console)
+        record = _train(job, store, out, console)
     if record.status == "pruned":
         console.note(
             f"Stopped at step {record.history[-1]['step']:.0f}; all of it is "

@@ -3,17 +3,18 @@
 A plugin is the user's code and is run as such, with all that it may do.
 """
 
-import ast
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType, TracebackType
+from typing import Any
 
 from medzoo.data.folders import cache_folder
 from medzoo.files import replacing
@@ -49,10 +50,11 @@ class Blaming(AbstractContextManager):
     Args:
         what: What failed, as a sentence begins.
         folder: Of the plugin, whose lines are named.
+        target: A function of the plugin, where its folder is not given.
     """
 
-    def __init__(self, what: str, folder: str = "") -> None:
-        self._what, self._folder = what, folder
+    def __init__(self, what: str, folder: str = "", target: Any = None) -> None:
+        self._what, self._folder, self._target = what, folder, target
 
     def __exit__(
         self,
@@ -62,16 +64,37 @@ class Blaming(AbstractContextManager):
     ) -> None:
         if not isinstance(error, Exception) or isinstance(error, PluginError):
             return
-        place = _find_place(error, self._folder)
+        folder = self._folder or locate(self._target)[1]
+        place = _find_place(error, folder)
         own = type(error).__module__ == "medzoo.messages"
         reason = str(error) if own else _describe_error(error)
         sentence = f"{self._what}: {place}{reason.rstrip('.')}."
         raise PluginError(sentence) from error
 
 
+def locate(target: Any) -> tuple[str, str]:
+    """Returns the file and line of a function in words, and its folder.
+
+    Both are empty for what has no source, such as an object of Keras.
+    """
+    try:
+        target = inspect.unwrap(target)
+        path = Path(inspect.getsourcefile(target) or "")
+        _, line = inspect.getsourcelines(target)
+    except (TypeError, OSError):
+        return "", ""
+    return f"{show_path(path)}, line {line}", str(path.parent)
+
+
+def blame(target: Any, sentence: str) -> PluginError:
+    """Returns an error about a function, which begins with its place."""
+    place, _ = locate(target)
+    return PluginError(f"{place}: {sentence}" if place else sentence)
+
+
 def _describe_error(error: Exception) -> str:
     """Words an error in one line; of Keras, what it sets in bold."""
-    text = str(error).strip()
+    text = error.msg if isinstance(error, SyntaxError) else str(error).strip()
     bold = re.search(r"\x1b\[1m(.*?)\x1b\[0m", text, re.DOTALL)
     first = ((bold[1] if bold else text).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}"
@@ -118,46 +141,6 @@ def load_plugins(
                     "below a line such as @medzoo.register_model(width=24)."
                 )
         return list(noted)
-
-
-# Packages whose import brings no Keras along.
-_LIGHT = {*sys.stdlib_module_names, "numpy", "scipy", "pandas", "PIL"}
-
-
-def may_import_keras(name: str, beside: Path | None = None) -> bool:
-    """Says whether the import of a plugin may import Keras.
-
-    Imports inside of functions do not count, as registering calls none.
-    """
-    path = (beside or Path()) / Path(name).expanduser()
-    if not path.is_file():
-        return not name.endswith(".py")
-    return _may_import_keras(path, set())
-
-
-def _may_import_keras(path: Path, seen: set[Path]) -> bool:
-    seen.add(path)
-    try:
-        left: list[ast.AST] = [*ast.parse(path.read_bytes()).body]
-    except (SyntaxError, ValueError):
-        return False  # Its import says what is wrong with it.
-    while left:
-        node = left.pop()
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [node.module or "."]
-        elif not isinstance(node, ast.FunctionDef | ast.Lambda):
-            left += ast.iter_child_nodes(node)
-        for name in names:
-            root = name.partition(".")[0]
-            inside = path.with_name(f"{root}.py")
-            if inside in seen or name == "medzoo" or root in _LIGHT:
-                continue
-            if not inside.is_file() or _may_import_keras(inside, seen):
-                return True
-    return False
 
 
 def _load_file(name: str, beside: Path) -> None:
@@ -251,22 +234,27 @@ def _forget_modules(path: Path) -> None:
     """Lets modules beside a plugin be imported anew, and those of its name."""
     folders = {known.parent for known in _imported} | {path.parent}
     names = {found.stem for found in path.parent.glob("*.py")}
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file is None or Path(file).parent not in folders:
-            continue
-        if name in names or Path(file) == path:
+    for name, file in _list_modules():
+        if file.parent in folders and (name in names or file == path):
             del sys.modules[name]
 
 
 def _list_beside(path: Path) -> list[Path]:
     """Lists a file and the modules beside it that are imported."""
-    files = {path}
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and Path(file).parent == path.parent:
-            files.add(Path(file))
-    return sorted(files)
+    beside = {file for _, file in _list_modules() if file.parent == path.parent}
+    return sorted({path, *beside})
+
+
+def _list_modules() -> Iterator[tuple[str, Path]]:
+    """Lists modules by name with their files, and imports none of them.
+
+    Those whose import is deferred are imported by a look at an attribute.
+    """
+    for name, module in list(sys.modules.items()):
+        if isinstance(module, ModuleType):
+            file = object.__getattribute__(module, "__dict__").get("__file__")
+            if file:
+                yield name, Path(file)
 
 
 def _hash_beside(path: Path) -> str:

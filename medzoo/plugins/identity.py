@@ -181,6 +181,12 @@ class _Contents:
         if hasattr(value, "dtype") and hasattr(value, "tobytes"):
             content = hashlib.sha256(value.tobytes()).hexdigest()
             return f"{value.dtype} {value.shape} {content}"
+        if place and _is_layer(value):
+            raise Unidentified(
+                f"`{place}` is a layer that all runs of a process would share, "
+                "with its name, its weights and its random numbers. Make it "
+                "inside of the function."
+            )
         if callable(getattr(value, "get_config", None)):
             config = self._nested(place, value.get_config())
             return f"{type(value).__qualname__} {config}"
@@ -203,6 +209,14 @@ class _Contents:
             self.add(f"{place}[{len(self.parts)}]", value)
             return getattr(value, "__qualname__", value.__name__)
         return self._describe(place, value)
+
+
+def _is_layer(value: Any) -> bool:
+    """Says whether a value is a layer or model of Keras, without Keras."""
+    return any(
+        base.__name__ == "Layer" and base.__module__.startswith("keras.")
+        for base in type(value).__mro__
+    )
 
 
 def parse_code(code: Any) -> ast.AST:

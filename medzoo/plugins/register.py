@@ -91,7 +91,8 @@ def register_model(
                 raise FieldError(
                     f"Model `{_name(target, name)}` has no default width. "
                     "Expected a whole number, as in "
-                    f"@medzoo.register_model(width=24). Received: {given!r}.",
+                    "@medzoo.register_model(width=24). Received: "
+                    f"{_show_default(given)}.",
                     "width",
                 )
             defaults["width"] = given
@@ -165,7 +166,7 @@ def register_optimizer(
                 f"Optimizer `{_name(target, name)}` has no default learning "
                 "rate. Expected a number above 0, as in "
                 "@medzoo.register_optimizer(learning_rate=1e-3). "
-                f"Received: learning_rate={rate!r}.",
+                f"Received: {_show_default(rate)}.",
                 "learning_rate",
             )
         if not isinstance(target, type):
@@ -545,6 +546,11 @@ def _read_options(
             choices=choices if literal and type(default) is str else (),
         )
     return found
+
+
+def _show_default(value: Any) -> str:
+    empty = value is None or value is inspect.Parameter.empty
+    return "none" if empty else repr(value)
 
 
 def _no_default(kind: str, target: Any, name: str) -> FieldError:

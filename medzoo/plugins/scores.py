@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from medzoo.plugins.files import Blaming, PluginError
+from medzoo.plugins.files import Blaming, blame
 from medzoo.plugins.register import TARGETS
 
 
@@ -28,18 +28,16 @@ def compute_own(
         PluginError: If it raises, or returns no number.
     """
     kept = labels >= 0
-    with Blaming(f"Score `{name}` cannot be computed"):
-        value: Any = TARGETS["score", name].target(
-            np.asarray(probabilities[kept], "float64"), labels[kept]
-        )
-        return None if value is None else _to_number(name, value)
-
-
-def _to_number(name: str, value: Any) -> float | None:
-    if np.ndim(value) or not np.isreal(value):
-        raise PluginError(
-            f"Score `{name}` must return one number or None. Received: "
-            f"{type(value).__name__} of shape {np.shape(value)}."
-        )
-    number = float(value)
+    target: Any = TARGETS["score", name].target
+    with Blaming(f"Score `{name}` cannot be computed", target=target):
+        value = target(np.asarray(probabilities[kept], "float64"), labels[kept])
+        if value is None:
+            return None
+        if np.ndim(value) or not np.isreal(value):
+            raise blame(
+                target,
+                f"score `{name}` must return one number or None. Received: "
+                f"{type(value).__name__} of shape {np.shape(value)}.",
+            )
+        number = float(value)
     return number if math.isfinite(number) else None

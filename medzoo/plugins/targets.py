@@ -7,14 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from medzoo.plugins.files import PLACED, PluginError, import_file
-from medzoo.plugins.identity import identify
-from medzoo.plugins.register import (
-    TARGETS,
-    Registered,
-    add_plugin,
-    show_path,
+from medzoo.plugins.files import (
+    PLACED,
+    PluginError,
+    blame,
+    import_file,
+    locate,
 )
+from medzoo.plugins.identity import identify
+from medzoo.plugins.register import TARGETS, Registered, add_plugin
 from medzoo.runs.plugins import Plugin, options_of
 from medzoo.runs.run import Run
 
@@ -58,13 +59,7 @@ def find_place(kind: str, plugin: Plugin) -> tuple[str, str]:
 
     Both are empty for an object of Keras.
     """
-    target = inspect.unwrap(find_target(kind, plugin))
-    try:
-        path = inspect.getsourcefile(target) or ""
-        _, line = inspect.getsourcelines(target)
-    except (TypeError, OSError):
-        return "", ""
-    return f"{show_path(Path(path))}, line {line}", str(Path(path).parent)
+    return locate(find_target(kind, plugin))
 
 
 def _import(kind: str, plugin: Plugin) -> Registered:
@@ -124,18 +119,20 @@ def _with_common(
                 arguments.pop(name, None)
         built = builder(num_classes, **arguments)
         if not isinstance(built, keras.Model):
-            raise PluginError(
-                f"The builder `{builder.__name__}` must return a Keras model. "
-                f"Received: {type(built).__name__}."
+            raise blame(
+                builder,
+                f"the builder `{builder.__name__}` must return a Keras model. "
+                f"Received: {type(built).__name__}.",
             )
         if not hasattr(built, "output") or not isinstance(
             built, keras.Sequential | _functional()
         ):
-            raise PluginError(
-                f"The builder `{builder.__name__}` must return a Functional or "
+            raise blame(
+                builder,
+                f"the builder `{builder.__name__}` must return a Functional or "
                 "Sequential model, which knows its inputs. Received: "
                 f"{type(built).__name__}. Call it on keras.Input(input_shape) "
-                "and return keras.Model(inputs, outputs)."
+                "and return keras.Model(inputs, outputs).",
             )
         if isinstance(built, keras.Sequential):
             return keras.Model(built.inputs, built.outputs, name=built.name)
@@ -190,9 +187,10 @@ def make_optimizer(run: Run) -> "keras.Optimizer | None":
         rates = {k: v for k, v in rates.items() if k in taken}
     made = target(**rates, **options_of(plugin, run.options))
     if not isinstance(made, keras.Optimizer):
-        raise PluginError(
-            f"Optimizer `{run.optimizer}` must return a "
-            f"keras.optimizers.Optimizer. Received: {type(made).__name__}."
+        raise blame(
+            target,
+            f"optimizer `{run.optimizer}` must return a "
+            f"keras.optimizers.Optimizer. Received: {type(made).__name__}.",
         )
     return made
 

@@ -4,11 +4,9 @@ They get copies and decide nothing: neither `run_id` nor any number of a run
 depends on them, nor on what they raise.
 """
 
-import inspect
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import NamedTuple
 
@@ -91,8 +89,7 @@ class Watching:
             with _Noting(self._faults, plugin.name), _randomness_kept():
                 with Blaming(what):
                     watcher = find_target("watcher", plugin)
-                folder = Path(inspect.getsourcefile(watcher) or "").parent
-                with Blaming(what, folder=str(folder)):
+                with Blaming(what, target=watcher):
                     watcher(_describe(self._run, entry))
 
 

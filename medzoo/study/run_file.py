@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from medzoo.execution.job import Job
 from medzoo.messages import FieldError, unknown
 from medzoo.plugins.watchers import find_watchers
 from medzoo.runs.fields import FIELDS, entry_of
@@ -57,16 +58,7 @@ def read_run(
 ) -> Run:
     """Makes a run: the recipe first, over it the file, over it what is given.
 
-    Args:
-        path: A TOML or JSON file with fields of a run, and options of its
-            model beside them.
-        recipe: Name of a recipe.
-        **given: Fields of a run; `None` leaves one as it is.
-
-    Raises:
-        FileNotFoundError: If there is no file at that path.
-        ValueError: For an unknown recipe, and for fields that are none or have
-            wrong values: with file, line, key and one sentence for each fault.
+    Arguments and errors are those of `read_job`.
 
     Example:
 
@@ -74,15 +66,42 @@ def read_run(
     >>> run.task, run.seed, run.model
     ('breastmnist', 1, 'logistic_regression')
     """
+    return read_job(path, recipe=recipe, **given).run
+
+
+def read_job(
+    path: Path | None = None,
+    *,
+    recipe: str | None = None,
+    watch: Sequence[str] = (),
+    **given: Any,
+) -> Job:
+    """Makes a run, and finds the watchers that see it.
+
+    Args:
+        path: A TOML or JSON file with fields of a run, and options of its
+            model beside them; its `plugins` are imported.
+        recipe: Name of a recipe.
+        watch: Watchers beside those that the file names.
+        **given: Fields of a run; `None` leaves one as it is.
+
+    Raises:
+        FileNotFoundError: If there is no file at that path.
+        ValueError: For an unknown recipe or watcher, and for fields that are
+            none or have wrong values: with file, line, key and one sentence for
+            each fault.
+    """
     values: dict[str, Any] = {}
     origin: dict[str, Source] = {}
+    watchers: list[Plugin] = []
     for source in _list_sources(path, recipe):
         parsed = source.parse()
         load_listed(source, parsed)
-        for key in ("plugins", "watch"):  # No part of a run.
-            parsed.pop(key, None)
+        parsed.pop("plugins", None)
+        watchers += _find_listed(source, parsed.pop("watch", []))
         values |= parsed
         origin |= dict.fromkeys(parsed, source)
+    watchers += find_watchers(watch)
     flags = {key: value for key, value in given.items() if value is not None}
     values |= flags
     origin = {key: s for key, s in origin.items() if key not in flags}
@@ -97,7 +116,8 @@ def read_run(
     faults = _list_unknown(values)
     if not faults:
         try:
-            return with_fingerprint(Run(**values))
+            run = with_fingerprint(Run(**values))
+            return Job(run, watchers=tuple(dict.fromkeys(watchers)))
         except ValidationError as error:
             faults = find_faults(error, paths, ())
     raise ValueError(
@@ -110,36 +130,21 @@ def read_run(
     )
 
 
-def read_watchers(
-    path: Path | None, further: Sequence[str]
-) -> tuple[Plugin, ...]:
-    """Finds the watchers that a file of a run names, and further ones.
-
-    Args:
-        path: The file, whose plugins `read_run` has imported.
-        further: Names beside those of the file.
+def _find_listed(source: Source, names: Any) -> tuple[Plugin, ...]:
+    """Finds the watchers that a file names.
 
     Raises:
-        ValueError: For a name that no plugin registers.
+        ValueError: For a name that no plugin registers, with file and line.
     """
-    listed: tuple[Plugin, ...] = ()
-    if path is not None:
-        source = _open(path)
-        names = source.parse().get("watch", [])
-        try:
-            listed = find_watchers(_check_names(names))
-        except ValueError as error:
-            raise source.fault((("watch",), str(error))) from None
-    return tuple(dict.fromkeys([*listed, *find_watchers(further)]))
-
-
-def _check_names(names: Any) -> list[str]:
-    if isinstance(names, list) and all(isinstance(n, str) for n in names):
-        return names
-    raise ValueError(
-        "`watch` must be a list of names of watchers, such as "
-        f'watch = ["note"]. Received: watch={names!r}.'
-    )
+    try:
+        if isinstance(names, list) and all(isinstance(n, str) for n in names):
+            return find_watchers(names)
+        raise ValueError(
+            "`watch` must be a list of names of watchers, such as "
+            f'watch = ["note"]. Received: watch={names!r}.'
+        )
+    except ValueError as error:
+        raise source.fault((("watch",), str(error))) from None
 
 
 def list_recipes() -> dict[str, Path]:
@@ -155,17 +160,14 @@ def _list_sources(path: Path | None, recipe: str | None) -> list[Source]:
             raise ValueError(unknown("recipe", recipe, recipes))
         sources.append(Source.read(recipes[recipe]))
     if path is not None:
-        sources.append(_open(path))
+        if not path.is_file():
+            raise FileNotFoundError(
+                "No file there. Expected a TOML or JSON file with the fields "
+                f"of a run. Received: {path}."
+            )
+        kind = JsonSource if path.suffix == ".json" else Source
+        sources.append(kind.read(path))
     return sources
-
-
-def _open(path: Path) -> Source:
-    if not path.is_file():
-        raise FileNotFoundError(
-            "No file there. Expected a TOML or JSON file with the fields of a "
-            f"run. Received: {path}."
-        )
-    return (JsonSource if path.suffix == ".json" else Source).read(path)
 
 
 def _list_unknown(values: dict[str, Any]) -> list[tuple[KeyPath, str]]:
