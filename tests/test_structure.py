@@ -23,7 +23,7 @@ FLOORS = (
     ("__main__",),
     ("api", "cli", "testing"),
     ("progress",),
-    ("conduct",),
+    ("conduct", "live"),
     ("explore",),
     ("report",),
     ("search",),

@@ -279,7 +279,7 @@ def status(
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
     from medzoo.execution.local import default_workers
-    from medzoo.report.leaders import describe_leaders, read_val_scores
+    from medzoo.live.state import Progress
     from medzoo.report.results import give_seeds
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
@@ -287,16 +287,70 @@ def status(
     options = data_flags(skip_bad, drop_leaks, attributes)
     study = read(name, tasks, data, seeds, options, until, max_seeds)
     store = Store()
-    given = give_seeds(study, store, smoke=smoke)
     if as_json:
-        found = make_plan(given, store, smoke=smoke)
-        print(json.dumps(found.facts()))
+        given = give_seeds(study, store, smoke=smoke)
+        print(json.dumps(make_plan(given, store, smoke=smoke).facts()))
         return
-    scores = read_val_scores(study, store, smoke=smoke)
-    found = make_plan(given, store, smoke=smoke, known=scores.statuses)
-    print(printable(f"{study.name}: {found.status(default_workers())}"))
-    leaders = describe_leaders(scores)
-    print(printable(leaders), end="\n" * bool(leaders))
+    found = Progress.read(study, store, smoke=smoke)
+    print(printable(f"{study.name}: {found.plan.status(default_workers())}"))
+    print(printable(found.leaders), end="\n" * bool(found.leaders))
+
+
+@study_app.command(
+    examples=[
+        "medzoo study watch quickstart",
+        "medzoo study watch optimizers --port 9000 --no-browser",
+    ],
+)
+def watch(
+    name: Name,
+    tasks: Tasks = None,
+    data: Data = None,
+    seeds: Seeds = None,
+    until: Until = None,
+    max_seeds: MaxSeeds = None,
+    smoke: Smoke = False,
+    skip_bad: SkipBad = False,
+    drop_leaks: DropLeaks = False,
+    attributes: Attributes = None,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, help="Of the page; any free one with 0."
+        ),
+    ] = 8420,
+    no_browser: Annotated[
+        bool,
+        typer.Option("--no-browser", help="Print the address, and no more."),
+    ] = False,
+) -> None:
+    """Show a study in the browser while it runs in another terminal.
+
+    Its page is served to this machine alone, and renewed as records arrive.
+    Scores of test are on it once all runs have ended.
+    """
+    from medzoo.cli.browser import show_address
+    from medzoo.live.state import Watched
+    from medzoo.live.watch import watch as serve
+    from medzoo.store import Store
+
+    options = data_flags(skip_bad, drop_leaks, attributes)
+    study = read(name, tasks, data, seeds, options, until, max_seeds)
+    try:
+        serve(
+            Watched(study, Store(), smoke),
+            command=format_command(
+                name, tasks, data, seeds, smoke, options, until, max_seeds
+            ),
+            port=port,
+            on_open=lambda address: show_address(
+                study.name, address, open_it=not no_browser
+            ),
+            on_end=lambda line: print(printable(line), flush=True),
+        )
+    except KeyboardInterrupt:
+        print("No longer watched. Runs go on elsewhere.", file=sys.stderr)
+        raise typer.Exit(130) from None
 
 
 @study_app.command(

@@ -30,6 +30,8 @@ _MOST_BYTES = 10_000
 # No system gives such numbers to its processes, and no clock shows such a time.
 _MOST_PIDS = 2**31
 _LATEST = 1e11
+# Folder of the leases of a store, inside of it.
+FOLDER = "leases"
 
 
 class Holder(NamedTuple):
@@ -126,6 +128,7 @@ class Leases:
         path = self._path(run_id)
         with contextlib.suppress(OSError, ValueError):
             if read_regular(path).decode() == text:
+                note_path(path).unlink(missing_ok=True)
                 path.unlink()
 
     def release_all(self) -> None:
@@ -151,6 +154,20 @@ class Leases:
             content = read_regular(self._path(run_id), most=_MOST_BYTES)
             return Holder.parse(content.decode())
         return None
+
+    def list_held(self) -> dict[str, Holder]:
+        """Lists runs by who holds them, without those whose holder is gone.
+
+        It is for display alone: nothing is written, and of another host
+        silence is measured by the clock of this one.
+        """
+        paths = sorted(self.folder.glob("*.lease"))
+        found = ((path, self.holder(path.stem)) for path in paths)
+        return {
+            path.stem: holder
+            for path, holder in found
+            if holder and _seems_alive(path, holder)
+        }
 
     def _take_over(self, run_id: str, text: str) -> bool:
         """Replaces a stale lease; of several who try, one succeeds."""
@@ -192,6 +209,11 @@ class Leases:
         return clock.stat().st_mtime_ns
 
 
+def note_path(lease: Path) -> Path:
+    """Names the note of how far a run is, beside its lease."""
+    return lease.with_suffix(".progress")
+
+
 def _create(path: Path, text: str) -> bool:
     """Creates a file; `False` if it is there."""
     try:
@@ -206,6 +228,14 @@ def _create(path: Path, text: str) -> bool:
     finally:
         os.close(file)
     return True
+
+
+def _seems_alive(lease: Path, holder: Holder) -> bool:
+    if holder.host == socket.gethostname():
+        return _is_alive(holder)
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - lease.stat().st_mtime < STALE_AFTER
+    return False
 
 
 def _is_alive(holder: Holder) -> bool:

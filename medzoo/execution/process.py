@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 from medzoo.execution.job import Job, Outcome
+from medzoo.execution.running import private_memory
 from medzoo.execution.worker import Setup, failed_record
 from medzoo.record import Predictions
 from medzoo.store import Store
@@ -173,11 +174,9 @@ class Worker:
         if self._process is None:
             return 0.0
         try:
-            info = self._process.memory_info()
+            return private_memory(self._process)
         except psutil.NoSuchProcess:
             return 0.0
-        # Memory-mapped data files are shared, and can be dropped at any time.
-        return info.rss - getattr(info, "shared", 0)
 
     def collect(self) -> list[Outcome]:
         """Returns the outcomes; failed records if the process has died."""

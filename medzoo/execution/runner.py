@@ -11,7 +11,7 @@ from types import FrameType
 from typing import NamedTuple, Protocol
 
 from medzoo.execution.job import Job, Outcome
-from medzoo.execution.leases import Leases
+from medzoo.execution.leases import FOLDER, Leases
 from medzoo.record import Record
 from medzoo.runs.run import Run
 from medzoo.store import Store
@@ -243,7 +243,7 @@ class _Execution:
         self.on_wait = on_wait
         self.waits_for = ""
         self.queue = queue
-        self.leases = Leases(store.folder / "leases")
+        self.leases = Leases(store.folder / FOLDER)
         self.attempts: Counter[Job] = Counter()
         # Jobs that other processes execute, and the records that were there
         # when that was noticed.

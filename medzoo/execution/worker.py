@@ -6,7 +6,7 @@ import select
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from threadpoolctl import threadpool_limits
 
 from medzoo.execution.job import Execute, Job
+from medzoo.execution.running import ProgressNote
 from medzoo.execution.stacks import execute_stack
 from medzoo.plugins.watchers import Watching
 from medzoo.record import Predictions, Record
@@ -263,8 +264,10 @@ def _train(
     if job.model or job.corruptions:
         callbacks["on_model"] = keep
     watching = Watching(job.run, job.watchers)
-    if job.watchers:
-        callbacks["on_check"] = _after(watching, callbacks.get("on_check"))
+    note = ProgressNote(store.folder, run_id)
+    note.write()
+    shows = (note.write, watching.show)
+    callbacks["on_check"] = _after(shows, callbacks.get("on_check"))
     record, predictions = execute(
         job.run,
         until=job.until,
@@ -278,12 +281,14 @@ def _train(
 
 
 def _after(
-    watching: Watching, on_check: Callable[[Entry], bool | None] | None
+    shows: Iterable[Callable[[Entry], None]],
+    on_check: Callable[[Entry], bool | None] | None,
 ) -> Callable[[Entry], bool | None]:
-    """Makes a callback that shows a check to watchers, then calls another."""
+    """Makes a callback that shows a check to each, then calls another."""
 
     def show(entry: Entry) -> bool | None:
-        watching.show(entry)
+        for each in shows:
+            each(entry)
         return on_check(entry) if on_check else None
 
     return show

@@ -51,6 +51,7 @@ class Evidence:
         candidates: Of its tuned values.
         kept_subgroups: Scores by subgroup as an evidence file has them, which
             has no attributes of images; `None` if the store has these.
+        has_test: Whether the scores of test were read; see `read_without_test`.
     """
 
     study: Study
@@ -61,6 +62,7 @@ class Evidence:
     command: str = ""
     candidates: Sequence[Candidate] = ()
     kept_subgroups: list[Breakdown] | None = None
+    has_test: bool = True
 
     @classmethod
     def of(
@@ -123,7 +125,7 @@ class Evidence:
     @property
     def is_concluded(self) -> bool:
         """Says whether all runs have ended, of a study that is no smoke run."""
-        return not self.smoke and not self.num_missing
+        return self.has_test and not self.smoke and not self.num_missing
 
     @property
     def best(self) -> TrialResults:

@@ -77,6 +77,8 @@ def make_html(
     *,
     evidence_bytes: int = 0,
     runs: Table | None = None,
+    template: str = "page.html",
+    **values: Any,
 ) -> str:
     """Makes the page of a study.
 
@@ -90,13 +92,17 @@ def make_html(
         evidence_bytes: Size of the evidence file beside the page, if there is
             one.
         runs: The table of runs, if it is made already.
+        template: The page, or one that extends it.
+        **values: What that one needs besides.
     """
     study, statistics = evidence.study, evidence.statistics
     facts = list_facts(evidence)
     details, looks = make_trials(evidence), make_looks(evidence)
     return render(
-        "page.html",
+        template,
+        **values,
         title=evidence.title,
+        has_test=evidence.has_test,
         study=study,
         entry=dump(_make_entry(evidence, facts["Date"])),
         warnings=evidence.warnings,
@@ -260,7 +266,7 @@ def make_data(evidence: Evidence, runs: Table | None = None) -> dict[str, Any]:
         "summary": _make_summary(evidence, places),
         "axes": plain_table(make_axes(evidence)),
         "marked": any(places.values()),
-        "runs": plain_table(Table(RUN_COLUMNS, shown)),
+        "runs": plain_table(_choose(evidence, Table(RUN_COLUMNS, shown))),
         "trials": [_make_trial(evidence, trial) for trial in results],
         "drawn": {"key": f"val_{drawn}", "name": format_score(drawn)},
         "histories": _make_histories(results, drawn),
@@ -310,10 +316,12 @@ def _make_summary(
     evidence: Evidence, places: Mapping[str, str | None]
 ) -> dict[str, Any]:
     """Makes the table of trials, behind it the columns to choose."""
-    short, full = _insert_places(evidence, places), make_summary(evidence)
+    short = _choose(evidence, _insert_places(evidence, places))
+    full = make_summary(evidence)
     score = evidence.study.score
     known = {*_SHORT, score, f"{score}_without_leaks", *evidence.asked}
     more = [i for i, name in enumerate(full.columns) if name not in known]
+    more = more if evidence.has_test else []
     hidden = [full.columns[i] for i in more]
     rows = [
         [*row, *(every[i] for i in more)]
@@ -321,6 +329,21 @@ def _make_summary(
     ]
     table = plain_table(Table((*short.columns, *hidden), rows))
     return table | {"hidden": hidden}
+
+
+def _choose(evidence: Evidence, table: Table) -> Table:
+    """Leaves columns without any value out, where scores of test are."""
+    if evidence.has_test:
+        return table
+    filled = [
+        i
+        for i, name in enumerate(table.columns)
+        if any(
+            plain(row[i]) not in (None, "", [None, None]) for row in table.rows
+        )
+    ]
+    rows = [[row[i] for i in filled] for row in table.rows]
+    return Table(tuple(table.columns[i] for i in filled), rows)
 
 
 def _insert_places(
@@ -356,7 +379,7 @@ def plain(value: Cell) -> Any:
 
 def _make_heat_map(evidence: Evidence) -> dict[str, Any] | None:
     grid = make_grid(evidence)
-    if grid is None:
+    if grid is None or not evidence.has_test:
         return None
     values = [[plain(value) for value in row] for row in grid.values.tolist()]
     return {"rows": grid.rows, "columns": grid.columns, "values": values}

@@ -21,6 +21,7 @@ const range = ({ low, high }) =>
   low === null ? "" : ` (${format(low)} to ${format(high)})`;
 
 function showScores() {
+  if (!part("scores")) return;
   const box = part("scores");
   const controls = make(box, "div", { class: "controls" });
   const figure = make(box, "figure");
@@ -85,6 +86,7 @@ function markFront(points) {
 }
 
 function showCosts() {
+  if (!part("costs")) return;
   const box = part("costs");
   const controls = make(box, "div", { class: "controls" });
   const figure = make(box, "figure");
@@ -188,6 +190,7 @@ const cellOf = (row, name) => row[data.runs.columns.indexOf(name)];
 
 // A line a trial, if more than one field differs between them.
 function showParallel() {
+  if (!part("parallel")) return;
   const { axes, trials } = data;
   const key = Object.keys(trials[0].scores)[0];
   const cells = trials.map((trial, i) => [
