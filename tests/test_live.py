@@ -19,6 +19,8 @@ from small_study import STUDY
 
 from medzoo.execution.leases import Leases
 from medzoo.execution.running import ProgressNote, list_running
+from medzoo.live.state import Watched
+from medzoo.live.watch import Live
 from medzoo.report.evidence import Evidence
 from medzoo.report.without_test import read_without_test
 from medzoo.store import Store
@@ -80,16 +82,14 @@ def test_a_study_is_watched_from_its_first_run_to_its_last(study, tmp_path):
         record.scores["test"] = dict.fromkeys(record.scores["test"], 0.98127)
         record.num_images = {"train": 40, "val": 40, "test": 40}
         record.seconds = {"train": 1.0, "total": 2.0}
+    leases = Leases(store.folder / "leases")
+    assert leases.claim(last)
+    ProgressNote(store.folder, last).write({"epoch": 1.0, "loss": 0.5})
+    for run_id in first:
+        store.write(records[run_id], predictions[run_id])
     with watching(tmp_path, "--port", "0") as (process, port):
-        assert "No run has a record yet" in ask(port)[2]
-        leases = Leases(store.folder / "leases")
-        assert leases.claim(last)
-        ProgressNote(store.folder, last).write({"epoch": 1.0, "loss": 0.5})
-        state = wait_for(port, lambda state: state["running"])
-        assert state["running"][0]["words"].startswith("epoch 1 of 2, loss 0.5")
-        for run_id in first:
-            store.write(records[run_id], predictions[run_id])
         state = wait_for(port, lambda state: "7 done" in state["lines"][0])
+        assert state["running"][0]["words"].startswith("epoch 1 of 2, loss 0.5")
         assert not state["ended"]
         assert "on val so far" in state["leaders"][0]
         page = ask(port)[2]
@@ -114,6 +114,42 @@ def test_a_study_is_watched_from_its_first_run_to_its_last(study, tmp_path):
         assert process.wait(timeout=20) == 130
         assert "Traceback" not in process.stderr.read()
     assert sorted(p.name for p in store.folder.glob("leases/*")) == []
+
+
+def test_a_study_without_records_waits_for_the_first(study, tmp_path):
+    contents = {}
+    live = Live(Watched(study, Store(tmp_path / "none")), "-", contents)
+    live.look()
+    assert b"No run has a record yet" in contents["/"].body
+    assert json.loads(contents["/state.json"].body)["version"] == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_last_good_page_is_kept_where_a_new_one_fails(study, tmp_path):
+    store = Store(tmp_path / "runs")
+    records, _ = make_drawn(study)
+    first, second, *_ = records
+    records[first].num_images = {"train": 40, "val": 40, "test": 40}
+    records[first].seconds = {"train": 1.0, "total": 2.0}
+    contents = {}
+    store.write(records[first])
+    live = Live(Watched(study, store), "-", contents, rest=(0, 0))
+    live.look()
+    page = contents["/"]
+    assert b"1 of 8 runs are done" in page.body
+    store.write(records[second])  # Nobody can plan by it: it took no time.
+    with pytest.warns(UserWarning, match="look at the study has stopped"):
+        live.look()
+    assert contents["/"] is page
+    state = json.loads(contents["/state.json"].body)
+    assert "failed" in state["trouble"]
+    assert "1 done" in state["lines"][0]
+    records[second].num_images = records[first].num_images
+    records[second].seconds = records[first].seconds
+    store.write(records[second])
+    live.look()
+    assert b"2 of 8 runs are done" in contents["/"].body
+    assert not live.state["trouble"]
 
 
 def check_what_is_refused(port):

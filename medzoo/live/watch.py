@@ -18,7 +18,7 @@ from medzoo.report.without_test import read_without_test
 TICK = 1.0
 # Records are read again after at least so many seconds, and after so many times
 # the seconds of computing that it took, so that runs do not lose their time.
-_LEAST_REST, _REST = 3.0, 5.0
+REST = 3.0, 5.0
 # To files beside the report, which are not served.
 _LINK = re.compile(r'<a href="[\w./]+">([^<]*)</a>')
 _FAILED = "The last look at the study failed; the terminal says why."
@@ -32,18 +32,24 @@ class Live:
         watched: The study.
         command: The command that runs it, as its page shows it.
         contents: Receives the page and the state.
+        rest: See `REST`.
 
     Attributes:
         state: How far the study is.
     """
 
     def __init__(
-        self, watched: Watched, command: str, contents: dict[str, Content]
+        self,
+        watched: Watched,
+        command: str,
+        contents: dict[str, Content],
+        *,
+        rest: tuple[float, float] = REST,
     ) -> None:
         self.state: dict[str, Any] = {"ended": False, "lines": [""]}
         self._watched, self._command = watched, command
         self._contents = contents
-        self._next = 0.0
+        self._rests, self._next = rest, 0.0
         self._shown: object = None
         self._version = 0
         self._trouble = ""
@@ -115,7 +121,8 @@ class Live:
 
     def _rest(self, started: float) -> None:
         """Waits with the next reading of records, by the time of this one."""
-        rest = max(_LEAST_REST, _REST * (time.process_time() - started))
+        least, times = self._rests
+        rest = max(least, times * (time.process_time() - started))
         self._next = max(self._next, time.monotonic() + rest)
 
 
