@@ -112,6 +112,12 @@ class TrialResults:
         ]
         return max(shares, default=0.0)
 
+    @cached_property
+    def kinds(self) -> list[Run]:
+        """A run of each task; the others differ in their seed alone."""
+        first = {task: run for (_, task), run in reversed(self.runs.items())}
+        return list(reversed(first.values()))
+
     @property
     def has_masks(self) -> bool:
         """Whether a finished run predicts masks."""
@@ -164,14 +170,28 @@ class TrialResults:
             `float64`, shape `(num_seeds, num_tasks)`; NaN where a run is
             missing, failed or diverged, or has no such score.
         """
+        rows, columns, scores = self._done_cells
         values = np.full((len(self.seeds), len(self.tasks)), np.nan)
-        for row, seed in enumerate(self.seeds):
-            for column, task in enumerate(self.tasks):
-                record = self.records.get((seed, task))
-                if record is not None and record.status == "done":
-                    value = record.scores.get(split, {}).get(score)
-                    values[row, column] = np.nan if value is None else value
+        found = [by_split.get(split, {}).get(score) for by_split in scores]
+        # NumPy has NaN for `None`.
+        values[rows, columns] = np.array(found, dtype="float64")
         return values
+
+    @cached_property
+    def _done_cells(self) -> tuple[list[int], list[int], list[Any]]:
+        """Rows, columns and scores of the runs that are done."""
+        rows = {seed: row for row, seed in enumerate(self.seeds)}
+        columns = {task: column for column, task in enumerate(self.tasks)}
+        cells = [
+            (rows[seed], columns[task], record.scores)
+            for (seed, task), record in self.records.items()
+            if record.status == "done"
+        ]
+        return (
+            [c[0] for c in cells],
+            [c[1] for c in cells],
+            [c[2] for c in cells],
+        )
 
     def read_replicates(
         self, store: Reader, tasks: Sequence[str] | None = None
@@ -196,7 +216,9 @@ class TrialResults:
     ) -> dict[str, np.ndarray]:
         """Lays out the bootstraps of several scores, as `read_replicates`."""
         tasks = self.tasks if tasks is None else tasks
-        shape = (NUM_REPLICATES, len(self.seeds), len(tasks))
+        # One behind the other as they are read, and last of all by replicate:
+        # numbers that are far from each other in memory take long to write.
+        shape = (len(self.seeds), len(tasks), NUM_REPLICATES)
         matrices = {score: np.full(shape, np.nan) for score in scores}
         rows = {seed: row for row, seed in enumerate(self.seeds)}
         columns = {task: column for column, task in enumerate(tasks)}
@@ -205,8 +227,11 @@ class TrialResults:
                 continue
             found = read_many_replicates(store, record, scores, task)
             for score, drawn in found.items():
-                matrices[score][:, rows[seed], columns[task]] = drawn
-        return matrices
+                matrices[score][rows[seed], columns[task]] = drawn
+        return {
+            score: np.ascontiguousarray(np.moveaxis(matrix, -1, 0))
+            for score, matrix in matrices.items()
+        }
 
     def find_lost(self) -> np.ndarray:
         """Says which seeds have a run that ended without a score."""
