@@ -128,7 +128,7 @@ class Record(JsonModel):
             ValueError: If it is none.
         """
         with contextlib.suppress(ValueError, TypeError, KeyError):
-            values = from_json(content)
+            values = from_json(content if history else _cut_history(content))
             values["run"] = _make_run(values["run"])
             if not history:
                 values["history"] = []
@@ -171,6 +171,15 @@ class Record(JsonModel):
                 "classes": self.classes[classes.start : classes.stop],
             }
         )
+
+
+def _cut_history(content: bytes | str) -> bytes:
+    """Leaves the history out of the text of a record, where it can."""
+    text = content.encode() if isinstance(content, str) else content
+    before, start, rest = text.partition(b',"history":[')
+    _, end, after = rest.partition(b'],"best_step":')
+    # What is cut in the wrong place is no JSON, and is read as it is.
+    return b"".join([before, start, end, after]) if end else text
 
 
 def _make_run(values: dict[str, Any]) -> Run:

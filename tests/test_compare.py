@@ -8,6 +8,8 @@ from numpy.testing import assert_allclose
 from scipy import stats
 
 from medzoo.report.comparisons import (
+    Comparisons,
+    TrialScores,
     friedman,
     normal_range,
     probability_of_improvement,
@@ -91,3 +93,19 @@ def test_probability_of_improvement_is_that_of_all_pairs():
         ]
         found = probability_of_improvement(trial, other)
         assert found == pytest.approx(np.mean(pairs), abs=1e-12)
+
+
+def test_pairs_of_many_trials_are_those_with_one_of_the_first():
+    names = [f"trial {number}" for number in range(201)]
+    unknown = np.full((9, 2, 1), np.nan)
+    rows = np.random.default_rng(0).random((201, 2, 1))
+    trials = [
+        TrialScores(name, row, unknown)
+        for name, row in zip(names, rows, strict=True)
+    ]
+    of_all = Comparisons(trials[:200]).of_all_pairs()
+    found = Comparisons(trials).of_all_pairs()
+    assert {len(of_all[name]) for name in names[:200]} == {199}
+    assert [len(found[name]) for name in names] == [200] * 40 + [40] * 161
+    for name, other in ((names[0], names[199]), (names[199], names[39])):
+        assert found[name][other] == of_all[name][other]

@@ -8,8 +8,12 @@ from report_records import find_run, make_record, make_records, make_study
 
 from medzoo.report.ensemble import pick_members
 from medzoo.report.evidence import Evidence
-from medzoo.report.leaders import ValScores, describe_leaders
-from medzoo.report.results import gather, rank
+from medzoo.report.leaders import (
+    ValScores,
+    describe_leaders,
+    read_val_scores,
+)
+from medzoo.report.results import gather, rank, read_results
 from medzoo.report.statistics import (
     harmonic_mean_over_tasks,
     mean_over_tasks,
@@ -242,6 +246,20 @@ def test_the_standing_during_a_study_is_by_val():
         record.scores["val"] = record.scores["val"] | {"macro_f1": own}
     text = describe(results_of(study, records))
     assert text.splitlines()[1].startswith("  1. sgd")
+
+
+def test_scores_on_val_are_those_of_whole_records(tmp_path):
+    study, store = make_study(), Store(tmp_path)
+    for number, record in enumerate(make_records(study).values()):
+        if number == 1:
+            record = record.model_copy(update={"status": "failed"})
+        if number:
+            store.write(record)
+    found = read_val_scores(study, store)
+    whole = ValScores.of(read_results(study, store))
+    assert np.isnan(found.values).sum() == 2
+    np.testing.assert_array_equal(found.values, whole.values)
+    assert (found.names, found.statuses) == (whole.names, whole.statuses)
 
 
 def test_a_diverged_trial_is_ranked_last_with_its_share_of_seeds():

@@ -294,6 +294,14 @@ def test_scores_alone_are_those_of_the_record(store):
         assert store.read_scores(RUN.run_id) is None
 
 
+def test_a_record_without_its_history_is_the_rest_of_it():
+    record = make_record(history=[{"step": 1.0, "loss": 0.5}] * 3, best_step=2)
+    rest = record.model_copy(update={"history": []})
+    for text in (record.model_dump_json(), rest.model_dump_json()):
+        assert Record.from_json(text, history=False) == rest
+        assert Record.from_json(text.encode(), history=False) == rest
+
+
 def test_records_of_other_seeds_are_read_as_each_by_itself(store):
     first = Run(task="breastmnist", model="mlp", dropout=0.25)
     for run in first.with_seeds([0, 1, 7, 2**32 - 1]):

@@ -26,7 +26,7 @@ from medzoo.record import (
 )
 from medzoo.report.groups import find_units, number_groups, sum_by_unit
 from medzoo.scores.counts import LABEL_SCORES, MASK_SCORES
-from medzoo.scores.table import list_own
+from medzoo.scores.table import SCORES
 from medzoo.scores.weighted import WEIGHTED_SCORES, compute_weighted
 from medzoo.store import Reader
 
@@ -357,8 +357,8 @@ def name_replicates(record: Record, task: str, name: str) -> str:
     parts = [record.run_id]
     parts += [task] if record.run.task != task else []
     parts += [name] if name != "macro_f1" else []
-    own = list_own()
-    parts += [own[name].content] if name in own else []
+    score = SCORES.get(name)
+    parts += [score.content] if score and score.needs == "own" else []
     return f"{record.run_id[:2]}/{'.'.join(parts)}.boot.npy"
 
 

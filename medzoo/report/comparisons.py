@@ -25,6 +25,8 @@ from medzoo.report.statistics import (
 
 # With fewer tasks, average ranks say next to nothing.
 FEWEST_TASKS = 5
+# Trials beyond which pairs are only those with one of the first of them.
+MOST_PAIRED, NUM_PAIRED = 200, 40
 _NUM_PERMUTATIONS = 9_999
 
 
@@ -162,11 +164,24 @@ class Comparisons:
     def of_all_pairs(self) -> dict[str, dict[str, Difference]]:
         """Compares all pairs, corrected for trials picked by their scores.
 
+        Of more than 200 trials only the pairs with one of the first 40, or with
+        one that a look has compared the others to, are returned, as nobody
+        reads a million of them; they are corrected for all.
+
         Returns:
             By the trial, then by the one that is subtracted.
         """
         found: dict[str, dict[str, Difference]] = {n: {} for n in self.names}
-        pairs = [(a, b) for a in self.names for b in self.names if a != b]
+        shown = {*self.names}
+        if len(shown) > MOST_PAIRED:
+            looks = self.looks.done if self.looks else []
+            shown = {*self.names[:NUM_PAIRED], *(x.reference for x in looks)}
+        pairs = [
+            (a, b)
+            for a in self.names
+            for b in self.names
+            if a != b and (a in shown or b in shown)
+        ]
         if not pairs:
             return found
         corrected = np.full(self.images.shape, np.nan)
@@ -176,8 +191,7 @@ class Comparisons:
             self.images[np.ix_(sure, sure)],
             overlap=self.overlap,
         )
-        # Row by row without the diagonal, as the pairs are.
-        by_pair = corrected[~np.eye(len(corrected), dtype=bool)]
+        by_pair = corrected[*self._find_places(pairs).T]
         made = self._make(pairs, self._compare(pairs), by_pair)
         for (name, other), difference in zip(pairs, made, strict=True):
             found[name][other] = difference
@@ -194,10 +208,14 @@ class Comparisons:
         )
 
     def _compare(self, pairs: Sequence[tuple[str, str]]) -> Sureness:
-        places = [(self.names.index(a), self.names.index(b)) for a, b in pairs]
+        places = self._find_places(pairs)
         return compare_pairs(
             self.values, self.images, places, overlap=self.overlap
         )
+
+    def _find_places(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        at = {name: place for place, name in enumerate(self.names)}
+        return np.array([(at[name], at[other]) for name, other in pairs])
 
     def _make(
         self,
@@ -213,13 +231,14 @@ class Comparisons:
         lows = [None if e is None else e[0] for e in ends]
         highs = [None if e is None else e[1] for e in ends]
         matrices = {name: trial.given for name, trial in self.trials.items()}
+        p = found.p
         made = [
             Difference(
                 other=other,
                 estimate=float(found.estimate[at]),
                 low=lows[at],
                 high=highs[at],
-                p=_known(found.p[at]),
+                p=_known(p[at]),
                 p_corrected=_known(corrected[at]),
                 simultaneous=both[at],
                 verdict=self._judge(

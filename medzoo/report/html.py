@@ -132,7 +132,7 @@ def make_html(
         masks=_embed(figures, "masks_of_best"),
         explained=_embed(figures, "explained"),
         references=make_bibliography(
-            list_keys(r for t in evidence.results for r in t.runs.values())
+            list_keys(r for t in evidence.results for r in t.kinds)
         ),
         command=evidence.command,
         megabytes=f"{max(evidence_bytes / 1e6, 0.01):.2f}"

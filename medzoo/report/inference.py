@@ -12,9 +12,10 @@ a pair is compared on the seeds that both have.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from types import EllipsisType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,9 +26,8 @@ PRIOR_FREEDOM = 4
 UNSTEADY = 3.0
 NUM_DRAWS = 2_000
 _STEADY = 1e-12
-# Numbers, of 8 bytes, beyond which time and memory come before the last digit.
-_LARGE = 2**22
-_MOST_TRIALS = 200
+# Pairs that are compared at once, as far as caches reach.
+_AT_ONCE = 2**17
 # Up to so many degrees of freedom a matched quantile is too small.
 _FEW = 3
 
@@ -97,48 +97,12 @@ class Sureness:
             special.stdtr(self.matched_freedom, -matched),
             np.where(self._is_few, least, 0.0),
         )
-        return np.where(self._is_unknown, np.nan, 2 * found)
+        return np.where(self.is_unknown, np.nan, 2 * found)
 
     @property
-    def _is_unknown(self) -> np.ndarray:
+    def is_unknown(self) -> np.ndarray:
+        """Where nothing tells of the spread over seeds, or over images."""
         return (self.freedom == 0) | np.isnan(self.images)
-
-    def smallest_p(self) -> np.ndarray:
-        """Returns the smallest of each last axis of `p`, without most of them.
-
-        A p-value falls with the ratio `t` of an estimate to its error and with
-        its degrees of freedom, so a pair whose `t` would not reach the p-value
-        of the largest `t` with the most degrees of freedom is left aside.
-
-        Returns:
-            Shape `(...)`; NaN where no pair has one.
-        """
-        from scipy import special
-
-        known = ~self._is_unknown
-        ratios = _ratio(self.estimate, self.seeds + self.images)
-        ratios = np.where(known, ratios, -np.inf)
-        first = ratios.argmax(axis=-1)[..., None]
-        reached = self._take(np.take_along_axis, first, axis=-1).p
-        most = np.where(known, self.matched_freedom, 1.0).max(axis=-1)
-        least = -special.stdtrit(most[..., None], reached / 2)
-        # As far as the two functions of SciPy are each other's inverse.
-        tried = known & (ratios >= 0.999 * least)
-        found = np.full(ratios.shape, np.inf)
-        found[tried] = self._take(np.ndarray.__getitem__, tried).p
-        smallest = found.min(axis=-1)
-        return np.where(known.any(axis=-1), smallest, np.nan)
-
-    def _take(
-        self, take: Callable[..., np.ndarray], *at: Any, **axis: int
-    ) -> "Sureness":
-        return Sureness(
-            estimate=take(self.estimate, *at, **axis),
-            seeds=take(self.seeds, *at, **axis),
-            images=take(self.images, *at, **axis),
-            freedom=take(self.freedom, *at, **axis),
-            num_seeds=self.num_seeds,
-        )
 
 
 def image_covariance(replicates: np.ndarray) -> np.ndarray:
@@ -171,38 +135,18 @@ def image_covariance(replicates: np.ndarray) -> np.ndarray:
     np.copyto(centred, 0.0, where=~known)
     degrees = len(replicates) - 1
     together = centred.sum(axis=2)
-    products = _multiply(together) / degrees
-    alone = _multiply_seeds(centred) / degrees
+    products = together.T @ together / degrees
+    alone = np.zeros_like(products)
+    for seed in np.moveaxis(centred, 2, 0):
+        of_seed = np.ascontiguousarray(seed)
+        alone += of_seed.T @ of_seed
+    alone /= degrees
     counts = known.sum(axis=1)
     both = known.astype(int) @ known.T.astype(int)
     pairs = np.outer(counts, counts) - both
     several = pairs > 0
     apart = (products - alone) / np.where(several, pairs, 1)
     return np.where(several, apart, alone / np.maximum(both, 1))
-
-
-def is_large(values: np.ndarray) -> bool:
-    """Says whether copies of an array are to be spared."""
-    return values.size > _LARGE
-
-
-def _multiply(together: np.ndarray) -> np.ndarray:
-    """Sums the products of each two trials over replicates."""
-    if together.shape[1] <= _MOST_TRIALS:
-        return np.einsum("bk,bl->kl", together, together)
-    # A matrix product is quicker, and differs in the last digit.
-    return together.T @ together
-
-
-def _multiply_seeds(centred: np.ndarray) -> np.ndarray:
-    """Sums the products of each two trials over replicates and seeds."""
-    if not is_large(centred):
-        return np.einsum("bks,bls->kl", centred, centred)
-    found = np.zeros((centred.shape[1],) * 2)
-    for seed in np.moveaxis(centred, 2, 0):
-        whole = np.ascontiguousarray(seed)
-        found += whole.T @ whole
-    return found
 
 
 def compare_pairs(
@@ -254,32 +198,43 @@ def compare_pairs(
     differences = _over_seeds(
         values[..., pairs[:, 0], :] - values[..., pairs[:, 1], :]
     )
-    return _compare(values, images, pairs, differences, overlap)
+    spread = _Spread.of(values)
+    return _compare(spread, images, pairs, differences, overlap)
 
 
 def _compare(
-    values: np.ndarray,
+    spread: "_Spread",
     images: np.ndarray,
     pairs: np.ndarray,
     differences: tuple[np.ndarray, np.ndarray, np.ndarray],
     overlap: float,
+    draws: "np.ndarray | EllipsisType" = ...,
 ) -> Sureness:
+    """Compares pairs by mean, variance and number of their differences.
+
+    Args:
+        spread: Of all trials.
+        images: As of `compare_pairs`.
+        pairs: As of `compare_pairs`.
+        differences: As of `_over_seeds`.
+        overlap: As of `compare_pairs`.
+        draws: Of which of several studies each pair is; all pairs of all of
+            them if left out.
+    """
     first, second = pairs.T
     mean, own, counts = differences
-    spread = _Spread.of(values)
     degrees = np.maximum(counts - 1, 0)
     moving = spread.moving[first].astype(int) + spread.moving[second]
     rest = np.maximum(spread.freedom - degrees, 0)
-    prior = (
-        2
-        * np.maximum(spread.squares[..., None] - degrees * own / 2, 0)
-        / np.maximum(rest, 1)
+    squares = (
+        spread.squares[..., None] if draws is ... else spread.squares[draws]
     )
+    prior = 2 * np.maximum(squares - degrees * own / 2, 0) / np.maximum(rest, 1)
     if (moving == 1).any():
         mover = np.where(spread.moving[first], first, second)
-        others, others_rest = spread.of_others(mover)
-        prior = np.where(moving == 1, others, prior)
-        rest = np.where(moving == 1, others_rest, rest)
+        others, others_rest = spread.of_others
+        prior = np.where(moving == 1, others[draws, mover], prior)
+        rest = np.where(moving == 1, others_rest[mover], rest)
     rest = np.where(moving == 0, 0, rest)
     variance, freedom = _moderate(own, degrees, prior, rest)
     covariance = images[first, first] + images[second, second]
@@ -317,7 +272,7 @@ def estimate_trials(
     spread = _Spread.of(values)
     mean, own, counts = _over_seeds(values)
     degrees = np.maximum(counts - 1, 0)
-    others, rest = spread.of_others(np.arange(values.shape[-2]))
+    others, rest = spread.of_others
     r2 = spread.correlation[..., None] ** 2
     num_others = np.maximum(spread.moving.sum() - 2, 0)
     rest = np.where(spread.moving, rest * (1 - r2) / (1 + num_others * r2), 0)
@@ -370,11 +325,10 @@ def p_of_all_pairs(
         smallest = _draw_smallest(
             values[order],
             images[np.ix_(order, order)],
-            pairs,
             overlap=overlap,
             num_draws=num_draws,
         )
-        reached = (smallest <= p[:, None] * (1 + 1e-9)).sum(axis=1)
+        reached = np.sort(smallest).searchsorted(p * (1 + 1e-9), "right")
         # A correction never lowers a p-value.
         corrected = np.maximum((1 + reached) / (1 + num_draws), p)
         p = np.where(np.isnan(p), np.nan, corrected)
@@ -440,7 +394,7 @@ def find_unsteady(values: np.ndarray) -> np.ndarray:
     """
     spread = _Spread.of(values)
     _, own, _ = _over_seeds(values)
-    others, rest = spread.of_others(np.arange(values.shape[-2]))
+    others, rest = spread.of_others
     return (own > UNSTEADY**2 * others) & (rest > 0) & (others > 0)
 
 
@@ -525,11 +479,12 @@ class _Spread(NamedTuple):
         found = 1 - residual / np.where(known, mean, 1)
         return np.where(known, np.clip(found, 0, 1), 0.0)
 
-    def of_others(self, trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pools the variances of all trials but one, for each of `trials`."""
+    @property
+    def of_others(self) -> tuple[np.ndarray, np.ndarray]:
+        """Pooled variance of all trials but each, and its freedom."""
         weighted = self.variances * self.degrees
-        rest = self.degrees.sum() - self.degrees[trials]
-        total = weighted.sum(axis=-1, keepdims=True) - weighted[..., trials]
+        rest = self.degrees.sum() - self.degrees
+        total = weighted.sum(axis=-1, keepdims=True) - weighted
         return np.maximum(total, 0) / np.maximum(rest, 1), rest
 
 
@@ -540,7 +495,7 @@ def _sum_squares(values: np.ndarray) -> tuple[np.ndarray, int]:
         return np.zeros(values.shape[:-2]), 0
     cells = values.reshape(*values.shape[:-2], num_trials * num_seeds)
     known = ~np.isnan(cells.reshape(-1, cells.shape[-1])).any(axis=0)
-    if num_trials > _MOST_TRIALS and known.all():
+    if known.all():
         left = values - values.mean(axis=-1, keepdims=True)
         left = left - left.mean(axis=-2, keepdims=True)
         freedom = (num_trials - 1) * (num_seeds - 1)
@@ -576,29 +531,34 @@ def _over_seeds(
 
 
 def _multiply_pairs(
-    values: np.ndarray, pairs: np.ndarray
+    values: np.ndarray, rows: slice, columns: slice
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns `_over_seeds` of the differences of pairs, by products of all.
+    """Returns `_over_seeds` of the differences of trials, by products of all.
 
     The sum of squares of a difference is that of both less twice their product.
-    It is right to about 1e-12 of itself, which is enough for draws.
+    It is right to about 1e-12 of itself, which is enough for a bound.
     """
-    known = ~np.isnan(values.reshape(-1, *values.shape[-2:])).any(axis=0)
-    weight = known.astype("float64")
+    known = ~np.isnan(values).any(axis=0)
     middle, _, _ = _over_seeds(values)
     left = np.where(known, values - middle[..., None], 0.0)
-    first, second = pairs.T
-    counts = (weight @ weight.T)[first, second].astype("int64")
-    safe = np.maximum(counts, 1)
-    sums = left @ weight.T
-    total = sums[..., first, second] - sums[..., second, first]
-    squares = (left**2) @ weight.T
-    products = left @ np.swapaxes(left, -1, -2)
-    spread = squares[..., first, second] + squares[..., second, first]
-    spread = spread - 2 * products[..., first, second] - total**2 / safe
-    mean = middle[..., first] - middle[..., second] + total / safe
-    variance = np.maximum(spread, 0) / np.maximum(counts - 1, 1)
-    return np.where(counts > 0, mean, np.nan), variance, counts
+    mine, others = left[:, rows], np.swapaxes(left[:, columns], -1, -2)
+    means = middle[:, rows, None] - middle[:, None, columns]
+    if known.all():
+        squares = (left**2).sum(axis=-1)
+        squares = squares[:, rows, None] + squares[:, None, columns]
+        counts = np.full(squares.shape[1:], values.shape[-1])
+    else:
+        weight = known.astype("float64")
+        my_weight, weight_of_others = weight[rows], weight[columns].T
+        counts = my_weight @ weight_of_others
+        total = mine @ weight_of_others - my_weight @ others
+        means += total / np.maximum(counts, 1)
+        squares = mine**2 @ weight_of_others + my_weight @ others**2
+        squares -= total**2 / np.maximum(counts, 1)
+    squares -= 2 * (mine @ others)
+    variances = np.maximum(squares, 0, out=squares)
+    variances /= np.maximum(counts - 1, 1)
+    return means, variances, counts
 
 
 def _moderate(
@@ -637,7 +597,6 @@ def _ratio(estimate: np.ndarray, variance: np.ndarray) -> np.ndarray:
 def _draw_smallest(
     values: np.ndarray,
     images: np.ndarray,
-    pairs: np.ndarray,
     *,
     overlap: float,
     num_draws: int,
@@ -647,25 +606,148 @@ def _draw_smallest(
     spread = _Spread.of(values)
     # How large the residual variance is, is not known either.
     chances = random.chisquare(max(spread.freedom, 1), size=num_draws)
-    errors = np.sqrt(spread.squares / chances)[:, None, None]
+    # Where nothing but one trial spreads, its errors are of any size.
+    errors = np.sqrt(np.maximum(spread.squares, 1e-30) / chances)
+    errors = errors[:, None, None]
     sizes, axes = np.linalg.eigh((images + images.T) / 2)
     root = (axes * np.sqrt(np.maximum(sizes, 0))) @ axes.T
     cells = np.where(np.isnan(values), np.nan, 0.0)
     # How many are drawn at once is part of what is drawn.
-    step = max(1, min(num_draws, 2**22 // (len(pairs) * values.shape[1])))
-    found, waiting = [], []
+    num_pairs = len(values) * (len(values) - 1) // 2
+    step = max(1, min(num_draws, 2**22 // (num_pairs * values.shape[1])))
+    at_once = max(1, _AT_ONCE // len(values) ** 2)
+    found, least = [], None
     for start in range(0, num_draws, step):
         count = min(step, num_draws - start)
         noise = random.normal(size=(count, *values.shape))
         noise = noise * errors[start : start + count]
         luck = random.normal(size=(count, len(values))) @ root.T
-        waiting.append(cells + noise * spread.moving[:, None] + luck[..., None])
-        num_waiting = sum(map(len, waiting))
-        size = num_waiting * max(values.size, len(pairs))
-        if size >= 2**22 or start + count == num_draws:
-            drawn = np.concatenate(waiting)
-            differences = _multiply_pairs(drawn, pairs)
-            compared = _compare(drawn, images, pairs, differences, overlap)
-            found.append(compared.smallest_p())
-            waiting = []
+        drawn = cells + noise * spread.moving[:, None] + luck[..., None]
+        if least is None:
+            least = _Least.of(drawn, images, overlap)
+        found += [
+            smallest_p(
+                drawn[at : at + at_once], images, overlap=overlap, least=least
+            )
+            for at in range(0, count, at_once)
+        ]
     return np.concatenate(found)
+
+
+class _Least(NamedTuple):
+    """What all pairs have at least, whatever their own spread over seeds.
+
+    With a spread of its own a pair has a larger variance, and so a larger
+    p-value and fewer degrees of freedom.
+
+    Args:
+        seeds: Variance over seeds, as a share of the squares that all trials
+            leave over; shape `(num_trials, num_trials)`.
+        images: Variance over test images, infinite where a pair has no p-value,
+            and at and below the diagonal.
+        freedom: Most degrees of freedom of a pair.
+        more: What the images add to them, by the squares that are left over.
+    """
+
+    seeds: np.ndarray
+    images: np.ndarray
+    freedom: int
+    more: float
+
+    @classmethod
+    def of(
+        cls, values: np.ndarray, images: np.ndarray, overlap: float
+    ) -> "_Least":
+        num_trials = values.shape[-2]
+        pairs = np.indices(images.shape).reshape(2, -1).T
+        known = (~np.isnan(values).any(axis=0)).astype(int)
+        counts = (known @ known.T).ravel()
+        spread = _Spread.of(values)._replace(
+            squares=np.ones(()), variances=np.zeros(num_trials)
+        )
+        none = np.zeros(len(pairs))
+        found = _compare(spread, images, pairs, (none, none, counts), overlap)
+        left_out = found.is_unknown | np.tri(num_trials, dtype=bool).ravel()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            more = (found.freedom * found.images / found.seeds)[~left_out]
+        return cls(
+            found.seeds.reshape(images.shape),
+            np.where(left_out, np.inf, found.images).reshape(images.shape),
+            found.freedom.max(),
+            np.fmax.reduce(more, initial=0.0),
+        )
+
+
+def smallest_p(
+    values: np.ndarray,
+    images: np.ndarray,
+    *,
+    overlap: float = 0.0,
+    least: _Least | None = None,
+) -> np.ndarray:
+    """Finds the smallest p-value of all pairs, without most of them.
+
+    A p-value falls with the ratio `t` of a difference to its error and with its
+    degrees of freedom. A pair is left aside if it cannot reach the p-value of
+    the pair that may have the largest `t`.
+
+    Args:
+        values: Scores of several studies, shape
+            `(num_studies, num_trials, num_seeds)`; the same cells are NaN in
+            all of them.
+        images: As of `compare_pairs`.
+        overlap: As of `compare_pairs`.
+        least: Of these values, if it is known already.
+
+    Returns:
+        One a study; NaN where no pair has any.
+    """
+    from scipy import special
+
+    if least is None:
+        least = _Least.of(values, images, overlap)
+    if np.isinf(least.images).all():
+        return np.full(len(values), np.nan)
+    spread = _Spread.of(values)
+    ratios = _bound_ratios(values, spread.squares, least, overlap)
+
+    def find_p(draws: np.ndarray, at: np.ndarray) -> np.ndarray:
+        pairs = np.stack(np.divmod(at, len(images)), axis=1)
+        first, second = pairs.T
+        differences = _over_seeds(values[draws, first] - values[draws, second])
+        found = _compare(spread, images, pairs, differences, overlap, draws)
+        return found.p
+
+    found = find_p(np.arange(len(values)), ratios.argmax(axis=-1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        more = np.nan_to_num(least.more / spread.squares, posinf=1e9)
+    reached = special.stdtrit(least.freedom + more, found / 2)
+    # As far as the two functions of SciPy are each other's inverse.
+    draws, at = np.nonzero(ratios >= 0.998 * reached[:, None] ** 2)
+    np.fmin.at(found, draws, find_p(draws, at))
+    return found
+
+
+def _bound_ratios(
+    values: np.ndarray, squares: np.ndarray, least: _Least, overlap: float
+) -> np.ndarray:
+    """Bounds the squared ratios of all pairs; 0 where one is left out.
+
+    A variance over seeds is its own at least, and that of `least`.
+
+    Returns:
+        Shape `(num_studies, num_trials**2)`.
+    """
+    num_studies, num_trials, _ = values.shape
+    found = np.zeros((num_studies, num_trials, num_trials))
+    step = max(1, _AT_ONCE // (num_studies * num_trials))
+    for start in range(0, num_trials, step):
+        rows, columns = slice(start, start + step), slice(start, None)
+        means, own, counts = _multiply_pairs(values, rows, columns)
+        own *= 1 / np.maximum(counts, 1) + overlap
+        prior = squares[:, None, None] * least.seeds[rows, columns]
+        variances = np.maximum(own, prior, out=prior)
+        variances += least.images[rows, columns]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            np.divide(means**2, variances, out=found[:, rows, columns])
+    return found.reshape(num_studies, -1)

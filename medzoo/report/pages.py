@@ -135,12 +135,7 @@ def list_facts(evidence: Evidence) -> dict[str, str]:
     """Lists what a reader must know beside the numbers, each with its name."""
     study, results = evidence.study, evidence.results
     records = evidence.records
-    # Runs of a trial on a task differ in their seed alone.
-    firsts = [
-        {task: run for (_, task), run in reversed(trial.runs.items())}
-        for trial in results
-    ]
-    runs = [run for tasks in firsts for run in reversed(tasks.values())]
+    runs = [run for trial in results for run in trial.kinds]
     tuned = study.tuned.values if study.tuned else {}
     fixed, varying = _settings(runs, [*study.axis_names, *tuned])
     facts = {

@@ -113,6 +113,12 @@ class TrialResults:
         ]
         return max(shares, default=0.0)
 
+    @cached_property
+    def kinds(self) -> list[Run]:
+        """A run of each task; the others differ in their seed alone."""
+        first = {task: run for (_, task), run in reversed(self.runs.items())}
+        return list(reversed(first.values()))
+
     @property
     def has_masks(self) -> bool:
         """Whether a finished run predicts masks."""
@@ -166,18 +172,35 @@ class TrialResults:
             missing, failed or diverged, or has no such score, and where the
             score is not its own but of a head that no loss has trained.
         """
+        rows, columns, records = self._done_cells
         values = np.full((len(self.seeds), len(self.tasks)), np.nan)
-        for row, seed in enumerate(self.seeds):
-            for column, task in enumerate(self.tasks):
-                record = self.records.get((seed, task))
-                if record is not None and self._shows(record, score):
-                    value = record.scores.get(split, {}).get(score)
-                    values[row, column] = np.nan if value is None else value
+        found = [
+            record.scores.get(split, {}).get(score)
+            if self._shows(record, score)
+            else None
+            for record in records
+        ]
+        # NumPy has NaN for `None`.
+        values[rows, columns] = np.array(found, dtype="float64")
         return values
 
     def _shows(self, record: Record, score: str) -> bool:
-        return record.status == "done" and (
-            score == self.score or is_trained(record.run, score)
+        return score == self.score or is_trained(record.run, score)
+
+    @cached_property
+    def _done_cells(self) -> tuple[list[int], list[int], list[Record]]:
+        """Rows, columns and records of the runs that are done."""
+        rows = {seed: row for row, seed in enumerate(self.seeds)}
+        columns = {task: column for column, task in enumerate(self.tasks)}
+        done = {
+            key: record
+            for key, record in self.records.items()
+            if record.status == "done"
+        }
+        return (
+            [rows[seed] for seed, _ in done],
+            [columns[task] for _, task in done],
+            list(done.values()),
         )
 
     def read_replicates(
@@ -203,7 +226,9 @@ class TrialResults:
     ) -> dict[str, np.ndarray]:
         """Lays out the bootstraps of several scores, as `read_replicates`."""
         tasks = self.tasks if tasks is None else tasks
-        shape = (NUM_REPLICATES, len(self.seeds), len(tasks))
+        # One behind the other as they are read, and last of all by replicate:
+        # numbers that are far from each other in memory take long to write.
+        shape = (len(self.seeds), len(tasks), NUM_REPLICATES)
         matrices = {score: np.full(shape, np.nan) for score in scores}
         rows = {seed: row for row, seed in enumerate(self.seeds)}
         columns = {task: column for column, task in enumerate(tasks)}
@@ -213,8 +238,11 @@ class TrialResults:
             shown = [name for name in scores if self._shows(record, name)]
             found = read_many_replicates(store, record, shown, task)
             for score, drawn in found.items():
-                matrices[score][:, rows[seed], columns[task]] = drawn
-        return matrices
+                matrices[score][rows[seed], columns[task]] = drawn
+        return {
+            score: np.ascontiguousarray(np.moveaxis(matrix, -1, 0))
+            for score, matrix in matrices.items()
+        }
 
     def find_lost(self) -> np.ndarray:
         """Says which seeds have a run that ended without a score."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from medzoo.report.inference import estimate_trials, image_covariance, is_large
+from medzoo.report.inference import estimate_trials, image_covariance
 
 # Lowest and highest value of a score; `None` for no bound.
 Bounds = tuple[float | None, float | None]
@@ -162,8 +162,9 @@ def covariance_of_images(
     found = np.full((replicates.shape[1],) * 2, np.nan)
     whole = ~(blank & known)[:, drawn].any(axis=(1, 2))
     if whole.sum() > 1:
+        # Copies of all of them take long, and may not fit into memory.
         kept = replicates
-        if not known.all() or not is_large(kept):
+        if not known.all():
             kept = np.where(known, replicates, np.nan)
         kept = _pick(kept if whole.all() else kept[whole], drawn)
         found[np.ix_(drawn, drawn)] = image_covariance(kept)
@@ -171,13 +172,8 @@ def covariance_of_images(
 
 
 def _pick(replicates: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Picks trials; where all are, there is no copy of a large array.
-
-    Copies have another order in memory, and sums another last digit.
-    """
-    if trials.all() and is_large(replicates):
-        return replicates
-    return replicates[:, trials]
+    """Picks trials, without a copy where all are."""
+    return replicates if trials.all() else replicates[:, trials]
 
 
 def estimate_all(

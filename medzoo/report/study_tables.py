@@ -63,33 +63,32 @@ def make_runs(
     empty = Record(run=blank, run_id="", status="failed")
 
     def make_row(
-        trial: str, task: str, run: Run, record: Record | None, own: str
+        trial: str,
+        fields: Mapping[str, Cell],
+        run: Run,
+        record: Record | None,
+        own: str,
     ) -> dict[str, Cell]:
         return {
             "trial": trial,
             "run_id": run.run_id,
             "status": "missing" if record is None else record.status,
-            **_fields(run),
-            "task": task,
+            **fields,
+            "seed": run.seed,
             **_scores(record or empty, names, masks, own),
             **_rest(record or empty),
         }
 
-    rows = [
-        list(
-            make_row(
-                trial.trial.name,
-                task,
-                run,
-                trial.records.get(key),
-                trial.score,
-            ).values()
-        )
-        for trial in results
-        for key, run in trial.runs.items()
-        for task in key[1:]
-    ]
-    return Table(tuple(make_row("", "", blank, None, "")), rows)
+    rows: list[list[Cell]] = []
+    for trial in results:
+        # Runs of a task differ in their seed alone.
+        fields = {run.task: _fields(run) for run in trial.kinds}
+        for (seed, task), run in trial.runs.items():
+            record = trial.records.get((seed, task))
+            shared = fields[run.task] | {"task": task}
+            row = make_row(trial.trial.name, shared, run, record, trial.score)
+            rows.append([*row.values()])
+    return Table(tuple(make_row("", _fields(blank), blank, None, "")), rows)
 
 
 def _fields(run: Run) -> dict[str, Cell]:
