@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from in_process import InProcess
 
-from medzoo.conduct import Conduct
+from medzoo.conduct import Conduct, Watch
 from medzoo.data.custom.about import describe_images
 from medzoo.data.custom.from_python import Dataset
 from medzoo.data.custom.medical import read_slices
@@ -231,7 +231,8 @@ def test_folders_of_scans_are_looked_at_and_trained_on(medzoo, tmp_path, kind):
     (tmp_path / "s.toml").write_text(STUDY.format(data=data, window="90/150"))
     shown.append(medzoo("study", "plan", "s.toml").out)
     study = read_study(tmp_path / "s.toml")
-    Conduct(study, Store(), means=InProcess()).conclude(tmp_path / "out")
+    conduct = Conduct(study, Store(), means=InProcess())
+    assert conduct.execute(Watch()) == "complete"
     run = expand(study)[0].run
     shown.append(medzoo("study", "report", "s.toml", "--out", "out").out)
     record = Store().read(run.run_id)
