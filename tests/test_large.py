@@ -12,6 +12,7 @@ from PIL import Image
 from medzoo.data.custom import large
 from medzoo.data.custom.pixels import read_pixels
 from medzoo.data.custom.table import BadImage
+from medzoo.plugins.files import import_file
 
 KINDS = {
     "tif": ("L", "RGB", "RGBA", "LA", "1", "I;16"),
@@ -117,6 +118,14 @@ def test_without_the_extra_its_name_is_told(tmp_path, monkeypatch):
     path.write_bytes(path.read_bytes() + bytes(large.MOST_PIXELS // 1024))
     with pytest.raises(BadImage, match=r"pip install 'medzoo\[large\]'"):
         read_pixels([path], **options)
+
+
+@pytest.mark.extras
+def test_a_plugin_is_imported_beside_the_library(tmp_path):
+    pytest.importorskip("pyvips")
+    path = tmp_path / "nets_beside_vips.py"
+    path.write_text("WIDTH = 3")
+    assert import_file(path).WIDTH == 3
 
 
 MEASURE = """

@@ -251,7 +251,8 @@ def _list_modules() -> Iterator[tuple[str, Path]]:
     Those whose import is deferred are imported by a look at an attribute.
     """
     for name, module in list(sys.modules.items()):
-        if isinstance(module, ModuleType):
+        # Libraries of cffi say that they are modules, and have no dictionary.
+        if issubclass(type(module), ModuleType):
             file = object.__getattribute__(module, "__dict__").get("__file__")
             if file:
                 yield name, Path(file)
