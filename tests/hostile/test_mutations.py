@@ -79,7 +79,7 @@ def check(rounds, seed, capsys, monkeypatch, tmp_path):
             # Nothing trains here, and no file of a person is read.
             if words[:1] == ["train"] and "x" not in " ".join(words[1:]):
                 continue
-            words = [word.replace("\x00", "") for word in words]
+            words = [word.replace("\x00", "") for word in words] or ["-h"]
         code, errors = call(words, capsys, monkeypatch)
         assert code in (0, 1, 2, 3, 130), (words, text)
         assert "Traceback" not in errors
