@@ -16,6 +16,7 @@ FILES = sorted(Path(package.__file__).parent.rglob("*.py"))
 TEXTS = {"read_text", "write_text"}
 # Objects whose methods are called alike.
 OTHERS = {"os", "Image", "_archive", "store", "_store", "into", "archive"}
+OTHERS |= {"webbrowser"}
 
 
 def name_of(call):

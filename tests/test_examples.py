@@ -23,7 +23,13 @@ STUDIES = [
     path.relative_to(ROOT)
     for path in sorted(ROOT.glob("examples/*/*.toml"))
     if path.stem
-    not in ("unet_search", "own_model", "training_cells", "backbones_at_hand")
+    not in (
+        "unet_search",
+        "own_model",
+        "training_cells",
+        "robustness_cells",
+        "backbones_at_hand",
+    )
 ]
 SEARCH = Path("examples/busi/unet_search.toml")
 FOLDERS = sorted({path.parts[1] for path in STUDIES} | {"bloodcells"})

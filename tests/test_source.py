@@ -85,7 +85,7 @@ FAULTS = {
         "x.toml, line 4: `seed` is not a key of a study. Did you mean `seeds`? "
         "Expected one of: scores, operating_point, tasks, seeds, data, until, "
         "max_seeds, question, plugins, score, equal_within, baseline, axes, "
-        "fixed, trials, tuned, watch, track, keep.",
+        "fixed, trials, tuned, watch, corruptions, track, keep.",
     ),
     "no question": (
         'question = "Which?"',
@@ -128,8 +128,8 @@ FAULTS = {
         "seeds =",
         'data = "imagenet"\nseeds =',
         "x.toml, line 4: `data`: Unknown data `imagenet`. Expected one of: "
-        "medmnist, synthetic, folder:PATH, csv:FILE, npz:FILE, masks:PATH. "
-        "Received: data='imagenet'.",
+        "medmnist, synthetic, folder:PATH, csv:FILE, npz:FILE, masks:PATH, "
+        "dicom:PATH, nifti:PATH. Received: data='imagenet'.",
     ),
     "an unknown optimizer": (
         '["sgd", "adam"]',

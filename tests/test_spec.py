@@ -176,7 +176,8 @@ def test_flags_override_tasks_seeds_and_data():
             {"data": "sythetic"},
             "`data`: Unknown data `sythetic`. Did you mean `synthetic`? "
             "Expected one of: medmnist, synthetic, folder:PATH, csv:FILE, "
-            "npz:FILE, masks:PATH. Received: data='sythetic'.",
+            "npz:FILE, masks:PATH, dicom:PATH, nifti:PATH. "
+            "Received: data='sythetic'.",
         ),
     ],
 )

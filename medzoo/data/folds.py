@@ -172,7 +172,8 @@ def draw_parts(
     """Draws a part for each image: by class, and groups whole.
 
     Groups go, the largest first and equal ones in a random order, to the part
-    that lacks most of their classes and of images.
+    that lacks most of their classes and of images. A part that gets none takes
+    the smallest of the part that has most groups, unless each has but one.
 
     Args:
         labels: Shape `(n,)`.
@@ -196,9 +197,18 @@ def draw_parts(
     )
     kinds = kinds / kinds.sum(axis=0)
     wanted = np.outer(np.array(weights) / sum(weights), np.ones(kinds.shape[1]))
-    parts = np.empty(len(labels), int)
+    taken: list[list[np.ndarray]] = [[] for _ in weights]
     for rows in sorted(shuffle_groups(groups, seed), key=len, reverse=True):
         held = kinds[rows].sum(axis=0)
-        parts[rows] = chosen = int(np.argmax(wanted @ (held > 0)))
+        chosen = int(np.argmax(wanted @ (held > 0)))
+        taken[chosen].append(rows)
         wanted[chosen] -= held
+    for empty in (part for part in taken if not part):
+        richest = max(taken, key=len)
+        if len(richest) > 1:
+            empty.append(richest.pop())
+    parts = np.empty(len(labels), int)
+    for number, part in enumerate(taken):
+        for rows in part:
+            parts[rows] = number
     return parts

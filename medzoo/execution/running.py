@@ -73,7 +73,8 @@ class ProgressNote:
         memory = private_memory(psutil.Process())
         about = {"pid": os.getpid(), "memory": memory, "entry": dict(entry)}
         with contextlib.suppress(OSError):
-            note_path(self._lease).write_text(json.dumps(about))
+            text = json.dumps(about)
+            note_path(self._lease).write_text(text, encoding="utf-8")
 
 
 def list_running(folder: Path) -> list[Running]:

@@ -66,8 +66,8 @@ def average_kinds(errors: np.ndarray, base: np.ndarray) -> float | None:
 
     Example:
 
-    >>> average_kinds(np.array([0.2, 0.3]), np.array([0.4, 0.2]))
-    1.0
+    >>> average_kinds(np.array([0.2, 0.3]), np.array([0.4, 0.4]))
+    0.625
     """
     if not len(base) or (base <= 0).any():
         return None
