@@ -197,7 +197,7 @@ def draw_parts(
     )
     kinds = kinds / kinds.sum(axis=0)
     wanted = np.outer(np.array(weights) / sum(weights), np.ones(kinds.shape[1]))
-    taken: list[list[np.ndarray]] = [[] for _ in weights]
+    taken: list[list[list[int]]] = [[] for _ in weights]
     for rows in sorted(shuffle_groups(groups, seed), key=len, reverse=True):
         held = kinds[rows].sum(axis=0)
         chosen = int(np.argmax(wanted @ (held > 0)))
