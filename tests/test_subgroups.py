@@ -368,12 +368,7 @@ def test_attributes_may_be_added_to_a_study_that_is_done(reported, tmp_path):
 
 
 def test_a_run_notes_which_test_images_are_of_one_patient(data):
-    run = Run(
-        task="arrays",
-        data=data.address,
-        model="logistic_regression",
-        loss="cross_entropy",
-    )
+    run = Run(task="arrays", data=data.address, model="mlp", width=4, steps=2)
     patients = make_images()[2]
     _, predictions = execute(run)
     assert predictions.val.groups is None
