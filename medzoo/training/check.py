@@ -144,12 +144,17 @@ def _check_logits(
     expected = (None, data.num_classes)
     if not isinstance(output, keras.KerasTensor) or output.shape != expected:
         shapes = keras.tree.map_structure(lambda x: x.shape, output)
+        one = isinstance(output, list | tuple) and len(output) == 1
         raise _fault(
             run,
             kind,
             "must end in logits of shape (batch, num_classes), here "
-            f"{expected}. Received: {shapes}. End in "
-            "keras.layers.Dense(num_classes).",
+            f"{expected}. Received: {shapes}. "
+            + (
+                "Give keras.Model its output without a list."
+                if one
+                else "End in keras.layers.Dense(num_classes)."
+            ),
         )
     if output.dtype != "float32":
         raise _fault(
@@ -333,7 +338,8 @@ def _check_optimizer(run: Run, model: "keras.Model") -> None:
         weights = model.trainable_variables
         optimizer.build(weights)
         before = [keras.ops.convert_to_numpy(w) for w in weights]
-        optimizer.apply([keras.ops.ones_like(w) for w in weights], weights)
+        gradients = [keras.ops.ones(w.shape, w.dtype) for w in weights]
+        optimizer.apply(gradients, weights)
         after = [keras.ops.convert_to_numpy(w) for w in weights]
     if not all(np.isfinite(value).all() for value in after):
         raise _fault(
