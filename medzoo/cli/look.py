@@ -79,11 +79,7 @@ def look(
         FileNotFoundError: If nothing is there.
         ValueError: If the data cannot be used.
     """
-    from medzoo.data.custom.load import (
-        describe_rows,
-        load_custom,
-        read_groups,
-    )
+    from medzoo.data.custom.load import load_custom
     from medzoo.data.custom.options import make_canonical
     from medzoo.data.sources import load
     from medzoo.tasks import NAMES, SHAPES
@@ -115,11 +111,19 @@ def look(
         return Looked(load(what, size=size or 28), [], [])
     data, task = _find(what)
     found = make_canonical(data, options)
-    return Looked(
-        load_custom(task, data, size or 28, found),
-        describe_rows(data, size or 28, found),
-        read_groups(data, size or 28, found),
-    )
+    dataset = load_custom(task, data, size or 28, found)
+    return _describe(dataset, data, size or 28, found)
+
+
+def _describe(
+    dataset: "Dataset", data: str, size: int, options: Mapping[str, Any]
+) -> Looked:
+    """Adds what is known of custom images; their listing is read once."""
+    from medzoo.data.custom.load import describe_rows, read_groups
+
+    rows = describe_rows(data, size, options)
+    groups = [row["group"] for row in rows] or read_groups(data, size, options)
+    return Looked(dataset, rows, groups)
 
 
 def _find(what: str) -> tuple[str, str]:
@@ -172,7 +176,6 @@ def _look_at_known(
 ) -> Looked:
     """Loads data as a study or a training reads them, leaks included."""
     from medzoo.data.custom.address import is_custom
-    from medzoo.data.custom.load import describe_rows, read_groups
     from medzoo.data.custom.options import defaults, make_canonical
     from medzoo.data.sources import load
 
@@ -186,8 +189,7 @@ def _look_at_known(
     dataset = load(task, data, size, options=tuple(sorted(found.items())))
     if not is_custom(data):
         return Looked(dataset, [], [])
-    rows = describe_rows(data, size, found)
-    return Looked(dataset, rows, read_groups(data, size, found))
+    return _describe(dataset, data, size, found)
 
 
 def audit(
