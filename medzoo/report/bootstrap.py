@@ -93,7 +93,7 @@ def _count_draws(
         drawn = _count_images(cells, num_classes, kept, num_replicates, fold)
     else:
         groups = groups[np.asarray(labels).reshape(-1) >= 0]
-        units, strata = find_units(kept, number_groups(groups, len(kept)))
+        units, strata = find_units(kept, groups)
         counts = np.zeros((len(strata), num_classes**2))
         np.add.at(counts, (units, cells), 1)
         weights = draw_weights(
@@ -141,7 +141,7 @@ def draw_weights(
     """
     if groups is None:
         return _share(_draw_weights, labels, num_classes, num_replicates, fold)
-    units, strata = find_units(labels, number_groups(groups, len(labels)))
+    units, strata = find_units(labels, groups)
     drawn = _share(_draw_weights, strata, num_classes, num_replicates, fold)
     return (times[:, units] for times in drawn)
 

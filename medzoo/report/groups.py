@@ -35,10 +35,11 @@ def find_units(
 
     Args:
         labels: Shape `(n,)`.
-        groups: Number of the group of each image, shape `(n,)`.
+        groups: Number of the group of each image, -1 for none, shape `(n,)`.
 
     Returns:
-        The number of the group of each image, and the class of each group.
+        The number of the group of each image, and the class of each group; an
+        image in no group is one of its own.
 
     Example:
 
@@ -46,7 +47,8 @@ def find_units(
     >>> units.tolist(), classes.tolist()
     ([1, 1, 0], [1, 0])
     """
-    units = np.unique(groups, return_inverse=True)[1]
+    numbers = number_groups(groups, len(labels))
+    units = np.unique(numbers, return_inverse=True)[1]
     names, classes = np.unique(labels, return_inverse=True)
     held = np.zeros((units.max(initial=-1) + 1, len(names)), "int64")
     np.add.at(held, (units, classes), 1)
