@@ -227,6 +227,8 @@ class Conduct:
 
     def _list_scorable(self) -> list[Job]:
         """Lists runs whose kept models are to be scored on corrupted images."""
+        if not self._study.corruptions:
+            return []
         study, tried = self._give_seeds(), {job.run for job in self._tried}
         planned = plan_runs(study, self._store, smoke=self._smoke)
         runs = [item.run for item in planned]

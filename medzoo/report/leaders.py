@@ -55,7 +55,7 @@ def read_val_scores(
     See `read_results`.
     """
     cells = expand(study, smoke=smoke)
-    several = any(len(run.tasks) > 1 for _, run in expand(study, smoke=True))
+    several = any(len(run.tasks) > 1 for _, run in cells)
     if several or study.is_looked_at or study.score in study.own_scores:
         return ValScores.of(read_results(study, store, smoke=smoke))
     trials = _number(trial.name for trial, _ in cells)
