@@ -1,10 +1,11 @@
 """Layers that the models share."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras import Input, KerasTensor, layers, ops
+from keras import Input, KerasTensor, Model, layers, ops
 
 from medzoo.models.augmentation import Augmentation
 
@@ -173,3 +174,12 @@ def _list_steps(
         half = max(1, width // 2)
         return {"a": (half, 1, 1), "b": (half, 3, stride), "c": (width, 1, 1)}
     return {"a": (width, 3, stride), "b": (width, 3, 1)}
+
+
+def list_normalisations(model: Model) -> Iterator[layers.BatchNormalization]:
+    """Yields the layers of batch normalisation, those of inner models too."""
+    for layer in model.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            yield layer
+        elif isinstance(layer, Model):
+            yield from list_normalisations(layer)

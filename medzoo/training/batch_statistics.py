@@ -104,10 +104,12 @@ def _trace(
     """
     from keras import ops
 
+    from medzoo.models.layers import list_normalisations
+
     places = {id(v): i for i, v in enumerate(model.non_trainable_variables)}
     shares = {
         places[id(variable)]: 1 - layer.momentum
-        for layer in _list_normalisations(model)
+        for layer in list_normalisations(model)
         if layer.trainable
         for variable in (layer.moving_mean, layer.moving_variance)
     }
@@ -148,6 +150,8 @@ def describe_unsettled(model: "keras.Model", record: Record) -> str | None:
         images, its loss is above twice that of train, and the running averages
         have had too few steps; else `None`.
     """
+    from medzoo.models.layers import list_normalisations
+
     run = record.run
     step = record.best_step or 0
     best = next((e for e in record.history if e["step"] == step), {})
@@ -158,7 +162,7 @@ def describe_unsettled(model: "keras.Model", record: Record) -> str | None:
         return None
     shares = [
         1 - layer.momentum
-        for layer in _list_normalisations(model)
+        for layer in list_normalisations(model)
         if layer.trainable
     ]
     is_short = step * min(shares, default=math.inf) < _SETTLED
@@ -183,16 +187,3 @@ def _draw_batches(data: Dataset, run: Run) -> list[Any]:
     return [
         gather(data.train, indices)[0] for indices in drawn.reshape(count, size)
     ]
-
-
-def _list_normalisations(
-    model: "keras.Model",
-) -> "Iterator[keras.layers.BatchNormalization]":
-    """Yields the layers of batch normalisation, those of inner models too."""
-    from keras import Model, layers
-
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            yield layer
-        elif isinstance(layer, Model):
-            yield from _list_normalisations(layer)

@@ -79,6 +79,10 @@ def prepare_model(run: Run, data: Dataset) -> "keras.Model":
         return _traced[key]
     if len(_traced) >= MAX_TRACED:
         _traced.popitem(last=False)
+    if keras.backend.backend() == "tensorflow":
+        from medzoo.training.fused_norm_tensorflow import fuse_normalisations
+
+        fuse_normalisations(model)
     model.compile(
         optimizer=optimizer,
         loss=objective.make_loss(),
