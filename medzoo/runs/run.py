@@ -119,7 +119,10 @@ class Run(RunFields):
             content["folds"] = folds
         if self.data_options.get("drop_leaks"):
             content["leaks"] = LEAKS_VERSION
-        if is_custom(self.data) and self.task in NAMES:
+        symmetry = self.data_options.get("symmetry")
+        if symmetry and self._follows_symmetry:
+            content["symmetry"] = symmetry
+        elif is_custom(self.data) and self.task in NAMES:
             # Before 0.3.0 such a run had the flips of that task.
             content["symmetry"] = "fixed"
         return json.dumps([RUN_VERSION, content], sort_keys=True)
@@ -186,6 +189,12 @@ class Run(RunFields):
             if options[name].affects == "graph"
         }
         return kept
+
+    @property
+    def _follows_symmetry(self) -> bool:
+        """Whether the symmetry of the images changes anything."""
+        asked = self.augmentation, self.options.get("views")
+        return self.flip_test or "by_task" in asked
 
     @property
     def is_resplit(self) -> bool:

@@ -1,27 +1,32 @@
 """Which flips and turns leave the classes of a task what they are."""
 
-from typing import Any
+from typing import Any, cast
 
 from medzoo.data.custom.address import is_custom
 from medzoo.models.options import FLIPS
 from medzoo.runs.run import Run
 from medzoo.tasks import SYMMETRIES, Symmetry
 
-# Custom data are `fixed`, since nothing is known of them.
 _STRONG = {"any": "strong_any", "mirror": "strong", "fixed": "strong_fixed"}
 
 
-def find_symmetry(task: str, data: str) -> Symmetry:
-    """Returns the symmetry of a task; custom data may have any name.
+def find_symmetry(run: Run, task: str = "") -> Symmetry:
+    """Returns the symmetry of a task of a run; of custom data that given.
+
+    Args:
+        task: One of several of `multi_head`; the run's own if empty.
 
     Example:
 
-    >>> find_symmetry("bloodmnist", "medmnist")
+    >>> find_symmetry(Run(task="bloodmnist"))
     'any'
-    >>> find_symmetry("bloodmnist", "folder:bloodmnist")
+    >>> run = Run(task="bloodmnist", data="folder:bloodmnist")
+    >>> find_symmetry(run)
     'fixed'
     """
-    return "fixed" if is_custom(data) else SYMMETRIES.get(task, "fixed")
+    if is_custom(run.data):
+        return cast("Symmetry", run.data_options.get("symmetry", "fixed"))
+    return SYMMETRIES.get(task or run.task, "fixed")
 
 
 def choose_preset(run: Run) -> str:
@@ -36,18 +41,21 @@ def choose_preset(run: Run) -> str:
     """
     if run.augmentation != "by_task":
         return run.augmentation
-    return _STRONG[find_symmetry(run.task, run.data)]
+    return _STRONG[find_symmetry(run)]
 
 
-def list_flips(task: str, data: str) -> tuple[tuple[int, ...], ...]:
+def list_flips(run: Run, task: str = "") -> tuple[tuple[int, ...], ...]:
     """Lists the axes to flip for each view of an image, the plain one first.
+
+    Args:
+        task: As for `find_symmetry`.
 
     Example:
 
-    >>> list_flips("breastmnist", "medmnist")
+    >>> list_flips(Run(task="breastmnist"))
     ((), (2,))
     """
-    return FLIPS[find_symmetry(task, data)]
+    return FLIPS[find_symmetry(run, task)]
 
 
 def choose_options(run: Run) -> dict[str, Any]:
@@ -63,5 +71,5 @@ def choose_options(run: Run) -> dict[str, Any]:
     """
     options = dict(run.options)
     if options.get("views") == "by_task":
-        options["views"] = find_symmetry(run.task, run.data)
+        options["views"] = find_symmetry(run)
     return options

@@ -162,7 +162,7 @@ class Saved(NamedTuple):
         run = self.record.run
         flips: Sequence[tuple[int, ...]] = [()]
         if run.flip_test:
-            flips = list_flips(self.task or run.task, run.data)
+            flips = list_flips(run, self.task)
         views = (np.flip(images, axes) for axes in flips)
         logits = average_logits(self.model, views)
         return to_probabilities(logits, run.output)

@@ -61,6 +61,9 @@ class Options:
         plane: `axial`, `coronal` or `sagittal`, of NIfTI volumes.
         group_by: What stays in one split: `patient` or `study` of DICOM
             headers; `none` for what a column or sub-folders say.
+        symmetry: Which images keep their class: `mirror` those that are
+            flipped left to right, `any` those flipped or turned anyhow,
+            `fixed` none. It decides `flip_test`, and what is `by_task`.
     """
 
     size: int = 28
@@ -92,19 +95,20 @@ class Options:
     slice: int = field(default=-1, repr=False)
     plane: str = field(default="axial", repr=False)
     group_by: str = field(default="none", repr=False)
+    symmetry: str = field(default="fixed", repr=False)
 
 
 _COLUMNS = ("path", "root", "label", "split", "group")
 _MASKS = ("mask", "mask_values", "mask_threshold", "mask_class", "no_mask")
 _ANY_FILES = ("mode", "resize", "val", "test", "split_seed", "page",
               "skip_bad", "follow_links", "drop_leaks", "folds",
-              "attributes")  # fmt: skip
+              "attributes", "symmetry")  # fmt: skip
 _SLICES = (*_COLUMNS, *_ANY_FILES, "window", "slice")
 _NAMES = {
     "folder": ("channels", "intensity", *_ANY_FILES),
     "csv": ("channels", "intensity", *_COLUMNS, *_ANY_FILES),
     "masks": ("intensity", *_COLUMNS, *_MASKS, *_ANY_FILES),
-    "npz": ("drop_leaks", "folds", "attributes"),
+    "npz": ("drop_leaks", "folds", "attributes", "symmetry"),
     "dicom": (*_SLICES, "group_by"),
     "nifti": (*_SLICES, "plane"),
 }
@@ -120,6 +124,7 @@ CHOICES = {
     "no_mask": ("fault", "unlabelled", "empty"),
     "plane": ("axial", "coronal", "sagittal"),
     "group_by": ("patient", "study", "none"),
+    "symmetry": ("any", "mirror", "fixed"),
 }
 
 

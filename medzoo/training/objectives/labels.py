@@ -199,10 +199,7 @@ class LabelObjective(Objective):
 
     def views(self, images: Any) -> Iterable[Any]:
         """Returns images, and their mirror images for `flip_test`."""
-        return (
-            np.flip(images, axes)
-            for axes in list_flips(self.run.task, self.run.data)
-        )
+        return (np.flip(images, axes) for axes in list_flips(self.run))
 
     def name_temperatures(self, scale: np.ndarray) -> dict[str, float]:
         """Names what logits were divided by, for a record."""

@@ -134,7 +134,7 @@ class TasksObjective(LabelObjective):
         A task of fewer views than another one has each of its own more than
         once, and equally often.
         """
-        flips = [list_flips(task, self.run.data) for task in self.run.tasks]
+        flips = [list_flips(self.run, task) for task in self.run.tasks]
         return (
             images.flip([views[index % len(views)] for views in flips])
             for index in range(max(map(len, flips)))
