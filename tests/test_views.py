@@ -6,10 +6,11 @@ import pytest
 from keras import ops
 
 from medzoo.data.dataset import Dataset, Split
+from medzoo.models.options import FLIPS
 from medzoo.models.registry import build_model
 from medzoo.models.transfer import build_features
 from medzoo.runs.run import Run
-from medzoo.runs.symmetries import choose_options
+from medzoo.runs.symmetries import choose_options, choose_preset, list_flips
 from medzoo.training.baselines import fit_baseline
 from medzoo.training.execute import execute, load_data
 from medzoo.training.features import with_features
@@ -80,6 +81,41 @@ def test_deviations_stand_beside_means():
 def test_a_task_has_the_views_that_its_classes_allow(task, views):
     run = Run(task=task, model="transfer", options={"views": "by_task"})
     assert choose_options(run)["views"] == views
+
+
+def test_own_images_have_the_views_that_their_owner_allows():
+    asked = {
+        "flip_test": True,
+        "augmentation": "by_task",
+        "options": {"views": "by_task"},
+    }
+
+    def make(symmetry, **asked):
+        return Run(
+            task="bloodmnist",
+            data="folder:cells",
+            data_options={"symmetry": symmetry} if symmetry else {},
+            fingerprint="f",
+            model="transfer",
+            **asked,
+        )
+
+    for symmetry, preset in (
+        ("", "strong_fixed"),
+        ("mirror", "strong"),
+        ("any", "strong_any"),
+    ):
+        run = make(symmetry, **asked)
+        assert choose_options(run)["views"] == (symmetry or "fixed")
+        assert list_flips(run) == FLIPS[symmetry or "fixed"]
+        assert choose_preset(run) == preset
+        # A run that asks for none of the three is the same run.
+        assert make(symmetry) == make("")
+        for name, value in asked.items():
+            same = make(symmetry, **{name: value}) == make("", **{name: value})
+            assert same == (not symmetry)
+    with pytest.raises(ValueError, match="Expected one of: any, mirror"):
+        make("all")
 
 
 def test_a_cached_trunk_and_the_whole_model_say_the_same(tmp_path, monkeypatch):
