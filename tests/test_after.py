@@ -117,6 +117,19 @@ def test_the_shift_is_a_multiple_of_the_log_prior_that_val_gains_from():
     np.testing.assert_allclose(shift, -np.log([0.75, 0.25]), rtol=1e-6)
 
 
+def test_the_shift_for_balanced_accuracy_finds_rare_images_at_any_price():
+    data = make_data(train=[0] * 3 + [1], val=[0] * 9 + [1])
+    # The one image of class 1 costs eight of class 0: a recall of 1 and 1/9 in
+    # place of 0 and 1, and a macro F1 of 0.2 in place of 0.47.
+    logits = np.array([[9.0, 0.0], *[[1.0, 0.0]] * 8, [2.0, 0.0]])
+    shifts = [
+        choose_adjustment(kind, logits, data, "softmax").shift
+        for kind in ("prior", "balanced_prior")
+    ]
+    np.testing.assert_allclose(shifts[0], 0)
+    np.testing.assert_allclose(shifts[1], -2 * np.log([0.75, 0.25]), rtol=1e-6)
+
+
 def test_a_shift_that_gains_nothing_is_none():
     data = make_data(train=[0] * 3 + [1], val=[0, 1])
     logits = np.array([[9.0, 0.0], [0.0, 9.0]])

@@ -436,10 +436,17 @@ class RunFields(JsonModel):
         About(
             "evaluation",
             "`prior` shifts the logits by a multiple of the log shares of the "
-            "classes in train, `temperature` divides them by one number, "
+            "classes in train, chosen by macro F1, `balanced_prior` by "
+            "balanced accuracy, `temperature` divides them by one number, "
             "`vector` scales and shifts those of each class; val chooses the "
             "numbers.",
-            choices=("none", "prior", "temperature", "vector"),
+            choices=(
+                "none",
+                "prior",
+                "balanced_prior",
+                "temperature",
+                "vector",
+            ),
             compared=True,
             refused_by=("masks",),
         ),

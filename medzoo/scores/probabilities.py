@@ -71,6 +71,18 @@ def macro_f1(probabilities: ndarray, labels: ndarray) -> float:
     return float(counts.macro_f1(_confusion(*_labelled(probabilities, labels))))
 
 
+def balanced_accuracy(probabilities: ndarray, labels: ndarray) -> float:
+    """Returns `medzoo.scores.counts.balanced_accuracy` of predicted classes.
+
+    Example:
+
+    >>> balanced_accuracy(np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([0, 0]))
+    0.5
+    """
+    matrix = _confusion(*_labelled(probabilities, labels))
+    return float(counts.balanced_accuracy(matrix))
+
+
 def auc(probabilities: ndarray, labels: ndarray) -> float | None:
     """Returns the area under the ROC curve as medmnist computes it.
 

@@ -1,6 +1,6 @@
 """Options that act on a trained model before it is scored."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,11 @@ LAYER = "adjust"
 _MOST = float(np.log(32))
 # Multiples of the log prior, the smallest first: a tie changes least.
 MULTIPLES = sorted((step / 4 for step in range(-8, 9)), key=abs)
+# Score on val that chooses one.
+SHIFTS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
+    "prior": scores.macro_f1,
+    "balanced_prior": scores.balanced_accuracy,
+}
 
 
 def list_variants(run: Run) -> dict[str, Run]:
@@ -72,16 +77,16 @@ def choose_adjustment(
 ) -> Adjustment:
     """Chooses by val what `adjust` makes of the logits.
 
-    `prior` shifts them as `choose_shift` says; `temperature` divides them by
-    one number, and `vector` scales and shifts each class, both with the least
-    cross entropy on val.
+    `prior` shifts them as `choose_shift` says, and so does `balanced_prior`, by
+    balanced accuracy; `temperature` divides them by one number, and `vector`
+    scales and shifts each class, both with the least cross entropy on val.
 
     Reference:
         [Guo et al., 2017](https://arxiv.org/abs/1706.04599).
     """
     num_classes = val_logits.shape[1]
-    if kind == "prior":
-        shift = choose_shift(val_logits, data, output)
+    if kind in SHIFTS:
+        shift = choose_shift(val_logits, data, output, SHIFTS[kind])
         return Adjustment(np.ones(num_classes, "float32"), shift)
     labels = np.asarray(data.val.labels)
     logits = np.asarray(val_logits, "float64")[labels >= 0]
@@ -177,12 +182,15 @@ def is_adjusted(model: "keras.Model") -> bool:
 
 
 def choose_shift(
-    val_logits: np.ndarray, data: Dataset, output: str
+    val_logits: np.ndarray,
+    data: Dataset,
+    output: str,
+    score: Callable[[np.ndarray, np.ndarray], float] = scores.macro_f1,
 ) -> np.ndarray:
     """Chooses what is added to the logits of each class, by val.
 
     `-m log(prior)` with the shares of the classes in train; `m`, one number of
-    -2 to 2 in quarters, has the best macro F1 on val.
+    -2 to 2 in quarters, has the best score on val: macro F1 if not said.
 
     Reference:
         [Menon et al., 2021](https://arxiv.org/abs/2007.07314).
@@ -190,8 +198,8 @@ def choose_shift(
     counts = np.array(data.class_counts)
     prior = np.log(np.maximum(counts, 1) / counts.sum()).astype("float32")
 
-    def macro_f1(multiple: float) -> float:
+    def rank(multiple: float) -> float:
         shifted = to_probabilities(val_logits - multiple * prior, output)
-        return scores.macro_f1(shifted, data.val.labels)
+        return score(shifted, data.val.labels)
 
-    return -np.float32(max(MULTIPLES, key=macro_f1)) * prior
+    return -np.float32(max(MULTIPLES, key=rank)) * prior
