@@ -2,8 +2,16 @@
 
 import pytest
 
+from medzoo.record import Parameters, Record
 from medzoo.runs.run import Run
-from medzoo.study.costs import MeasuredCost, format_costs, kind_of, measure
+from medzoo.study.costs import (
+    MIN_STEPS,
+    Estimates,
+    MeasuredCost,
+    format_costs,
+    kind_of,
+    measure,
+)
 from medzoo.study.expand import PlannedRun
 from medzoo.study.trials import Trial
 
@@ -55,3 +63,47 @@ def test_a_baseline_costs_its_one_fit():
     cost = measure(Run(**values))
     assert cost.evaluate > 0
     assert cost.start == cost.step == cost.check == 0
+
+
+def make_record(run, *, train, total, steps=0):
+    return Record(
+        run=run,
+        run_id=run.run_id,
+        status="done",
+        parameters=Parameters(total=1, trainable=1),
+        num_images={"train": 1000, "val": 100, "test": 100},
+        history=[{"step": steps}] if steps else [],
+        seconds={"train": train, "total": total},
+    )
+
+
+def make_run(model="transfer", **values):
+    return Run(task="breastmnist", model=model, **values)
+
+
+def estimate(run, *records):
+    return Estimates(list(records), least_steps=MIN_STEPS).of(run)
+
+
+def test_a_baseline_is_expected_to_take_what_an_earlier_one_took_by_pixels():
+    small, large = (
+        make_run("logistic_regression", loss="cross_entropy", resize=side)
+        for side in (32, 64)
+    )
+    seconds, why = estimate(large, make_record(small, train=10, total=12))
+    assert seconds == pytest.approx(4 * 10 + 2)
+    assert why == "earlier runs of the same model, width and task"
+
+
+def test_a_frozen_backbone_says_nothing_of_a_trained_one():
+    record = make_record(make_run(epochs=5), train=1, total=2, steps=100)
+    frozen, trained = make_run(), make_run(freeze="none")
+    assert "earlier runs" in estimate(frozen, record)[1]
+    assert estimate(trained, record)[1] == estimate(trained)[1]
+
+
+def test_a_trained_backbone_takes_as_long_as_its_pixels_ask_for():
+    base = {"freeze": "none", "batch_size": 50, "steps": 100}
+    small, large = (make_run(**base, resize=side) for side in (32, 64))
+    record = make_record(small, train=99, total=100, steps=100)
+    assert estimate(large, record)[0] == pytest.approx(4 * 100 + 1)

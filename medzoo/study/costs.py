@@ -18,6 +18,7 @@ from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
 from medzoo.store import Store
 from medzoo.study.expand import PlannedRun
+from medzoo.training.features import is_cacheable, with_features
 from medzoo.training.trainer import check_steps, count_steps
 
 # Records that are read to estimate costs.
@@ -41,8 +42,8 @@ class RunCost(NamedTuple):
     """How long runs take.
 
     Args:
-        pixel: Seconds a step, for each pixel of its batch (of one channel).
-        overhead: Seconds for all but the steps: loading, tracing, evaluation.
+        pixel: Seconds of training for each pixel that is seen (of one channel).
+        overhead: Seconds for all but training: loading, tracing, evaluation.
         corrupted: Seconds of scores on corrupted images, for each pixel of
             test; not a number if there are none.
     """
@@ -70,7 +71,9 @@ class Estimates:
         self._num_images: dict[tuple[str, str], dict[str, int]] = {}
         for record in records:
             run = record.run
-            if record.status not in _WHOLE or _steps_of(record) < least_steps:
+            if record.status not in _WHOLE or (
+                not run.entry.baseline and _steps_of(record) < least_steps
+            ):
                 continue
             for key in _keys(run):
                 costs[key].append(_measure(record))
@@ -91,8 +94,8 @@ class Estimates:
         cost, source = next(found, (ROUGH, "steps and pixels, roughly"))
         num_images = self._count_train(run)
         steps = count_steps(run, num_images)
-        pixels = _pixels(run, num_images)
-        return cost.overhead + cost.pixel * pixels * steps, source
+        pixels = _count_pixels(run, num_images, steps)
+        return cost.overhead + cost.pixel * pixels, source
 
     def of_corruptions(self, run: Run) -> float:
         """Returns the seconds of scores on corrupted test images."""
@@ -121,16 +124,26 @@ def _keys(run: Run) -> tuple[tuple, ...]:
     net = run.model, run.width, run.parameters
     options = tuple(run.options.items())
     # A frozen backbone and a trained one differ more than two tasks do.
-    return (*net, options, run.task), (*net, options), (*net, run.task), net[:1]
+    kind = run.model, is_cacheable(run)
+    return (
+        (*net, options, run.task),
+        (*net, options),
+        (*net, run.task, *kind),
+        kind,
+    )
 
 
 def _steps_of(record: Record) -> int:
     return int(record.history[-1]["step"] or 0) if record.history else 0
 
 
-def _pixels(run: Run, num_images: int) -> int:
-    """Counts the pixels of one batch."""
-    return min(run.batch_size, num_images) * run.size**2
+def _count_pixels(run: Run, num_images: int, steps: int) -> int:
+    """Counts the pixels that a training sees; a baseline sees images once."""
+    on_backbone = "backbone" in run.options
+    side = int(on_backbone and run.options.get("resize") or run.size)
+    if run.entry.baseline:
+        return num_images * side**2
+    return steps * min(run.batch_size, num_images) * side**2
 
 
 def _measure(record: Record) -> RunCost:
@@ -138,10 +151,12 @@ def _measure(record: Record) -> RunCost:
     seconds = record.seconds
     training = seconds["train"] + seconds.get("check", 0.0)
     corrupted = seconds.get("corruptions", 0.0)
-    pixels = _pixels(record.run, record.num_images["train"])
+    pixels = _count_pixels(
+        record.run, record.num_images["train"], max(1, _steps_of(record) - 1)
+    )
     of_test = record.num_images["test"] * record.run.size**2
     return RunCost(
-        training / (_steps_of(record) - 1) / pixels,
+        training / pixels,
         seconds["total"] - training - corrupted,
         corrupted / of_test if corrupted else math.nan,
     )
@@ -189,7 +204,6 @@ def measure(run: Run) -> MeasuredCost:
     """Trains a few steps of a run, in the process that calls it."""
     from medzoo.training.build import prepare_model
     from medzoo.training.execute import choose_trainer, execute, load_data
-    from medzoo.training.features import with_features
 
     data = with_features(run, load_data(run))
     num_evaluated = len(data.val) + len(data.test)
