@@ -10,11 +10,11 @@ from medzoo.tasks import SYMMETRIES, Symmetry
 _STRONG = {"any": "strong_any", "mirror": "strong", "fixed": "strong_fixed"}
 
 
-def find_symmetry(run: Run, task: str = "") -> Symmetry:
+def find_symmetry(run: Run, task: str | None = None) -> Symmetry:
     """Returns the symmetry of a task of a run; of custom data that given.
 
     Args:
-        task: One of several of `multi_head`; the run's own if empty.
+        task: One of several of `multi_head`; the run's own if left out.
 
     Example:
 
@@ -44,7 +44,9 @@ def choose_preset(run: Run) -> str:
     return _STRONG[find_symmetry(run)]
 
 
-def list_flips(run: Run, task: str = "") -> tuple[tuple[int, ...], ...]:
+def list_flips(
+    run: Run, task: str | None = None
+) -> tuple[tuple[int, ...], ...]:
     """Lists the axes to flip for each view of an image, the plain one first.
 
     Args:
