@@ -232,8 +232,8 @@ class RunFields(JsonModel):
         int,
         About(
             "data",
-            "Height and width of the images: 28, 64, 128 or 224; of custom "
-            "data any.",
+            "Height and width of the images: 28, 64, 128 or 224; of custom and "
+            "synthetic data any.",
         ),
         Field(ge=1),
     ] = 28
