@@ -55,6 +55,24 @@ def test_members_are_picked_by_val_and_not_by_test(study, store):
         pick_members(results, best=4)
 
 
+def test_a_study_picks_by_its_own_score_and_shows_it(study, store):
+    by_accuracy = dataclasses.replace(study, score="balanced_accuracy")
+    val = {"adam": 0.9, "sgd": 0.1, "lion": 0.3}
+    for trial, run in expand(study):
+        record = store.read(run.run_id)
+        record.scores["val"]["balanced_accuracy"] = val[trial.name]
+        record.scores["test"]["balanced_accuracy"] = 0.4
+        store.write(record, store.read_predictions(run.run_id))
+    names, table = make_ensembles(by_accuracy, store, best=2)
+    assert names == ["adam", "lion"]
+    assert table.columns[2:6] == (
+        *("val_balanced_accuracy", "balanced_accuracy"),
+        *("mean_of_runs", "best_run"),
+    )
+    assert table.rows[0][4].mean == pytest.approx(0.4)
+    assert "macro_f1" in table.columns
+
+
 def test_probabilities_are_averaged_over_all_seeds_of_all_trials(study, store):
     results = read_results(study, store)
     members = pick_members(results, best=2)

@@ -20,7 +20,7 @@ from medzoo.scores import probabilities as scores
 from medzoo.store import Store
 from medzoo.study.spec import Study
 
-_SHOWN = ("balanced_accuracy", "accuracy", "auc", "cross_entropy")
+_SHOWN = ("macro_f1", "balanced_accuracy", "accuracy", "auc", "cross_entropy")
 
 
 class Ensemble(NamedTuple):
@@ -127,29 +127,33 @@ def make_ensembles(
         trial: One trial by name, in place of the best.
 
     Returns:
-        The names of the trials, and a table with a row a task: macro F1 on test
-        of the ensemble, the mean of its members, and further scores of it.
+        The names of the trials, and a table with a row a task: the study's
+        score of the ensemble on test, the mean of its members, and further
+        scores of it; macro F1 in place of a score that is not of labels.
     """
     members = pick_members(read_results(study, store), best=best, trial=trial)
+    ensembles = [average(members, task, store) for task in study.tasks]
+    known = all(study.score in found.scores["test"] for found in ensembles)
+    score = study.score if known else "macro_f1"
+    shown = [name for name in _SHOWN if name != score]
     rows: list[list[Cell]] = []
-    for task in study.tasks:
-        found = average(members, task, store)
-        alone = [r.scores["test"]["macro_f1"] or 0.0 for r in found.members]
+    for found in ensembles:
+        alone = [r.scores["test"][score] or 0.0 for r in found.members]
         test = found.scores["test"]
         rows.append(
             [
-                task,
+                found.task,
                 len(alone),
-                _cell(found.scores["val"]["macro_f1"]),
-                _cell(test["macro_f1"]),
+                _cell(found.scores["val"][score]),
+                _cell(test[score]),
                 _cell(fmean(alone)),
                 _cell(max(alone)),
-                *(_cell(test[name]) for name in _SHOWN),
+                *(_cell(test[name]) for name in shown),
             ]
         )
     columns = (
-        *("task", "runs", "val_macro_f1", "macro_f1"),
-        *("mean_of_runs", "best_run", *_SHOWN),
+        *("task", "runs", f"val_{score}", score),
+        *("mean_of_runs", "best_run", *shown),
     )
     return [m.trial.name for m in members], Table(columns, rows)
 
@@ -159,10 +163,10 @@ def _cell(value: float | None) -> Cell:
 
 
 def _val_score(trial: TrialResults) -> float:
-    """Returns the harmonic mean of macro F1 on val, as a report has it.
+    """Returns the harmonic mean of its score on val, as a report has it.
 
     It is the mean of the seeds that have every task.
     """
-    by_seed = harmonic_mean_by_seed(trial.matrix("macro_f1", "val"))
+    by_seed = harmonic_mean_by_seed(trial.matrix(trial.score, "val"))
     mean = over_seeds(by_seed).mean
     return -math.inf if math.isnan(mean) else mean
