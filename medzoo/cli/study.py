@@ -338,6 +338,14 @@ def report(
             "names of their files, on the page and in the evidence.",
         ),
     ] = False,
+    large_evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence",
+            help="Write evidence.zip of more than 10,000 runs too, which takes "
+            "minutes.",
+        ),
+    ] = False,
     format: Annotated[
         Literal["csv", "md", "latex", "html"] | None,
         typer.Option(help="Print the table in this format, and nothing else."),
@@ -419,6 +427,7 @@ def report(
             smoke=scope.smoke,
             force=force,
             pictures=pictures,
+            large_evidence=large_evidence,
         )
         _point_to_looks(study, out)
     if written.evidence.records and not written.unwritten:
