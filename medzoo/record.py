@@ -221,10 +221,13 @@ class SplitPredictions:
         Raises:
             ValueError: If they do not.
         """
-        shape, labels = np.shape(self.probabilities), np.asarray(self.labels)
+        shares, labels = map(np.asarray, (self.probabilities, self.labels))
+        shape = shares.shape
         ok = (
             len(shape) == 2
-            and np.asarray(self.probabilities).dtype.kind == "f"
+            and shares.dtype.kind == "f"
+            # Nor is one not a number.
+            and (shares.size == 0 or 0 <= shares.min() <= shares.max() < 1.01)
             and labels.dtype.kind in "iu"
             and labels.shape == shape[:1]
             and (labels.size == 0 or labels.min() >= -1)
@@ -232,6 +235,7 @@ class SplitPredictions:
         )
         counts = self.pixel_counts
         if counts is not None:
+            ok = ok and np.asarray(counts).dtype.kind in "iu"
             ok = ok and np.ndim(counts) == 3 and len(counts) == shape[0]
         if self.groups is not None:
             ok = ok and np.asarray(self.groups).dtype.kind in "iu"
@@ -239,7 +243,8 @@ class SplitPredictions:
         if not ok:
             raise ValueError(
                 "its arrays do not fit: expected probabilities (n, "
-                "num_classes) and labels (n,) below num_classes, received "
+                "num_classes) from 0 to 1, and labels (n,) below num_classes, "
+                "received "
                 f"{shape} and {labels.dtype} {labels.shape}"
             )
 

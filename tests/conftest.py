@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from medzoo.models.backbones import BACKBONES
 from medzoo.plugins.register import TARGETS
@@ -14,6 +15,16 @@ from medzoo.scores.table import SCORES
 from medzoo.training.backend import set_threads
 
 set_threads(1)
+# A machine that is busy with other things fails no test.
+settings.register_profile(
+    "medzoo",
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+settings.load_profile("medzoo")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 
+from medzoo.cli.screen import run_on_screen
 from medzoo.execution.job import Outcome
 from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.worker import run_one
@@ -40,3 +41,10 @@ class InProcess(ExecutionOptions):
 
     def open_executor(self, num_jobs):
         return nullcontext(OneAtATime())
+
+
+def run_here(study, out, *, code=0, **options):
+    """Runs a study as its command does; returns the folder of its report."""
+    means = InProcess(**{"keep": study.keep, **options})
+    assert run_on_screen(study, out, command="-", means=means) == code
+    return out / study.folder_name(smoke=False)

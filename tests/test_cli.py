@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from in_process import InProcess
+from in_process import run_here
 from small_study import STUDY as SMALL
 
-from medzoo.cli.screen import run_on_screen
 from medzoo.study.spec import read_study
 
 STUDY = f"{SMALL}max_images = 64\nbatch_size = 32\n"
@@ -125,9 +124,9 @@ def test_a_failing_run_is_an_empty_cell_and_exit_code_1(tmp_path, medzoo):
     text = text.replace('model = "mlp"\nwidth = 8\n', "")
     text = text.replace("[axes]", '[axes]\nmodel = ["mlp"]')
     (tmp_path / "bad.toml").write_text(text)
-    study, out = read_study("bad.toml").override(seeds=[0]), tmp_path / "out"
-    assert run_on_screen(study, out, command="-", means=InProcess()) == 1
-    folder = out / "bad@seeds-0"
+    study = read_study("bad.toml").override(seeds=[0])
+    folder = run_here(study, tmp_path / "out", code=1)
+    assert folder.name == "bad@seeds-0"
     summary = pd.read_csv(folder / "summary.csv")
     bad = summary[summary["runs_failed"] == 2]
     assert len(bad) == 1

@@ -1,15 +1,16 @@
 """Studies that score their runs on corrupted test images."""
 
 import dataclasses
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from in_process import InProcess
+from in_process import InProcess, run_here
 from report_records import SCORES, TASKS, make_record
 from report_records import make_study as make_small
+from small_study import make_rates
 
-from medzoo.cli.screen import run_on_screen
 from medzoo.conduct import Conduct, Watch
 from medzoo.data.corruptions import list_kinds
 from medzoo.execution.job import Job
@@ -32,45 +33,19 @@ from medzoo.study.corrupted import find_unscored
 from medzoo.study.expand import expand
 from medzoo.study.kept_models import find_folder
 from medzoo.study.plan import make_plan
-from medzoo.study.spec import read_study
 from medzoo.training.saved import MODEL
 
-STUDY = """
-question = "Which bears corrupted images?"
-tasks = ["{task}"]
-seeds = [0, 1]
-data = "synthetic"
+ASKED = """
+corruptions = true
 keep = "all"
-{more}
-baseline = {{ learning_rate = 0.0001 }}
-[axes]
-learning_rate = [0.0001, 0.01]
-[fixed]
-model = "{model}"
-width = 8
-steps = 4
-max_images = 64
-loss = "cross_entropy"
+baseline = { learning_rate = 0.0001 }
 """
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
-    path = tmp_path / "bears.toml"
-
-    def make(more="corruptions = true", task="breastmnist", model="mlp"):
-        path.write_text(STUDY.format(more=more, task=task, model=model))
-        return read_study(path)
-
-    return make
-
-
-def run(study, tmp_path, **options):
-    means = InProcess(**{"keep": study.keep, **options})
-    out = tmp_path / "results"
-    assert run_on_screen(study, out, command="-", means=means) == 0
-    return out / study.name
+    return partial(make_rates, tmp_path, ASKED)
 
 
 def read_folder(folder):
@@ -177,7 +152,7 @@ def test_classifiers_without_a_model_are_not_waited_for(tmp_path):
 
 @pytest.mark.slow
 def test_reports_are_made_again_from_their_evidence(study, tmp_path):
-    folder = run(study(), tmp_path)
+    folder = run_here(study(), tmp_path / "results")
     table = pd.read_csv(folder / "corruptions.csv")
     order = [trial.trial.name for trial in read_evidence(folder).results]
     assert list(table["trial"]) == order
@@ -205,7 +180,7 @@ def test_other_kinds_of_runs_are_scored_too(task, study, tmp_path):
         task=task.replace("+", '", "'),
         model='multi_head"\ntrunk = "mlp' if "+" in task else "mlp",
     )
-    folder = run(asked, tmp_path)
+    folder = run_here(asked, tmp_path / "results")
     table = pd.read_csv(folder / "corruptions.csv")
     assert sorted(set(table["task"])) == sorted(task.split("+"))
     assert table["corrupted"].between(0, 1).all()
@@ -213,13 +188,9 @@ def test_other_kinds_of_runs_are_scored_too(task, study, tmp_path):
 
 @pytest.mark.slow
 def test_winners_of_tuned_values_are_scored(study, tmp_path):
-    asked = study()
-    path = asked.path
-    text = path.read_text().replace(
-        "[fixed]", "[tuned]\nwarmup = [0.0, 0.1]\n[fixed]"
-    )
-    path.write_text(text)
-    folder = run(read_study(path), tmp_path, keep="none")
+    text = ASKED + "[tuned]\nwarmup = [0.0, 0.1]"
+    asked = make_rates(tmp_path, text)
+    folder = run_here(asked, tmp_path / "results", keep="none")
     assert (pd.read_csv(folder / "corruptions.csv")["seeds"] == 2).all()
 
 

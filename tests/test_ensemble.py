@@ -114,6 +114,16 @@ def test_other_images_are_refused(study, store):
         average(results, record.run.task, store)
 
 
+def test_a_run_without_predictions_of_val_takes_no_part(study, store):
+    results = read_results(study, store)
+    record = results[0].done[0]
+    test = store.read_predictions(record.run_id).test
+    store.write(record, Predictions(test=test))
+    found = average(results[:1], record.run.task, store)
+    assert len(found.members) == len(study.seeds) - 1
+    assert record not in found.members
+
+
 def test_without_probabilities_there_is_no_ensemble(study, tmp_path):
     store = Store(tmp_path / "empty")
     with pytest.raises(ValueError, match="has probabilities kept"):

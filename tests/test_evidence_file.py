@@ -230,8 +230,34 @@ def test_damage_is_a_sentence(reported, tmp_path):
         archive.writestr("contents.json", pickled.getvalue())
     with pytest.raises(ValueError, match="is damaged, or not the evidence"):
         read_evidence(other)
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("contents.json", later)
+        archive.filelist[0].file_size = 2**32
+    with pytest.raises(ValueError, match="unpacks to 4,294,967,296 bytes"):
+        read_evidence(other)
     with pytest.raises(FileNotFoundError, match="No evidence there"):
         read_evidence(tmp_path / "nowhere")
+
+
+@pytest.mark.slow
+def test_evidence_of_many_runs_is_whole_where_it_is_asked_for(tmp_path):
+    """10,008 runs, of which a report reads no histories."""
+    study = make_widths(4, tasks=NAMES[:2], seeds=tuple(range(1251)))
+    records, predictions = make_drawn(study, num_images=20, num_checks=2)
+    store, out = Store(tmp_path / "runs"), tmp_path / "out"
+    for at, (run_id, record) in enumerate(records.items()):
+        store.write(record, predictions[run_id] if at % 100 == 0 else None)
+    folder = write_report(study, store, out, command="x").page.parent
+    assert "evidence.zip" not in bytes_of(folder)
+    assert b"--evidence" in bytes_of(folder)["report.html"]
+    write_report(study, store, out, command="x", large_evidence=True)
+    found = bytes_of(folder)
+    with zipfile.ZipFile(folder / "evidence.zip") as archive:
+        lines = archive.read("records.jsonl").splitlines()
+    assert len(lines) == 10_008
+    assert all(json.loads(line)["history"] for line in lines)
+    write_evidence_report(read_evidence(folder), tmp_path / "again")
+    assert bytes_of(tmp_path / "again" / folder.name) == found
 
 
 def test_predictions_are_not_lost_to_a_store_without_them(tmp_path):

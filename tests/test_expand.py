@@ -40,7 +40,7 @@ AXES = st.fixed_dictionaries(
 ).filter(bool)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     axes=AXES,
     tasks=st.lists(st.sampled_from(NAMES), min_size=1, max_size=3, unique=True),
@@ -56,7 +56,7 @@ def test_a_grid_is_the_product_of_its_axes(axes, tasks, seeds):
     assert planned == expand(study)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(axes=AXES)
 def test_runs_have_the_values_of_their_trial(axes):
     for trial, run in expand(make_study(axes, ["breastmnist"], [3])):

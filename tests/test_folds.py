@@ -39,7 +39,7 @@ def ids(split):
     with_test=st.booleans(),
     first=st.sampled_from([0, 1]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_each_image_is_tested_once_and_groups_stay_whole(
     labels, num_folds, sizes, with_test, first
 ):

@@ -1,10 +1,12 @@
 """Models of a study: of the best trial on val, whatever ends it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
-from in_process import InProcess
+from in_process import run_here
+from small_study import make_rates
 
-from medzoo.cli.screen import run_on_screen
 from medzoo.data.sources import load
 from medzoo.report.figures.explained import read_explained
 from medzoo.report.kept_models import explain_study, find_best
@@ -15,39 +17,15 @@ from medzoo.study.kept_models import find_folder, name_folder
 from medzoo.study.spec import read_study
 from medzoo.training.saved import load_saved, read_record
 
-STUDY = """
-question = "Which is kept?"
-tasks = ["breastmnist"]
-seeds = [0, 1]
-data = "synthetic"
-{}
-[axes]
-learning_rate = [0.0001, 0.01]
-[fixed]
-model = "mlp"
-width = 8
-steps = 4
-max_images = 64
-loss = "cross_entropy"
-"""
-
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
-    path = tmp_path / "kept.toml"
-
-    def make(text=""):
-        path.write_text(STUDY.format(text))
-        return read_study(path)
-
-    return make
+    return partial(make_rates, tmp_path)
 
 
 def run(study, tmp_path, **options):
-    means = InProcess(**{"keep": study.keep, **options})
-    out = tmp_path / "results"
-    assert run_on_screen(study, out, command="-", means=means) == 0
+    run_here(study, tmp_path / "results", **options)
     return sorted(path.name for path in find_folder(study, Store()).glob("*"))
 
 
@@ -83,12 +61,9 @@ def test_the_best_trial_on_val_keeps_models_that_predict_its_scores(
 
 @pytest.mark.slow
 def test_a_net_of_several_tasks_explains_each(study, tmp_path):
-    path = study().path
-    text = path.read_text().replace(
-        '["breastmnist"]', '["breastmnist", "retinamnist"]'
+    several = study(
+        task='breastmnist", "retinamnist', model='multi_head"\ntrunk = "mlp'
     )
-    path.write_text(text.replace('"mlp"', '"multi_head"\ntrunk = "mlp"'))
-    several = read_study(path)
     assert len(run(several, tmp_path)) == 2
     explain_study(several, Store())
     results = read_results(several, Store())
@@ -137,7 +112,7 @@ def test_a_run_has_a_keep_of_its_own(study):
 
 
 def test_a_study_without_models_explains_nothing(study):
-    with pytest.raises(ValueError, match="`kept` has kept no model. "):
+    with pytest.raises(ValueError, match="`rates` has kept no model. "):
         explain_study(study(), Store())
 
 

@@ -2,9 +2,8 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
-from page_records import make_drawn, make_widths, report_on
+from page_records import make_alike, make_widths, report_on
 from typer.testing import CliRunner
 
 from medzoo.cli import app
@@ -12,32 +11,16 @@ from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.evidence_file import write_evidence
 from medzoo.report.pairwise import compare_studies, open_evidence
 from medzoo.report.results import gather
-from medzoo.scores.probabilities import score
 from medzoo.study.expand import expand
-from medzoo.tasks import NAMES, get_task
-
-
-def draw(study):
-    """Draws records and predictions of runs on the same test images."""
-    records, predictions = make_drawn(study)[0], {}
-    for at, (_, run) in enumerate(expand(study)):
-        num_classes = get_task(run.task).num_classes
-        labels = np.arange(60, dtype="int32") % num_classes
-        logits = np.random.default_rng(at).normal(size=(60, num_classes))
-        logits[np.arange(60), labels] += 1.5
-        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-        split = SplitPredictions(shares.astype("float32"), labels)
-        scores = score(shares, labels, num_classes) | {"loss": None}
-        found = {"scores": {"val": scores, "test": scores}}
-        records[run.run_id] = records[run.run_id].model_copy(update=found)
-        predictions[run.run_id] = Predictions(split, split)
-    return records, predictions
+from medzoo.tasks import NAMES
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     study = make_widths(4, tasks=NAMES[:2], seeds=(0, 1, 2))
-    return report_on(study, tmp_path_factory.mktemp("whole"), *draw(study))
+    return report_on(
+        study, tmp_path_factory.mktemp("whole"), *make_alike(study)
+    )
 
 
 def split(evidence, names, **changes):
@@ -95,7 +78,7 @@ def test_only_shared_seeds_and_tasks_count(whole):
 
 def test_other_images_are_refused(whole, tmp_path):
     study = dataclasses.replace(whole.study, name="b")
-    records, predictions = draw(study)
+    records, predictions = make_alike(study)
     run = expand(study)[0].run
     found = predictions[run.run_id].test
     turned = SplitPredictions(found.probabilities[::-1], found.labels[::-1])
@@ -119,7 +102,7 @@ def test_what_cannot_be_compared_is_refused(whole, tmp_path):
     with pytest.raises(ValueError, match="runs of the second study are runs"):
         compare_studies(whole, whole)
     study = make_widths(2, tasks=NAMES[:1], seeds=(7,))
-    other = report_on(study, tmp_path, *draw(study))
+    other = report_on(study, tmp_path, *make_alike(study))
     with pytest.raises(ValueError, match="share no task, or no seed"):
         compare_studies(whole, other)
 

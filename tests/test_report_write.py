@@ -275,9 +275,7 @@ class Ways(RuleBasedStateMachine):
 
 
 TestWays = Ways.TestCase
-TestWays.settings = settings(
-    max_examples=6, stateful_step_count=5, deadline=None
-)
+TestWays.settings = settings(max_examples=6, stateful_step_count=5)
 
 
 def test_figure_takes_names_that_look_like_formulas(tmp_path):

@@ -113,8 +113,8 @@ def test_trials_are_hashable():
 
 
 def test_a_file_of_bytes_is_refused(tmp_path):
-    (tmp_path / "x.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(ValueError, match=r"^x\.toml is not text in UTF-8\.$"):
+    (tmp_path / "x.toml").write_bytes(b'question = "?"\n\xff\xfe\x00')
+    with pytest.raises(ValueError, match=r"^x\.toml, line 2: not text .* Save"):
         read_study("x.toml")
 
 

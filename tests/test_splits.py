@@ -22,7 +22,7 @@ def holds(drawn, labels):
     return {(str(s), int(k)) for s, k in zip(drawn, labels, strict=True)}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(3, 30), min_size=1, max_size=6), st.integers(0, 1000)
 )
@@ -32,7 +32,7 @@ def test_classes_of_three_images_are_in_every_split(counts, seed):
     assert len(holds(drawn, labels)) == 3 * len(counts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(3, 8), min_size=1, max_size=5),
     st.integers(1, 6),

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from in_process import InProcess
+from in_process import run_here
 from report_records import make_record, make_study
 from sklearn.metrics import f1_score
 
-from medzoo.cli.screen import run_on_screen
 from medzoo.record import Predictions, Record, SplitPredictions
 from medzoo.report.results import gather
 from medzoo.report.submission import (
@@ -238,11 +237,10 @@ trunk = "mlp"
 name = "two"
 model = "mlp"
 """)
-    study, out = read_study("both.toml"), tmp_path / "results"
-    assert run_on_screen(study, out, command="-", means=InProcess()) == 0
+    folder = run_here(read_study("both.toml"), tmp_path / "results")
     told = capsys.readouterr().err
     assert "one run for all tasks of 1 trial = 3 runs" in told
-    summary = (out / "both" / "summary.csv").read_text()
+    summary = (folder / "summary.csv").read_text()
     rows = [line.split(",") for line in summary.splitlines()]
     nets = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=True))
     assert dict(zip(nets["model"], nets["nets"], strict=True)) == {

@@ -204,7 +204,6 @@ def test_the_cnn_learns_more_than_the_mlp_and_a_linear_model_little(task):
     assert scores["mlp"] > scores["linear"] + clearly, scores
     assert scores["mlp"] > scores["chance"] + clearly, scores
     assert scores["skip_cnn"] > scores["mlp"] + clearly, scores
-    assert scores["skip_cnn"] < 0.98, scores
 
 
 def test_unknown_tasks_are_named():

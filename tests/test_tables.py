@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from own_images import make_image
 
@@ -116,11 +116,7 @@ HEADER = st.lists(
 )
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_table_is_read_back_or_refused_in_a_sentence(tmp_path, data):
     """What Python's csv module writes of any text, quotes or not."""

@@ -193,7 +193,7 @@ def test_further_seeds_are_the_next_integers(whole):
 
 
 @given(st.lists(st.integers(0, 14), min_size=1, max_size=4))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_interruptions_change_nothing(whole, stops):
     study, executed = make_looked(), Counter()
     with tempfile.TemporaryDirectory() as folder:

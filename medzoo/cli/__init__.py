@@ -17,7 +17,7 @@ from medzoo.cli.hub import hub_app
 from medzoo.cli.look import audit, explore
 from medzoo.cli.models import card, ensemble, evaluate, explain
 from medzoo.cli.predict import predict
-from medzoo.cli.scope import Format, Seeds, Tasks, read
+from medzoo.cli.scope import Format, Scope, Seeds, Tasks
 from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app
 from medzoo.cli.submission import submit
@@ -240,7 +240,8 @@ def compare(
     from medzoo.store import Store
 
     if other is None:
-        study, store = read(name, tasks, "medmnist", seeds), Store()
+        study = Scope(name, tasks, "medmnist", seeds).read()
+        store = Store()
         further = [n for n in SCORES if n in list_scores("kept")]
         evidence = Evidence.read(study.show(scores=further), store)
         if not evidence.records:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from medzoo.cli.scope import SkipBad, data_flags
+from medzoo.cli.scope import SkipBad
 from medzoo.data.custom.address import FORMS
 from medzoo.files import safe_name
 
@@ -64,16 +64,17 @@ class _Known(NamedTuple):
 def look(
     what: str,
     size: int | None,
-    options: Mapping[str, Any],
     like: Path | None = None,
+    *,
+    skip_bad: bool = False,
 ) -> Looked:
     """Loads the data that an argument means.
 
     Args:
         what: The argument.
         size: Height and width; as `like` says, or 28, if left out.
-        options: Data options that flags ask for.
-        like: A study or model that says the others.
+        like: A study or model that says how they are read.
+        skip_bad: Whether to leave out files that are bad.
 
     Raises:
         FileNotFoundError: If nothing is there.
@@ -84,6 +85,7 @@ def look(
     from medzoo.data.sources import load
     from medzoo.tasks import NAMES, SHAPES
 
+    options = {"skip_bad": True} if skip_bad else {}
     if (known := _read_known(Path(what))) is not None:
         return _look_at_known(known, size, options)
     if like is not None:
@@ -219,8 +221,7 @@ def audit(
     require_output(out, folder=True)
     store = Store()
     store.require_room()
-    flags = data_flags(skip_bad, False)
-    dataset, rows, groups = look(what, size, flags, like)
+    dataset, rows, groups = look(what, size, like, skip_bad=skip_bad)
     faults = study and _find_faults(study, what, dataset, store)
     found, pairs = run_audit(
         dataset,
@@ -273,7 +274,7 @@ def explore(
     from medzoo.study.audits import find_leaks
 
     require_output(out, folder=True)
-    dataset, rows, _ = look(what, size, data_flags(skip_bad, False), like)
+    dataset, rows, _ = look(what, size, like, skip_bad=skip_bad)
     found = summarize(dataset, rows)
     leaks = find_leaks(Store(), [dataset.fingerprint])
     lines = [format_summary(dataset, found), *leaks, *find_warnings(found)]

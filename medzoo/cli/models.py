@@ -16,10 +16,10 @@ from medzoo.cli.scope import (
     Name,
     PluginFiles,
     Resize,
+    Scope,
     Seeds,
     SkipBad,
     Tasks,
-    read,
 )
 from medzoo.cli.submission import evaluate_submission
 from medzoo.data.custom.address import ANY_FORM
@@ -272,7 +272,7 @@ def ensemble(
     from medzoo.report.tables import FORMATS
     from medzoo.store import Store
 
-    study = read(name, tasks, data, seeds)
+    study = Scope(name, tasks, data, seeds).read()
     trials, table = make_ensembles(study, Store(), best=best, trial=trial)
     print(FORMATS[format](table))
     if format == "md":

@@ -1,8 +1,11 @@
 """What a command runs over: the arguments that many commands share."""
 
+import functools
+import inspect
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -127,38 +130,101 @@ PluginFiles = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON value.")]
 
 
-def read(
-    name: str,
-    tasks: str | None,
-    data: str | None,
-    seeds: str | None,
-    data_options: Mapping[str, Any] | None = None,
-    until: str | None = None,
-    max_seeds: int | None = None,
-) -> "Study":
-    """Reads a study and applies what the flags say."""
-    from medzoo.study.spec import read_study
+@dataclass(frozen=True)
+class Scope:
+    """Which study a command is about, and what its flags change of it."""
 
-    return read_study(name).override(
-        tasks=tasks.split(",") if tasks not in (None, "all") else tasks,
-        seeds=_integers("seeds", seeds) if seeds else None,
-        data=data,
-        data_options=data_options,
-        until=until,
-        max_seeds=max_seeds,
-    )
+    name: Name
+    tasks: Tasks = None
+    data: Data = None
+    seeds: Seeds = None
+    until: Until = None
+    max_seeds: MaxSeeds = None
+    smoke: Smoke = False
+    skip_bad: SkipBad = False
+    drop_leaks: DropLeaks = False
+    attributes: Attributes = None
+
+    @property
+    def data_options(self) -> dict[str, Any]:
+        """The options of data that are asked for, and no others."""
+        flags = {
+            "skip_bad": self.skip_bad,
+            "drop_leaks": self.drop_leaks,
+            "attributes": self.attributes and self.attributes.split(","),
+        }
+        return {name: asked for name, asked in flags.items() if asked}
+
+    def read(self) -> "Study":
+        """Reads the study, and applies what the flags say."""
+        from medzoo.study.spec import read_study
+
+        tasks = self.tasks
+        return read_study(self.name).override(
+            tasks=tasks.split(",") if tasks not in (None, "all") else tasks,
+            seeds=_integers("seeds", self.seeds) if self.seeds else None,
+            data=self.data,
+            data_options=self.data_options,
+            until=self.until,
+            max_seeds=self.max_seeds,
+        )
+
+    def format_command(self) -> str:
+        """Writes the command that repeats the study, as its report shows it.
+
+        That is of make in a checkout, and of `medzoo` where there is none, or
+        where a value has characters to be quoted.
+        """
+        changed = {"tasks": self.tasks, "data": self.data, "seeds": self.seeds}
+        given = {key: value for key, value in changed.items() if value}
+        flags = self._format_flags()
+        # Neither make nor the shell below it keeps such characters as they are.
+        texts = (self.name, self.attributes or "", *given.values())
+        odd = any(re.search(r"[^\w.,:/@+-]", text) for text in texts)
+        if odd or not in_checkout():
+            words = [f"--{key} {shlex.quote(v)}" for key, v in given.items()]
+            words += ["--smoke"] * self.smoke + [flags] * bool(flags)
+            return " ".join(
+                ["medzoo study run", shlex.quote(self.name), *words]
+            )
+        words = [f"{key.upper()}={value}" for key, value in given.items()]
+        words += ["SMOKE=1"] * self.smoke + [f'ARGS="{flags}"'] * bool(flags)
+        return " ".join([f"make study NAME={self.name}", *words])
+
+    def _format_flags(self) -> str:
+        """Writes those flags for which make has no variable."""
+        words = ["--skip-bad"] * self.skip_bad
+        words += ["--drop-leaks"] * self.drop_leaks
+        if self.attributes:
+            words.append(f"--attributes {shlex.quote(self.attributes)}")
+        if self.until:
+            words.append(f"--until {self.until}")
+        if self.max_seeds:
+            words.append(f"--max-seeds {self.max_seeds}")
+        return " ".join(words)
 
 
-def data_flags(
-    skip_bad: bool, drop_leaks: bool, attributes: str | None = None
-) -> dict[str, Any]:
-    """Returns the data options that flags ask for, and no others."""
-    flags = {
-        "skip_bad": skip_bad,
-        "drop_leaks": drop_leaks,
-        "attributes": attributes and attributes.split(","),
-    }
-    return {name: asked for name, asked in flags.items() if asked}
+def with_scope(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the fields of `Scope` as its first parameters.
+
+    Args:
+        command: Takes them as one `scope`; of a field that it declares as well,
+            its own declaration is the one that counts.
+    """
+    own = dict(inspect.signature(command).parameters)
+    del own["scope"]
+    fields = inspect.signature(Scope).parameters
+    shown = [own.get(name, field) for name, field in fields.items()]
+    shown += [own[name] for name in own if name not in fields]
+
+    @functools.wraps(command)
+    def call(**given: Any) -> None:
+        scope = Scope(**{name: given[name] for name in fields})
+        rest = {name: value for name, value in given.items() if name in own}
+        command(scope=scope, **rest)
+
+    call.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
+    return call
 
 
 def _integers(what: str, text: str) -> list[int]:
@@ -169,41 +235,3 @@ def _integers(what: str, text: str) -> list[int]:
             f"`{what}` must be whole numbers separated by commas. "
             f"Received: {what}={text!r}."
         ) from None
-
-
-def format_command(
-    name: str,
-    tasks: str | None,
-    data: str | None,
-    seeds: str | None,
-    smoke: bool,
-    options: Mapping[str, Any],
-    until: str | None = None,
-    max_seeds: int | None = None,
-) -> str:
-    """Writes the command that repeats a study, as its report shows it.
-
-    That is of make in a checkout, and of `medzoo` where there is none, or
-    where a value has characters to be quoted.
-    """
-    changed = {"tasks": tasks, "data": data, "seeds": seeds}
-    given = {key: value for key, value in changed.items() if value}
-    columns = ",".join(options.get("attributes", ()))
-    listed = [
-        f"--{option.replace('_', '-')}"
-        + f" {shlex.quote(columns)}" * (option == "attributes")
-        for option in options
-    ]
-    listed += [f"--until {until}"] if until else []
-    listed += [f"--max-seeds {max_seeds}"] if max_seeds else []
-    flags = " ".join(listed)
-    # Neither make nor the shell below it keeps such characters as they are.
-    texts = (name, columns, *given.values())
-    odd = any(re.search(r"[^\w.,:/@+-]", text) for text in texts)
-    if odd or not in_checkout():
-        words = [f"--{key} {shlex.quote(v)}" for key, v in given.items()]
-        words += ["--smoke"] * smoke + [flags] * bool(flags)
-        return " ".join(["medzoo study run", shlex.quote(name), *words])
-    words = [f"{key.upper()}={value}" for key, value in given.items()]
-    words += ["SMOKE=1"] * smoke + [f'ARGS="{flags}"'] * bool(flags)
-    return " ".join([f"make study NAME={name}", *words])

@@ -15,29 +15,18 @@ from medzoo.cli.help import App
 from medzoo.cli.scope import (
     Address,
     AsJson,
-    Attributes,
-    Data,
-    DropLeaks,
     ExecutorName,
     Force,
     LogFile,
     MaxHours,
-    MaxSeeds,
-    Name,
     Out,
     Quiet,
     Retries,
     RunTimeout,
-    Seeds,
-    SkipBad,
-    Smoke,
-    Tasks,
-    Until,
+    Scope,
     Verbose,
     Workers,
-    data_flags,
-    format_command,
-    read,
+    with_scope,
 )
 from medzoo.messages import printable
 
@@ -122,17 +111,9 @@ def schema() -> None:
     ],
 )
 @_without_collector()
+@with_scope
 def plan(
-    name: Name,
-    tasks: Tasks = None,
-    data: Data = None,
-    seeds: Seeds = None,
-    until: Until = None,
-    max_seeds: MaxSeeds = None,
-    smoke: Smoke = False,
-    skip_bad: SkipBad = False,
-    drop_leaks: DropLeaks = False,
-    attributes: Attributes = None,
+    scope: Scope,
     time: Annotated[
         bool, typer.Option("--time", help="Measure a few steps of each kind.")
     ] = False,
@@ -150,10 +131,11 @@ def plan(
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
-    options = data_flags(skip_bad, drop_leaks, attributes)
-    study = read(name, tasks, data, seeds, options, until, max_seeds)
+    study = scope.read()
     store = Store()
-    found = make_plan(give_seeds(study, store, smoke=smoke), store, smoke=smoke)
+    found = make_plan(
+        give_seeds(study, store, smoke=scope.smoke), store, smoke=scope.smoke
+    )
     facts = found.facts()
     workers = default_workers()
     shown = found.text(workers)
@@ -165,7 +147,7 @@ def plan(
         shown += f"\n{wanted.text(workers)}"
     print(json.dumps(facts) if as_json else printable(shown))
     if time:
-        _print_costs(study, smoke)
+        _print_costs(study, scope.smoke)
 
 
 @study_app.command(
@@ -175,17 +157,9 @@ def plan(
         "medzoo study run studies/mine.toml --data folder:cells --workers 2",
     ],
 )
+@with_scope
 def run(
-    name: Name,
-    tasks: Tasks = None,
-    data: Data = None,
-    seeds: Seeds = None,
-    until: Until = None,
-    max_seeds: MaxSeeds = None,
-    smoke: Smoke = False,
-    skip_bad: SkipBad = False,
-    drop_leaks: DropLeaks = False,
-    attributes: Attributes = None,
+    scope: Scope,
     out: Out = Path("results"),
     workers: Workers = None,
     workers_per_gpu: Annotated[
@@ -231,8 +205,7 @@ def run(
 
     require_output(out, folder=True)
     console = CommandConsole(quiet=quiet, log_file=log_file)
-    options = data_flags(skip_bad, drop_leaks, attributes)
-    study = read(name, tasks, data, seeds, options, until, max_seeds)
+    study = scope.read()
     means = ExecutionOptions(
         workers=workers,
         workers_per_gpu=workers_per_gpu,
@@ -249,12 +222,10 @@ def run(
     code = run_on_screen(
         study,
         out,
-        smoke=smoke,
+        smoke=scope.smoke,
         means=means,
         track=study.track if track is None else track.split(","),
-        command=format_command(
-            name, tasks, data, seeds, smoke, options, until, max_seeds
-        ),
+        command=scope.format_command(),
         force=force,
         verbose=verbose,
         console=console,
@@ -264,17 +235,9 @@ def run(
 
 @study_app.command(examples=["medzoo study status quickstart"])
 @_without_collector()
+@with_scope
 def status(
-    name: Name,
-    tasks: Tasks = None,
-    data: Data = None,
-    seeds: Seeds = None,
-    until: Until = None,
-    max_seeds: MaxSeeds = None,
-    smoke: Smoke = False,
-    skip_bad: SkipBad = False,
-    drop_leaks: DropLeaks = False,
-    attributes: Attributes = None,
+    scope: Scope,
     as_json: AsJson = False,
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
@@ -284,14 +247,13 @@ def status(
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
 
-    options = data_flags(skip_bad, drop_leaks, attributes)
-    study = read(name, tasks, data, seeds, options, until, max_seeds)
+    study = scope.read()
     store = Store()
     if as_json:
-        given = give_seeds(study, store, smoke=smoke)
-        print(json.dumps(make_plan(given, store, smoke=smoke).facts()))
+        given = give_seeds(study, store, smoke=scope.smoke)
+        print(json.dumps(make_plan(given, store, smoke=scope.smoke).facts()))
         return
-    found = Progress.read(study, store, smoke=smoke)
+    found = Progress.read(study, store, smoke=scope.smoke)
     print(printable(f"{study.name}: {found.plan.status(default_workers())}"))
     print(printable(found.leaders), end="\n" * bool(found.leaders))
 
@@ -302,17 +264,9 @@ def status(
         "medzoo study watch optimizers --port 9000 --no-browser",
     ],
 )
+@with_scope
 def watch(
-    name: Name,
-    tasks: Tasks = None,
-    data: Data = None,
-    seeds: Seeds = None,
-    until: Until = None,
-    max_seeds: MaxSeeds = None,
-    smoke: Smoke = False,
-    skip_bad: SkipBad = False,
-    drop_leaks: DropLeaks = False,
-    attributes: Attributes = None,
+    scope: Scope,
     port: Annotated[
         int,
         typer.Option(
@@ -334,14 +288,11 @@ def watch(
     from medzoo.live.watch import watch as serve
     from medzoo.store import Store
 
-    options = data_flags(skip_bad, drop_leaks, attributes)
-    study = read(name, tasks, data, seeds, options, until, max_seeds)
+    study = scope.read()
     try:
         serve(
-            Watched(study, Store(), smoke),
-            command=format_command(
-                name, tasks, data, seeds, smoke, options, until, max_seeds
-            ),
+            Watched(study, Store(), scope.smoke),
+            command=scope.format_command(),
             port=port,
             on_open=lambda address: show_address(
                 study.name, address, open_it=not no_browser
@@ -361,20 +312,13 @@ def watch(
     ],
 )
 @_without_collector()
+@with_scope
 def report(
+    scope: Scope,
     name: Annotated[
         str | None,
         typer.Argument(help="A shipped study, one of ./studies, or a path."),
     ] = None,
-    tasks: Tasks = None,
-    data: Data = None,
-    seeds: Seeds = None,
-    until: Until = None,
-    max_seeds: MaxSeeds = None,
-    smoke: Smoke = False,
-    skip_bad: SkipBad = False,
-    drop_leaks: DropLeaks = False,
-    attributes: Attributes = None,
     out: Out = Path("results"),
     scores: Annotated[
         str | None,
@@ -392,6 +336,14 @@ def report(
             "--pictures",
             help="Show images of your own data that trials fail at, with the "
             "names of their files, on the page and in the evidence.",
+        ),
+    ] = False,
+    large_evidence: Annotated[
+        bool,
+        typer.Option(
+            "--evidence",
+            help="Write evidence.zip of more than 10,000 runs too, which takes "
+            "minutes.",
         ),
     ] = False,
     format: Annotated[
@@ -454,9 +406,7 @@ def report(
         "scores": None if scores is None else scores.split(","),
         "operating_point": operating_point,
     }
-    options = data_flags(skip_bad, drop_leaks, attributes)
-    scope = [name, tasks, data, seeds, until, max_seeds, smoke, options]
-    if from_ is not None and not any([*scope, explain]):
+    if from_ is not None and not any([*vars(scope).values(), explain]):
         evidence = read_evidence(from_, **shown)
         written = write_evidence_report(evidence, out, force=force)
     elif from_ is not None or name is None:
@@ -466,20 +416,18 @@ def report(
             f"changes the study. Received: name={name}, from={from_}."
         )
     else:
-        study = read(name, tasks, data, seeds, options, until, max_seeds)
-        study = study.show(**shown)
+        study = scope.read().show(**shown)
         if explain:
-            explain_study(study, Store(), smoke=smoke)
+            explain_study(study, Store(), smoke=scope.smoke)
         written = write_report(
             study,
             Store(),
             out,
-            command=format_command(
-                name, tasks, data, seeds, smoke, options, until, max_seeds
-            ),
-            smoke=smoke,
+            command=scope.format_command(),
+            smoke=scope.smoke,
             force=force,
             pictures=pictures,
+            large_evidence=large_evidence,
         )
         _point_to_looks(study, out)
     if written.evidence.records and not written.unwritten:

@@ -92,6 +92,7 @@ def average(
         for record in trial.done
         if record.run.task == task
         and (found := store.read_predictions(record.run_id)) is not None
+        and None not in (found.val, found.test)
     ]
     if not kept:
         raise ValueError(f"No finished run on `{task}` has probabilities kept.")
@@ -99,8 +100,11 @@ def average(
     averaged, found_scores = {}, {}
     for split in ("val", "test"):
         labels = getattr(first, split).labels
+        shape = getattr(first, split).probabilities.shape
         for record, found in kept:
-            if not np.array_equal(getattr(found, split).labels, labels):
+            mine = getattr(found, split)
+            same = np.array_equal(mine.labels, labels)
+            if not same or mine.probabilities.shape != shape:
                 raise ValueError(
                     f"Runs on `{task}` were scored on different images. "
                     f"Received: {kept[0][0].run_id} and {record.run_id}."
@@ -138,7 +142,8 @@ def make_ensembles(
     shown = [name for name in _SHOWN if name != score]
     rows: list[list[Cell]] = []
     for found in ensembles:
-        alone = [r.scores["test"][score] or 0.0 for r in found.members]
+        tested = [r.scores.get("test", {}) for r in found.members]
+        alone = [reached.get(score) or 0.0 for reached in tested]
         test = found.scores["test"]
         rows.append(
             [

@@ -31,7 +31,7 @@ from medzoo.report.images import (
     name_pictures,
 )
 from medzoo.report.own_scores import with_own_scores
-from medzoo.report.results import TrialResults
+from medzoo.report.results import MOST_SHOWN, TrialResults
 from medzoo.report.subgroups import Breakdown
 from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
@@ -46,6 +46,8 @@ _CONTENTS, _RECORDS = "contents.json", "records.jsonl"
 _IF_ANY = Field(exclude_if=operator.not_)
 # Raise it when files of before cannot be read any more.
 _FORMAT = 1
+# Bytes of an unpacked member beyond which it is none of ours.
+_LARGEST = 2**31
 # Arrays of predictions that are kept as they are.
 _KEPT = re.compile(r"^examples/|^test/pixel_counts$|(^|/)corrupted/")
 
@@ -97,7 +99,8 @@ class EvidenceFile(Reader):
     """Records, predictions and findings that were written by `write_evidence`.
 
     The file is a zip archive, and `numpy.load` opens it as well. Each member is
-    compared with its checksum when it is read.
+    compared with its checksum when it is read. Of more than 10,000 runs the
+    histories are left out, as in a report.
 
     Args:
         path: The file.
@@ -113,6 +116,9 @@ class EvidenceFile(Reader):
             if not path.is_file():  # A pipe would be waited for.
                 raise FileNotFoundError(path)
             self._archive = zipfile.ZipFile(path)
+            size = max(m.file_size for m in self._archive.infolist())
+            if size > _LARGEST:
+                raise ValueError(f"a member that unpacks to {size:,} bytes")
             text = self._archive.read(_CONTENTS)
             self.contents = _Contents.model_validate_json(text)
         except OSError as error:
@@ -185,9 +191,17 @@ class EvidenceFile(Reader):
 
     @cached_property
     def _records(self) -> dict[str, Record]:
-        lines = self._read_member(_RECORDS).splitlines()
-        records = map(Record.from_json, lines)
-        return {record.run_id: record for record in records}
+        num_runs = sum(len(trial.cells) for trial in self.contents.trials)
+        digest, found = hashlib.sha256(), {}
+        with self._reading():
+            with self._archive.open(_RECORDS) as file:
+                for line in file:
+                    digest.update(line)
+                    history = num_runs <= MOST_SHOWN
+                    record = Record.from_json(line, history=history)
+                    found[record.run_id] = record
+            self._compare(_RECORDS, digest.hexdigest())
+        return found
 
     def _fill(self, found: _Cells, study: Study) -> TrialResults:
         """Puts the runs and records of a trial into their cells."""
@@ -211,10 +225,12 @@ class EvidenceFile(Reader):
     def _read_member(self, name: str) -> bytes:
         with self._reading():
             content = self._archive.read(name)
-            expected = self.contents.sha256[name]
-        if hashlib.sha256(content).hexdigest() != expected:
-            raise self._fault(f"the checksum of {name} is another")
+            self._compare(name, hashlib.sha256(content).hexdigest())
         return content
+
+    def _compare(self, name: str, digest: str) -> None:
+        if digest != self.contents.sha256[name]:
+            raise self._fault(f"the checksum of {name} is another")
 
     def _fault(self, reason: object) -> DamagedEvidence:
         first = (str(reason).splitlines() or [type(reason).__name__])[0]
@@ -246,7 +262,8 @@ def write_evidence(evidence: Evidence, path: Path) -> int:
     all runs on the same data; of masks
     what is counted for each test image, and the examples that are shown. Of
     attributes of images it holds the scores by subgroup alone. The same
-    evidence gives the same bytes.
+    evidence gives the same bytes. Records and predictions are read and written
+    one by one: no more than their names is held of them.
 
     Returns:
         The size of the file in bytes.
@@ -321,9 +338,13 @@ class _Members:
 def _write_all(members: _Members, evidence: Evidence) -> None:
     store = evidence.store
     records = _list_whole(evidence)
-    tried = store.read_many(_list_candidates(evidence) - set(records))
+    tried = store.read_many(
+        _list_candidates(evidence) - set(records),
+        history=not evidence.is_large,
+    )
     kept = [*records.values(), *(tried[run_id] for run_id in sorted(tried))]
-    lines = (f"{record.model_dump_json()}\n".encode() for record in kept)
+    whole = (_with_history(record, evidence) for record in kept)
+    lines = (f"{record.model_dump_json()}\n".encode() for record in whole)
     members.add(_RECORDS, lines)
     arrays = {}
     shown = find_masks(evidence.best, store)
@@ -362,9 +383,17 @@ def _list_whole(evidence: Evidence) -> dict[str, Record]:
     """Returns the record of each run; cells of several tasks have parts."""
     found = {record.run_id: record for record in evidence.records}
     parts = [r.run_id for r in found.values() if len(r.run.tasks) > 1]
-    whole = evidence.store.read_many(parts)
+    whole = evidence.store.read_many(parts, history=not evidence.is_large)
     asked = evidence.study.asked_scores
     return found | with_own_scores(whole, evidence.store, asked)
+
+
+def _with_history(record: Record, evidence: Evidence) -> Record:
+    """Adds the history, which the results of many runs lack."""
+    whole = evidence.store.read(record.run_id) if evidence.is_large else None
+    if whole is None:
+        return record
+    return record.model_copy(update={"history": whole.history})
 
 
 def _list_candidates(evidence: Evidence) -> set[str]:

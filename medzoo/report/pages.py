@@ -195,7 +195,8 @@ def describe_gaps(evidence: Evidence) -> str:
     """Words how many runs are done, failed and missing, and which are shown."""
     shown = (
         f" Of so many runs the page lists {MOST_SHOWN:,} and no histories or "
-        "images, and there is no evidence.zip; runs.csv has all."
+        "images; runs.csv has all, and evidence.zip is written where "
+        "`--evidence` asks for it."
     )
     return _describe_gaps(evidence) + shown * evidence.is_large
 

@@ -17,6 +17,7 @@ from medzoo.report.corruption_tables import (
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import (
     EVIDENCE,
+    EvidenceFile,
     describe_evidence,
     find_predicted,
     write_evidence,
@@ -93,6 +94,7 @@ def write_report(
     smoke: bool = False,
     force: bool = False,
     pictures: bool = False,
+    large_evidence: bool = False,
 ) -> Report:
     """Writes tables and figures of a study into `out/<its folder>/`.
 
@@ -110,6 +112,8 @@ def write_report(
         force: Whether to replace any earlier report.
         pictures: Whether the page and the evidence show custom images that
             trials fail at, with the names of their files.
+        large_evidence: Whether to write the evidence of more than 10,000 runs,
+            which takes minutes.
     """
     evidence = Evidence.read(study, store, smoke=smoke, command=command)
     if not evidence.records:
@@ -119,11 +123,17 @@ def write_report(
         keep_attributes(study, evidence.results, store)
         found, kept = evidence.results, evidence.galleries
         keep_gallery(study, found, kept, store, pictures=pictures)
-    return write_evidence_report(evidence, out, force=force)
+    return write_evidence_report(
+        evidence, out, force=force, large_evidence=large_evidence
+    )
 
 
 def write_evidence_report(
-    evidence: Evidence, out: Path, *, force: bool = False
+    evidence: Evidence,
+    out: Path,
+    *,
+    force: bool = False,
+    large_evidence: bool = False,
 ) -> Report:
     """Writes the report of what was read, from a store or an evidence file.
 
@@ -134,8 +144,9 @@ def write_evidence_report(
     if not force and (reason := find_loss(folder, runs, evidence.store)):
         reason = f"{folder} is left as it is: {reason} `--force` replaces it."
         return Report(evidence, summary, unwritten=reason)
-    is_large = evidence.is_large
-    size = 0 if is_large else write_evidence(evidence, folder / EVIDENCE)
+    is_kept = large_evidence or not evidence.is_large
+    is_kept |= isinstance(evidence.store, EvidenceFile)
+    size = write_evidence(evidence, folder / EVIDENCE) if is_kept else 0
     short, per_task = make_short_summary(evidence), make_per_task(evidence)
     feet = (
         describe_gaps_of_best(evidence.subgroups),
@@ -180,9 +191,9 @@ def write_evidence_report(
     for name in _OPTIONAL - set(contents):
         (folder / name).unlink(missing_ok=True)
     replace_file(out / "index.html", encode_text(make_index(out)))
-    if is_large:
+    if not is_kept:
         (folder / EVIDENCE).unlink(missing_ok=True)
-    names = (*contents, *[EVIDENCE] * (not is_large))
+    names = (*contents, *[EVIDENCE] * is_kept)
     return Report(evidence, summary, tuple(folder / name for name in names))
 
 

@@ -71,7 +71,7 @@ class Estimates:
         self._num_images: dict[tuple[str, str], dict[str, int]] = {}
         for record in records:
             run = record.run
-            if record.status not in _WHOLE or (
+            if not _is_measured(record) or (
                 not run.entry.baseline and _steps_of(record) < least_steps
             ):
                 continue
@@ -133,8 +133,17 @@ def _keys(run: Run) -> tuple[tuple, ...]:
     )
 
 
-def _steps_of(record: Record) -> int:
-    return int(record.history[-1]["step"] or 0) if record.history else 0
+def _is_measured(record: Record) -> bool:
+    """Says whether a record has all that an estimate is made from."""
+    return (
+        record.status in _WHOLE
+        and record.seconds.keys() >= {"train", "total"}
+        and all(record.num_images.get(s, 0) > 0 for s in ("train", "test"))
+    )
+
+
+def _steps_of(record: Record) -> float:
+    return record.history[-1].get("step") or 0 if record.history else 0
 
 
 def _count_pixels(run: Run, num_images: int, steps: int) -> int:

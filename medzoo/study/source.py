@@ -94,8 +94,12 @@ class Source:
         """
         try:
             return cls(path, path.read_text(encoding="utf-8-sig"))
-        except UnicodeDecodeError:
-            raise ValueError(f"{path} is not text in UTF-8.") from None
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ValueError(
+                f"{path}, line {line}: not text in UTF-8 ({error.reason}). "
+                "Save the file as UTF-8."
+            ) from None
 
     def __str__(self) -> str:
         path, here = self.path.absolute(), Path.cwd()

@@ -191,6 +191,8 @@ def has_reached(record: Record | None, share: float) -> bool:
         return False
     if record.status != "pruned":
         return True
+    if not _has_checks(record):
+        return False
     return (record.history[-1]["step"] or 0) >= share * _num_steps(record)
 
 
@@ -211,7 +213,7 @@ def best_at(record: Record | None, share: float) -> tuple[float, float]:
 
     Both are minus infinity for a run that failed, diverged or is missing.
     """
-    if record is None or record.status in ("failed", "diverged"):
+    if record is None or not _has_checks(record):
         return _WORST
     return objective_class(record.run).rank(_kept(record, share))
 
@@ -229,7 +231,7 @@ def score_at(record: Record | None, share: float, name: str) -> float:
     Raises:
         ValueError: If val has no such score.
     """
-    if record is None or record.status in ("failed", "diverged"):
+    if record is None or not _has_checks(record):
         return -math.inf
     entry = _kept(record, share)
     score = entry.get(f"val_{name}")
@@ -257,6 +259,16 @@ def _entries(record: Record, share: float) -> list[Entry]:
     limit = share * _num_steps(record)
     before = sum((e["step"] or 0) < limit for e in record.history)
     return record.history[: before + 1]
+
+
+def _has_checks(record: Record) -> bool:
+    """Says whether a run came to an end that can be compared with others'."""
+    return (
+        record.status not in ("failed", "diverged")
+        and bool(record.history)
+        and all("step" in entry for entry in record.history)
+        and record.num_images.get("train", 0) > 0
+    )
 
 
 def _num_steps(record: Record) -> int:

@@ -54,13 +54,13 @@ def mutate(text, chance):
 def call(words, capsys, monkeypatch):
     """Calls a command as a shell does; returns its code and its errors."""
     monkeypatch.setattr(sys, "argv", ["medzoo", *words])
-    started = time.monotonic()
+    started = time.process_time()
     try:
         main()
         code = 0
     except SystemExit as end:
         code = end.code or 0
-    assert time.monotonic() - started < 5, words
+    assert time.process_time() - started < 5, words
     return code, capsys.readouterr().err
 
 

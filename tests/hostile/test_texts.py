@@ -17,7 +17,7 @@ from pretended import Pretended, make_runs
 from report_records import find_run, make_record, make_records, make_study
 
 from medzoo.cli.console import CommandConsole
-from medzoo.cli.scope import format_command
+from medzoo.cli.scope import Scope
 from medzoo.cli.screen import make_screen_table, show_report
 from medzoo.conduct import Conduct, Watch
 from medzoo.console import PlainConsole
@@ -220,7 +220,9 @@ def test_a_foreign_page_blanks_no_index(content, tmp_path):
     "data", ["folder:a b; rm -rf ~", "csv:$(x).csv", "npz:it's"]
 )
 def test_the_command_is_one_of_its_words_for_a_shell(data):
-    text = format_command("my study.toml", None, data, "0,1", True, {})
+    text = Scope(
+        "my study.toml", None, data, "0,1", smoke=True
+    ).format_command()
     assert shlex.split(text) == [
         *("medzoo", "study", "run", "my study.toml"),
         *("--data", data, "--seeds", "0,1", "--smoke"),
