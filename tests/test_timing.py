@@ -3,8 +3,13 @@
 import pytest
 
 from medzoo.runs.run import Run
-from medzoo.study.costs import MeasuredCost, format_costs, kind_of, measure
 from medzoo.study.expand import PlannedRun
+from medzoo.study.measured_costs import (
+    MeasuredCost,
+    format_costs,
+    kind_of,
+    measure,
+)
 from medzoo.study.trials import Trial
 
 SMALL = {
