@@ -18,8 +18,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from medzoo.execution.cores import default_workers
 from medzoo.execution.job import Job
-from medzoo.execution.local import LocalExecutor, default_workers
+from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
 from medzoo.record import Record
 from medzoo.store import Store

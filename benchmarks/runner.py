@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 import psutil
 
-from medzoo.execution.local import default_workers
+from medzoo.execution.cores import default_workers
 from medzoo.store import Store
 
 HERE = Path(__file__).parent

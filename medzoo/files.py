@@ -232,7 +232,7 @@ def safe_name(text: str) -> str:
     return f"{name.strip('-')}-{digest[:8]}".lstrip("-")
 
 
-def read_regular(path: Path, *, most: int | None = None) -> bytes:
+def read_regular(path: str | Path, *, most: int | None = None) -> bytes:
     """Reads a file, but no folder, pipe or device, which may never end.
 
     Args:
@@ -284,7 +284,7 @@ def reserve(file: BinaryIO, size: int) -> None:
         os.posix_fallocate(file.fileno(), 0, size)
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BinaryIO:
     """Opens a file, but no folder, pipe or device, for reading.
 
     Raises:

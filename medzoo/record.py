@@ -15,6 +15,9 @@ from medzoo.runs.json_model import JsonModel
 from medzoo.runs.run import Run
 from medzoo.tasks import class_ranges
 
+# Names of a kept model and of its record, beside each other in a folder.
+MODEL, RECORD = "model.keras", "record.json"
+
 
 class Parameters(BaseModel):
     """Counts of weights; `total` includes frozen ones and statistics."""
@@ -106,7 +109,10 @@ class Record(JsonModel):
     data_fingerprint: str = ""
     notes: list[str] = []
     # Not in the JSON of records without any, so that it stays what it was.
-    warnings: Annotated[list[str], Field(exclude_if=operator.not_)] = []
+    # Made by `list`, as pydantic copies a default of most records slowly.
+    warnings: Annotated[
+        list[str], Field(default_factory=list, exclude_if=operator.not_)
+    ]
     ranges: list[tuple[int, int]] = []
     classes: list[str] = []
     mask_classes: list[str] = []

@@ -6,14 +6,21 @@ blood cells and skin lesions, beside published figures.
 
 import csv
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import NamedTuple
 
+import numpy as np
+
+from medzoo.record import Predictions
 from medzoo.report.evidence_file import EVIDENCE, EvidenceFile
 from medzoo.report.published import read_published
 from medzoo.report.subgroups import FEWEST_IMAGES
 from medzoo.report.tables import Cell, Table, format_table
 from medzoo.scores.table import format_score
+from medzoo.scores.weighted import ece
 from medzoo.study.spec import Study
+from medzoo.training.adjust import fit_temperature
+from medzoo.training.predict import to_probabilities
 
 RESULTS = Path(__file__).parents[1] / "results"
 STUDIES = (
@@ -23,6 +30,7 @@ STUDIES = (
     "losses_skin",
     "networks_skin",
 )
+LAST = ("ECE after a temperature", "published ECE")
 SCORES = ("kappa", "quadratic_kappa", "ece", "ece_debiased")
 # Grades, whose order the quadratically weighted kappa is for.
 ORDINAL = ("retinamnist",)
@@ -37,6 +45,12 @@ trial and its baseline, with 95 % intervals over seeds and test images. Of ECE,
 lower is better.
 
 {scores}
+
+The last but one is the ECE (15 equal-width bins) after the logits were divided
+by one temperature, the one with the least cross entropy on val: mean and
+standard deviation over seeds. It changes no prediction, and `adjust =
+"temperature"` does it in training. Soft F1, which asks for the right class
+alone, needs it.
 
 Published ECE, on the official test splits (here are 15 bins):
 {system}; {source}.
@@ -59,9 +73,10 @@ hypothesis that all subgroups differ in their classes alone.
 
 
 class Shown(NamedTuple):
-    """A study, its folder, and the trials of it that are shown."""
+    """A study, its evidence and folder, and the trials of it that are shown."""
 
     study: Study
+    file: EvidenceFile
     folder: Path
     trials: list[str]
 
@@ -75,7 +90,7 @@ def read_study(name: str) -> Shown:
     folder = found.folder.parent
     first = read_rows(folder / "scores.csv")[0]["trial"]
     baseline = study.baseline.name if study.baseline else first
-    return Shown(study, folder, list(dict.fromkeys([first, baseline])))
+    return Shown(study, found, folder, list(dict.fromkeys([first, baseline])))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
@@ -90,7 +105,7 @@ def make_scores(studies: list[Shown]) -> Table:
     """Lays scores out, a row a task, study and trial."""
     published = {f.task: f.value for f in read_published() if f.score == "ece"}
     rows: list[list[Cell]] = []
-    for study, folder, trials in studies:
+    for study, file, folder, trials in studies:
         table = read_rows(folder / "scores.csv")
         cells = {(r["trial"], r["task"], r["score"]): r for r in table}
         images = {r["task"]: r for r in read_rows(folder / "runs.csv")}
@@ -107,12 +122,45 @@ def make_scores(studies: list[Shown]) -> Table:
                         else None
                         for score in SCORES
                     ),
+                    format_tempered(file, trial, task),
                     None if value is None else f"{value:.3f}",
                 ]
                 for trial in trials
             )
     columns = ("task", "test images", "study and trial")
-    return Table((*columns, *map(format_score, SCORES), "published ECE"), rows)
+    return Table((*columns, *map(format_score, SCORES), *LAST), rows)
+
+
+def format_tempered(file: EvidenceFile, trial: str, task: str) -> str:
+    """Writes the ECE on test after a temperature of val, over seeds."""
+    cells = next(
+        each.cells
+        for each in file.contents.trials
+        if each.trial.trial.name == trial
+    )
+    found = [
+        file.read_predictions(cell[2]) for cell in cells if cell[1] == task
+    ]
+    values = [measure_tempered(each) for each in found if each is not None]
+    return f"{fmean(values):.3f} ± {stdev(values):.3f}"
+
+
+def measure_tempered(predictions: Predictions) -> float:
+    """Returns the ECE on test, of logits divided by a temperature of val."""
+    val, test = predictions.val, predictions.test
+    if val is None or test is None:
+        raise ValueError("A run has no predictions of val or test.")
+    # Stored probabilities are rounded; their logarithms are logits.
+    scale = fit_temperature(to_logits(val.probabilities), val.labels)
+    tempered = to_probabilities(
+        to_logits(test.probabilities) * scale, "softmax"
+    )
+    return float(ece(tempered, test.labels, np.ones(len(test.labels))))
+
+
+def to_logits(probabilities: np.ndarray) -> np.ndarray:
+    """Returns logarithms; rounded probabilities may be 0."""
+    return np.log(np.clip(probabilities.astype("float64"), 1e-6, 1))
 
 
 def format_interval(row: dict[str, str] | None) -> str | None:
@@ -136,7 +184,7 @@ def make_gaps(studies: list[Shown]) -> Table:
             f"{float(row['gap_expected']):+.3f}",
             float(row["p_holm"]),
         ]
-        for study, folder, trials in studies
+        for study, _, folder, trials in studies
         for row in read_rows(folder / "subgroups.csv")
         if row["trial"] in trials and row["gap"]
     ]

@@ -15,7 +15,7 @@ from medzoo.conduct import Conduct, Watch
 from medzoo.data.corruptions import list_kinds
 from medzoo.execution.job import Job
 from medzoo.execution.worker import execute_job
-from medzoo.record import Predictions, Robustness, SplitPredictions
+from medzoo.record import MODEL, Predictions, Robustness, SplitPredictions
 from medzoo.report.checklist import answer_checklist
 from medzoo.report.corrupted import Corrupted, relate
 from medzoo.report.corruption_section import list_corruption_curves
@@ -33,7 +33,6 @@ from medzoo.study.corrupted import find_unscored
 from medzoo.study.expand import expand
 from medzoo.study.kept_models import find_folder
 from medzoo.study.plan import make_plan
-from medzoo.training.saved import MODEL
 
 ASKED = """
 corruptions = true

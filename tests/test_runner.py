@@ -11,9 +11,10 @@ import psutil
 import pytest
 from pretended import Pretended, make_runs
 
+from medzoo.execution.cores import default_workers, list_gpus
 from medzoo.execution.job import Job
 from medzoo.execution.leases import Leases
-from medzoo.execution.local import LocalExecutor, default_workers, list_gpus
+from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import Queue, execute_jobs
 from medzoo.runs.run import Run
 from medzoo.store import Store

@@ -4,15 +4,14 @@ import pytest
 
 from medzoo.record import Parameters, Record
 from medzoo.runs.run import Run
-from medzoo.study.costs import (
-    MIN_STEPS,
-    Estimates,
+from medzoo.study.costs import MIN_STEPS, Estimates
+from medzoo.study.expand import PlannedRun
+from medzoo.study.measured_costs import (
     MeasuredCost,
     format_costs,
     kind_of,
     measure,
 )
-from medzoo.study.expand import PlannedRun
 from medzoo.study.trials import Trial
 
 SMALL = {

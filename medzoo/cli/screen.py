@@ -11,7 +11,7 @@ import rich.table
 
 from medzoo.cli.console import CommandConsole
 from medzoo.conduct import Conduct, StudyResult
-from medzoo.execution.local import default_workers
+from medzoo.execution.cores import default_workers
 from medzoo.execution.options import ExecutionOptions
 from medzoo.messages import printable
 from medzoo.progress import ProgressBar, find_leader

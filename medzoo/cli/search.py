@@ -122,7 +122,7 @@ def _run(
     console: "CommandConsole",
 ) -> "tuple[list[Tried], bool]":
     """Returns what was tried, and whether the search is at its end."""
-    from medzoo.execution.local import default_workers
+    from medzoo.execution.cores import default_workers
     from medzoo.search.search import run_search
 
     about = search.document

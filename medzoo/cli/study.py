@@ -126,7 +126,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Print what a study would run, what is done, and the time for the rest."""
-    from medzoo.execution.local import default_workers
+    from medzoo.execution.cores import default_workers
     from medzoo.report.results import give_seeds
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
@@ -241,7 +241,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Print how far a study is, and which trials lead on val."""
-    from medzoo.execution.local import default_workers
+    from medzoo.execution.cores import default_workers
     from medzoo.live.state import Progress
     from medzoo.report.results import give_seeds
     from medzoo.store import Store
@@ -482,8 +482,8 @@ def _point_to_looks(study: "Study", out: Path) -> None:
 def _print_costs(study: "Study", smoke: bool) -> None:
     """Measures each kind of run and prints hours and megabytes by trial."""
     from medzoo.conduct import require_data
-    from medzoo.execution.local import default_workers
-    from medzoo.study.costs import format_costs, measure_kinds
+    from medzoo.execution.cores import default_workers
+    from medzoo.study.measured_costs import format_costs, measure_kinds
     from medzoo.study.tuning import plan_all
 
     planned = plan_all(study, smoke=smoke)

@@ -191,10 +191,11 @@ def _train(
 ) -> "Record":
     """Trains a run in this process, as a worker of a study would."""
     from medzoo.execution.worker import run_one
+    from medzoo.record import MODEL
     from medzoo.training.backend import import_keras, set_threads
     from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
-    from medzoo.training.saved import MODEL, save_model
+    from medzoo.training.saved import save_model
 
     run = job.run
     require_data(run)

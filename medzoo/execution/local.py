@@ -8,14 +8,13 @@ graph it has traced. Each worker here has a pipe of its own, and shares no lock
 that `kill -9` could leave locked.
 """
 
-import os
-import subprocess
 from collections.abc import Iterator
 from multiprocessing import connection
 from pathlib import Path
 
 import psutil
 
+from medzoo.execution.cores import count_cores, default_workers, list_gpus
 from medzoo.execution.job import Execute, Outcome
 from medzoo.execution.process import Worker, WorkerServer
 from medzoo.execution.worker import Setup
@@ -23,37 +22,6 @@ from medzoo.files import make_temporary
 
 # TensorFlow leaks about 10 MB a run.
 RUNS_A_WORKER = 20
-
-
-def default_workers(workers_per_gpu: int = 1) -> int:
-    """Returns one worker a core, or `workers_per_gpu` a GPU if there is any.
-
-    On a CPU each run uses one thread on every machine, since results depend on
-    the number of threads.
-    """
-    return len(list_gpus()) * workers_per_gpu or _count_cores()
-
-
-def list_gpus() -> list[str]:
-    """Lists the GPUs of this machine as `CUDA_VISIBLE_DEVICES` names them.
-
-    If that variable is set, it is used as it is; the backend is not imported.
-    """
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if given is not None:
-        return [gpu for gpu in given.split(",") if gpu not in ("", "-1")]
-    command = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            encoding="utf-8",
-            timeout=60,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return done.stdout.split()
 
 
 class LocalExecutor:
@@ -88,7 +56,7 @@ class LocalExecutor:
         self._logs = make_temporary()
         self._execute = execute
         self._server: WorkerServer | None = None
-        threads = max(1, _count_cores() // number) if gpus else 1
+        threads = max(1, count_cores() // number) if gpus else 1
         self._setups = [
             Setup(
                 threads=threads,
@@ -180,9 +148,3 @@ class LocalExecutor:
         if is_old or worker.memory() > self._memory / 2:
             worker.retire()
             self._workers[self._workers.index(worker)] = None
-
-
-def _count_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

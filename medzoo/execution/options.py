@@ -74,7 +74,8 @@ class ExecutionOptions:
                 timeout=self.timeout,
                 execute=self.execute,
             )
-        from medzoo.execution.local import LocalExecutor, default_workers
+        from medzoo.execution.cores import default_workers
+        from medzoo.execution.local import LocalExecutor
 
         workers = self.workers or default_workers(self.workers_per_gpu)
         return LocalExecutor(
@@ -90,7 +91,7 @@ class ExecutionOptions:
             ValueError: If `stack` is none of these, or a number without the
                 JAX backend.
         """
-        from medzoo.execution.local import list_gpus
+        from medzoo.execution.cores import list_gpus
 
         gpus = list_gpus() if self.stack == "auto" else []
         places = self.workers or len(gpus) * self.workers_per_gpu

@@ -6,12 +6,11 @@ from typing import Any
 
 import psutil
 
-from medzoo.execution.local import default_workers
+from medzoo.execution.cores import default_workers
 from medzoo.execution.running import Running, list_running
 from medzoo.messages import printable
 from medzoo.report.leaders import describe_leaders, read_val_scores
-from medzoo.report.pages import describe_cell
-from medzoo.report.results import give_seeds
+from medzoo.report.results import describe_cell, give_seeds
 from medzoo.runs.run import Run
 from medzoo.scores.table import format_score
 from medzoo.store import Store

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -31,15 +31,9 @@ _NUM_PERMUTATIONS = 9_999
 
 
 class StoredReplicates(Protocol):
-    """Bootstraps that are read from a store, all or those of one task."""
+    """Bootstraps that are read from a store, those of one task at a time."""
 
-    def __array__(
-        self, dtype: Any = None, copy: bool | None = None
-    ) -> np.ndarray: ...
-
-    def __getitem__(
-        self, key: tuple[EllipsisType, int | list[int]]
-    ) -> np.ndarray: ...
+    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -51,8 +45,8 @@ class TrialScores:
         matrix: Shape `(num_seeds, num_tasks)`; NaN for a missing run.
         replicates: Its bootstraps over test images, shape
             `(num_replicates, num_seeds, num_tasks)`; NaN where there is none.
-            What reads them when it is asked for all, or for one task, serves
-            as well: those of 100,000 runs do not fit into memory.
+            What reads them when it is asked for one task serves as well:
+            those of 100,000 runs do not fit into memory.
         diverged: Seeds of which a run diverged.
         num_given: Seeds that it is given, the first ones; all if `None`. The
             rows of the others are NaN.

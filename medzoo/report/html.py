@@ -35,14 +35,13 @@ from medzoo.report.gallery import lay_out
 from medzoo.report.heads import is_trained
 from medzoo.report.packed_curves import pack_curves
 from medzoo.report.pages import (
-    describe_cell,
     describe_failure,
     describe_gaps,
     explain_intervals,
     list_facts,
 )
 from medzoo.report.references import list_keys, make_bibliography
-from medzoo.report.results import MOST_SHOWN, TrialResults
+from medzoo.report.results import MOST_SHOWN, TrialResults, describe_cell
 from medzoo.report.statistics import Estimate, Spread
 from medzoo.report.study_tables import (
     judge_trials,

@@ -9,12 +9,12 @@ from medzoo.data.custom.address import is_custom
 from medzoo.data.custom.options import complete
 from medzoo.files import filling, writing
 from medzoo.messages import encode_text
-from medzoo.record import Predictions, Record
+from medzoo.record import MODEL, RECORD, Predictions, Record
 from medzoo.report.card import describe_weights, make_card
 from medzoo.report.without_paths import hide_folders
 from medzoo.scores.table import format_score
 from medzoo.tasks import get_task
-from medzoo.training.saved import MODEL, RECORD, Saved
+from medzoo.training.saved import Saved
 
 PREPROCESSING = "preprocessing.json"
 _CLASSIFIES = "image-classification"

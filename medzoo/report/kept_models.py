@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from medzoo.record import MODEL, RECORD
 from medzoo.report.card import write_card
 from medzoo.report.figures.explained import path_explained, write_explained
 from medzoo.report.results import TrialResults, read_results
@@ -14,7 +15,6 @@ from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import Study
-from medzoo.training.saved import MODEL, RECORD
 
 
 def keep_models(

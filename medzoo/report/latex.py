@@ -4,7 +4,6 @@ They need `booktabs` and `tabularx`. The first column takes what the numbers
 leave of the line, and breaks its names there, so that no table is wider.
 """
 
-import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
@@ -195,32 +194,23 @@ def _measure(text: str) -> int:
 
 def _summarise_by_task(evidence: Evidence) -> dict[str, StudyStatistics]:
     """Compares the trials on each task by itself."""
-    tasks = evidence.results[0].tasks
-    scores = [
-        TrialScores(
-            trial.trial.name,
-            trial.matrix(trial.score),
-            trial.read_replicates(evidence.store),
-            trial.diverged,
-            trial.num_given,
-        )
-        for trial in evidence.results
-    ]
     return {
         task: summarise_scores(
             [
-                dataclasses.replace(
-                    one,
-                    matrix=one.matrix[:, [at]],
-                    replicates=one.replicates[..., [at]],
+                TrialScores(
+                    trial.trial.name,
+                    trial.matrix(trial.score)[:, [at]],
+                    trial.read_replicates(evidence.store, [task]),
+                    trial.diverged,
+                    trial.num_given,
                 )
-                for one in scores
+                for trial in evidence.results
             ],
             [task],
             score=evidence.study.score,
             overlap=max(trial.overlap for trial in evidence.results),
         )
-        for at, task in enumerate(tasks)
+        for at, task in enumerate(evidence.results[0].tasks)
     }
 
 

@@ -114,8 +114,10 @@ def _score_task(
             continue
         leaks = read_test_leaks(record, task, store)
         whole = record.scores.get("test", {}).get(trial.score)
+        if not len(leaks) or whole is None:
+            return None
         test = store.read_task(record.run_id, task).test
-        if not len(leaks) or whole is None or test is None:
+        if test is None:
             return None
         size = len(test.labels)
         if leaks.max() >= size:

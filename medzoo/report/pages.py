@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from medzoo.messages import printable
 from medzoo.record import Record
 from medzoo.report.evidence import Evidence
-from medzoo.report.results import MOST_SHOWN
+from medzoo.report.results import MOST_SHOWN, describe_cell
 from medzoo.report.study_tables import PACKAGES, make_looks
 from medzoo.report.tables import (
     Table,
@@ -20,7 +20,6 @@ from medzoo.runs.run import Run
 from medzoo.scores.table import format_score
 from medzoo.study.document import Tuned
 from medzoo.study.spec import Study
-from medzoo.tasks import format_tasks
 
 _INTERVALS = (
     "± is half the width of a 95 % interval over seeds and test images{groups} "
@@ -236,11 +235,6 @@ def list_failures(evidence: Evidence) -> str:
                 trace = printable(record.error["traceback"])
                 parts.append(textwrap.indent(trace, "    "))
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
-
-
-def describe_cell(run: Run) -> str:
-    """Words the task and seed of a run."""
-    return f"{format_tasks(run.task)}, seed {run.seed}"
 
 
 def describe_failure(record: Record) -> str:

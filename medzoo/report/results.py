@@ -24,6 +24,7 @@ from medzoo.study.expand import PlannedRun, expand
 from medzoo.study.spec import Study
 from medzoo.study.trials import Trial
 from medzoo.study.tuning import plan_runs
+from medzoo.tasks import format_tasks
 
 # Runs beyond which a report has no histories, rows of runs on its page, images
 # nor evidence: tables and figures of trials, and `runs.csv`, are what is left.
@@ -174,34 +175,35 @@ class TrialResults:
         """
         rows, columns, records = self._done_cells
         values = np.full((len(self.seeds), len(self.tasks)), np.nan)
-        found = [
-            record.scores.get(split, {}).get(score)
-            if self._shows(record, score)
-            else None
-            for record in records
-        ]
+        found = [record.scores.get(split, {}).get(score) for record in records]
         # NumPy has NaN for `None`.
         values[rows, columns] = np.array(found, dtype="float64")
+        values[:, [not self._shows(task, score) for task in self.tasks]] = (
+            np.nan
+        )
         return values
 
-    def _shows(self, record: Record, score: str) -> bool:
-        return score == self.score or is_trained(record.run, score)
+    def _shows(self, task: str, score: str) -> bool:
+        run = self._recorded.get(task)
+        return score == self.score or run is None or is_trained(run, score)
 
     @cached_property
-    def _done_cells(self) -> tuple[list[int], list[int], list[Record]]:
+    def _recorded(self) -> dict[str, Run]:
+        """A run of each task with a record; others differ in their seed."""
+        return {task: r.run for (_, task), r in self.records.items()}
+
+    @cached_property
+    def _done_cells(self) -> tuple[np.ndarray, np.ndarray, list[Record]]:
         """Rows, columns and records of the runs that are done."""
         rows = {seed: row for row, seed in enumerate(self.seeds)}
         columns = {task: column for column, task in enumerate(self.tasks)}
         done = {
-            key: record
-            for key, record in self.records.items()
+            (rows[seed], columns[task]): record
+            for (seed, task), record in self.records.items()
             if record.status == "done"
         }
-        return (
-            [rows[seed] for seed, _ in done],
-            [columns[task] for _, task in done],
-            list(done.values()),
-        )
+        places = np.array([*done], dtype=int).reshape(-1, 2)
+        return places[:, 0], places[:, 1], list(done.values())
 
     def read_replicates(
         self, store: Reader, tasks: Sequence[str] | None = None
@@ -230,15 +232,15 @@ class TrialResults:
         # numbers that are far from each other in memory take long to write.
         shape = (len(self.seeds), len(tasks), NUM_REPLICATES)
         matrices = {score: np.full(shape, np.nan) for score in scores}
-        rows = {seed: row for row, seed in enumerate(self.seeds)}
-        columns = {task: column for column, task in enumerate(tasks)}
-        for (seed, task), record in self.records.items():
-            if task not in columns:
-                continue
-            shown = [name for name in scores if self._shows(record, name)]
-            found = read_many_replicates(store, record, shown, task)
-            for score, drawn in found.items():
-                matrices[score][rows[seed], columns[task]] = drawn
+        for column, task in enumerate(tasks):
+            shown = [name for name in scores if self._shows(task, name)]
+            for row, seed in enumerate(self.seeds):
+                record = self.records.get((seed, task))
+                if record is None:
+                    continue
+                found = read_many_replicates(store, record, shown, task)
+                for score, drawn in found.items():
+                    matrices[score][row, column] = drawn
         return {
             score: np.ascontiguousarray(np.moveaxis(matrix, -1, 0))
             for score, matrix in matrices.items()
@@ -268,6 +270,11 @@ class TrialResults:
             records={k: v for k, v in self.records.items() if k[0] in own},
             looks=looks,
         )
+
+
+def describe_cell(run: Run) -> str:
+    """Words the task and seed of a run."""
+    return f"{format_tasks(run.task)}, seed {run.seed}"
 
 
 def read_results(

@@ -115,9 +115,19 @@ def harmonic_mean_by_seed(matrix: np.ndarray) -> np.ndarray:
     >>> harmonic_mean_by_seed(np.array([[0.5, 1.0], [0.0, 1.0]])).round(3)
     array([0.667, 0.   ])
     """
-    no_inverse = matrix <= 0 if matrix.shape[-1] > 1 else matrix == 0
+    no_inverse = has_no_inverse(matrix, matrix.shape[-1])
     inverse = (1 / np.where(no_inverse, 1.0, matrix)).mean(axis=-1)
-    zero = no_inverse.any(axis=-1) & ~np.isnan(inverse)
+    return invert(inverse, no_inverse.any(axis=-1))
+
+
+def has_no_inverse(values: np.ndarray, num_tasks: int) -> np.ndarray:
+    """Says which scores a harmonic mean over tasks has no inverse of."""
+    return values <= 0 if num_tasks > 1 else values == 0
+
+
+def invert(inverse: np.ndarray, has_zero: np.ndarray) -> np.ndarray:
+    """Turns the mean of inverses into a harmonic mean: 0 if a task has 0."""
+    zero = has_zero & ~np.isnan(inverse)
     return np.where(zero, 0.0, 1 / inverse)
 
 

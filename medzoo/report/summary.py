@@ -8,6 +8,7 @@ it belongs to, and never shifts it.
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
@@ -32,6 +33,8 @@ from medzoo.report.statistics import (
     cut,
     estimate_all,
     harmonic_mean_by_seed,
+    has_no_inverse,
+    invert,
 )
 from medzoo.scores.table import SCORES
 from medzoo.store import Reader
@@ -95,12 +98,12 @@ class StudyStatistics:
     plan: Plan | None = None
     looks: Looks | None = None
 
-    @property
+    @functools.cached_property
     def complete(self) -> list[str]:
         """Names of the trials that have every run."""
         return [n for n, t in self.trials.items() if t.harmonic_mean]
 
-    @property
+    @functools.cached_property
     def reference(self) -> str | None:
         """Name of the trial that verdicts are about: the baseline, else the
         best, or the one that the last look compared the others to."""
@@ -150,45 +153,14 @@ class StudyStatistics:
 
 
 class _Stored:
-    """Bootstraps of a trial that are read when they are asked for.
-
-    Those of a few runs are kept.
-    """
+    """Bootstraps of a trial that are read, a task at a time, when asked for."""
 
     def __init__(self, trial: TrialResults, store: Reader) -> None:
         self._trial, self._store = trial, store
-        self._kept: np.ndarray | None = None
 
-    def __array__(
-        self, dtype: Any = None, copy: bool | None = None
-    ) -> np.ndarray:
-        if self._kept is not None:
-            return self._kept
-        found = self._trial.read_replicates(self._store)
-        if self._is_small:
-            self._kept = found
-        return found
-
-    @property
-    def _is_small(self) -> bool:
-        return len(self._trial.runs) <= _MOST_KEPT
-
-    def __getitem__(
-        self, key: tuple[EllipsisType, int | list[int]]
-    ) -> np.ndarray:
-        if self._kept is None and self._is_small:
-            np.asarray(self)
-        if self._kept is not None:
-            return self._kept[key]
-        if not isinstance(key[1], int):
-            return np.asarray(self)[key]
+    def __getitem__(self, key: tuple[EllipsisType, int]) -> np.ndarray:
         task = self._trial.tasks[key[1]]
-        found = self._trial.read_replicates(self._store, [task])
-        return found[..., 0]
-
-
-# Runs of a trial whose bootstraps are kept, all of them 4 MB.
-_MOST_KEPT = 256
+        return self._trial.read_replicates(self._store, [task])[..., 0]
 
 
 def summarise(
@@ -302,14 +274,15 @@ def _estimate(
     estimate = functools.partial(
         estimate_all, given=given, overlap=overlap, bounds=bounds
     )
-    by_task = {
-        task: estimate(matrices[:, :, at], _stack(scores, at))
-        for at, task in enumerate(tasks)
-    }
-    drawn, drawn_harmonic = _average(scores)
-    means = estimate(matrices.mean(axis=2), drawn)
-    del drawn
-    harmonic = estimate(harmonic_mean_by_seed(matrices), drawn_harmonic)
+    by_task, sums = {}, _Sums(len(tasks))
+    for at, task in enumerate(tasks):
+        replicates = _stack(scores, at)
+        by_task[task] = estimate(matrices[:, :, at], replicates)
+        sums.add(replicates)
+        del replicates
+    means = estimate(matrices.mean(axis=2), sums.pop_means())
+    drawn = sums.pop_harmonic_means()
+    harmonic = estimate(harmonic_mean_by_seed(matrices), drawn)
     found = {
         trial.name: TrialStatistics(
             harmonic_mean=harmonic[at] if trial.complete else None,
@@ -320,30 +293,50 @@ def _estimate(
         )
         for at, trial in enumerate(scores)
     }
-    return found, drawn_harmonic
+    return found, drawn
 
 
-def _average(scores: Sequence[TrialScores]) -> tuple[np.ndarray, np.ndarray]:
-    """Returns mean and harmonic mean over tasks of all bootstraps.
+class _Sums:
+    """Sums over tasks of bootstraps, which are read once, task by task.
 
-    Filled in trial by trial, as there may be room for little more.
+    Each is as large as the bootstraps of a task, and there may be room for
+    little more.
     """
-    first = np.asarray(scores[0].replicates)
-    shape = (len(first), len(scores), first.shape[1])
-    means, harmonic = np.empty(shape), np.empty(shape)
-    for at, trial in enumerate(scores):
-        replicates = np.asarray(trial.replicates) if at else first
-        means[:, at] = replicates.mean(axis=2)
-        harmonic[:, at] = harmonic_mean_by_seed(replicates)
-    return means, harmonic
+
+    def __init__(self, num_tasks: int) -> None:
+        self._num_tasks = num_tasks
+        self._values: Any = 0.0
+        self._inverses: Any = 0.0
+        self._is_zero: Any = False
+
+    def add(self, replicates: np.ndarray) -> None:
+        """Adds the bootstraps of a task, whose array is used up."""
+        self._values += replicates
+        no_inverse = has_no_inverse(replicates, self._num_tasks)
+        self._is_zero |= no_inverse
+        np.copyto(replicates, 1.0, where=no_inverse)
+        self._inverses += np.divide(1.0, replicates, out=replicates)
+
+    def pop_means(self) -> np.ndarray:
+        """Returns the means over tasks, and keeps them no longer."""
+        means, self._values = self._values, 0.0
+        means /= self._num_tasks
+        return means
+
+    def pop_harmonic_means(self) -> np.ndarray:
+        """Returns what `harmonic_mean_by_seed` does, and keeps no sums."""
+        inverses, self._inverses = self._inverses, 0.0
+        inverses /= self._num_tasks
+        return invert(inverses, self._is_zero)
 
 
 def _stack(scores: Sequence[TrialScores], task: int) -> np.ndarray:
     """Lays out the bootstraps of one task, shape `(..., trials, seeds)`."""
-    first = scores[0].replicates[..., task]
+    parts = (trial.replicates[..., task] for trial in scores)
+    first = next(parts)
     found = np.empty((len(first), len(scores), first.shape[1]))
-    for at, trial in enumerate(scores):
-        found[:, at] = trial.replicates[..., task]
+    for at, part in enumerate(itertools.chain([first], parts)):
+        found[:, at] = part
     return found
 
 

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,10 +226,10 @@ def find_loss(folder: Path, runs: Table, store: Reader) -> str:
     if not path.is_file():
         return ""
     with path.open(encoding="utf-8", newline="") as file:
-        earlier = csv.DictReader(file)
-        old = [_choose(row) for row in earlier if row["status"] == "done"]
-    at = {name: runs.columns.index(name) for name in _COMPARED}
-    rows = [{name: row[i] for name, i in at.items()} for row in runs.rows]
+        earlier = csv.reader(file)
+        old = _choose(next(earlier, []), earlier)
+    old = [row for row in old if row["status"] == "done"]
+    rows = _choose(runs.columns, runs.rows)
     new = [row for row in rows if row["status"] == "done"]
     sources = {_describe_data(row) for row in rows}
     others = {_describe_data(row) for row in old} - sources
@@ -258,8 +258,15 @@ def find_loss(folder: Path, runs: Table, store: Reader) -> str:
 _COMPARED = ("run_id", "status", "data", "data_options")
 
 
-def _choose(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in _COMPARED}
+def _choose(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """Picks these columns of each row: `None` where it has not all of them."""
+    at = [(n, columns.index(n)) for n in _COMPARED if n in columns]
+    blank = dict.fromkeys(_COMPARED)
+    return [
+        blank | {name: row[i] for name, i in at if i < len(row)} for row in rows
+    ]
 
 
 def _describe_data(row: Mapping[str, Any]) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Iterable, Sequence
 
 from medzoo.execution.job import Job
+from medzoo.record import MODEL
 from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.study.kept_models import find_folder
 from medzoo.study.spec import Study
 from medzoo.training.features import leaves_model
-from medzoo.training.saved import MODEL
 
 
 def with_corruptions(study: Study, jobs: Sequence[Job]) -> list[Job]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from medzoo.execution.job import Job
+from medzoo.record import MODEL
 from medzoo.store import Store
 from medzoo.study.spec import Study
 from medzoo.training.features import is_cacheable
-from medzoo.training.saved import MODEL
 
 
 def name_folder(study: Study, *, smoke: bool = False) -> str:

@@ -25,7 +25,7 @@ from medzoo.data.dataset import Dataset
 from medzoo.data.official import require_files
 from medzoo.data.resizing import fit_dataset
 from medzoo.files import read_regular, replacing, writing
-from medzoo.record import Record
+from medzoo.record import MODEL, RECORD, Record
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of, find_custom
 from medzoo.runs.symmetries import list_flips
@@ -40,10 +40,6 @@ from medzoo.training.predict import predict_logits, to_probabilities
 
 if TYPE_CHECKING:
     import keras
-
-
-# Names beside each other in the folder of a trained run.
-MODEL, RECORD = "model.keras", "record.json"
 
 
 class Saved(NamedTuple):
