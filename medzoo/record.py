@@ -5,7 +5,7 @@ import functools
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -110,9 +110,7 @@ class Record(JsonModel):
     notes: list[str] = []
     # Not in the JSON of records without any, so that it stays what it was.
     # Made by `list`, as pydantic copies a default of most records slowly.
-    warnings: Annotated[
-        list[str], Field(default_factory=list, exclude_if=operator.not_)
-    ]
+    warnings: list[str] = Field(default_factory=list, exclude_if=operator.not_)
     ranges: list[tuple[int, int]] = []
     classes: list[str] = []
     mask_classes: list[str] = []

@@ -125,7 +125,7 @@ def has_no_inverse(values: np.ndarray, num_tasks: int) -> np.ndarray:
     return values <= 0 if num_tasks > 1 else values == 0
 
 
-def invert(inverse: np.ndarray, has_zero: np.ndarray) -> np.ndarray:
+def invert(inverse: np.ndarray, has_zero: np.ndarray | np.bool) -> np.ndarray:
     """Turns the mean of inverses into a harmonic mean: 0 if a task has 0."""
     zero = has_zero & ~np.isnan(inverse)
     return np.where(zero, 0.0, 1 / inverse)
