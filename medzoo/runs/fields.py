@@ -310,7 +310,13 @@ class RunFields(JsonModel):
         ),
     ] = "none"
     loss: Annotated[
-        str, About("graph", "What training minimises.", choices=LOSSES)
+        str,
+        About(
+            "graph",
+            "What training minimises. Soft F1 leaves probabilities "
+            "overconfident; `adjust` set to `temperature` corrects them.",
+            choices=LOSSES,
+        ),
     ] = "soft_f1"
     loss_weight: Annotated[
         float,

@@ -135,8 +135,8 @@ def _is_measured(record: Record) -> bool:
     )
 
 
-def _steps_of(record: Record) -> float:
-    return record.history[-1].get("step") or 0 if record.history else 0
+def _steps_of(record: Record) -> int:
+    return int(record.history[-1].get("step") or 0) if record.history else 0
 
 
 def _count_pixels(run: Run, num_images: int, steps: int) -> int:
