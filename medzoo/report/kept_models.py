@@ -45,8 +45,8 @@ def keep_models(
     if keep == "best" and (best := find_best(results)):
         wanted = {run.run_id for run in best.runs.values()}
         for run_id in {run.run_id for run in runs} - wanted:
-            if (folder / run_id).is_dir():
-                shutil.rmtree(folder / run_id)
+            # Another terminal with the same study may be removing it as well.
+            shutil.rmtree(folder / run_id, ignore_errors=True)
         what = f"best trial on val, `{best.trial.name}`, {len(wanted)} runs"
     else:
         what = "runs that were executed here"
