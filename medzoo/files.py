@@ -4,6 +4,7 @@ import contextlib
 import csv
 import functools
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -326,14 +327,20 @@ def write_csv(
         rows: Of one cell a column.
         raw: Whether only programs read it, which want each text as it is.
     """
+    table: Iterable[Iterable[object]] = itertools.chain([header], rows)
     if not raw:
-        rows = (map(defuse, row) for row in rows)
+        table = (map(defuse, row) for row in table)
     with (
         replacing(path) as part,
         part.open(
             "w", encoding="utf-8", errors="surrogateescape", newline=""
         ) as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+        plain = csv.writer(file, lineterminator="\n")
+        quoted = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
+        for cells in map(tuple, table):
+            # `csv` would not quote a carriage return, and read two rows.
+            is_odd = any(
+                "\r" in each for each in cells if isinstance(each, str)
+            )
+            (quoted if is_odd else plain).writerow(cells)

@@ -5,6 +5,7 @@ import difflib
 import re
 import warnings
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 
 class FieldError(ValueError):
@@ -66,6 +67,19 @@ def printable(text: object, *, keep_bytes: bool = False) -> str:
         return found[0].encode("unicode_escape").decode()
 
     return _CONTROLS.sub(escape, str(text))
+
+
+def echo(text: object, **options: Any) -> None:
+    r"""Prints text that a terminal obeys in nothing.
+
+    Names of files and classes, questions and errors may have escape sequences.
+    Bytes of names that are not UTF-8 stay for a pipe.
+
+    Args:
+        text: Anything.
+        **options: As for `print`.
+    """
+    print(printable(text, keep_bytes=True), **options)  # noqa: T201
 
 
 def encode_text(text: str) -> bytes:

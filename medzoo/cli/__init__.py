@@ -1,5 +1,6 @@
 """The command line: one function a command; each imports what it needs."""
 
+import contextlib
 import io
 import os
 import signal
@@ -22,7 +23,7 @@ from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app
 from medzoo.cli.submission import submit
 from medzoo.cli.train import train
-from medzoo.messages import printable
+from medzoo.messages import echo, printable
 
 # What may lie on a disk, or befall a machine. Whatever else ends a command is a
 # fault of the program, and has its traceback.
@@ -87,7 +88,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         import medzoo
 
-        print(f"medzoo {medzoo.__version__}")
+        echo(f"medzoo {medzoo.__version__}")
         raise typer.Exit()
 
 
@@ -113,7 +114,7 @@ def tasks() -> None:
     from medzoo.tasks import SIZES, TASKS
 
     folder = data_folder()
-    print(
+    echo(
         f"{'task':<15}{'kind':<20}{'classes':>7}{'channels':>9}"
         f"{'train':>8}{'val':>7}{'test':>7}  {'licence':<13}sizes on disk"
     )
@@ -126,12 +127,12 @@ def tasks() -> None:
         train, val, test = (
             task.num_images[s] for s in ("train", "val", "test")
         )
-        print(
+        echo(
             f"{task.name:<15}{task.kind:<20}{task.num_classes:>7}"
             f"{task.channels:>9}{train:>8}{val:>7}{test:>7}  "
             f"{task.licence:<13}{', '.join(found) or '-'}"
         )
-    print(f"\nFiles are looked for in {folder} (set MEDZOO_DATA to change it).")
+    echo(f"\nFiles are looked for in {folder} (set MEDZOO_DATA to change it).")
 
 
 @app.command(examples=["medzoo models"])
@@ -147,29 +148,29 @@ def models(
     if backbones:
         _list_backbones()
         return
-    print(f"{'model':<20}{'width':>6}{'parameters':>12}  about")
+    echo(f"{'model':<20}{'width':>6}{'parameters':>12}  about")
     for name, entry in MODELS.items():
         size = f"{entry.width or '':>6}{entry.parameters:>12,}"
-        print(f"{name:<20}{size}  {entry.about}")
+        echo(f"{name:<20}{size}  {entry.about}")
         for key, option in entry.options.items():
-            print(f"    {key} = {option.default!r}: {option.description}")
+            echo(f"    {key} = {option.default!r}: {option.description}")
             if option.choices:
-                print(f"        one of: {', '.join(option.choices)}")
-    print("\nParameters at the default width, 28x28x3 images, 9 classes.")
+                echo(f"        one of: {', '.join(option.choices)}")
+    echo("\nParameters at the default width, 28x28x3 images, 9 classes.")
 
 
 def _list_backbones() -> None:
     from medzoo.models.backbones import BACKBONES, find_weights
 
-    print(f"{'backbone':<22}{'network':<20}{'least side':>10}  weights")
+    echo(f"{'backbone':<22}{'network':<20}{'least side':>10}  weights")
     for name, entry in BACKBONES.items():
         path = find_weights(name, "imagenet")
         there = path is not None and path.is_file()
-        print(
+        echo(
             f"{name:<22}{entry.application:<20}{entry.minimum:>10}  "
             f"{'on disk' if there else '-'}"
         )
-    print(
+    echo(
         "\nImageNet weights of keras.applications, by the licences of their "
         "authors.\nAlso keras:FILE@LAYER, a network that Keras saved, and "
         "hub:PRESET of keras-hub."
@@ -186,10 +187,10 @@ def fields() -> None:
             continue
         default = DEFAULTS.get(name)
         given = "" if default in (None, {}) else f" = {default!r}"
-        print(f"{name}{given}: {about.description}")
+        echo(f"{name}{given}: {about.description}")
         if about.choices:
-            print(f"    one of: {', '.join(about.choices)}")
-    print("\n`medzoo models` lists the options of each model beside them.")
+            echo(f"    one of: {', '.join(about.choices)}")
+    echo("\n`medzoo models` lists the options of each model beside them.")
 
 
 @app.command(
@@ -245,8 +246,12 @@ def compare(
         further = [n for n in SCORES if n in list_scores("kept")]
         evidence = Evidence.read(study.show(scores=further), store)
         if not evidence.records:
-            sentence = format_no_records(study, store, evidence.title)
-            print(sentence, file=sys.stderr)
+            asked = Scope(name, tasks, None, seeds)
+            if asked.read().data != study.data:
+                asked = Scope(name, tasks, study.data, seeds)
+            command = asked.format_command()
+            sentence = format_no_records(command, store, evidence.title)
+            echo(sentence, file=sys.stderr)
             raise typer.Exit(3)
         table = set_beside(evidence)
     elif tasks or seeds:
@@ -258,7 +263,7 @@ def compare(
         studies = open_evidence(name), open_evidence(other)
         names = (name, other) if studies[0].title == studies[1].title else None
         table = compare_studies(*studies, names=names)
-    print(FORMATS[format](table).rstrip("\n"))
+    echo(FORMATS[format](table).rstrip("\n"))
 
 
 def _format_warning(
@@ -299,7 +304,9 @@ def main() -> None:
     except _FAULTS as error:
         if os.environ.get("MEDZOO_DEBUG"):
             raise
-        print(f"Error: {printable(_describe(error))}", file=sys.stderr)
+        # What cannot be told, as the stream is full or closed, is no success.
+        with contextlib.suppress(OSError):
+            echo(f"Error: {_describe(error)}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import webbrowser
 
-from medzoo.messages import printable
+from medzoo.messages import echo
 
 
 def show_address(name: str, address: str, *, open_it: bool) -> None:
@@ -12,7 +12,7 @@ def show_address(name: str, address: str, *, open_it: bool) -> None:
 
     Without one, a browser for terminals would take the terminal.
     """
-    print(printable(f"{name} is watched at {address} Ctrl-C ends it."))
+    echo(f"{name} is watched at {address} Ctrl-C ends it.")
     sys.stdout.flush()
     screens = ("DISPLAY", "WAYLAND_DISPLAY")
     has_screen = sys.platform != "linux" or any(map(os.environ.get, screens))

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from medzoo.files import in_checkout
-from medzoo.messages import printable
+from medzoo.messages import echo
 
 # Packages by the extra that installs them; "" for those of medzoo itself.
 PACKAGES = {
@@ -49,9 +49,9 @@ def doctor(
         return
     is_complete = True
     for name, value, way_out in list_findings():
-        print(f"{name:<16}{value}")
+        echo(f"{name:<16}{value}")
         if way_out:
-            print(f"{'':<16}-> {way_out}")
+            echo(f"{'':<16}-> {way_out}")
             is_complete &= name not in PACKAGES[""]
     raise typer.Exit(0 if is_complete else 1)
 
@@ -69,20 +69,20 @@ def _show_cache(cache: bool, clear: bool) -> None:
         )
     entries = list(list_entries())
     total = sum(entry.size for entry in entries) / 1e6
-    print(f"{cache_folder()} (MEDZOO_CACHE changes it): {total:.1f} MB")
+    echo(f"{cache_folder()} (MEDZOO_CACHE changes it): {total:.1f} MB")
     for kind in dict.fromkeys(entry.kind for entry in entries):
-        print(kind)
+        echo(kind)
         for entry in entries:
             if entry.kind == kind:
-                print(printable(str(entry)))
+                echo(str(entry))
     if clear:
         free, left = clear_entries(entries)
-        print(f"Deleted {free / 1e6:.1f} MB.")
+        echo(f"Deleted {free / 1e6:.1f} MB.")
         if left:
             folders = f"{left} folder{'s' * (left > 1)}"
-            print(f"Left {folders}, which a process writes to just now.")
+            echo(f"Left {folders}, which a process writes to just now.")
     elif entries:
-        print("`--cache --clear` deletes what can be made again.")
+        echo("`--cache --clear` deletes what can be made again.")
 
 
 def list_findings() -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from medzoo.cli.scope import Model, ModelData, PluginFiles
+from medzoo.messages import echo
 
 if TYPE_CHECKING:
     from medzoo.data.dataset import Dataset
@@ -85,8 +86,8 @@ def export(
         "largest_difference_of_a_logit": exported.difference,
         "largest_logit": exported.scale,
     }
-    print(f"Wrote {exported.path}")
-    print(
+    echo(f"Wrote {exported.path}")
+    echo(
         f"Largest difference of a logit: {exported.difference:.2g} "
         f"(largest logit: {exported.scale:.3g}; {len(images)} {what})"
     )
@@ -94,9 +95,9 @@ def export(
         counts = _count(calibration.labels, saved.classes)
         about["calibrated_on_images_of_train"] = counts
         shown = ", ".join(f"{name} {count}" for name, count in counts.items())
-        print(f"Calibrated on {len(calibration)} images of train: {shown}")
+        echo(f"Calibrated on {len(calibration)} images of train: {shown}")
         about["val"] = _compare_scores(saved, exported, found)
-        print(_format_scores(about["val"]))
+        echo(_format_scores(about["val"]))
     _write(path.with_name(f"{path.name}.json"), about)
 
 
@@ -113,7 +114,7 @@ def _load(
     except (FileNotFoundError, ValueError) as error:
         if needed:
             raise
-        print(f"Without the data of the training: {error}", file=sys.stderr)
+        echo(f"Without the data of the training: {error}", file=sys.stderr)
         return None
 
 

@@ -8,6 +8,7 @@ import typer
 
 from medzoo.cli.help import App
 from medzoo.cli.scope import Model, PluginFiles
+from medzoo.messages import echo
 
 hub_app = App(help="Publish models.")
 
@@ -78,7 +79,7 @@ def push(
             licence=license,
         ):
             if to is not None:
-                print(f"Wrote {written}")
+                echo(f"Wrote {written}")
         if repo is not None:
             address = push_repository(hub, folder, repo, private=private)
-            print(f"Pushed to {address}")
+            echo(f"Pushed to {address}")

@@ -10,6 +10,7 @@ import typer
 from medzoo.cli.scope import SkipBad
 from medzoo.data.custom.address import FORMS
 from medzoo.files import safe_name
+from medzoo.messages import echo
 
 if TYPE_CHECKING:
     from medzoo.data.sources import Dataset
@@ -104,7 +105,7 @@ def look(
         from medzoo.data.official import require_files
 
         if Path(what).is_dir():
-            print(
+            echo(
                 f"`{what}` is the task of MedMNIST; `folder:{what}` is the "
                 "folder that is called so.",
                 file=sys.stderr,
@@ -228,16 +229,16 @@ def audit(
         names=[row["path"] for row in rows],
         groups=groups,
     )
-    print("\n".join(format_audit(found)))
+    echo("\n".join(format_audit(found)))
     if faults:
-        print(faults.line())
+        echo(faults.line())
     folder = out / safe_name(f"{dataset.task}_audit")
     paths = write_audit(found, pairs, folder)
     paths += write_audit_page(
         dataset, found, pairs, folder, source=what, faults=faults or None
     )
     for path in [*paths, keep_audit(store, found.summary())]:
-        print(f"Wrote {path}", file=sys.stderr)
+        echo(f"Wrote {path}", file=sys.stderr)
 
 
 def _find_faults(
@@ -278,7 +279,7 @@ def explore(
     found = summarize(dataset, rows)
     leaks = find_leaks(Store(), [dataset.fingerprint])
     lines = [format_summary(dataset, found), *leaks, *find_warnings(found)]
-    print("\n".join([*lines, *dataset.notes]))
+    echo("\n".join([*lines, *dataset.notes]))
     folder = out / safe_name(f"{dataset.task}_explore")
     for path in write_page(dataset, found, folder, source=what, warnings=leaks):
-        print(f"Wrote {path}", file=sys.stderr)
+        echo(f"Wrote {path}", file=sys.stderr)

@@ -23,6 +23,7 @@ from medzoo.cli.scope import (
 )
 from medzoo.cli.submission import evaluate_submission
 from medzoo.data.custom.address import ANY_FORM
+from medzoo.messages import echo
 
 
 def evaluate_model(
@@ -55,7 +56,7 @@ def evaluate_model(
         saved, task, data=data, skip_bad=skip_bad, resize=resize
     )
     for note in filter(None, (saved.note, describe_change(saved, run, loaded))):
-        print(note, file=sys.stderr)
+        echo(note, file=sys.stderr)
     images = getattr(loaded, split)
     probabilities = saved.predict(images.images)
     found = scores.score(probabilities, images.labels, loaded.num_classes)
@@ -73,17 +74,17 @@ def evaluate_model(
                 "clean": float(robust.clean),
                 **dict(zip(robust.kinds, robust.errors.tolist(), strict=True)),
             }
-        print(json.dumps(shown))
+        echo(json.dumps(shown))
     else:
-        print(f"{run.task}, {split}, {len(images)} images")
+        echo(f"{run.task}, {split}, {len(images)} images")
         for name, value in found.items():
-            print(f"{name:<18}{'' if value is None else f'{value:.4f}'}")
+            echo(f"{name:<18}{'' if value is None else f'{value:.4f}'}")
         for line in describe_absent(loaded, [split]):
-            print(line)
+            echo(line)
         if robust is not None:
-            print(format_robustness(robust))
+            echo(format_robustness(robust))
     if out is not None and robust is not None:
-        print(f"Wrote {write_robustness(robust, out)}", file=sys.stderr)
+        echo(f"Wrote {write_robustness(robust, out)}", file=sys.stderr)
     if out is not None:
         path = write_standard_file(
             out,
@@ -94,7 +95,7 @@ def evaluate_model(
             split=split,
             run=saved.record.run_id if saved.record else saved.path.stem,
         )
-        print(f"Wrote {path}", file=sys.stderr)
+        echo(f"Wrote {path}", file=sys.stderr)
 
 
 def card(
@@ -114,7 +115,7 @@ def card(
     out = out or path.with_suffix(".md")
     require_output(out)
     write_card(record, out, Store().read_predictions(record.run_id))
-    print(f"Wrote {out}", file=sys.stderr)
+    echo(f"Wrote {out}", file=sys.stderr)
 
 
 def explain(
@@ -158,7 +159,7 @@ def explain(
         reader = saved.reader(True if saved.has_masks else resize)
         pictures = list(reader.read(images))
         if told := reader.require_good(skip_bad=skip_bad):
-            print(told, file=sys.stderr)
+            echo(told, file=sys.stderr)
         names = [picture.name for picture in pictures]
         values = np.stack([picture.values for picture in pictures])
     else:
@@ -182,7 +183,7 @@ def explain(
     figure = draw_overlays(values, maps, captions, title=title)
     with writing(out), replacing(out) as part:
         part.write_bytes(render(figure, out.suffix[1:]))
-    print(f"Wrote {out}: {len(maps)} images", file=sys.stderr)
+    echo(f"Wrote {out}: {len(maps)} images", file=sys.stderr)
 
 
 def evaluate(
@@ -274,6 +275,6 @@ def ensemble(
 
     study = Scope(name, tasks, data, seeds).read()
     trials, table = make_ensembles(study, Store(), best=best, trial=trial)
-    print(FORMATS[format](table))
+    echo(FORMATS[format](table))
     if format == "md":
-        print(f"\nAll seeds of: {'; '.join(trials)} (picked on val).")
+        echo(f"\nAll seeds of: {'; '.join(trials)} (picked on val).")

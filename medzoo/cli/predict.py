@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medzoo.cli.scope import Model, PluginFiles, Resize, SkipBad
+from medzoo.messages import echo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +77,7 @@ def predict(
         writer.writerows(map(defuse, row) for row in [header, *rows])
         return
     _write_table(out, header, rows)
-    print(f"Wrote {out}: {len(rows)} images", file=sys.stderr)
+    echo(f"Wrote {out}: {len(rows)} images", file=sys.stderr)
 
 
 def _predict_rows(
@@ -105,7 +106,7 @@ def format_probability(value: "float | np.floating") -> str:
 
 def _print_notes(*notes: str) -> None:
     for note in filter(None, notes):
-        print(note, file=sys.stderr)
+        echo(note, file=sys.stderr)
 
 
 def _write_table(
@@ -162,10 +163,10 @@ def _predict_masks(
         told = reader.require_good(skip_bad=skip_bad)
         _write_table(folder / "labels.csv", header, rows)
     _print_notes(told)
-    print(f"Wrote {out}: {len(taken)} masks and labels.csv", file=sys.stderr)
+    echo(f"Wrote {out}: {len(taken)} masks and labels.csv", file=sys.stderr)
     if tiled:
         height, width, _ = saved.input_shape
-        print(
+        echo(
             f"{tiled} images are of another size than {width} x {height}: they "
             "were predicted by tiles at their own scale, and have no label. If "
             "the images of the training were resized, pass --resize.",

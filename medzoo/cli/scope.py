@@ -162,7 +162,9 @@ class Scope:
         tasks = self.tasks
         return read_study(self.name).override(
             tasks=tasks.split(",") if tasks not in (None, "all") else tasks,
-            seeds=_integers("seeds", self.seeds) if self.seeds else None,
+            seeds=None
+            if self.seeds is None
+            else _integers("seeds", self.seeds),
             data=self.data,
             data_options=self.data_options,
             until=self.until,

@@ -18,6 +18,7 @@ from medzoo.cli.scope import (
     RunTimeout,
     Workers,
 )
+from medzoo.messages import echo
 from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ def list_command() -> None:
 
     for name, path in find_searches().items():
         try:
-            print(f"{name:<20} {read_search(path).document.question}")
+            echo(f"{name:<20} {read_search(path).document.question}")
         except ValueError as error:
-            print(f"{name:<20} broken: {error}")
+            echo(f"{name:<20} broken: {error}")
 
 
 @search_app.command(

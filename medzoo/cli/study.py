@@ -28,7 +28,7 @@ from medzoo.cli.scope import (
     Workers,
     with_scope,
 )
-from medzoo.messages import printable
+from medzoo.messages import echo
 
 if TYPE_CHECKING:
     from medzoo.study.spec import Study
@@ -62,7 +62,7 @@ def list_command(as_json: AsJson = False) -> None:
     from medzoo.study.spec import BrokenStudy, list_studies
 
     if as_json:
-        print(json.dumps([study.facts() for study in list_studies()]))
+        echo(json.dumps([study.facts() for study in list_studies()]))
         return
     for study in list_studies():
         about = (
@@ -71,7 +71,7 @@ def list_command(as_json: AsJson = False) -> None:
             else study.question
         )
         own = "" if study.path.is_absolute() else f" ({study.path})"
-        print(printable(f"{study.name:<20} {about}{own}"))
+        echo(f"{study.name:<20} {about}{own}")
 
 
 @study_app.command(
@@ -93,7 +93,7 @@ def init(
     from medzoo.study.init import init_study
 
     path = init_study(name, data)
-    print(f"Wrote {path}. Change it, then: medzoo study plan {name}")
+    echo(f"Wrote {path}. Change it, then: medzoo study plan {name}")
 
 
 @study_app.command(examples=["medzoo study schema"])
@@ -101,7 +101,7 @@ def schema() -> None:
     """Print the JSON schema of study files, for editors."""
     from medzoo.study.schema import format_schema
 
-    print(format_schema(), end="")
+    echo(format_schema(), end="")
 
 
 @study_app.command(
@@ -145,7 +145,7 @@ def plan(
         wanted = find_seeds(study, store, detect)
         facts["detect"] = wanted.facts()
         shown += f"\n{wanted.text(workers)}"
-    print(json.dumps(facts) if as_json else printable(shown))
+    echo(json.dumps(facts) if as_json else shown)
     if time:
         _print_costs(study, scope.smoke)
 
@@ -251,11 +251,11 @@ def status(
     store = Store()
     if as_json:
         given = give_seeds(study, store, smoke=scope.smoke)
-        print(json.dumps(make_plan(given, store, smoke=scope.smoke).facts()))
+        echo(json.dumps(make_plan(given, store, smoke=scope.smoke).facts()))
         return
     found = Progress.read(study, store, smoke=scope.smoke)
-    print(printable(f"{study.name}: {found.plan.status(default_workers())}"))
-    print(printable(found.leaders), end="\n" * bool(found.leaders))
+    echo(f"{study.name}: {found.plan.status(default_workers())}")
+    echo(found.leaders, end="\n" * bool(found.leaders))
 
 
 @study_app.command(
@@ -297,10 +297,10 @@ def watch(
             on_open=lambda address: show_address(
                 study.name, address, open_it=not no_browser
             ),
-            on_end=lambda line: print(printable(line), flush=True),
+            on_end=lambda line: echo(line, flush=True),
         )
     except KeyboardInterrupt:
-        print("No longer watched. Runs go on elsewhere.", file=sys.stderr)
+        echo("No longer watched. Runs go on elsewhere.", file=sys.stderr)
         raise typer.Exit(130) from None
 
 
@@ -440,16 +440,16 @@ def report(
             figures=style == "paper",
         )
     if format == "latex" and written.evidence.records:
-        print(make_tables(written.evidence, columns), end="")
+        echo(make_tables(written.evidence, columns), end="")
     elif format is not None:
         short = make_short_summary(written.evidence)
-        print(FORMATS[format](written.summary if format == "csv" else short))
+        echo(FORMATS[format](written.summary if format == "csv" else short))
     elif written.evidence.records:
         console = CommandConsole()
         show_report(written, console, verbose=verbose)
         show_page(written, console)
     if written.unwritten:
-        print(printable(written.unwritten), file=sys.stderr)
+        echo(written.unwritten, file=sys.stderr)
         raise typer.Exit(3)
 
 
@@ -464,7 +464,7 @@ def merge(
     from medzoo.study.merge import merge_stores
 
     store = Store()
-    print(f"Merged into {store.folder}: {merge_stores(folders, store)}")
+    echo(f"Merged into {store.folder}: {merge_stores(folders, store)}")
 
 
 def _point_to_looks(study: "Study", out: Path) -> None:
@@ -472,7 +472,7 @@ def _point_to_looks(study: "Study", out: Path) -> None:
     title = study.folder_name(smoke=False)
     start = f"{title}{'+' if '@' in title else '@'}until-decided"
     for folder in sorted(out.glob(f"{glob.escape(start)}*/")):
-        print(
+        echo(
             f"{folder} is the report of this study until decided: add "
             "`--until decided`.",
             file=sys.stderr,
@@ -490,5 +490,5 @@ def _print_costs(study: "Study", smoke: bool) -> None:
     require_data(study, [item.run for item in planned])
     workers = default_workers()
     paces = measure_kinds((item.run for item in planned), workers=workers)
-    print(f"\nMeasured, with {workers} workers:")
-    print(format_costs(planned, paces, workers=workers))
+    echo(f"\nMeasured, with {workers} workers:")
+    echo(format_costs(planned, paces, workers=workers))

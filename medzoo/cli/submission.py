@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from medzoo.messages import echo
+
 if TYPE_CHECKING:
     from medzoo.record import Record
     from medzoo.store import Store
@@ -45,10 +47,10 @@ def submit(
     records = _find_records(runs, store)
     labels = put_in_order(collect_labels(records, store, data), order)
     rows = write_submission(labels, out)
-    print(f"Wrote {out}: {rows} rows of {len(labels)} tasks.", file=sys.stderr)
+    echo(f"Wrote {out}: {rows} rows of {len(labels)} tasks.", file=sys.stderr)
     missing = [name for name in NAMES if name not in labels]
     if missing:
-        print(
+        echo(
             f"The competition wants all 11 tasks. Missing: "
             f"{', '.join(missing)}.",
             file=sys.stderr,
@@ -82,19 +84,19 @@ def evaluate_submission(file: Path, data: str, size: int) -> None:
     scores, mean = score_submission(
         found, {task: read_labels(task) for task in found}
     )
-    print(f"{'task':<16}{'images':>7}{'macro F1':>10}")
+    echo(f"{'task':<16}{'images':>7}{'macro F1':>10}")
     for task, value in scores.items():
-        print(f"{task:<16}{len(found[task]):>7}{value:>10.4f}")
+        echo(f"{task:<16}{len(found[task]):>7}{value:>10.4f}")
     total = sum(map(len, found.values()))
-    print(f"{'harmonic mean':<16}{total:>7}{mean:>10.4f}")
+    echo(f"{'harmonic mean':<16}{total:>7}{mean:>10.4f}")
     if missing:
-        print(
+        echo(
             f"Not scored, as their files are missing: {', '.join(missing)}. "
             f"Run `{download_command(missing, size)}` for them.",
             file=sys.stderr,
         )
     if len(scores) < 11:
-        print(f"Of {len(scores)} of the 11 tasks.", file=sys.stderr)
+        echo(f"Of {len(scores)} of the 11 tasks.", file=sys.stderr)
 
 
 def _find_records(names: list[str], store: "Store") -> "list[Record]":
@@ -119,5 +121,5 @@ def _choose(name: str, store: "Store") -> "list[Record]":
     from medzoo.study.spec import read_study
 
     choice = choose_on_val(read_results(read_study(name), store))
-    print(f"Best on val: {choice.trial}, seed {choice.seed}.", file=sys.stderr)
+    echo(f"Best on val: {choice.trial}, seed {choice.seed}.", file=sys.stderr)
     return choice.records

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medzoo.cli.scope import AsJson, Data, LogFile, PluginFiles, Quiet
+from medzoo.messages import echo
 from medzoo.scores.table import format_score
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def _interrupts() -> Iterator[list[int]]:
         if found:
             raise KeyboardInterrupt
         found.append(number)
-        print("Stopping at the next look at val ...", file=sys.stderr)
+        echo("Stopping at the next look at val ...", file=sys.stderr)
 
     earlier = signal.signal(signal.SIGINT, note)
     try:

@@ -106,7 +106,7 @@ def to_csv(table: Table) -> str:
     # `io.StringIO` has four bytes a character.
     lines: list[str] = []
     writer = csv.writer(_Lines(lines.append), lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(map(defuse, columns))
     writer.writerows(zip(*cells, strict=True))
     return "".join(lines)
 

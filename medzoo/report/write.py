@@ -43,7 +43,7 @@ from medzoo.report.subgroups import (
 )
 from medzoo.report.tables import Table, format_table, to_csv
 from medzoo.store import Reader, Store
-from medzoo.study.spec import Study, list_files
+from medzoo.study.spec import Study
 
 # Files that a report has only if there is something to show.
 _OPTIONAL = {
@@ -117,7 +117,7 @@ def write_report(
     """
     evidence = Evidence.read(study, store, smoke=smoke, command=command)
     if not evidence.records:
-        unwritten = format_no_records(study, store, evidence.title)
+        unwritten = format_no_records(command, store, evidence.title)
         return Report(evidence, make_summary(evidence), unwritten=unwritten)
     with tolerating("Reading the test images"):
         keep_attributes(study, evidence.results, store)
@@ -197,16 +197,11 @@ def write_evidence_report(
     return Report(evidence, summary, tuple(folder / name for name in names))
 
 
-def format_no_records(study: Study, store: Store, title: str) -> str:
+def format_no_records(command: str, store: Store, title: str) -> str:
     """Words that a study has no records, and the command that makes them."""
-    shipped = list_files("studies").get(study.name) == study.path
-    name = study.name if shipped else study.path
     folder = store.folder
     place = folder if folder.is_absolute() else f"./{folder}"
-    return (
-        f"No records of `{title}` in {place}. "
-        f"Run `medzoo study run {name}` first."
-    )
+    return f"No records of `{title}` in {place}. Run `{command}` first."
 
 
 def find_loss(folder: Path, runs: Table, store: Reader) -> str:

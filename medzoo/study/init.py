@@ -1,9 +1,9 @@
 """New study files: copies of shipped ones, or for custom data."""
 
 import json
+import re
 from pathlib import Path
 
-from medzoo.files import safe_name
 from medzoo.messages import printable
 from medzoo.runs.sources import find_custom
 from medzoo.study.spec import find_file, list_files
@@ -64,7 +64,7 @@ def init_study(name: str, data: str | None = None) -> Path:
         FileNotFoundError: If there are no such data.
         ValueError: For an unknown study, or if the file is there already.
     """
-    if safe_name(name) != name:
+    if not re.fullmatch(r"\w[\w-]*", name):
         raise ValueError(
             "A study is called by a name. Expected letters, digits, `_` and "
             f"`-`, and no folder. Received: {name}."

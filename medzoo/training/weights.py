@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from medzoo.data.download import fetch
+from medzoo.messages import echo
 from medzoo.models.backbones import (
     CHECKSUMS,
     PUBLISHER,
@@ -48,7 +49,7 @@ def _download(backbone: str, path: Path) -> None:
     if mirror:
         url = f"{mirror.rstrip('/')}/{path.name}"
     if not path.is_file():
-        print(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
+        echo(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
     try:
         fetch(url, path, CHECKSUMS.get(backbone))
     except FileNotFoundError as error:

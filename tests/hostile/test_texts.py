@@ -24,7 +24,7 @@ from medzoo.console import PlainConsole
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.options import ExecutionOptions
 from medzoo.files import safe_name, write_csv
-from medzoo.messages import tolerating
+from medzoo.messages import echo, tolerating
 from medzoo.report.index import make_index
 from medzoo.report.tables import Table, to_csv, to_latex
 from medzoo.report.write import write_report
@@ -64,6 +64,13 @@ def test_a_console_prints_each_character_and_obeys_none(text):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", shown)
     for word in re.split(r"[^\w\[\]/<>*`|:=@{}]+", text):
         assert word in shown
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_what_a_command_prints_is_obeyed_by_no_terminal(text, capsys):
+    echo(text)
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]",
+                         capsys.readouterr().out)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +154,21 @@ def test_no_cell_of_a_csv_is_a_formula(hostile, tmp_path):
                     if cell[:1] in ("=", "+", "-", "@"):
                         float(cell)
     assert "'=HYPERLINK(1)" in to_csv(Table(("a",), [["=HYPERLINK(1)"]]))
+
+
+def test_no_name_of_a_column_is_a_formula(tmp_path):
+    write_csv(tmp_path / "x.csv", ["image", "=1+1"], [["a.png", 0.5]])
+    assert (tmp_path / "x.csv").read_text().startswith("image,'=1+1\n")
+    assert to_csv(Table(("@x",), [[1]])) == "'@x\n1\n"
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\r\nb", '"\r', "\n", "a\r"])
+def test_a_table_for_programs_is_read_as_it_was_written(text, tmp_path):
+    path = tmp_path / "x.csv"
+    write_csv(path, [text, "b"], [[text, "1"], ["c", text]], raw=True)
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [[text, "b"], [text, "1"], ["c", text]]
 
 
 def test_latex_rows_begin_with_no_argument_of_the_line_before():
