@@ -221,9 +221,16 @@ def _hash(text: str) -> str:
 
 
 def _check_keys(values: Mapping[str, Any]) -> None:
-    for key in values:
+    for key, value in values.items():
         if key not in RunFields.model_fields:
             raise FieldError(describe_unknown(key, values), key)
+        # It would be read as the number 1 or 0.
+        if isinstance(value, bool) and type(DEFAULTS.get(key)) is not bool:
+            raise FieldError(
+                f"`{key}` is neither true nor false. Expected a number or a "
+                f"text. Received: {key}={value}.",
+                key,
+            )
 
 
 def _fill_data(values: dict[str, Any]) -> None:
