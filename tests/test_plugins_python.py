@@ -1,5 +1,7 @@
 """Functions, objects of Keras and arrays in the place of names, in Python."""
 
+import math
+
 import keras
 import numpy as np
 import pandas as pd
@@ -254,6 +256,11 @@ def test_a_data_frame_is_a_table_of_files(tmp_path):
     [
         ({"images": np.zeros((4, 28, 28))}, "`images` must be uint8"),
         ({"labels": [0, 1, 2, -1]}, "`labels` must lie between 0 and 2"),
+        ({"labels": [0, 1, 2, 2_000_000_000]}, "`labels` must lie between"),
+        ({"labels": ["a", "b", "a", None]}, "must name a class for each"),
+        ({"labels": [0.0, 1.0, 0.0, math.nan]}, "must name a class for each"),
+        ({"labels": ["a", "cat", "Cat", "a"]}, "one spelling of a class"),
+        ({"groups": [1, 1.0, 2, 3]}, "one spelling of a group"),
         ({"splits": ["train"] * 4}, "No image is in `val`"),
         ({"splits": ["train"]}, "`splits` must name one split an image"),
         ({"groups": ["a"]}, "`groups` must name one group an image"),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from own_images import make_image
 
 from medzoo.data.custom.load import describe_rows, read_custom
+from medzoo.data.custom.options import make_canonical
 from medzoo.data.custom.pattern import read_pattern
 from medzoo.data.custom.table import read_csv
 
@@ -226,6 +228,9 @@ def test_backslashes_and_other_forms_of_letters_lead_to_the_files(root):
         (("Benign", "benign"), False),
         (("basal cell", "BasalCell"), False),
         (("ca\u0301ncer", "c\xe1ncer"), False),
+        (("cat", "cat\u200b"), False),
+        (("254637007", "254637008"), True),
+        (("1.0000001", "1.0000002"), True),
         (("basal  cell", "basal cell"), None),
         (("a", "A"), True),
         (("1", "2"), True),
@@ -248,6 +253,48 @@ def test_classes_that_are_spelt_in_two_ways_are_refused(root, names, is_read):
     with pytest.raises(ValueError, match=sentence) as error:
         load(data)
     assert all(name in str(error.value) for name in names[1:])
+
+
+@pytest.mark.parametrize("names", [("1", "1.0"), ("P1", "p1"), ("07", "7")])
+def test_groups_that_are_spelt_in_two_ways_are_refused(root, names):
+    lines = [f"{n},{'ab'[at % 2]},{names[at % 2]}"
+             for at, n in enumerate(NAMES)]  # fmt: skip
+    path = root / "groups.csv"
+    path.write_text("\n".join(["path,label,group", *lines]))
+    with pytest.raises(ValueError, match="one spelling of a group"):
+        load(f"csv:{path}", root="imgs")
+
+
+def test_groups_in_several_given_splits_are_told(root):
+    lines = [f"{n},{'ab'[at % 2]},{('train', 'val', 'test')[at // 2 % 3]},P1"
+             for at, n in enumerate(NAMES)]  # fmt: skip
+    path = root / "torn.csv"
+    path.write_text("\n".join(["path,label,split,group", *lines]))
+    notes = " ".join(load(f"csv:{path}", root="imgs").notes)
+    assert "1 group is in several splits" in notes
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('path,label\n0.png,"a\n1.png,b', "quotes in pairs"),
+        (f'path,label\n0.png,"{"x" * 140_000}"', "at most 131,072 characters"),
+        ("path,label\n0.png,a".encode("utf-16-le"), "UTF-16 with a mark"),
+    ],
+)
+def test_what_is_no_csv_has_a_way_out(root, text, sentence):
+    path = root / "no.csv"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=sentence):
+        load(f"csv:{path}")
+
+
+@pytest.mark.parametrize(
+    "options", [{"val": math.nan}, {"test": math.nan}, {"split_seed": -1}]
+)
+def test_shares_and_seeds_of_a_split_are_numbers(options):
+    with pytest.raises(ValueError, match="Received"):
+        make_canonical("folder:cells", options)
 
 
 def test_a_strip_keeps_a_pixel_and_its_name(root):

@@ -1,6 +1,7 @@
 """Stratified subsets and splits, with or without groups."""
 
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -173,6 +174,27 @@ def describe_absent(
                 f"reach {most:.3f} at most."
             )
     return lines
+
+
+def describe_torn(groups: Sequence[str], splits: Sequence[str]) -> str:
+    """Words how many groups have images in several splits, if any has.
+
+    Args:
+        groups: Of each image; empty for one in no group.
+        splits: Of each image.
+
+    Example:
+
+    >>> describe_torn(["7", "7", "8", ""], ["train", "test", "val", "val"])
+    ' 1 group is in several splits, so scores say too much.'
+    """
+    pairs = {pair for pair in zip(groups, splits, strict=True) if pair[0]}
+    counts = Counter(group for group, _ in pairs)
+    torn = sum(count > 1 for count in counts.values())
+    if not torn:
+        return ""
+    noun = "group is" if torn == 1 else "groups are"
+    return f" {torn} {noun} in several splits, so scores say too much."
 
 
 def draw_splits(

@@ -41,8 +41,9 @@ from medzoo.data.custom.pixels import HIGH, LOW, find_ranges, fit_channels
 from medzoo.data.custom.table import Fault
 from medzoo.data.folders import caching, derived_path
 from medzoo.data.npz import create_array
-from medzoo.data.splits import draw_splits
+from medzoo.data.splits import describe_torn, draw_splits
 from medzoo.files import replacing, write_csv
+from medzoo.messages import echo
 from medzoo.tasks import SPLITS
 
 COLUMNS = (
@@ -248,7 +249,7 @@ def _show_files(listing: Listing, faults: Sequence[Fault]) -> None:
     paths = {item.name: item.paths[0] for item in listing.items}
     for fault in faults[:_MOST_LINES]:
         if fault.name in paths:
-            print(f"{fault.name} is {paths[fault.name]}", file=sys.stderr)
+            echo(f"{fault.name} is {paths[fault.name]}", file=sys.stderr)
 
 
 def _complete_splits(
@@ -471,7 +472,11 @@ def _make_notes(
     ranges: Sequence[tuple[int, int]],
 ) -> list[str]:
     """Words splits, what was left out, and how 16 bits became 8."""
-    notes = [_describe_split(selection.items, counts, options)]
+    groups = [item.group for item in selection.items]
+    notes = [
+        _describe_split(selection.items, counts, options)
+        + describe_torn(groups, selection.splits)
+    ]
     if num_bad := selection.num_bad:
         notes.append(
             f"{num_bad} bad file{'s' * (num_bad > 1)}, rows or classes were "

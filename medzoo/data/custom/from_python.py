@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from medzoo.data.custom.about import path_table
+from medzoo.data.custom.arrays import MOST_CLASSES
 from medzoo.data.custom.attributes import read_attributes
+from medzoo.data.custom.spelling import require_one_spelling
 from medzoo.data.custom.table import name_split
 from medzoo.data.folders import cache_folder, caching
-from medzoo.data.splits import draw_splits
+from medzoo.data.splits import describe_torn, draw_splits
 from medzoo.files import replacing, write_csv
 from medzoo.messages import unknown
 from medzoo.tasks import SPLITS
@@ -86,13 +88,14 @@ class Dataset(NamedTuple):
                     f"`{key}` must {what} an image. Expected "
                     f"{len(labels)} of them. Received: {len(values)}."
                 )
-        keys = [""] * len(labels) if groups is None else [*map(str, groups)]
+        keys = [""] * len(labels) if groups is None else [*map(_word, groups)]
+        _require_one_spelling(keys, "groups", "group")
         if splits is None:
             drawn = draw_splits(numbers, keys, val=val, test=test, seed=seed)
             note = f"Split at random, {val:.0%} val and {test:.0%} test"
             note += "." if groups is None else ", by group."
         else:
-            drawn, note = _read_splits(splits, groups, len(labels))
+            drawn, note = _read_splits(splits, keys)
         arrays: dict[str, np.ndarray] = {"classes": np.array(names)}
         arrays["notes"] = np.array([note])
         codes = {group: at for at, group in enumerate(dict.fromkeys(keys))}
@@ -278,14 +281,22 @@ def _number_classes(
     """Returns labels as numbers, and the names of the classes."""
     if labels.dtype.kind in "iu":
         highest = int(labels.max())
-        names = [*map(str, classes or range(highest + 1))]
-        if labels.min() < 0 or highest >= len(names):
+        most = len(classes) if classes else min(highest + 1, MOST_CLASSES)
+        if labels.min() < 0 or highest >= most:
             raise ValueError(
-                f"`labels` must lie between 0 and {len(names) - 1}. "
+                f"`labels` must lie between 0 and {most - 1}. "
                 f"Received: {labels.min()} to {highest}."
             )
+        names = [*map(str, classes or range(highest + 1))]
         return labels.astype("int32"), names
-    texts = [str(label) for label in labels.tolist()]
+    texts = [_word(label) for label in labels.tolist()]
+    if "" in texts:
+        at = texts.index("")
+        raise ValueError(
+            "`labels` must name a class for each image. Expected whole numbers "
+            f"or texts. Received: {labels.tolist()[at]!r} for image {at}."
+        )
+    _require_one_spelling(texts, "labels", "class")
     names = list(classes or sorted(set(texts)))
     if strange := sorted(set(texts) - set(names)):
         raise ValueError(unknown("class", strange[0], names))
@@ -293,24 +304,28 @@ def _number_classes(
 
 
 def _read_splits(
-    splits: Sequence[str], groups: Sequence[Any] | None, count: int
+    splits: Sequence[str], groups: Sequence[str]
 ) -> tuple[np.ndarray, str]:
     """Returns the split of each image, and a note of groups that are torn."""
-    if len(splits) != count:
+    if len(splits) != len(groups):
         raise ValueError(
-            f"`splits` must name one split an image. Expected {count} of them. "
-            f"Received: {len(splits)}."
+            "`splits` must name one split an image. Expected "
+            f"{len(groups)} of them. Received: {len(splits)}."
         )
-    named = [name_split(str(split)) for split in splits]
-    for given, found in zip(splits, named, strict=True):
+    named = []
+    for split in splits:
+        found = name_split(str(split))
         if found is None:
-            raise ValueError(unknown("split", given, SPLITS))
-    note = "Split as given."
-    if groups is not None:
-        pairs = set(zip(map(str, groups), named, strict=True))
-        torn = len(pairs) - len({group for group, _ in pairs})
-        note += f" {torn} groups are in several splits." if torn else ""
-    return np.array(named), note
+            raise ValueError(unknown("split", split, SPLITS))
+        named.append(found)
+    return np.array(named), "Split as given." + describe_torn(groups, named)
+
+
+def _require_one_spelling(
+    values: Sequence[str], argument: str, kind: str
+) -> None:
+    named = [(value, f"image {at}") for at, value in enumerate(values)]
+    require_one_spelling(named, f"Spell it alike in `{argument}`.", kind=kind)
 
 
 def _read_pairs(pairs: Iterable[tuple[Any, Any]]) -> tuple[Any, Any]:

@@ -99,6 +99,9 @@ def list_images(address: Address, options: Options) -> Listing:
         [(item.mask_class, item.name) for item in items],
     ):
         require_one_spelling(labels, where)
+    if not is_medical:  # Whose groups are patients, and in no sentence.
+        groups = [(item.group, item.name) for item in items]
+        require_one_spelling(groups, where, kind="group")
     return lister.listing
 
 

@@ -208,6 +208,11 @@ def _check(name: str, value: Any, default: Option) -> None:
             "`slice` is the index of a slice. Expected 0 or more, or -1 for "
             f"the middle one. Received: slice={value}."
         )
+    if name == "split_seed" and value < 0:
+        raise ValueError(
+            "`split_seed` draws the split. Expected 0 or more. Received: "
+            f"split_seed={value}."
+        )
     if name == "folds" and value and value < 2:
         raise ValueError(
             "`folds` is a number of parts. Expected 2 or more, such as 5. "
@@ -224,7 +229,8 @@ def _check(name: str, value: Any, default: Option) -> None:
 
 def _check_shares(val: Any, test: Any) -> None:
     """Leaves at least something for each split."""
-    if min(val, test) <= 0 or val + test >= 1:
+    # Of NaN, no comparison is true.
+    if not (min(val, test) > 0 and val + test < 1):
         raise ValueError(
             "`val` and `test` are shares of the images, above 0 and together "
             f"below 1. Received: val={val}, test={test}."

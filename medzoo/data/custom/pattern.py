@@ -57,6 +57,12 @@ def read_pattern(text: str, columns: Sequence[str]) -> Pattern:
     names = "|".join(map(re.escape, longest))
     parts = re.split(rf"\{{({names})\}}", text) if names else [text]
     for part in parts[::2]:
-        if wrong := re.search(r"\{([^{}]*)\}?", part):
+        wrong = re.search(r"\{([^{}]*)\}?", part)
+        if wrong and wrong[1] in columns:
+            raise ValueError(
+                "A brace is not closed. Expected names of columns in braces, "
+                f"such as `{{{wrong[1]}}}`. Received: {text!r}."
+            )
+        if wrong:
             raise ValueError(unknown("column", wrong[1], columns))
     return Pattern(tuple(parts[::2]), tuple(parts[1::2]))

@@ -133,8 +133,13 @@ def _read_text(path: Path) -> str:
                 f"`{path}` is not text in UTF-8 ({error.reason} at byte "
                 f"{error.start}, line {line}). Save it as CSV UTF-8."
             ) from None
-    # Excel takes the delimiter from such a line.
     first, end, rest = text.partition("\n")
+    if "\0" in first:
+        raise ValueError(
+            f"`{path}` is not text in UTF-8, or in UTF-16 with a mark. "
+            f"Received: {first[:20]!r}. Save it as CSV UTF-8."
+        )
+    # Excel takes the delimiter from such a line.
     is_hint = re.fullmatch(r"sep=.\r?", first)
     return f"{end}{rest}" if is_hint else text
 
@@ -163,10 +168,9 @@ def _find_delimiter(text: str) -> str:
     def rate(delimiter: str) -> tuple[int, int]:
         rows = itertools.islice(_parse(text, delimiter), _SAMPLE)
         counts = []
-        try:
-            counts += [len(row) for row in rows if row]
-        except csv.Error:
-            return 0, 0
+        with contextlib.suppress(csv.Error):  # Told where rows are read.
+            for row in filter(None, rows):
+                counts.append(len(row))
         columns = counts[0] if counts else 0
         return (counts.count(columns) if columns > 1 else 0), columns
 
@@ -185,7 +189,10 @@ def _number_rows(
                 yield line, ["" if c in _MISSING else c for c in cells]
             line = reader.line_num + 1  # type: ignore[attr-defined]
     except csv.Error as error:
-        raise ValueError(f"`{path}`, line {line}: no CSV ({error}).") from None
+        raise ValueError(
+            f"`{path}`, line {line}: no CSV ({error}). Expected quotes in "
+            f"pairs and cells of at most {csv.field_size_limit():,} characters."
+        ) from None
 
 
 def _compare(columns: list[str], cells: list[str]) -> str | None:
