@@ -340,5 +340,7 @@ def write_csv(
         quoted = csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n")
         for cells in map(tuple, table):
             # `csv` would not quote a carriage return, and read two rows.
-            is_odd = any("\r" in cell for cell in cells if type(cell) is str)
+            is_odd = any(
+                "\r" in each for each in cells if isinstance(each, str)
+            )
             (quoted if is_odd else plain).writerow(cells)

@@ -7,7 +7,6 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Annotated, NoReturn
 
 import typer
@@ -247,10 +246,10 @@ def compare(
         further = [n for n in SCORES if n in list_scores("kept")]
         evidence = Evidence.read(study.show(scores=further), store)
         if not evidence.records:
-            scope = Scope(name, tasks, seeds=seeds)
-            if scope.read().data != study.data:
-                scope = replace(scope, data=study.data)
-            command = scope.format_command()
+            asked = Scope(name, tasks, None, seeds)
+            if asked.read().data != study.data:
+                asked = Scope(name, tasks, study.data, seeds)
+            command = asked.format_command()
             sentence = format_no_records(command, store, evidence.title)
             echo(sentence, file=sys.stderr)
             raise typer.Exit(3)
