@@ -93,6 +93,7 @@ def test_seed_zero_is_a_seed():
         ({"epochs": 3, "steps": 3}, "A run has one budget."),
         ({"learning_rate": -1}, "greater than 0"),
         ({"epoch": 3}, "epoch"),
+        ({"steps": True}, "`steps` is neither true nor false"),
     ],
 )
 def test_a_wrong_field_says_what_was_expected(fields, sentence):

@@ -153,6 +153,12 @@ FAULTS = {
         "x.toml, line 12: `fixed.epochs` must be greater than or equal to 1. "
         "Received: epochs=0.",
     ),
+    "a value that no machine can do": (
+        "epochs = 2",
+        "steps = 10_000_000_000",
+        "x.toml, line 12: `fixed.steps` must be less than or equal to "
+        "1000000000. Received: steps=10000000000.",
+    ),
     "a value of the wrong type": (
         "epochs = 2",
         "epochs = 1.5",

@@ -257,7 +257,7 @@ class RunFields(JsonModel):
     width: Annotated[
         int | None,
         About("graph", "Size of the model; its default if left out."),
-        Field(ge=1),
+        Field(ge=1, le=100_000),
     ] = None
     parameters: Annotated[
         int | None,
@@ -267,7 +267,7 @@ class RunFields(JsonModel):
             "task so that they are met within 5 %.",
             refused_by=_NETWORKS,
         ),
-        Field(ge=1),
+        Field(ge=1, le=10_000_000_000),
     ] = None
     options: Annotated[
         Mapping[str, Value],
@@ -365,17 +365,17 @@ class RunFields(JsonModel):
     batch_size: Annotated[
         int,
         About("data", "Images a step; all of train if it has fewer."),
-        Field(ge=1),
+        Field(ge=1, le=1_000_000),
     ] = 128
     epochs: Annotated[
         int | None,
         About("budget", "Budget in passes over train."),
-        Field(ge=1),
+        Field(ge=1, le=1_000_000),
     ] = None
     steps: Annotated[
         int | None,
         About("budget", "Budget in steps instead of `epochs`."),
-        Field(ge=1),
+        Field(ge=1, le=1_000_000_000),
     ] = None
     patience: Annotated[
         int | None,
