@@ -145,7 +145,7 @@ def test_explained_images_are_those_of_the_runs_reported(smoke, tmp_path):
 def test_without_a_record_nothing_is_written(tmp_path):
     found = report(make_study(baseline=None), {}, tmp_path)
     assert found.unwritten.startswith("No records of `toy` in ")
-    assert found.unwritten.endswith(" first.")
+    assert found.unwritten.endswith("Run `make study NAME=toy` first.")
     assert found.paths == ()
     assert not (tmp_path / "results").exists()
 
