@@ -83,7 +83,7 @@ def make_study(axes, tasks, seeds):
 
 # All other studies are of all tasks.
 OF_SOME_TASKS = (
-    *("backbones", "best", "flops", "flops_cells", "imbalance"),
+    *("backbones", "best", "flops", "imbalance"),
     *("pathmnist_finetuning", "precision", "recipe", "robustness"),
     "transfer",
 )
