@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from medzoo.environment import find_folder
 from medzoo.files import in_checkout
 from medzoo.messages import echo
 
@@ -131,8 +131,7 @@ def _list_folders() -> Iterator[tuple[str, str, str]]:
         f"{len(found)} files in {data} (MEDZOO_DATA changes it)",
         "" if found else "medzoo download breastmnist, or --data synthetic",
     )
-    weights = Path(os.environ.get("KERAS_HOME", "~/.keras"), "models")
-    weights = weights.expanduser()
+    weights = find_folder("KERAS_HOME", "~/.keras") / "models"
     number = len(list(weights.glob("*.h5"))) if weights.is_dir() else 0
     yield (
         "weights",

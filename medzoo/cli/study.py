@@ -26,6 +26,7 @@ from medzoo.cli.scope import (
     Scope,
     Verbose,
     Workers,
+    split_list,
     with_scope,
 )
 from medzoo.messages import echo
@@ -224,7 +225,7 @@ def run(
         out,
         smoke=scope.smoke,
         means=means,
-        track=study.track if track is None else track.split(","),
+        track=study.track if track is None else split_list(track),
         command=scope.format_command(),
         force=force,
         verbose=verbose,
@@ -403,7 +404,7 @@ def report(
     from medzoo.store import Store
 
     shown: dict[str, Any] = {
-        "scores": None if scores is None else scores.split(","),
+        "scores": None if scores is None else split_list(scores),
         "operating_point": operating_point,
     }
     if from_ is not None and not any([*vars(scope).values(), explain]):

@@ -1,11 +1,11 @@
 """Download of the weights of pretrained backbones."""
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from medzoo.data.download import fetch
+from medzoo.environment import find_mirror
 from medzoo.messages import echo
 from medzoo.models.backbones import (
     CHECKSUMS,
@@ -44,10 +44,9 @@ def _named(run: Run) -> tuple[str, str]:
 
 
 def _download(backbone: str, path: Path) -> None:
-    mirror = os.environ.get("MEDZOO_MIRROR")
     url = f"{PUBLISHER}/{get_backbone(backbone).file}"
-    if mirror:
-        url = f"{mirror.rstrip('/')}/{path.name}"
+    if mirror := find_mirror():
+        url = f"{mirror}/{path.name}"
     if not path.is_file():
         echo(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
     try:
