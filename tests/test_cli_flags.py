@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from search_records import FILE as SEARCH
@@ -21,6 +22,11 @@ FILES = {
     "small.toml": STUDY,
     "search.toml": SEARCH.replace("optimizer", "optimiser"),
     "run.toml": 'task = "breastmnist"\n',
+    "run.txt": "",
+    "track.toml": f'track = ["mlflo"]\n{STUDY}',
+    "weights.toml": 'question = "?"\ndata = "synthetic"\n'
+    "tasks = ['breastmnist']\n[axes]\nsteps = [1, 2]\n[fixed]\n"
+    'model = "transfer"\nbackbone = "mobilenet"\nweights = "none.h5"\n',
 }
 
 
@@ -94,9 +100,15 @@ def test_a_quiet_command_prints_its_result_and_logs_the_rest(medzoo, tmp_path):
     assert f"`{tmp_path}` is a folder. Expected a file" in text
 
 
-def test_a_study_without_records_is_not_set_beside_published_figures(medzoo):
+def test_a_study_without_records_is_not_set_beside_published_figures(
+    medzoo, monkeypatch
+):
     text = medzoo("compare", "optimizers", code=3).err
     assert text.startswith("No records of `optimizers` in ")
+    assert "Run `medzoo study run optimizers` first." in text
+    # Where the current folder is the checkout, make has a target for it.
+    monkeypatch.chdir(Path(__file__).parents[1])
+    text = medzoo("compare", "optimizers", code=3).err
     assert "Run `make study NAME=optimizers` first." in text
 
 
@@ -129,6 +141,13 @@ WRONG = {
     "study run small.toml --data cifar": "Unknown data `cifar`",
     "study run small.toml --data medmnist": "--data synthetic",
     "study plan nowhere.toml": "nowhere.toml",
+    "study plan small": "There is `small.toml` here.",
+    "study plan run.txt": "`run.txt` is no .toml file.",
+    "study plan .": "`.` is a folder, and no study file.",
+    "study run small.toml --address auto": "`--executor ray` beside it",
+    "study plan track.toml": "line 1: `track`: Unknown track `mlflo`",
+    "study status track.toml": "Did you mean `mlflow`?",
+    "study plan weights.toml": "No weights for backbone `mobilenet`",
     "download bloodmist": "`bloodmnist`",
     "download bloodmnist --size 32": "28, 64",
     "train run.toml --task brest": "Unknown task `brest`",

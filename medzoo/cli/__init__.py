@@ -337,8 +337,9 @@ def _describe(error: BaseException) -> str:
     """Words what no other place has worded: faults of the machine."""
     if isinstance(error, MemoryError):
         return (
-            f"There is not enough memory. {error} Expected data that fit into "
-            "it. Use fewer workers, smaller images or fewer of them."
+            " ".join(f"There is not enough memory. {error}".split())
+            + " Expected data that fit into it. Use fewer workers, smaller "
+            "images or fewer of them."
         )
     if isinstance(error, RecursionError):
         return (

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from medzoo.environment import find_folder
-from medzoo.files import in_checkout
+from medzoo.files import find_checkout, in_checkout
 from medzoo.messages import echo
 
 # Packages by the extra that installs them; "" for those of medzoo itself.
@@ -102,7 +102,7 @@ def _find_package(package: str, extra: str) -> tuple[str, str]:
     try:
         return importlib.metadata.version(package), ""
     except importlib.metadata.PackageNotFoundError:
-        package = "." if in_checkout() else "medzoo"
+        package = "." if in_checkout() else str(find_checkout() or "medzoo")
         extras = f"[{extra}]" if extra else ""
         return "not installed", f"pip install '{package}{extras}'"
 

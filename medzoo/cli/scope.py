@@ -174,8 +174,8 @@ class Scope:
     def format_command(self) -> str:
         """Writes the command that repeats the study, as its report shows it.
 
-        That is of make in a checkout, and of `medzoo` where there is none, or
-        where a value has characters to be quoted.
+        That is of make where the current folder is the checkout, and of
+        `medzoo` elsewhere, or where a value has characters to be quoted.
         """
         changed = {"tasks": self.tasks, "data": self.data, "seeds": self.seeds}
         given = {key: value for key, value in changed.items() if value}

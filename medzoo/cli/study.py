@@ -131,8 +131,10 @@ def plan(
     from medzoo.report.results import give_seeds
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
+    from medzoo.study.trackers import require_trackers
 
     study = scope.read()
+    require_trackers(study.track)
     store = Store()
     found = make_plan(
         give_seeds(study, store, smoke=scope.smoke), store, smoke=scope.smoke

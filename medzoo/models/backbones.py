@@ -249,6 +249,17 @@ def find_weights(backbone: str, weights: str) -> Path | None:
     return home / "models" / Path(BACKBONES[backbone].file).name
 
 
+def name_weights(options: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the backbone of a run and its weights, each may be `none`.
+
+    Args:
+        options: Of its model.
+    """
+    backbone = str(options.get("backbone", "none"))
+    weights = "none" if backbone == "none" else options["weights"]
+    return backbone, str(weights)
+
+
 def require_weights(backbone: str, weights: str) -> Path | None:
     """Returns the file of the weights of a backbone, which must exist.
 

@@ -13,6 +13,7 @@ from medzoo.models.backbones import (
     find_file,
     find_weights,
     get_backbone,
+    name_weights,
     require_weights,
 )
 from medzoo.runs.run import Run
@@ -28,19 +29,13 @@ def fetch_weights(runs: Iterable[Run]) -> None:
         FileNotFoundError: If a file is neither there nor can be downloaded.
         ValueError: If a file is another one than was published.
     """
-    for backbone, weights in sorted({_named(run) for run in runs}):
+    found = {name_weights(run.options) for run in runs}
+    for backbone, weights in sorted(found):
         path = find_weights(backbone, weights)
         is_published = weights == "imagenet" and find_file(backbone) is None
         if path is not None and is_published:
             _download(backbone, path)
         require_weights(backbone, weights)
-
-
-def _named(run: Run) -> tuple[str, str]:
-    """Returns the backbone of a run and its weights, or `none`."""
-    backbone = str(run.options.get("backbone", "none"))
-    weights = "none" if backbone == "none" else run.options["weights"]
-    return backbone, str(weights)
 
 
 def _download(backbone: str, path: Path) -> None:
