@@ -57,9 +57,16 @@ def writing(path: Path, *, way_out: str = "") -> Iterator[None]:
         raise FileNotFoundError(text.rstrip()) from error
 
 
+def find_checkout() -> Path | None:
+    """Returns the folder of the checkout that this package is of, if any."""
+    root = Path(__file__).parents[1]
+    return root if root.joinpath("Makefile").is_file() else None
+
+
 def in_checkout() -> bool:
-    """Says whether this package is that of a checkout, with its Makefile."""
-    return Path(__file__).parents[1].joinpath("Makefile").is_file()
+    """Says whether the current folder is the checkout, so that make works."""
+    root = find_checkout()
+    return root is not None and root == Path.cwd()
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ import numpy as np
 from pydantic_core import from_json
 
 from medzoo import files
+from medzoo.environment import find_folder
 from medzoo.files import DAMAGED, METHODS, open_regular, read_regular, replacing
 from medzoo.messages import encode_text, printable
 from medzoo.record import Predictions, Record
@@ -116,7 +117,7 @@ class Store(Reader):
 
     def __init__(self, folder: str | Path | None = None) -> None:
         if folder is None:
-            folder = os.environ.get("MEDZOO_RUNS") or "runs"
+            folder = find_folder("MEDZOO_RUNS", "runs")
         self.folder = Path(folder)
         if os.path.lexists(folder) and not os.path.isdir(folder):
             raise FileNotFoundError(

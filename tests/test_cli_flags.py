@@ -1,23 +1,32 @@
 """Commands and flags that people try: help, lists, values of a run, faults."""
 
+import io
 import json
+import os
 import shlex
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from search_records import FILE as SEARCH
 from small_study import STUDY
 
 import medzoo as package
+from medzoo.cli.console import CommandConsole
 
 # A study, a search and a run, each in a file of its own.
 FILES = {
     "small.toml": STUDY,
     "search.toml": SEARCH.replace("optimizer", "optimiser"),
     "run.toml": 'task = "breastmnist"\n',
+    "run.txt": "",
+    "track.toml": f'track = ["mlflo"]\n{STUDY}',
+    "weights.toml": 'question = "?"\ndata = "synthetic"\n'
+    "tasks = ['breastmnist']\n[axes]\nsteps = [1, 2]\n[fixed]\n"
+    'model = "transfer"\nbackbone = "mobilenet"\nweights = "none.h5"\n',
 }
 
 
@@ -91,9 +100,15 @@ def test_a_quiet_command_prints_its_result_and_logs_the_rest(medzoo, tmp_path):
     assert f"`{tmp_path}` is a folder. Expected a file" in text
 
 
-def test_a_study_without_records_is_not_set_beside_published_figures(medzoo):
+def test_a_study_without_records_is_not_set_beside_published_figures(
+    medzoo, monkeypatch
+):
     text = medzoo("compare", "optimizers", code=3).err
     assert text.startswith("No records of `optimizers` in ")
+    assert "Run `medzoo study run optimizers` first." in text
+    # Where the current folder is the checkout, make has a target for it.
+    monkeypatch.chdir(Path(__file__).parents[1])
+    text = medzoo("compare", "optimizers", code=3).err
     assert "Run `make study NAME=optimizers` first." in text
 
 
@@ -126,6 +141,13 @@ WRONG = {
     "study run small.toml --data cifar": "Unknown data `cifar`",
     "study run small.toml --data medmnist": "--data synthetic",
     "study plan nowhere.toml": "nowhere.toml",
+    "study plan small": "There is `small.toml` here.",
+    "study plan run.txt": "`run.txt` is no .toml file.",
+    "study plan .": "`.` is a folder, and no study file.",
+    "study run small.toml --address auto": "`--executor ray` beside it",
+    "study plan track.toml": "line 1: `track`: Unknown track `mlflo`",
+    "study status track.toml": "Did you mean `mlflow`?",
+    "study plan weights.toml": "No weights for backbone `mobilenet`",
     "download bloodmist": "`bloodmnist`",
     "download bloodmnist --size 32": "28, 64",
     "train run.toml --task brest": "Unknown task `brest`",
@@ -141,6 +163,10 @@ WRONG = {
     "search run nothing": "Unknown search `nothing`",
     "submit quickstar --out x.csv": "Unknown study",
     "submit ab cd --out x.csv": "is the run_id of 0 runs",
+    # An empty path would be the current folder.
+    "explore ''": "An argument is empty. Expected a value",
+    "explore breastmnist --out ' '": "`--out` is empty",
+    "study plan small.toml --tasks=": "`--tasks` is empty",
 }
 
 
@@ -152,6 +178,64 @@ def test_wrong_words_are_one_sentence_and_nothing_is_written(
     assert told.splitlines()[-1].startswith("Error: ")
     assert sentence in told
     assert {path.name for path in tmp_path.iterdir()} <= {*FILES, "data"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("MEDZOO_DEBUG", "maybe"), ("MEDZOO_RESIDENT", "2")],
+)
+def test_a_switch_of_the_environment_is_checked(
+    variable, value, medzoo, monkeypatch
+):
+    monkeypatch.setenv(variable, value)
+    told = medzoo("tasks", code=2).err
+    assert told.startswith(f"Error: Unknown {variable} `{value}`. Expected one")
+
+
+@pytest.mark.parametrize("value", ["", " ", "0", "No", "false", "off"])
+def test_a_switch_that_says_no_is_off(value, medzoo, monkeypatch):
+    monkeypatch.setenv("MEDZOO_DEBUG", value)
+    assert "Unknown study" in medzoo("study", "plan", "none", code=2).err
+
+
+def test_the_home_and_blanks_in_lists_are_known(medzoo, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("MEDZOO_RUNS", "~/records")
+    (tmp_path / "mine.toml").write_text(STUDY)
+    arguments = ["--tasks", "breastmnist, retinamnist", "--seeds", "0, 2"]
+    told = medzoo("study", "plan", "~/mine.toml", *arguments).out
+    assert "2 tasks x 2 seeds" in told
+    told = medzoo("study", "report", "~/mine.toml", "--out=~/of", code=3).err
+    assert f"in {tmp_path / 'records'}" in told
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_a_reader_that_goes_away_is_no_fault(buffered):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "medzoo", "tasks"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": buffered},
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait(60) == 141
+    process.stderr.close()
+
+
+class Unread(io.StringIO):
+    """A pipe whose reader has gone."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+
+def test_progress_that_nobody_reads_ends_no_command():
+    console = CommandConsole()
+    console.file = Unread()
+    console.print("once")
+    console.note("again")
 
 
 def test_a_terminated_command_ends_with_143(tmp_path):

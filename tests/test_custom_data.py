@@ -1,5 +1,6 @@
 """Custom data: what is read, how it is split, and when it is the same."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ from own_images import CLASSES, make_folder, make_image, spoil_unnoticed
 from own_masks import make_masks
 from PIL import Image
 
+from medzoo.data.checksums import sum_files
 from medzoo.data.custom.load import read_custom
 from medzoo.data.custom.pixels import find_ranges, to_bytes
 from medzoo.data.folders import derived_path
@@ -176,6 +178,35 @@ def test_the_split_is_written_to_the_cache(tmp_path, monkeypatch):
     assert header == "split,label,group,path,mode,width,height,sha256"
     assert first.startswith("train,a b,,a b/")
     assert len(rest) == 17
+
+
+def test_a_cache_that_cannot_be_read_is_made_anew(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setenv("MEDZOO_CACHE", str(tmp_path / "cache"))
+    root = make_folder(tmp_path / "cells")
+    first = load_custom(f"folder:{root}")
+    (path,) = (tmp_path / "cache").glob("data/*/cells.medzoo/*/images.csv")
+    manifest = path.with_name("manifest.json")
+    kept = path.read_bytes(), manifest.read_bytes()
+
+    def check():
+        again = load_custom(f"folder:{root}")
+        assert (
+            f"{path.parent} cannot be read, and is" in capsys.readouterr().err
+        )
+        assert (again.train.labels == first.train.labels).all()
+        assert (path.read_bytes(), manifest.read_bytes()) == kept
+
+    path.write_bytes(kept[0][:-9])
+    check()
+    # As an earlier version wrote a name with a carriage return.
+    path.write_bytes(kept[0].replace(b"a b/", b"a\rb/", 1))
+    sums = {"sums": sum_files([path, *path.parent.glob("*.npy")])}
+    manifest.write_text(json.dumps(json.loads(kept[1]) | sums))
+    check()
+    manifest.write_text("{")
+    check()
 
 
 def test_a_fingerprint_stands_for_the_path_in_the_id():

@@ -10,7 +10,9 @@ from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folds import split_into_folds
 from medzoo.data.sources import load
 from medzoo.runs.run import Run
+from medzoo.store import Store
 from medzoo.study.expand import expand
+from medzoo.study.plan import make_plan
 from medzoo.study.spec import read_study
 from medzoo.training.execute import execute
 
@@ -119,6 +121,22 @@ def test_patients_of_a_folder_stay_in_one_fold(tmp_path):
     assert len(set(tested)) == len(tested) == 24
 
 
+def test_too_few_groups_for_the_folds_are_found_by_a_plan(tmp_path):
+    root = make_folder(tmp_path / "cells")  # Of six patients of each class.
+    path = tmp_path / "x.toml"
+
+    def plan(folds):
+        path.write_text(
+            f'question = "?"\n[data]\nsource = "folder:{root}"\n'
+            f"folds = {folds}\nval = 0.3\n[axes]\nsteps = [1, 2]\n"
+        )
+        return make_plan(read_study(path), Store(tmp_path / "runs"))
+
+    assert plan(12).num_runs == 24
+    with pytest.raises(ValueError, match=r"Received: folds=13, 12 groups\."):
+        plan(13)
+
+
 def test_a_test_split_that_is_given_is_never_in_a_fold(tmp_path):
     root = make_folder(tmp_path / "cells", "train", "test")
     data, val = f"folder:{root}", ("val", 0.3)
@@ -147,7 +165,8 @@ def test_a_study_of_folds_has_a_seed_a_fold(tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"folds": 1}, "Expected 2 or more"),
+        ({"folds": 1}, "Expected 2 to 500"),
+        ({"folds": 10**9}, "Expected 2 to 500"),
         ({"folds": 5, "drop_leaks": True}, "is about one split, not about"),
     ],
 )

@@ -41,6 +41,13 @@ def list_paths(root):
          ["Rename `seg_test` to `test`, `seg_train` to `train`. Move "
           "`seg_pred` elsewhere."]),
         (["train/a", "train/b", "test/a", "extra"], ["Move `extra` elsewhere"]),
+        (["train/a", "train/b", "test/a", "extra_test/a"],
+         ["and are splits by their names. Expected <class>/*.png or "
+          "{{train,val,test}}/<class>/*.png in it. Make one folder `test` of "
+          "`extra_test`, `test`, or move the others elsewhere."]),
+        (["train1/a", "train2/a", "my_test/a"],
+         ["Rename `my_test` to `test`. Make one folder `train` of `train1`, "
+          "`train2`, or move"]),
         (["val/a", "val/b", "test/a"], ["Call one of them `train`."]),
         (["train", "test"], ["and no folders of classes in them", "csv:FILE"]),
         (["train/train/a", "train/train/b", "test/test/a", "test/test/b"],

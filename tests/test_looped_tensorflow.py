@@ -7,7 +7,7 @@ from on_jax import OF_THE_WAY, RUNS, SMALL
 
 from medzoo.runs.run import Run
 from medzoo.training import looped_tensorflow
-from medzoo.training.execute import SWITCH, choose_trainer, execute, load_data
+from medzoo.training.execute import choose_trainer, execute, load_data
 from medzoo.training.looped_tensorflow import LoopedTrainer
 from medzoo.training.trainer import Trainer
 
@@ -61,9 +61,9 @@ SHORT = ("mlp", "dropout", "average", "sampling", "cutmix", "gradnorm")
 )
 def test_stretches_of_steps_give_the_record_of_single_ones(name, monkeypatch):
     run = Run(**SMALL | (RUNS | OTHERS)[name])
-    monkeypatch.setenv(SWITCH, "off")
+    monkeypatch.setenv("MEDZOO_RESIDENT", "off")
     expected, others = execute(run)
-    monkeypatch.delenv(SWITCH)
+    monkeypatch.delenv("MEDZOO_RESIDENT")
     record, predictions = execute(run)
     assert record.model_dump(exclude=OF_THE_WAY) == expected.model_dump(
         exclude=OF_THE_WAY
@@ -97,5 +97,5 @@ def test_a_stretch_takes_a_fraction_of_a_second(monkeypatch):
 def test_a_cpu_trains_in_stretches_unless_told_not_to(monkeypatch):
     data = load_data(Run(**SMALL))
     assert choose_trainer(data) is LoopedTrainer
-    monkeypatch.setenv(SWITCH, "off")
+    monkeypatch.setenv("MEDZOO_RESIDENT", "off")
     assert choose_trainer(data) is Trainer

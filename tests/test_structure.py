@@ -36,7 +36,7 @@ FLOORS = (
     ("runs",),
     ("models", "losses", "data"),
     ("scores",),
-    ("tasks", "files", "console"),
+    ("tasks", "files", "console", "environment"),
     ("messages",),
 )
 LEVELS = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

@@ -15,9 +15,10 @@ from PIL import Image
 from report_records import SCORES, make_record, make_records, make_study
 
 from medzoo.report.results import read_results
-from medzoo.report.trackers import TRACKERS, Tracking
+from medzoo.report.trackers import Tracking
 from medzoo.store import Store
 from medzoo.study.expand import expand
+from medzoo.study.trackers import TRACKERS
 
 HISTORY = [
     {"step": 5, "epoch": 1.0, "loss": 0.9, "val_macro_f1": 0.4},

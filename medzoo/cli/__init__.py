@@ -23,6 +23,7 @@ from medzoo.cli.search import search_app
 from medzoo.cli.study import study_app
 from medzoo.cli.submission import submit
 from medzoo.cli.train import train
+from medzoo.environment import check_environment
 from medzoo.messages import echo, printable
 
 # What may lie on a disk, or befall a machine. Whatever else ends a command is a
@@ -35,6 +36,9 @@ _FAULTS = (
     MemoryError,
     RecursionError,
 )
+
+# As of a program that a closed pipe ends: 128 + SIGPIPE.
+_UNREAD = 141
 
 app = App(
     help="A Keras model zoo and honest comparison studies on MedMNIST 2D.",
@@ -294,15 +298,34 @@ def _use_utf_8() -> None:
             stream.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
+def _is_read(ended: SystemExit) -> bool:
+    """Says whether all output had a reader; `head`, for one, leaves early."""
+    if sys.stdout is None:
+        return True
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Or the interpreter would try once more, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return not isinstance(ended.__context__, BrokenPipeError)
+
+
 def main() -> None:
     """Runs the command line; wrong input ends it with one sentence."""
     signal.signal(signal.SIGTERM, _terminate)
     _use_utf_8()
     warnings.formatwarning = _format_warning
+    is_debugging = False
     try:
+        is_debugging = check_environment()
         app()
+    except SystemExit as ended:
+        if not _is_read(ended):
+            sys.exit(_UNREAD)
+        raise
     except _FAULTS as error:
-        if os.environ.get("MEDZOO_DEBUG"):
+        if is_debugging:
             raise
         # What cannot be told, as the stream is full or closed, is no success.
         with contextlib.suppress(OSError):
@@ -314,8 +337,9 @@ def _describe(error: BaseException) -> str:
     """Words what no other place has worded: faults of the machine."""
     if isinstance(error, MemoryError):
         return (
-            f"There is not enough memory. {error} Expected data that fit into "
-            "it. Use fewer workers, smaller images or fewer of them."
+            " ".join(f"There is not enough memory. {error}".split())
+            + " Expected data that fit into it. Use fewer workers, smaller "
+            "images or fewer of them."
         )
     if isinstance(error, RecursionError):
         return (

@@ -43,6 +43,10 @@ class CommandConsole(PlainConsole):
         now = datetime.now().isoformat(" ", timespec="seconds")
         self._log(f"{now} medzoo {shlex.join(sys.argv[1:])}")
 
+    def on_broken_pipe(self) -> None:
+        """Prints no more progress when nobody reads it; all goes on."""
+        self.quiet = True
+
     def print(self, *objects: Any, **options: Any) -> None:
         """Prints progress, unless the console is quiet."""
         super().print(*objects, **options)

@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 from collections.abc import Iterator
@@ -11,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from medzoo.files import in_checkout
+from medzoo.environment import find_folder
+from medzoo.files import find_checkout, in_checkout
 from medzoo.messages import echo
 
 # Packages by the extra that installs them; "" for those of medzoo itself.
@@ -102,7 +102,7 @@ def _find_package(package: str, extra: str) -> tuple[str, str]:
     try:
         return importlib.metadata.version(package), ""
     except importlib.metadata.PackageNotFoundError:
-        package = "." if in_checkout() else "medzoo"
+        package = "." if in_checkout() else str(find_checkout() or "medzoo")
         extras = f"[{extra}]" if extra else ""
         return "not installed", f"pip install '{package}{extras}'"
 
@@ -131,8 +131,7 @@ def _list_folders() -> Iterator[tuple[str, str, str]]:
         f"{len(found)} files in {data} (MEDZOO_DATA changes it)",
         "" if found else "medzoo download breastmnist, or --data synthetic",
     )
-    weights = Path(os.environ.get("KERAS_HOME", "~/.keras"), "models")
-    weights = weights.expanduser()
+    weights = find_folder("KERAS_HOME", "~/.keras") / "models"
     number = len(list(weights.glob("*.h5"))) if weights.is_dir() else 0
     yield (
         "weights",

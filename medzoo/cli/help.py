@@ -1,5 +1,7 @@
 """Help of commands: examples at its end, and flags without a type."""
 
+import os
+import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +22,35 @@ class _PlainFlags:
 
 
 class _Command(_PlainFlags, TyperCommand):
-    pass
+    """A command, which knows `~` where the shell leaves it: `--out=~/results`.
+
+    Empty arguments are refused: as paths they would be the current folder.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        parts = [*map(_part, args)]
+        for (flag, value), before in zip(parts, ["", *args], strict=False):
+            if not value.strip():
+                name = flag.rstrip("=") or before
+                what = f"`{name}`" if name.startswith("-") else "An argument"
+                raise ValueError(
+                    f"{what} is empty. Expected a value, or to leave it out. "
+                    f"Received: {shlex.join(args)}."
+                )
+        known = [flag + _expand_home(value) for flag, value in parts]
+        return super().parse_args(ctx, known)
+
+
+def _part(arg: str) -> tuple[str, str]:
+    """Parts `--out=results` into flag and value; a word alone is a value."""
+    flag, equals, value = arg.partition("=")
+    has_flag = equals and flag.startswith("--")
+    return (f"{flag}=", value) if has_flag else ("", arg)
+
+
+def _expand_home(path: str) -> str:
+    is_home = path == "~" or path.startswith("~/")
+    return os.path.expanduser(path) if is_home else path
 
 
 class _Group(_PlainFlags, TyperGroup):

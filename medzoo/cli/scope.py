@@ -151,7 +151,7 @@ class Scope:
         flags = {
             "skip_bad": self.skip_bad,
             "drop_leaks": self.drop_leaks,
-            "attributes": self.attributes and self.attributes.split(","),
+            "attributes": self.attributes and split_list(self.attributes),
         }
         return {name: asked for name, asked in flags.items() if asked}
 
@@ -161,7 +161,7 @@ class Scope:
 
         tasks = self.tasks
         return read_study(self.name).override(
-            tasks=tasks.split(",") if tasks not in (None, "all") else tasks,
+            tasks=tasks if tasks in (None, "all") else split_list(tasks),
             seeds=None
             if self.seeds is None
             else _integers("seeds", self.seeds),
@@ -174,8 +174,8 @@ class Scope:
     def format_command(self) -> str:
         """Writes the command that repeats the study, as its report shows it.
 
-        That is of make in a checkout, and of `medzoo` where there is none, or
-        where a value has characters to be quoted.
+        That is of make where the current folder is the checkout, and of
+        `medzoo` elsewhere, or where a value has characters to be quoted.
         """
         changed = {"tasks": self.tasks, "data": self.data, "seeds": self.seeds}
         given = {key: value for key, value in changed.items() if value}
@@ -229,11 +229,22 @@ def with_scope(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def split_list(text: str) -> list[str]:
+    """Splits what commas separate, with blanks beside them or without.
+
+    Example:
+
+    >>> split_list("sex, age=40/60")
+    ['sex', 'age=40/60']
+    """
+    return [part.strip() for part in text.split(",")]
+
+
 def _integers(what: str, text: str) -> list[int]:
     try:
-        return [int(part) for part in text.split(",")]
+        return [int(part) for part in split_list(text)]
     except ValueError:
         raise ValueError(
-            f"`{what}` must be whole numbers separated by commas. "
-            f"Received: {what}={text!r}."
+            f"`{what}` must be whole numbers separated by commas, such as "
+            f"0,1,2. Received: {what}={text!r}."
         ) from None

@@ -26,6 +26,7 @@ from medzoo.cli.scope import (
     Scope,
     Verbose,
     Workers,
+    split_list,
     with_scope,
 )
 from medzoo.messages import echo
@@ -130,8 +131,10 @@ def plan(
     from medzoo.report.results import give_seeds
     from medzoo.store import Store
     from medzoo.study.plan import make_plan
+    from medzoo.study.trackers import require_trackers
 
     study = scope.read()
+    require_trackers(study.track)
     store = Store()
     found = make_plan(
         give_seeds(study, store, smoke=scope.smoke), store, smoke=scope.smoke
@@ -224,7 +227,7 @@ def run(
         out,
         smoke=scope.smoke,
         means=means,
-        track=study.track if track is None else track.split(","),
+        track=study.track if track is None else split_list(track),
         command=scope.format_command(),
         force=force,
         verbose=verbose,
@@ -403,7 +406,7 @@ def report(
     from medzoo.store import Store
 
     shown: dict[str, Any] = {
-        "scores": None if scores is None else scores.split(","),
+        "scores": None if scores is None else split_list(scores),
         "operating_point": operating_point,
     }
     if from_ is not None and not any([*vars(scope).values(), explain]):

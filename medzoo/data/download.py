@@ -1,6 +1,5 @@
 """Downloads of the official files, resumed and verified."""
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -16,6 +15,7 @@ from rich import progress
 from medzoo.console import PlainConsole
 from medzoo.data.checksums import digest_of, name_digest, trust, verify
 from medzoo.data.folders import find_file
+from medzoo.environment import find_mirror
 from medzoo.files import writing
 from medzoo.tasks import get_task
 
@@ -275,9 +275,9 @@ def download_task(
     """
     path = find_file(task, size)
     facts = get_task(task)
-    mirror = os.environ.get("MEDZOO_MIRROR")
+    mirror = find_mirror()
     return fetch(
-        f"{mirror.rstrip('/')}/{path.name}" if mirror else facts.urls[size],
+        f"{mirror}/{path.name}" if mirror else facts.urls[size],
         path if folder is None else folder / path.name,
         facts.checksum(size),
         on_progress=on_progress,

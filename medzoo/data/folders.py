@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from medzoo import files
+from medzoo.environment import find_folder
 from medzoo.messages import unknown
 from medzoo.tasks import SIZES, get_task
 
@@ -26,7 +27,7 @@ def data_folder() -> Path:
     `MEDZOO_DATA` names it; otherwise it is `~/.medmnist`, where the medmnist
     package keeps its files.
     """
-    return Path(os.environ.get("MEDZOO_DATA") or "~/.medmnist").expanduser()
+    return find_folder("MEDZOO_DATA", "~/.medmnist")
 
 
 def expand_path(text: str) -> Path:
@@ -69,15 +70,13 @@ def cache_folder() -> Path:
     system: `XDG_CACHE_HOME` (`~/.cache` by default), `~/Library/Caches` on a
     Mac, `%LOCALAPPDATA%` on Windows. `medzoo doctor --cache` lists what it has.
     """
-    if named := os.environ.get("MEDZOO_CACHE"):
-        return Path(named).expanduser()
     usual = {"darwin": "~/Library/Caches", "win32": "~/AppData/Local"}
     folder = (
         os.environ.get("XDG_CACHE_HOME")
         or (sys.platform == "win32" and os.environ.get("LOCALAPPDATA"))
         or usual.get(sys.platform, "~/.cache")
     )
-    return Path(folder).expanduser() / "medzoo"
+    return find_folder("MEDZOO_CACHE", f"{folder}/medzoo")
 
 
 # Longest name of a folder that spells the path of another.

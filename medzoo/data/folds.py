@@ -71,6 +71,42 @@ def find_test_rows(
     return _draw_rows(pooled, groups, folds, counts[:2], seed)[2]
 
 
+def require_groups(
+    dataset: Dataset, source: str, size: int, options: Mapping[str, Any]
+) -> None:
+    """Checks, before anything is drawn, that no fold would be empty.
+
+    Arguments are those of `hold_out`.
+
+    Raises:
+        ValueError: If there are fewer groups than folds, or than splits.
+    """
+    groups, drawn = _read_groups(source, size, options)
+    held = [*dataset.splits.values()][: 3 if drawn else 2]
+    groups = _complete(groups, sum(map(len, held)))
+    folds = int(options["folds"])
+    if _count_groups(groups) < max(folds, 3):
+        raise _refuse_folds(folds, groups)
+
+
+def _complete(groups: Sequence[str], num_images: int) -> list[str]:
+    """Returns a group of each image, empty ones where there are none."""
+    return list(groups or [""] * num_images)[:num_images]
+
+
+def _count_groups(groups: Sequence[str]) -> int:
+    """Counts groups; each image without one is a group of its own."""
+    return len({*groups} - {""}) + groups.count("")
+
+
+def _refuse_folds(num_folds: int, groups: Sequence[str]) -> ValueError:
+    return ValueError(
+        "`folds` leave a split without images. Expected more groups than "
+        f"folds, or fewer folds. Received: folds={num_folds}, "
+        f"{_count_groups(groups)} groups."
+    )
+
+
 def _read_groups(
     source: str, size: int, options: Mapping[str, Any]
 ) -> tuple[list[str], bool]:
@@ -140,7 +176,7 @@ def _draw_rows(
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draws the rows of train, val and test; `sizes` are of train and val."""
-    groups = list(groups or [""] * len(labels))[: len(labels)]
+    groups = _complete(groups, len(labels))
     repeat, fold = divmod(seed, num_folds)
     folds = draw_parts(
         labels, groups, [1] * num_folds, seed=[repeat, num_folds]
@@ -154,11 +190,7 @@ def _draw_rows(
     )
     rows = rest[inner == 0], rest[inner == 1], np.flatnonzero(folds == fold)
     if not all(map(len, rows)):
-        raise ValueError(
-            "`folds` leave a split without images. Expected more groups than "
-            f"folds, or fewer folds. Received: folds={num_folds}, "
-            f"{len(set(groups) - {''}) + groups.count('')} groups."
-        )
+        raise _refuse_folds(num_folds, groups)
     return rows
 
 

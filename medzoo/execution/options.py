@@ -33,6 +33,9 @@ class ExecutionOptions:
         keep: Trained models that are kept: `none`, those of the `best` trial,
             or `all`. Ray and runs that train as one program keep none.
         execute: What executors do with jobs in place of training.
+
+    Raises:
+        ValueError: For an address without Ray.
     """
 
     workers: int | None = None
@@ -48,6 +51,14 @@ class ExecutionOptions:
     keep: str = "none"
     execute: Execute | None = None
     started: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        if self.address is not None and self.executor != "ray":
+            raise ValueError(
+                "`address` is that of a Ray cluster. Expected `--executor ray` "
+                f"beside it. Received: address={self.address!r}, "
+                f"executor={self.executor!r}."
+            )
 
     @property
     def deadline(self) -> float | None:

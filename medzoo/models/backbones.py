@@ -1,10 +1,11 @@
 """Pretrained backbones and the files of their weights, without Keras."""
 
-import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from medzoo.environment import find_folder
 
 # `keras:FILE@LAYER` is a network that Keras saved, up to a layer;
 # `hub:PRESET` one of keras-hub.
@@ -244,8 +245,19 @@ def find_weights(backbone: str, weights: str) -> Path | None:
         return None
     if weights != "imagenet":
         return Path(weights).expanduser()
-    home = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser()
+    home = find_folder("KERAS_HOME", "~/.keras")
     return home / "models" / Path(BACKBONES[backbone].file).name
+
+
+def name_weights(options: Mapping[str, Any]) -> tuple[str, str]:
+    """Returns the backbone of a run and its weights, each may be `none`.
+
+    Args:
+        options: Of its model.
+    """
+    backbone = str(options.get("backbone", "none"))
+    weights = "none" if backbone == "none" else options["weights"]
+    return backbone, str(weights)
 
 
 def require_weights(backbone: str, weights: str) -> Path | None:

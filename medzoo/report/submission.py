@@ -132,7 +132,7 @@ def put_in_order(found: Labels, order: str = "medmnist") -> Labels:
     elif order == "alphabetical":
         names = sorted(found)
     else:
-        names = order.split(",")
+        names = [name.strip() for name in order.split(",")]
     if sorted(names) != sorted(found):
         raise ValueError(
             "`order` must be medmnist, alphabetical, or each task once. "

@@ -116,6 +116,10 @@ def find_fingerprint(
 
     Returns:
         The fingerprint and the notes; both empty for published data.
+
+    Raises:
+        FileNotFoundError: If custom data are not there.
+        ValueError: If they cannot be used, or are too few for their folds.
     """
     if not is_custom(data):
         return "", ()
@@ -123,4 +127,8 @@ def find_fingerprint(
 
     options = make_canonical(data, options)
     found = load_custom(parse_address(data).task, data, size, options)
+    if "folds" in options:
+        from medzoo.data.folds import require_groups
+
+        require_groups(found, data, size, options)
     return found.fingerprint, found.notes

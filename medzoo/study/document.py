@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
+from medzoo.data.custom.options import MOST_FOLDS
 from medzoo.messages import not_listed, unknown
 from medzoo.models.options import Value
 from medzoo.models.registry import MODELS
@@ -29,6 +30,7 @@ from medzoo.scores.operating_point import OperatingPoint
 from medzoo.scores.table import SCORES, list_used
 from medzoo.study.plugins import load_listed
 from medzoo.study.source import Fault, KeyPath, Source, describe, format_key
+from medzoo.study.trackers import TRACKERS, check_tracker
 from medzoo.tasks import NAMES
 
 # What a trial may set; options of its model go beside these.
@@ -100,7 +102,8 @@ class Scope(BaseModel):
             values["data_options"] = options
             folds = options.get("folds")
             if isinstance(folds, int) and "seeds" not in values:
-                values["seeds"] = list(range(max(folds, 1)))  # Each fold once.
+                each = range(max(folds, 1))  # Once.
+                values["seeds"] = list(each[:MOST_FOLDS])
         try:
             task = name_task(str(values.get("data", "medmnist")))
         except ValueError:
@@ -330,7 +333,16 @@ class Document(StudyScope, Shown):
         description="Whether each run is scored on corrupted test images too: "
         "noise, blur, light and the like, at five severities.",
     )
-    track: list[str] = Field([], description="Names of trackers.")
+    track: Annotated[
+        list[
+            Annotated[
+                str,
+                AfterValidator(check_tracker),
+                WithJsonSchema({"type": "string", "enum": list(TRACKERS)}),
+            ]
+        ],
+        Field(description="Names of trackers."),
+    ] = []
     keep: Literal["none", "best", "all"] = Field(
         "best", description="Trials whose trained models are kept."
     )

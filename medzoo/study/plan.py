@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from medzoo.models.backbones import name_weights, require_weights
 from medzoo.runs.run import Run
 from medzoo.runs.sources import find_fingerprint
 from medzoo.store import Store
@@ -165,6 +166,10 @@ def make_plan(
         store: Records of this study and others.
         smoke: See `expand`.
         known: Status of runs whose records are read already.
+
+    Raises:
+        FileNotFoundError: If custom data, or own weights, are not there.
+        ValueError: If they cannot be used.
     """
     cells = expand(study, smoke=smoke)
     choices = choose(study, store, smoke=smoke)
@@ -176,6 +181,7 @@ def make_plan(
     left = [
         run for run_id, run in runs.items() if status[run_id] not in _TRAINED
     ]
+    _require_weights(left)
     done = [run_id for run_id in runs if status[run_id] in _TRAINED]
     awaited = list_awaited(study, final, store, smoke=smoke)
     records = read_some(store, done) if left or awaited else []
@@ -202,6 +208,13 @@ def make_plan(
             ),
         ),
     )
+
+
+def _require_weights(runs: Iterable[Run]) -> None:
+    """Looks for files of weights that no download would bring."""
+    for backbone, weights in {name_weights(run.options) for run in runs}:
+        if weights != "imagenet":
+            require_weights(backbone, weights)
 
 
 def _list_notes(store: Store, runs: Iterable[Run]) -> tuple[str, ...]:

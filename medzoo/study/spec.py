@@ -442,13 +442,25 @@ def find_file(
         ValueError: For an unknown name.
     """
     path = Path(name_or_path)
-    if path.suffix != ".toml" and len(path.parts) <= 1:
+    if path.suffix.lower() != ".toml" and len(path.parts) <= 1:
         if str(name_or_path) not in known:
-            raise ValueError(unknown(what, str(name_or_path), known))
+            hint = _describe_beside(what, path)
+            raise ValueError(f"{hint}{unknown(what, str(path), known)}")
         return known[str(name_or_path)]
     if not path.is_file():
+        hint = _describe_beside(what, path)
         raise FileNotFoundError(
-            f"No {what} file there. Expected a TOML file, or the name of a "
-            f"{what}: {', '.join(known)}. Received: {path}."
+            f"{hint or f'No {what} file there. '}Expected a TOML file, or the "
+            f"name of a {what}: {', '.join(known)}. Received: {path}."
         )
     return path
+
+
+def _describe_beside(what: str, path: Path) -> str:
+    """Says what is there in place of a file; empty if nothing is."""
+    file = Path(f"{path}.toml")
+    if file.is_file():
+        return f"There is `{file}` here. "
+    if path.is_dir():
+        return f"`{path}` is a folder, and no {what} file. "
+    return f"`{path}` is no .toml file. " if path.is_file() else ""

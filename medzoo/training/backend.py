@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 
+from medzoo.environment import is_debugging
 from medzoo.training.machine import name_backend
 
 # Variables that set the number of threads of a backend.
@@ -87,7 +88,7 @@ def import_keras() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with contextlib.ExitStack() as stack:
-        if not os.environ.get("MEDZOO_DEBUG"):
+        if not is_debugging():
             os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
             stack.enter_context(_discard_stderr())
         stack.enter_context(_importing_fast())

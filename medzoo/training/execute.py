@@ -1,7 +1,6 @@
 """Execution of a run: build, train, choose on val, score test once."""
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +12,7 @@ import numpy as np
 from medzoo.data import sources
 from medzoo.data.dataset import Dataset
 from medzoo.data.tested import find_groups
-from medzoo.messages import unknown
+from medzoo.environment import choose_resident
 from medzoo.models.flops import count_flops
 from medzoo.record import Parameters, Predictions, Record
 from medzoo.runs.run import Run
@@ -190,17 +189,13 @@ def load_data(run: Run) -> Dataset:
     return objective_class(run).select_data(run, data)
 
 
-# Environment variable: `off` trains step by step, `on` keeps images on the
-# device (`ResidentTrainer`). No result depends on it.
-SWITCH = "MEDZOO_RESIDENT"
-
-
 def choose_trainer(data: Dataset) -> type[Trainer]:
     """Returns the fastest trainer for these data on this backend and device.
 
     JAX on an accelerator keeps the images there, if train and val fit into half
     of its memory and there are no masks; TensorFlow on a CPU does many steps
-    with one call.
+    with one call. `MEDZOO_RESIDENT` changes that: `off` trains step by step,
+    `on` keeps images on the device. No result depends on it.
 
     Raises:
         ValueError: If `MEDZOO_RESIDENT` is none of `auto`, `on` and `off`, or
@@ -208,13 +203,11 @@ def choose_trainer(data: Dataset) -> type[Trainer]:
     """
     import keras
 
-    asked, backend = os.environ.get(SWITCH, "auto"), keras.backend.backend()
-    if asked not in ("auto", "on", "off"):
-        raise ValueError(unknown(SWITCH, asked, ("auto", "on", "off")))
+    asked, backend = choose_resident(), keras.backend.backend()
     if asked == "on" and backend != "jax":
         raise ValueError(
-            f"{SWITCH}=on needs JAX. Expected KERAS_BACKEND=jax. Received: "
-            f"KERAS_BACKEND={backend}."
+            "MEDZOO_RESIDENT=on needs JAX. Expected KERAS_BACKEND=jax. "
+            f"Received: KERAS_BACKEND={backend}."
         )
     on_cpu = name_device() == "cpu"
     if backend == "jax" and (asked == "on" or (asked == "auto" and not on_cpu)):

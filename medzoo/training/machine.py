@@ -6,7 +6,8 @@ import os
 import platform
 import resource
 import sys
-from pathlib import Path
+
+from medzoo.environment import find_folder
 
 
 def peak_memory_mb() -> float:
@@ -21,11 +22,11 @@ def name_backend() -> str:
     `KERAS_BACKEND` names it, else `keras.json` in `KERAS_HOME` or `~/.keras`.
     """
     named = os.environ.get("KERAS_BACKEND")
-    file = Path(os.environ.get("KERAS_HOME", "~/.keras"), "keras.json")
-    if named or not file.expanduser().is_file():
+    file = find_folder("KERAS_HOME", "~/.keras") / "keras.json"
+    if named or not file.is_file():
         return named or "tensorflow"
     try:
-        settings = json.loads(file.expanduser().read_text(encoding="utf-8"))
+        settings = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:  # Keras goes on without a broken file as well.
         settings = {}
     return settings.get("backend", "tensorflow")

@@ -1,11 +1,11 @@
 """Download of the weights of pretrained backbones."""
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from medzoo.data.download import fetch
+from medzoo.environment import find_mirror
 from medzoo.messages import echo
 from medzoo.models.backbones import (
     CHECKSUMS,
@@ -13,6 +13,7 @@ from medzoo.models.backbones import (
     find_file,
     find_weights,
     get_backbone,
+    name_weights,
     require_weights,
 )
 from medzoo.runs.run import Run
@@ -28,7 +29,8 @@ def fetch_weights(runs: Iterable[Run]) -> None:
         FileNotFoundError: If a file is neither there nor can be downloaded.
         ValueError: If a file is another one than was published.
     """
-    for backbone, weights in sorted({_named(run) for run in runs}):
+    found = {name_weights(run.options) for run in runs}
+    for backbone, weights in sorted(found):
         path = find_weights(backbone, weights)
         is_published = weights == "imagenet" and find_file(backbone) is None
         if path is not None and is_published:
@@ -36,18 +38,10 @@ def fetch_weights(runs: Iterable[Run]) -> None:
         require_weights(backbone, weights)
 
 
-def _named(run: Run) -> tuple[str, str]:
-    """Returns the backbone of a run and its weights, or `none`."""
-    backbone = str(run.options.get("backbone", "none"))
-    weights = "none" if backbone == "none" else run.options["weights"]
-    return backbone, str(weights)
-
-
 def _download(backbone: str, path: Path) -> None:
-    mirror = os.environ.get("MEDZOO_MIRROR")
     url = f"{PUBLISHER}/{get_backbone(backbone).file}"
-    if mirror:
-        url = f"{mirror.rstrip('/')}/{path.name}"
+    if mirror := find_mirror():
+        url = f"{mirror}/{path.name}"
     if not path.is_file():
         echo(f"Downloading the weights of {backbone}: {url}", file=sys.stderr)
     try:

@@ -86,10 +86,8 @@ def open_cache(address: Address, options: Options) -> Cache:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock").acquire()
     with lock:
-        manifest = Manifest.read(folder / "manifest.json")
-        if manifest is None or not _is_fresh(folder, manifest, stamp):
-            manifest = _build(listing, stamp, folder, options)
-    return Cache(folder, manifest)
+        found = _find(folder, stamp)
+        return found or Cache(folder, _build(listing, stamp, folder, options))
 
 
 def is_decoded(address: Address) -> bool:
@@ -101,8 +99,20 @@ def _folder_of(address: Address) -> Path:
     return derived_path(address.path.resolve(), ".medzoo")
 
 
-def _is_fresh(folder: Path, manifest: Manifest, stamp: str) -> bool:
-    return manifest.stamp == stamp and are_whole(folder, manifest.sums)
+def _find(folder: Path, stamp: str) -> Cache | None:
+    """Finds a cache of the files as they are now; says if it is damaged."""
+    path = folder / "manifest.json"
+    if not path.exists():
+        return None
+    manifest = Manifest.read(path)
+    if manifest is not None and manifest.stamp != stamp:
+        return None
+    if manifest is not None and are_whole(folder, manifest.sums):
+        cache = Cache(folder, manifest)
+        if cache.is_readable():
+            return cache
+    echo(f"{folder} cannot be read, and is made anew.", file=sys.stderr)
+    return None
 
 
 def _build(

@@ -101,6 +101,14 @@ class Cache(NamedTuple):
         ) as file:
             return list(csv.DictReader(file))
 
+    def is_readable(self) -> bool:
+        """Says whether `images.csv` has a row and a known label an image."""
+        try:
+            num_rows = len(self.labels())
+        except (OSError, KeyError, csv.Error):
+            return False
+        return num_rows == sum(self.manifest.num_images.values())
+
     def labels(self) -> np.ndarray:
         """Returns the labels of the images, `int32`; -1 of those without."""
         numbers = {name: at for at, name in enumerate(self.manifest.classes)}

@@ -183,12 +183,19 @@ def _find_split_names(root: Path, names: _Names) -> str | None:
     is_trained = "train" in found
     if are_named == is_trained or (is_trained and len(found) == 1):
         return None
-    renamed = [
-        f"`{name}` to `{split}`"
-        for name, split in splits.items()
-        if split and not name_split(name)
-    ]
-    ways = [f"Rename {', '.join(renamed)}."] if renamed else []
+    renamed, ways = [], []
+    for split in dict.fromkeys(filter(None, splits.values())):
+        alike = [name for name in names if splits[name] == split]
+        odd = [name for name in alike if not name_split(name)]
+        if len(alike) == len(odd) == 1:
+            renamed.append(f"`{odd[0]}` to `{split}`")
+        elif odd:
+            ways.append(
+                f"Make one folder `{split}` of {_list(alike)}, or move the "
+                "others elsewhere."
+            )
+    if renamed:
+        ways.insert(0, f"Rename {', '.join(renamed)}.")
     if others := [name for name, split in splits.items() if not split]:
         ways.append(f"Move {_list(others)} elsewhere.")
     if are_named:

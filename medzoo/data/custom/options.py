@@ -98,6 +98,8 @@ class Options:
     symmetry: str = field(default="fixed", repr=False)
 
 
+# Of the smallest published data each would still test an image.
+MOST_FOLDS = 500
 _COLUMNS = ("path", "root", "label", "split", "group")
 _MASKS = ("mask", "mask_values", "mask_threshold", "mask_class", "no_mask")
 _ANY_FILES = ("mode", "resize", "val", "test", "split_seed", "page",
@@ -213,9 +215,10 @@ def _check(name: str, value: Any, default: Option) -> None:
             "`split_seed` draws the split. Expected 0 or more. Received: "
             f"split_seed={value}."
         )
-    if name == "folds" and value and value < 2:
+    if name == "folds" and value and not 2 <= value <= MOST_FOLDS:
         raise ValueError(
-            "`folds` is a number of parts. Expected 2 or more, such as 5. "
+            f"`folds` is a number of parts. Expected 2 to {MOST_FOLDS}, such "
+            "as 5. "
             f"Received: folds={value}."
         )
     if name == "mask_threshold" and not 0 <= value <= 255:

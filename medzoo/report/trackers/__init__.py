@@ -8,20 +8,17 @@ left out, with a warning.
 
 import contextlib
 import importlib
-import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from medzoo.messages import tolerating, unknown
+from medzoo.messages import tolerating
 from medzoo.record import Record
 from medzoo.report.results import TrialResults
 from medzoo.store import Store
 from medzoo.study.spec import Study
+from medzoo.study.trackers import require_trackers
 from medzoo.study.trials import Trial
-
-# Names of `track`, and the package that each needs.
-TRACKERS = {"tensorboard": "tensorboard", "mlflow": "mlflow", "wandb": "wandb"}
 
 
 class TrackedRun(NamedTuple):
@@ -98,7 +95,7 @@ class Tracking:
     """Several trackers of one study; those that fail are left out.
 
     Args:
-        names: Of `TRACKERS`.
+        names: Of `medzoo.study.trackers.TRACKERS`.
         study: What is tracked.
         store: Where its records are; a tracker's own files are there, too.
         smoke: Whether its runs are those of a smoke run.
@@ -116,8 +113,7 @@ class Tracking:
         smoke: bool = False,
     ) -> None:
         names = tuple(names)
-        for name in names:
-            _require(name)
+        require_trackers(names)
         self._name = study.folder_name(smoke=smoke)
         self._store = store
         self._trackers: dict[str, Tracker] = {}
@@ -165,13 +161,3 @@ class Tracking:
             is_done = True
         if not is_done:
             self._trackers.pop(name, None)
-
-
-def _require(name: str) -> None:
-    if name not in TRACKERS:
-        raise ValueError(unknown("track", name, TRACKERS))
-    if importlib.util.find_spec(TRACKERS[name]) is None:
-        raise ValueError(
-            f"Tracking by {name} needs the package `{TRACKERS[name]}`, which "
-            "is not installed. Run `pip install 'medzoo[tracking]'`."
-        )
