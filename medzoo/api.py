@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from medzoo.data.custom.from_python import Dataset
+from medzoo.data.kept import forget
 from medzoo.execution.job import Job
 from medzoo.files import require_output
 from medzoo.plugins.register import (  # noqa: F401 - offered as medzoo's own
@@ -83,6 +84,7 @@ def run(
     from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
 
+    forget()
     wanted = read_run(task=task, **name_objects(_name_data(values)))
     store = Store()
     folder = None if out is None else Path(out)
@@ -172,6 +174,7 @@ def run_study(
     from medzoo.progress import ProgressBar, find_leader
     from medzoo.study.spec import make_study, read_study
 
+    forget()
     require_output(Path(out), folder=True)
     scope = _name_data({"data": data, "tasks": tasks, "seeds": seeds})
     scope |= {"until": until, "max_seeds": max_seeds}
@@ -216,6 +219,7 @@ def run_search(name: str | Path, *, workers: int = 1) -> list[Tried]:
     from medzoo.search.search import run_search
     from medzoo.search.search_file import read_search
 
+    forget()
     search = read_search(name)
     with LocalExecutor(workers) as executor:
         return run_search(search, Store(), executor=executor, workers=workers)
@@ -240,6 +244,7 @@ def load(
         model = medzoo.load("trained")
         model.predict(images)  # uint8 in, probabilities out
     """
+    forget()
     return load_saved(path, task, plugins)
 
 

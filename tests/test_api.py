@@ -40,6 +40,20 @@ def test_a_run_is_trained_once_and_kept_where_asked(tmp_path):
     np.testing.assert_allclose(found, kept, atol=1e-6)
 
 
+def test_data_that_changed_are_read_anew(tmp_path):
+    path = tmp_path / "own.npz"
+    found = []
+    for value in (0, 99, 0):
+        arrays = {}
+        for split in ("train", "val", "test"):
+            arrays[f"{split}_images"] = np.full((4, 8, 8), value, np.uint8)
+            arrays[f"{split}_labels"] = np.array([0, 1, 0, 1])
+        np.savez(path, **arrays)
+        tiny = {**TINY, "data": f"npz:{path}", "size": 8}
+        found.append(medzoo.run(**tiny).run.run_id)
+    assert found[0] == found[2] != found[1]
+
+
 def test_views_of_a_run_are_averaged_by_its_model_as_well(tmp_path):
     record = medzoo.run("breastmnist", flip_test=True, out=tmp_path, **TINY)
     images = load_data("breastmnist", "synthetic").test.images

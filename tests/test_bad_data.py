@@ -10,6 +10,7 @@ from own_images import make_bomb, make_folder, make_image, make_truncated
 from own_masks import SIDE, make_mask, make_masks, write_csv
 from PIL import Image
 
+from medzoo.data.custom.address import find_address
 from medzoo.data.custom.load import read_custom
 
 
@@ -369,6 +370,23 @@ def test_a_wrong_address_is_told(tmp_path, monkeypatch, data, kind, sentence):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(kind, match=re.escape(sentence)):
         load(data)
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"), [
+        ("cells.zip", "Unpack it, and give the folder."),
+        ("cells.tar.gz", "Unpack it, and give the folder."),
+        ("labels.xlsx", "Save it as CSV UTF-8, and give that."),
+        ("labels.tsv", "Then give csv:"),
+        ("images.npy", "Save an npz archive in MedMNIST's layout"),
+        ("scan.nii.gz", "Give its folder"),
+        ("image.png", "Give its folder"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_data_is_told_with_a_way_out(tmp_path, name, way_out):
+    (tmp_path / name).write_text("x")
+    with pytest.raises(ValueError, match=way_out):
+        find_address(str(tmp_path / name))
 
 
 def arrays(**changes):

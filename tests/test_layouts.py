@@ -34,6 +34,9 @@ def list_paths(root):
         (["in/a", "in/b"], ["`{x}` has one folder, `in`", "Are the classes "
          "those in it, `a`, `b`? Then give folder:{x}/in."]),
         (["in/deep/a", "in/deep/b"], ["give folder:{x}/in/deep."]),
+        (["images_001/images", "images_002/images"],
+         ["are parts of one set by their names", "csv:FILE."]),
+        (["set_part_1", "set_part_2"], ["are parts of one set by their names"]),
         (["in"], ["`{x}` has one folder, `in`, which would be the only class"]),
         (["training_set/a", "training_set/b", "test_set/a", "test_set/b"],
          ["Rename `test_set` to `test`, `training_set` to `train`."]),
@@ -88,6 +91,19 @@ def test_another_layout_is_named_with_the_one_that_is_meant(
 def test_layouts_that_only_look_alike_are_read(tmp_path, folders):
     root = make(tmp_path / "x", *folders)
     assert len(list_paths(root)) == 4 * len(folders)
+
+
+@pytest.mark.parametrize("split", ["", "train/"])
+def test_a_folder_that_all_classes_have_is_no_group(tmp_path, split):
+    names = [f"{split}{name}/in/deep" for name in "ab"]
+    root = make(tmp_path / "x", *names)
+    rows = describe_rows(f"folder:{root}", 8, {})
+    assert {row["label"] for row in rows} == {"a", "b"}
+    assert {row["group"] for row in rows} == {""}
+    patients = [f"{name}/{at}" for name in names for at in range(3)]
+    root = make(tmp_path / "y", *patients, num=1)
+    rows = describe_rows(f"folder:{root}", 8, {})
+    assert {row["group"] for row in rows} == {"0", "1", "2"}
 
 
 def test_a_level_too_low_is_named_with_the_folder_above(tmp_path):

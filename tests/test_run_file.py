@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from own_images import make_folder
 
 from medzoo.runs.run import Run
 from medzoo.study.expand import expand
@@ -28,6 +29,16 @@ def test_a_file_has_fields_and_options_side_by_side(file):
     assert read_run(file(TOML)) == expected
     text = json.dumps({"task": "breastmnist", "width": 8, "dropout": 0.1})
     assert read_run(file(text, "run.json")) == expected
+
+
+def test_the_table_of_data_is_that_of_a_study_file(file, tmp_path):
+    root = make_folder(tmp_path / "cells")
+    text = f'[data]\nsource = "folder:{root}"\n'
+    run = read_run(file(text + 'resize = "stretch"\n'))
+    assert (run.task, run.data) == ("cells", f"folder:{root}")
+    assert run.data_options == {"resize": "stretch"}
+    with pytest.raises(ValueError, match="Did you mean `source`"):
+        read_run(file(text.replace("source", "sorce")), task=NAMES[0])
 
 
 def test_flags_win_over_the_file_and_the_file_over_the_recipe(file):

@@ -265,6 +265,66 @@ def test_groups_that_are_spelt_in_two_ways_are_refused(root, names):
         load(f"csv:{path}", root="imgs")
 
 
+SPLITS = [("train", "val", "test")[at // 2 % 3] for at in range(NUM)]
+
+
+def write_more(root, header, cells):
+    """Writes a table with one more column; paths are of `imgs`."""
+    lines = [f"{n},{'ab'[at % 2]},{cells[at]}" for at, n in enumerate(NAMES)]
+    path = root / "more.csv"
+    path.write_text("\n".join([f"path,label,{header}", *lines]))
+    return f"csv:{path}"
+
+
+@pytest.mark.parametrize("name", ["Split", "subset", "phase"])
+def test_splits_in_a_column_that_is_not_read_are_refused(root, name):
+    data = write_more(root, name, SPLITS)
+    sentence = f'Say split = "{name}" in the table'
+    with pytest.raises(ValueError, match=sentence):
+        load(data, root="imgs")
+    given = load(data, root="imgs", split=name)
+    assert "Split as given: train 4, val 2, test 2." in given.notes
+    assert "Split drawn" in load(data, root="imgs", split="").notes[0]
+
+
+def test_groups_in_a_column_that_is_not_read_are_told(root):
+    groups = [at // 2 for at in range(NUM)]
+    with pytest.raises(ValueError, match='Say group = "Group" in'):
+        load(write_more(root, "Group", groups), root="imgs")
+    data = write_more(root, "patient_id", groups)
+    (note,) = load(data, root="imgs").notes[1:]
+    assert note.startswith("The column `patient_id` is not read: images that")
+    notes = load(data, root="imgs", group="patient_id").notes
+    assert "not read" not in " ".join(notes)
+    assert len(load(data, root="imgs", group="").notes) == 1
+    single = write_more(root, "patient_id", range(NUM))
+    assert len(load(single, root="imgs").notes) == 1
+
+
+@pytest.mark.parametrize("between", ["|", ";", " + "])
+def test_a_class_that_names_several_others_is_refused(root, between):
+    data = write(root)
+    path = root / "labels.csv"
+    text = path.read_text().replace("7.png,b", f'7.png,"a{between}b"')
+    path.write_text(text.replace("6.png,a", '6.png,"a|c"'))
+    with pytest.raises(ValueError, match="names several others: 'a', 'b'."):
+        load(data)
+
+
+@pytest.mark.parametrize(
+    ("folder", "found", "way_out"),
+    [
+        ("", "0.png", 'imgs/0.png, so say root = "imgs"'),
+        ("imgs", "imgs/0.png", '../imgs/0.png, so say root = ".."'),
+    ],
+)
+def test_files_in_a_folder_nearby_are_found(root, folder, found, way_out):
+    path = root / folder / "near.csv"
+    path.write_text(f"path,label\n{found},a\n{found[:-5]}1.png,b\n")
+    with pytest.raises(ValueError, match=f"no such file; there is {way_out}"):
+        load(f"csv:{path}")
+
+
 def test_groups_in_several_given_splits_are_told(root):
     lines = [f"{n},{'ab'[at % 2]},{('train', 'val', 'test')[at // 2 % 3]},P1"
              for at, n in enumerate(NAMES)]  # fmt: skip

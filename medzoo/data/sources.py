@@ -1,16 +1,15 @@
 """Data sources: files, arrays and synthetic images, all as one `Dataset`."""
 
-import functools
-
 from medzoo.data.custom.address import is_custom
 from medzoo.data.custom.options import Option
 from medzoo.data.dataset import Dataset, Split
+from medzoo.data.kept import keep
 from medzoo.tasks import SHAPES, split_tasks
 
 __all__ = ["Dataset", "Split", "load"]
 
 
-@functools.lru_cache(maxsize=2)
+@keep(2)
 def load(
     task: str,
     source: str = "medmnist",

@@ -1,6 +1,5 @@
 """The images that a run tests, with what is known of them beside labels."""
 
-import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +10,7 @@ from medzoo.data.custom.address import is_custom
 from medzoo.data.custom.options import make_canonical
 from medzoo.data.dataset import Dataset
 from medzoo.data.folds import find_test_rows
+from medzoo.data.kept import keep
 from medzoo.data.sources import load
 
 
@@ -114,7 +114,7 @@ def find_groups(
 
 
 # A study goes through the folds of one data set, or through a few data sets.
-@functools.lru_cache(maxsize=12)
+@keep(12)
 def _find_groups(
     task: str, data: str, size: int, options: tuple, seed: int
 ) -> np.ndarray | None:

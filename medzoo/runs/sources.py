@@ -80,6 +80,21 @@ def name_task(data: str) -> str | None:
     return parse_address(data).task if is_custom(data) else None
 
 
+def part_data(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts the table `[data]` of a file into the source and its options.
+
+    Example:
+
+    >>> part_data({"data": {"source": "folder:cells", "mode": "grey"}})
+    {'data': 'folder:cells', 'data_options': {'mode': 'grey'}}
+    """
+    if not isinstance(values.get("data"), dict):
+        return dict(values)
+    options = dict(values["data"])
+    source = options.pop("source", "medmnist")
+    return {**values, "data": source, "data_options": options}
+
+
 def facts_of(run: RunFields) -> Task:
     """Returns the facts of a run's task, whatever its data are.
 

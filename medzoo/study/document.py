@@ -25,7 +25,7 @@ from medzoo.plugins.watchers import find_watchers
 from medzoo.runs.fields import entry_of, list_fields
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
-from medzoo.runs.sources import is_custom, name_task
+from medzoo.runs.sources import is_custom, name_task, part_data
 from medzoo.scores.operating_point import OperatingPoint
 from medzoo.scores.table import SCORES, list_used
 from medzoo.study.plugins import load_listed
@@ -95,12 +95,9 @@ class Scope(BaseModel):
     @classmethod
     def _read_data(cls, values: Any) -> Any:
         """Parts the table `[data]`, and names the task of custom data."""
-        values = dict(values)
-        if isinstance(values.get("data"), dict):
-            options = dict(values["data"])
-            values["data"] = options.pop("source", "medmnist")
-            values["data_options"] = options
-            folds = options.get("folds")
+        values = part_data(given := values)
+        if isinstance(given.get("data"), dict):
+            folds = values["data_options"].get("folds")
             if isinstance(folds, int) and "seeds" not in values:
                 each = range(max(folds, 1))  # Once.
                 values["seeds"] = list(each[:MOST_FOLDS])

@@ -15,7 +15,7 @@ from medzoo.runs.fields import FIELDS, entry_of
 from medzoo.runs.plugins import Plugin
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
-from medzoo.runs.sources import name_task, with_fingerprint
+from medzoo.runs.sources import name_task, part_data, with_fingerprint
 from medzoo.study.plugins import load_listed
 from medzoo.study.source import KeyPath, Source, find_faults
 
@@ -99,8 +99,8 @@ def read_job(
         load_listed(source, parsed)
         parsed.pop("plugins", None)
         watchers += _find_listed(source, parsed.pop("watch", []))
-        values |= parsed
-        origin |= dict.fromkeys(parsed, source)
+        values |= part_data(parsed)
+        origin |= dict.fromkeys(part_data(parsed), source)
     watchers += find_watchers(watch)
     flags = {key: value for key, value in given.items() if value is not None}
     values |= flags

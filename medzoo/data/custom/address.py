@@ -15,6 +15,8 @@ KINDS = ("folder", "csv", "npz", "masks", *MEDICAL)
 FORMS = tuple(
     f"{kind}:{'FILE' if kind in ('csv', 'npz') else 'PATH'}" for kind in KINDS
 )
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 ANY_FORM = f"{', '.join(FORMS[:-1])} or {FORMS[-1]}"
 
 
@@ -89,9 +91,33 @@ def find_address(what: str) -> Address:
     path = Path(what).expanduser()
     if path.is_dir():
         return Address("folder", path)
-    if path.is_file() and path.suffix in (".csv", ".npz"):
-        return Address(path.suffix[1:], path)
+    ending = path.suffix.lower()
+    if path.is_file() and ending in (".csv", ".npz"):
+        return Address(ending[1:], path)
+    if path.is_file():
+        raise ValueError(_refuse_file(path))
     raise FileNotFoundError(
         "No data there. Expected a task, a folder of images, a .csv or .npz "
         f"file, or {', '.join(FORMS)}. Received: {what}."
+    )
+
+
+def _refuse_file(path: Path) -> str:
+    """Words that a file is none of data, and what to give in its place."""
+    ending = path.suffix.lower()
+    way_out = "Give its folder, or a table of paths and labels: csv:FILE."
+    if ending in _ARCHIVES and ".nii" not in path.suffixes:
+        way_out = "Unpack it, and give the folder."
+    elif ending in _SHEETS:
+        way_out = "Save it as CSV UTF-8, and give that."
+    elif ending in (".tsv", ".txt"):
+        way_out = f"Is it a table of paths and labels? Then give csv:{path}."
+    elif ending in (".npy", ".h5", ".hdf5", ".pkl", ".pt"):
+        way_out = (
+            "Save an npz archive in MedMNIST's layout (`train_images`, "
+            "`train_labels`, and so on of val and test), and give that."
+        )
+    return (
+        f"`{path}` is a file of no kind that is read. Expected a folder of "
+        f"images, a .csv or .npz file, or {', '.join(FORMS)}. {way_out}"
     )

@@ -81,7 +81,7 @@ def open_cache(address: Address, options: Options) -> Cache:
         key += repr((o.window, o.slice, o.plane, o.group_by))
     name = f"{options.size}-{hashlib.sha256(key.encode()).hexdigest()[:8]}"
     folder = _folder_of(address) / name
-    stamp = make_stamp(listing, key)
+    stamp = make_stamp(listing, key + "".join(listing.notes))
     with caching(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "lock").acquire()
@@ -131,7 +131,8 @@ def _build(
             else:
                 images = decode_images(items, raw[0], options)
             selection = _select(listing, images, masks, folder, options)
-            notes = _describe_slices(options) if listing.is_medical else []
+            notes = [*listing.notes]
+            notes += _describe_slices(options) if listing.is_medical else []
             return _write(
                 images, masks, selection, stamp, folder, options, notes
             )

@@ -1,5 +1,6 @@
 """Folders as tables of their images, with what sub-folders say of them."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,8 @@ def read_class_folders(
 ) -> Table:
     """Reads `root/<class>/...` or `root/{train,val,test}/<class>/...`.
 
-    A folder inside that of a class is a group, such as a patient.
+    A folder inside that of a class is a group, such as a patient, but for one
+    of the same name in each class, such as `images`, in which all of it lies.
 
     Args:
         root: The folder.
@@ -43,7 +45,7 @@ def read_class_folders(
     by_split = require_classes(root)
     above = list_folders(root) if by_split else [root]
     folders = [part for each in above for part in list_folders(each)]
-    rows: list[Row] = []
+    found: list[Path] = []
     faults = [
         Fault(path.relative_to(root).as_posix(), "in no folder of a class")
         for each in dict.fromkeys([root, *above])
@@ -60,10 +62,12 @@ def read_class_folders(
             refuse_masks(root, images)
             others = [path for path in files if not is_image(path, kind)]
             faults += [Fault(path.as_posix(), reason) for path in others]
-        rows += [_describe(path, by_split) for path in images]
+        found += images
         if not images:
             name = folder.relative_to(root).as_posix()
             faults.append(Fault(name, "a class of no image"))
+    at = _find_group_level(found, by_split)
+    rows = [_describe(path, by_split, at) for path in found]
     named = [(row["path"], row | {"id": row["name"]}) for row in rows]
     return Table(root, [*_describe(Path("x"), False), "id"], named, faults)
 
@@ -119,11 +123,19 @@ def _join_channels(files: list[Path], channels: Sequence[str]) -> list[Path]:
     return sorted(images, key=lambda path: (path.parent, path.name))
 
 
-def _describe(path: Path, by_split: bool) -> Row:
+def _find_group_level(paths: Sequence[Path], by_split: bool) -> int:
+    """Returns how many folders lie between those of a class and of a group."""
+    above = [path.parts[1 + by_split : -1] for path in paths]
+    shared = os.path.commonprefix(above)
+    classes = {path.parts[: 1 + by_split] for path in paths}
+    return len(shared) if len(classes) > 1 else 0
+
+
+def _describe(path: Path, by_split: bool, between: int = 0) -> Row:
     """Reads split, class and group off the folders of an image."""
     above = list(path.parts[:-1])
     split = above.pop(0) if by_split and above else ""
-    label, group = [*above, "", ""][:2]
+    label, group = [*above[:1], *above[1 + between :], "", ""][:2]
     return {
         "path": path.as_posix(),
         "folder": path.parent.as_posix(),

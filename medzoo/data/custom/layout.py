@@ -26,6 +26,10 @@ _MASK_NAME = re.compile(r"(.+?)[ _-](?:mask|segmentation|gt)(?:[ _-]?\d+)?")
 _NUMBERED = re.compile(
     r"(fold|cv|part|batch|set|site|patient|subject|case|p|s)?[ _-]*\d+"
 )
+# Names of numbered parts of a set that was cut for its download.
+_CUT = re.compile(
+    r".*(images?|imgs?|parts?|batch|chunk|shard|subset|fold)[ _-]*\d+"
+)
 _FEW = 8
 # Share of the numbered folders that a class is in.
 _MOST = 0.8
@@ -51,7 +55,10 @@ def require_classes(root: Path) -> bool:
             f"`{root}` has no folders of classes. {_EXPECTED} Received: "
             f"{len(list_files(root))} files. {_name_above(root)}"
         )
-    refuse = (_find_copy, _find_mask_folders, _find_split_names, _find_folds)
+    refuse = (
+        _find_copy, _find_mask_folders, _find_split_names, _find_folds,
+        _find_parts,
+    )  # fmt: skip
     for find in refuse:
         if text := find(root, names):
             raise ValueError(text)
@@ -232,6 +239,19 @@ def _find_folds(root: Path, names: _Names) -> str | None:
         f"the same folders in each of them: {_list(classes)}. {_EXPECTED} Are "
         "those the classes? Then exchange the two levels (<class>/<patient or "
         "fold>/*.png), or give a CSV file."
+    )
+
+
+def _find_parts(root: Path, names: _Names) -> str | None:
+    """Finds folders that are parts of one set by their numbers."""
+    if len(names) < 2 or not all(
+        _CUT.fullmatch(name.lower()) for name in names
+    ):
+        return None
+    return (
+        f"`{root}` has the folders {_list(names)}, which would be classes and "
+        f"are parts of one set by their names. {_EXPECTED} Are the labels in a "
+        "table? Then give a CSV file of paths and labels: csv:FILE."
     )
 
 

@@ -17,6 +17,11 @@ from medzoo.data.custom.paths import find_fault, locate
 from medzoo.data.custom.pattern import Pattern, read_pattern
 from medzoo.data.custom.spelling import require_one_spelling
 from medzoo.data.custom.table import Fault, Row, Table, name_split, read_csv
+from medzoo.data.custom.unread import (
+    note_unread,
+    refuse_several,
+    refuse_unread,
+)
 from medzoo.data.custom.walk import ENDINGS, walk
 from medzoo.data.folders import data_folder, expand_path
 from medzoo.messages import unknown
@@ -58,6 +63,7 @@ class Listing:
         is_medical: Whether they are slices of DICOM or NIfTI files.
         attributes: Of each image, by its name and in the order of the data
             option; beside the items, as they decide nothing about them.
+        notes: What else is to be known of them.
     """
 
     items: list[Item]
@@ -65,6 +71,7 @@ class Listing:
     has_masks: bool = False
     is_medical: bool = False
     attributes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def list_images(address: Address, options: Options) -> Listing:
@@ -94,6 +101,7 @@ def list_images(address: Address, options: Options) -> Listing:
             lister.listing.faults += faults
     where = f"Spell it alike in `{address.path}`."
     items = lister.listing.items
+    refuse_several([item.label for item in items], str(address.path))
     for labels in (
         [(item.label, item.name) for item in items],
         [(item.mask_class, item.name) for item in items],
@@ -285,6 +293,10 @@ class _Lister:
                     f"`{name}` (the {_count(places)}). Expected one. Received: "
                     f"{', '.join(columns)}. Call the others otherwise."
                 )
+        if not self.table.is_folder:
+            read |= {*named.values()}
+            refuse_unread(self.table, self.options, read)
+            self.listing.notes = note_unread(self.table, self.options, read)
 
     def add_rows(self) -> None:
         """Adds the item of each row, or its fault."""

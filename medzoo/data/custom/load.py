@@ -1,7 +1,6 @@
 """Custom data as a `Dataset`, with the facts of its task."""
 
 import dataclasses
-import functools
 import os
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,6 +14,7 @@ from medzoo.data.custom.cache import Cache
 from medzoo.data.custom.options import Option, complete
 from medzoo.data.dataset import Dataset, MaskedDataset, MaskedSplit, Split
 from medzoo.data.folders import derived_path
+from medzoo.data.kept import keep
 from medzoo.data.splits import describe_absent
 from medzoo.tasks import SPLITS, Task
 
@@ -52,7 +52,7 @@ def describe_custom(
     )
 
 
-@functools.lru_cache(maxsize=8)
+@keep(8)
 def _load(
     task: str, data: str, size: int, options: Options, _folder: str
 ) -> Dataset:

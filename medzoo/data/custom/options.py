@@ -168,7 +168,7 @@ def make_canonical(data: str, options: Mapping[str, Any]) -> dict[str, Option]:
     changed: dict[str, Option] = {}
     for name, value in sorted(options.items()):
         if name not in known:
-            raise ValueError(unknown("data option", name, known))
+            raise ValueError(unknown("data option", name, ["source", *known]))
         value = tuple(value) if isinstance(value, list) else value
         _check(name, value, known[name])
         if value != known[name]:

@@ -6,7 +6,8 @@ import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
-from medzoo.data.custom.walk import ENDINGS
+from medzoo.data.custom.walk import ENDINGS, list_folders
+from medzoo.data.kept import keep
 
 _DRIVE = re.compile(r"[A-Za-z]:/|//")
 
@@ -60,7 +61,7 @@ def find_fault(
             )
         if not os.path.isfile(full):
             what = f"no file {path}" if len(paths) > 1 else "no such file"
-            return what + _find_hint(path, full, column)
+            return what + _find_hint(root, path, full, column)
         if not follow_links and not _is_inside(full, base):
             return (
                 f"a link leads out of {root}; copy what it leads to, or say "
@@ -75,7 +76,7 @@ def _is_inside(path: str, folder: str) -> bool:
     return os.path.commonpath([real, os.path.realpath(path)]) == real
 
 
-def _find_hint(path: str, full: str, column: str) -> str:
+def _find_hint(root: Path, path: str, full: str, column: str) -> str:
     """Says why a file may be missing, where that can be seen."""
     if os.path.isdir(full):
         return "; it is a folder"
@@ -88,6 +89,8 @@ def _find_hint(path: str, full: str, column: str) -> str:
                     f"; with its ending there is, so say path = "
                     f'"{{{column}}}{written}"'
                 )
+    if found := _find_root(root, path):
+        return f'; there is {found}/{path}, so say root = "{found}"'
     stem, ending = os.path.splitext(full)
     for other in (stem + ending.lower(), stem + ending.upper(),
                   os.path.join(os.path.dirname(full),
@@ -95,3 +98,20 @@ def _find_hint(path: str, full: str, column: str) -> str:
         if os.path.isfile(other):
             return f"; there is {os.path.basename(other)}"
     return ""
+
+
+def _find_root(root: Path, path: str) -> str | None:
+    """Finds another folder near the table that has the file."""
+    for above in ("..", "../.."):
+        if os.path.isfile(os.path.join(root, above, path)):
+            return above
+    for folder in _list_inside(root):
+        if os.path.isfile(os.path.join(folder, path)):
+            return folder.name
+    return None
+
+
+@keep(1)
+def _list_inside(root: Path) -> list[Path]:
+    """Lists the folders in one; all rows of a table may ask for them."""
+    return list_folders(root) if os.path.isdir(root) else []

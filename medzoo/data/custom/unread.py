@@ -1,0 +1,93 @@
+"""What a table says of its images and would be passed over in silence."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from medzoo.data.custom.options import Options
+from medzoo.data.custom.table import Table, name_split
+
+# Columns whose images belong into one split, by their usual names.
+_GROUPS = re.compile(
+    r"(patient|subject|participant|lesion|case)s?[ ._-]*(id|no|nr|number|name)?"
+)
+# What is between labels where an image has several.
+_BETWEEN = re.compile(r"\s*[|;,+]\s*")
+
+
+def refuse_unread(table: Table, options: Options, read: Iterable[str]) -> None:
+    """Checks that no column has the splits, or the groups, and is not read.
+
+    Args:
+        table: Of a file.
+        options: Say which columns are read; an option of `""` asks for none.
+        read: Names of the columns that are.
+
+    Raises:
+        ValueError: With the first column that has.
+    """
+    others = [name for name in table.columns if name not in {*read}]
+    for option in ("split", "group"):
+        asked = getattr(options, option)
+        if asked != option or asked in table.columns:
+            continue
+        for name in others:
+            is_meant = name.strip().lower() == option
+            if is_meant or (option == "split" and _has_splits(table, name)):
+                raise ValueError(
+                    f"`{table.path}` has a column `{name}`, by its "
+                    f"{'name' if is_meant else 'cells'} the {option} of each "
+                    f"image, which is not read. Say {option} = "
+                    f'"{name}" in the table [data] of a study or run file, or '
+                    f'{option} = "" to pass it over; or call it `{option}`.'
+                )
+
+
+def _has_splits(table: Table, column: str) -> bool:
+    splits = {name_split(row.get(column, "")) for _, row in table.rows}
+    return None not in splits and {"train", "test"} <= splits
+
+
+def note_unread(
+    table: Table, options: Options, read: Iterable[str]
+) -> list[str]:
+    """Words that a column of patients, or the like, is not read."""
+    if options.group != "group" or "group" in table.columns:
+        return []
+    if options.group_by != "none":  # Headers of DICOM files say it.
+        return []
+    known = {*read}
+    for name in table.columns:
+        cells = {row.get(name, "") for _, row in table.rows} - {""}
+        if (
+            name not in known
+            and _GROUPS.fullmatch(name.strip().lower())
+            and 1 < len(cells) < len(table.rows)
+        ):
+            return [
+                f"The column `{name}` is not read: images that share a value "
+                "of it may be in several splits. "
+                f'group = "{name}" in the table [data] keeps them together.'
+            ]
+    return []
+
+
+def refuse_several(labels: Sequence[str], where: str) -> None:
+    """Checks that no class is named by several others, as `a|b` is.
+
+    Raises:
+        ValueError: If one is.
+
+    Example:
+
+    >>> refuse_several(["mass", "mass, solid"], "t.csv")
+    """
+    names = {*labels}
+    for name in sorted(names):
+        parts = _BETWEEN.split(name)
+        if len(parts) > 1 and names.issuperset(parts):
+            raise ValueError(
+                f"Class {name!r} of `{where}` names several others: "
+                f"{', '.join(map(repr, parts))}. Expected one class an image. "
+                "Keep one of them, leave such images out, or call the class "
+                f"otherwise, such as {' and '.join(parts)!r}."
+            )
