@@ -163,6 +163,10 @@ WRONG = {
     "search run nothing": "Unknown search `nothing`",
     "submit quickstar --out x.csv": "Unknown study",
     "submit ab cd --out x.csv": "is the run_id of 0 runs",
+    "evaluate x.csv --out y --json": "no use for `--out`, `--json`. Leave them",
+    "evaluate x.keras --size 64": "no use for `--size`",
+    "ensemble small.toml --trial x --best 2": "no use for `--best`. Leave it",
+    "hub push x --to y --private": "Without `--repo` there is no use",
     # An empty path would be the current folder.
     "explore ''": "An argument is empty. Expected a value",
     "explore breastmnist --out ' '": "`--out` is empty",

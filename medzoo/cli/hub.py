@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from medzoo.cli.help import App
-from medzoo.cli.scope import Model, PluginFiles
+from medzoo.cli.scope import Model, PluginFiles, refuse_flags
 from medzoo.messages import echo
 
 hub_app = App(help="Publish models.")
@@ -61,6 +61,8 @@ def push(
             "A repository is written to a folder, pushed, or both. Expected "
             "`--to FOLDER` or `--repo user/name`. Received: neither."
         )
+    if repo is None:
+        refuse_flags("without `--repo`", private=private)
     hub = require_hub() if repo else None
     if to is not None:
         require_output(to, folder=True)

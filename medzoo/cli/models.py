@@ -20,6 +20,7 @@ from medzoo.cli.scope import (
     Seeds,
     SkipBad,
     Tasks,
+    refuse_flags,
 )
 from medzoo.cli.submission import evaluate_submission
 from medzoo.data.custom.address import ANY_FORM
@@ -156,6 +157,7 @@ def explain(
     if label is not None and label not in saved.classes:
         raise ValueError(unknown("class", label, saved.classes))
     if images:
+        refuse_flags("where images are given", data=data)
         reader = saved.reader(True if saved.has_masks else resize)
         pictures = list(reader.read(images))
         if told := reader.require_good(skip_bad=skip_bad):
@@ -239,8 +241,20 @@ def evaluate(
 ) -> None:
     """Score a model on a split of its task, or a submission on all of test."""
     if file.suffix == ".csv":
+        refuse_flags(
+            "for a submission",
+            task=task,
+            split=split != "test",
+            out=out,
+            corruptions=corruptions,
+            json=as_json,
+            skip_bad=skip_bad,
+            resize=resize,
+            plugin=plugin,
+        )
         evaluate_submission(file, data or "medmnist", size)
         return
+    refuse_flags("for a model, which has a size,", size=size != 28)
     evaluate_model(
         file,
         task,
@@ -273,6 +287,8 @@ def ensemble(
     from medzoo.report.tables import FORMATS
     from medzoo.store import Store
 
+    if trial is not None:
+        refuse_flags("with `--trial`", best=best != 1)
     study = Scope(name, tasks, data, seeds).read()
     trials, table = make_ensembles(study, Store(), best=best, trial=trial)
     echo(FORMATS[format](table))

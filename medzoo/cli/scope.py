@@ -229,6 +229,30 @@ def with_scope(command: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def refuse_flags(why: str, **given: object) -> None:
+    """Refuses flags that would be ignored.
+
+    Args:
+        why: Where they have no use.
+        **given: Flags by name; those that are left out are `None` or false.
+
+    Raises:
+        ValueError: If any is given.
+
+    Example:
+
+    >>> refuse_flags("without `--repo`", private=True)
+    Traceback (most recent call last):
+    ValueError: Without `--repo` there is no use for `--private`. Leave it out.
+    """
+    names = [f"`--{k.replace('_', '-')}`" for k, v in given.items() if v]
+    if names:
+        raise ValueError(
+            f"{why[0].upper()}{why[1:]} there is no use for "
+            f"{', '.join(names)}. Leave {'them' if names[1:] else 'it'} out."
+        )
+
+
 def split_list(text: str) -> list[str]:
     """Splits what commas separate, with blanks beside them or without.
 
