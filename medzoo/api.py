@@ -23,6 +23,7 @@ from medzoo.plugins.register import (  # noqa: F401 - offered as medzoo's own
     register_watcher,
 )
 from medzoo.record import Record
+from medzoo.runs.sources import find_custom
 from medzoo.runs.values import RunValues
 from medzoo.search.candidates import Tried
 from medzoo.store import Store
@@ -249,10 +250,23 @@ def load(
 
 
 def _name_data(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Writes the address of a `Dataset` in its place, with its size."""
+    """Writes an address in the place of a `Dataset`, with its size, or path.
+
+    Raises:
+        TypeError: For anything else.
+        FileNotFoundError: If nothing is at the path.
+    """
     data = values.get("data")
-    if not isinstance(data, Dataset):
+    if isinstance(data, Path):
+        return {**values, "data": str(find_custom(str(data)))}
+    if data is None or isinstance(data, str):
         return dict(values)
+    if not isinstance(data, Dataset):
+        raise TypeError(
+            "`data` must be an address, such as folder:cells, or a `Dataset`. "
+            f"Received: {type(data).__name__}. medzoo.Dataset.from_arrays("
+            "images, labels) makes one of arrays."
+        )
     options = {"data_options": data.options} if data.options else {}
     return {**values, "data": data.address, "size": data.size, **options}
 

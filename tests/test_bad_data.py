@@ -393,7 +393,7 @@ def arrays(**changes):
     images = np.zeros((4, SIDE, SIDE), np.uint8)
     parts = {}
     for split in ("train", "val", "test"):
-        labels = np.array([0, 1, 0, 1])
+        labels = changes.get("labels", np.array([0, 1, 0, 1]))
         parts |= {f"{split}_images": images, f"{split}_labels": labels}
     return {k: v for k, v in {**parts, **changes}.items() if v is not None}
 
@@ -411,6 +411,7 @@ def arrays(**changes):
         ("train_labels", np.array([0.0, 1, 0, 1]), "one whole number an"),
         ("train_labels", np.array([0, -1, 0, 1]), "must hold labels from 0"),
         ("train_labels", np.array([0, 2, 0, 2]), "without [1] in train"),
+        ("labels", np.zeros(4, int), "are of one class."),
         ("train_labels", np.array([{}] * 4, object),
          "pickled Python objects, which could run any code"),
     ],

@@ -70,6 +70,16 @@ def test_integers_take_the_place_of_floats_and_stay_near_them(saved):
     assert found.path.stat().st_size < size
 
 
+def test_a_model_that_resizes_is_exported(tmp_path):
+    inputs = keras.Input((9, 6, 3), dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Resizing(5, 13, interpolation="bicubic")(x)
+    x = keras.layers.Dense(3)(keras.layers.Flatten()(x))
+    saved = Saved(keras.Model(inputs, x), None, tmp_path / "model.keras")
+    found = export(saved, to="tflite", images=images_of(saved))
+    assert found.difference < 1e-4 * max(1, found.scale)
+
+
 def test_integers_of_a_layer_that_is_always_0_are_one_sentence(tmp_path):
     model = build_model(
         "skip_cnn", 3, input_shape=(28, 28, 1), width=8, stages=1

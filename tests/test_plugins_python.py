@@ -1,6 +1,7 @@
 """Functions, objects of Keras and arrays in the place of names, in Python."""
 
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -251,11 +252,24 @@ def test_a_data_frame_is_a_table_of_files(tmp_path):
         )
 
 
+def test_a_path_is_data_and_arrays_have_a_way_out(tmp_path):
+    images, labels = make_arrays(20)
+    path = Path(medzoo.Dataset.from_arrays(images, labels).address[4:])
+    named = {"data": path, "model": "mlp", "width": 4, "steps": 2}
+    assert medzoo.run(**named).run.data == f"npz:{path}"
+    with pytest.raises(FileNotFoundError, match="No data there"):
+        medzoo.run(data=tmp_path / "none")
+    with pytest.raises(TypeError, match="Dataset.from_arrays"):
+        medzoo.run(data=(images, labels))
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ({"images": np.zeros((4, 28, 28))}, "`images` must be uint8"),
         ({"labels": [0, 1, 2, -1]}, "`labels` must lie between 0 and 2"),
+        ({"labels": np.eye(4)}, "labels.argmax"),
+        ({"name": "a/b"}, "`name` is that of the task, and of a file"),
         ({"labels": [0, 1, 2, 2_000_000_000]}, "`labels` must lie between"),
         ({"labels": ["a", "b", "a", None]}, "must name a class for each"),
         ({"labels": [0.0, 1.0, 0.0, math.nan]}, "must name a class for each"),

@@ -35,7 +35,61 @@ def write_tflite(
                 "supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             },
         }
+    model = _without_bicubic(model)
     model.export(path, format="litert", verbose=False, **options)
+
+
+def _without_bicubic(model: "keras.Model") -> "keras.Model":
+    """Resizes by products with fixed matrices, as LiteRT has no bicubic.
+
+    Returns:
+        A copy with the same weights; the model itself if it resizes nothing.
+    """
+    import keras
+
+    found = []
+
+    def clone(layer: "keras.Layer") -> "keras.Layer":
+        config = layer.get_config()
+        if (
+            not isinstance(layer, keras.layers.Resizing)
+            or config["interpolation"] != "bicubic"
+        ):
+            return type(layer).from_config(config)
+        found.append(layer)
+        return keras.layers.Lambda(_make_resizing(layer), name=layer.name)
+
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
+    if not found:
+        return model
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _make_resizing(layer: "keras.Layer") -> Callable[[Any], Any]:
+    """Makes the linear map of a layer that resizes images."""
+    from keras import ops
+
+    _, height, width, channels = layer.input.shape
+    _, tall, wide, _ = layer.output.shape
+
+    def measure(side: int, wanted: int) -> np.ndarray:
+        rows = np.eye(side, dtype="float32")[None, :, None, :]
+        scaled = ops.image.resize(
+            ops.convert_to_tensor(rows), (wanted, 1), interpolation="bicubic"
+        )
+        return ops.convert_to_numpy(scaled)[0, :, 0, :]
+
+    down, across = measure(height, tall), measure(width, wide).T
+
+    def resize(images: Any) -> Any:
+        x = ops.cast(images, "float32")
+        x = ops.matmul(down, ops.reshape(x, (-1, height, width * channels)))
+        x = ops.reshape(x, (-1, tall, width, channels))
+        x = ops.matmul(ops.transpose(x, (0, 1, 3, 2)), across)
+        return ops.transpose(x, (0, 1, 3, 2))
+
+    return resize
 
 
 def load_tflite(path: Path) -> Callable[[np.ndarray], Any]:

@@ -50,6 +50,10 @@ def load_arrays(path: Path, task: str, size: int) -> Dataset:
             f"Labels of `{path}` must run from 0 without a gap, each in train. "
             f"Received: 0 to {highest}, without {absent} in train."
         )
+    if highest < 1:
+        raise ValueError(
+            f"All images of `{path}` are of one class. Expected two at least."
+        )
     return Dataset(
         task,
         names,

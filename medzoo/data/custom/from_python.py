@@ -76,7 +76,7 @@ class Dataset(NamedTuple):
         Raises:
             ValueError: For arrays that do not fit.
         """
-        images, labels = np.asarray(images), np.asarray(labels).reshape(-1)
+        images, labels = np.asarray(images), _flatten(labels)
         _check_images(images, len(labels))
         numbers, names = _number_classes(labels, classes)
         about = dict(attributes or {})
@@ -143,8 +143,9 @@ class Dataset(NamedTuple):
             frame: A row an image.
             path: Column of the paths of image files.
             label: Column of the classes.
-            group: Column of patients or slides, if there is one.
-            split: Column of splits, if there is one.
+            group: Column of patients or slides, if there is one; "" passes a
+                column over that is called so.
+            split: Column of splits, likewise.
             attributes: Columns for scores by subgroup, such as `sex`, or
                 `age=40/60` with edges of bins.
             root: Folder that the paths are relative to.
@@ -157,8 +158,9 @@ class Dataset(NamedTuple):
         """
         columns = {"path": path, "label": label, "group": group, "split": split}
         asked = {key: c for key, c in columns.items() if c is not None}
+        named = [*filter(None, asked.values())]
         kept = [each.name for each in read_attributes(attributes)]
-        for column in [*asked.values(), *kept]:
+        for column in [*named, *kept]:
             if column not in frame.columns:
                 raise ValueError(unknown("column", column, frame.columns))
         written = _write(frame.to_csv(index=False).encode(), name, ".csv")
@@ -260,6 +262,17 @@ class Dataset(NamedTuple):
                 name for name, found in read.items() for _ in found[1]
             ]
         return cls.from_arrays(images, labels, **options)
+
+
+def _flatten(labels: Any) -> np.ndarray:
+    labels = np.asarray(labels)
+    if labels.ndim < 1 or labels.size != len(labels):
+        raise ValueError(
+            "`labels` must be one class an image, shape (num_images,). "
+            f"Received: shape {labels.shape}. Of one-hot labels take "
+            "labels.argmax(axis=1)."
+        )
+    return labels.reshape(-1)
 
 
 def _check_images(images: np.ndarray, count: int) -> None:
@@ -365,6 +378,11 @@ def _word(value: Any) -> str:
 
 def _write(content: bytes, name: str, ending: str) -> Path:
     """Writes content under its digest, unless it is there."""
+    if not name.strip() or "/" in name or "\\" in name:
+        raise ValueError(
+            "`name` is that of the task, and of a file. Expected letters and "
+            f"digits. Received: name={name!r}."
+        )
     digest = hashlib.sha256(content).hexdigest()[:16]
     path = cache_folder() / "arrays" / digest / f"{name}{ending}"
     if not path.is_file():
