@@ -528,6 +528,19 @@ def test_a_click_on_a_failed_run_shows_its_error(opened):
     assert shown == "line 7"
 
 
+def test_the_line_of_no_difference_is_inside_of_its_chart(opened):
+    line, name = opened.run("""(() => {
+      const box = document.body.appendChild(document.createElement('div'));
+      const row = {name: 'a trial', values: [], mean: 0.3, low: 0.2, high: 0.4};
+      drawDots(box, [{...row, colour: 'red'}], {xName: 'difference', line: 0});
+      const text = [...box.querySelectorAll('text')]
+        .find(t => t.textContent === 'a trial');
+      return [box.querySelector('line[stroke-dasharray]'), text]
+        .map(e => e.getBoundingClientRect().right);
+    })()""")
+    assert line > name
+
+
 def test_a_click_hides_a_trial_from_the_curves(opened):
     count = "document.querySelectorAll('#curves svg path').length"
     before = opened.run(count)

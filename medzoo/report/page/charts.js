@@ -229,6 +229,7 @@ function paintDots(parent, rows, { xName, line, margin }) {
   const ends = rows.flatMap((r) =>
     [...r.values, ...(r.wide ?? []), r.low, r.high, r.mean]);
   if (margin) ends.push(-margin, margin);
+  if (Number.isFinite(line)) ends.push(line);
   const notes = rows.some((r) => r.note) ? 74 : 0;
   const width = widthOf(parent, 1000);
   const most = width < 600 ? 18 : 44;
