@@ -145,11 +145,7 @@ def _train(study: Study, store: Store, workers: int) -> None:
         for run in candidate
     ]
     jobs = [Job(run, read_test=False) for run in dict.fromkeys(runs)]
-    left = [
-        job
-        for job in jobs
-        if not job.is_answered_by(store.status(job.run.run_id))
-    ]
+    left = [job for job in jobs if not job.is_answered_by(store)]
     number = len(jobs) - len(left)
 
     def on_record(record: Record) -> None:
