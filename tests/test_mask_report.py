@@ -7,12 +7,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from report_records import make_record, make_study
 
 from medzoo.record import MaskExamples, Predictions, SplitPredictions
 from medzoo.report.bootstrap import bootstrap_masks
 from medzoo.report.evidence import Evidence
+from medzoo.report.figures import find_masks
+from medzoo.report.figures.masks import BLANK
 from medzoo.report.html import make_data
+from medzoo.report.images import (
+    Picture,
+    fingerprint_of,
+    format_pictures,
+    name_pictures,
+)
 from medzoo.report.results import gather
 from medzoo.report.study_tables import list_trial_scores, make_runs
 from medzoo.report.write import write_report
@@ -105,6 +114,26 @@ def test_the_best_masks_are_drawn_beside_the_true_ones(reported):
     assert base64.b64encode(picture).decode() in page
     for kind in ("png", "svg"):
         assert (out / "toy" / f"masks_of_best.{kind}").stat().st_size > 5000
+
+
+def test_images_of_custom_data_are_shown_when_asked_for(tmp_path):
+    for folder in ("images", "masks"):
+        (tmp_path / "scans" / folder).mkdir(parents=True)
+        for i in range(10):
+            image = Image.fromarray(np.full((8, 8), i % 2, "uint8"))
+            image.save(tmp_path / "scans" / folder / f"{i}.png")
+    data = f"masks:{tmp_path / 'scans'}"
+    study = replace(make_masked_study(), data=data)
+    store = Store(tmp_path / "runs")
+    for _, run in expand(study):
+        record = make_record(run, mask_classes=MASK_CLASSES)
+        store.write(record, predict(run.seed, 0.4))
+    best = Evidence.read(study, store).best
+    assert (find_masks(best, store)[1].images == BLANK).all()
+    fingerprint = fingerprint_of(best.done[0], "shapes")
+    pictures = format_pictures({0: Picture("0.png", b"")})
+    store.cache_file(name_pictures(fingerprint), pictures)
+    assert not find_masks(best, store)[1].images.any()
 
 
 def test_studies_without_masks_have_the_columns_that_they_had():

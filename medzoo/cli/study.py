@@ -338,7 +338,8 @@ def report(
         typer.Option(
             "--pictures",
             help="Show images of your own data that trials fail at, with the "
-            "names of their files, on the page and in the evidence.",
+            "names of their files, and those of masks, on the page, in figures "
+            "and in the evidence.",
         ),
     ] = False,
     large_evidence: Annotated[

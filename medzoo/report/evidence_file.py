@@ -352,10 +352,11 @@ def _write_all(members: _Members, evidence: Evidence) -> None:
         predictions = store.read_predictions(run_id)
         if predictions is not None:
             with_examples = shown is not None and shown[0].run_id == run_id
+            examples = shown[1] if shown and with_examples else None
+            picked = replace(predictions, examples=examples)
             arrays[run_id] = {
                 name: members.add_array(member, array)
-                for name, member, array in _pick(run_id, predictions)
-                if with_examples or not name.startswith("examples/")
+                for name, member, array in _pick(run_id, picked)
             }
     for name, content in _list_files(evidence):
         members.add(f"files/{name}", [content])

@@ -111,7 +111,8 @@ def write_report(
         smoke: Whether to report the runs of a smoke run.
         force: Whether to replace any earlier report.
         pictures: Whether the page and the evidence show custom images that
-            trials fail at, with the names of their files.
+            trials fail at, with the names of their files, and those under
+            masks.
         large_evidence: Whether to write the evidence of more than 10,000 runs,
             which takes minutes.
     """

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,10 +31,12 @@ from medzoo.report.figures.explained import (
 )
 from medzoo.report.figures.heat_map import draw_heat_map, make_grid
 from medzoo.report.figures.macro_f1 import draw_macro_f1
-from medzoo.report.figures.masks import draw_masks
+from medzoo.report.figures.masks import BLANK, draw_masks
 from medzoo.report.figures.style import render
+from medzoo.report.images import fingerprint_of, read_pictures
 from medzoo.report.results import TrialResults
 from medzoo.report.tables import to_csv
+from medzoo.runs.sources import is_custom
 from medzoo.scores.counts import dice_of_images
 from medzoo.store import Reader
 from medzoo.study.kept_models import name_folder
@@ -145,7 +148,11 @@ def choose_figures(
 def find_masks(
     trial: TrialResults, store: Reader
 ) -> tuple[Record, MaskExamples, list[float]] | None:
-    """Finds the first run of a trial that keeps masks, and their Dice."""
+    """Finds the first run of a trial that keeps masks, and their Dice.
+
+    Images of custom data are blank, unless pictures of the data are kept (see
+    `keep_gallery`): a report may be given away, and does not show them unasked.
+    """
     for record in (record for record in trial.done if record.mask_classes):
         predictions = store.read_predictions(record.run_id) or Predictions()
         test, examples = predictions.test, predictions.examples
@@ -153,8 +160,18 @@ def find_masks(
             continue
         if len(examples.rows):
             dice = dice_of_images(test.pixel_counts[examples.rows])
+            if not _shows_images(record, store):
+                blank = np.full_like(examples.images, BLANK)
+                examples = replace(examples, images=blank)
             return record, examples, dice.tolist()
     return None
+
+
+def _shows_images(record: Record, store: Reader) -> bool:
+    fingerprint = fingerprint_of(record, record.run.task)
+    return not is_custom(record.run.data) or bool(
+        read_pictures(fingerprint, store)
+    )
 
 
 def _make_key(evidence: Evidence, models: str) -> str:
@@ -169,6 +186,8 @@ def _make_key(evidence: Evidence, models: str) -> str:
             digest.update(encode_text(f"{trial.trial.name} {key} {text}"))
     if evidence.corrupted:
         digest.update(encode_text(to_csv(make_corruptions(evidence))))
+    if masked := find_masks(evidence.best, evidence.store):
+        digest.update(masked[1].images.tobytes())
     found = find_explained(evidence.results, evidence.store, models)
     for _, _, content in found:
         digest.update(content)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _SIDE, _GAP = 1.35, 0.08
 _COLUMNS = ("image", "truth", "prediction", "error")
+# The pixels of an image that is not shown, under its masks.
+BLANK = 255
 _WORDS = dict(
     zip(
         COLOURS,
@@ -39,13 +41,15 @@ def draw_masks(
     """Draws the images of test with the best, middle and worst masks.
 
     Args:
-        examples: What a run with masks keeps of them.
+        examples: What a run with masks keeps of them; blank images have no
+            column of their own.
         dice: Dice of each.
         mask_classes: Names of the mask classes.
         title: Above all.
     """
     rows = examples.rows
-    width = 0.4 + len(_COLUMNS) * (_SIDE + _GAP)
+    columns = _COLUMNS[bool((examples.images == BLANK).all()) :]
+    width = 0.4 + len(columns) * (_SIDE + _GAP)
     figure = make_figure(width, 1.2 + len(rows) * (_SIDE + 0.24))
     names = zip(mask_classes[1:], COLOURS, strict=False)
     note = ", ".join(f"{name} {_WORDS[colour]}" for name, colour in names)
@@ -55,14 +59,14 @@ def draw_masks(
         image, truth = examples.images[index], examples.truth[index]
         mask = examples.predicted[index]
         parts = (None, _paint(truth), _paint(mask), _compare(truth, mask))
-        for column, layer in enumerate(parts):
+        for column, layer in enumerate(parts[-len(columns) :]):
             left = 0.2 + column * (_SIDE + _GAP)
             top = 1.0 + index * (_SIDE + 0.24)
             axis = add_image(figure, image, left, top, _SIDE)
             if layer is not None:
                 axis.imshow(layer)
             if not index:
-                axis.text(0.5, 1.16, _COLUMNS[column], size=8, ha="center",
+                axis.text(0.5, 1.16, columns[column], size=8, ha="center",
                           transform=axis.transAxes)  # fmt: skip
             if not column:
                 text = f"test image {rows[index]}: Dice {value:.2f}"
