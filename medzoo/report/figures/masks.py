@@ -57,7 +57,8 @@ def draw_masks(
     add_titles(figure, title, shorten(note, 95))
     for index, value in enumerate(dice):
         image, truth = examples.images[index], examples.truth[index]
-        mask = examples.predicted[index]
+        # What is predicted outside of the image, in its padding, says nothing.
+        mask = np.where(truth < 0, 0, examples.predicted[index])
         parts = (None, _paint(truth), _paint(mask), _compare(truth, mask))
         for column, layer in enumerate(parts[-len(columns) :]):
             left = 0.2 + column * (_SIDE + _GAP)
