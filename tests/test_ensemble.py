@@ -53,6 +53,8 @@ def test_members_are_picked_by_val_and_not_by_test(study, store):
         pick_members(results, trial="adan")
     with pytest.raises(ValueError, match="between 1 and 3"):
         pick_members(results, best=4)
+    with pytest.raises(ValueError, match="No trial has a score"):
+        pick_members([], best=1)
 
 
 def test_a_study_picks_by_its_own_score_and_shows_it(study, store):

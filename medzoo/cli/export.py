@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Images that both runtimes are compared on, and that calibrate integers.
 _COMPARED, _CALIBRATED = 64, 200
+# Of a score on val, before a model of integers is warned of.
+_MOST_LOST = 0.05
 
 
 def export(
@@ -98,6 +100,12 @@ def export(
         echo(f"Calibrated on {len(calibration)} images of train: {shown}")
         about["val"] = _compare_scores(saved, exported, found)
         echo(_format_scores(about["val"]))
+        if any(was - now > _MOST_LOST for was, now in about["val"].values()):
+            echo(
+                "Warning: integers do not suit this model. Export it without "
+                "--int8.",
+                file=sys.stderr,
+            )
     _write(path.with_name(f"{path.name}.json"), about)
 
 

@@ -64,7 +64,12 @@ def pick_members(
         return found
     ranked = sorted(results, key=_val_score, reverse=True)
     ranked = [r for r in ranked if _val_score(r) > -math.inf]
-    if len(ranked) < max(best, 1):
+    if not ranked:
+        raise ValueError(
+            "No trial has a score on every task yet. Run the study to its end; "
+            "`medzoo study status` says what is missing."
+        )
+    if not 1 <= best <= len(ranked):
         raise ValueError(
             f"`best` must be between 1 and {len(ranked)}, the number of "
             f"trials with a score on every task. Received: best={best}."
