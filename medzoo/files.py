@@ -66,7 +66,7 @@ def find_checkout() -> Path | None:
 def in_checkout() -> bool:
     """Says whether the current folder is the checkout, so that make works."""
     root = find_checkout()
-    return root is not None and root == Path.cwd()
+    return root is not None and root.resolve() == Path.cwd()
 
 
 @contextlib.contextmanager
