@@ -128,6 +128,7 @@ check: $(VENV)/.tools ## lint and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy medzoo
+	@MYPYPATH=benchmarks:tests $(BIN)/mypy benchmarks/*.py scripts/*.py
 
 facts: $(VENV)/.tools ## renew the facts of the tasks from the installed medmnist
 	@$(BIN)/python scripts/make_facts.py

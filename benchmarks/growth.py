@@ -116,7 +116,8 @@ def make_record(run: Run, number: int) -> tuple[Record, Predictions]:
     # The same images in every run of a task.
     images = np.random.default_rng(NAMES.index(run.task))
     labels = images.integers(count, size=NUM_IMAGES).astype("int32")
-    splits, scores = {}, {}
+    splits: dict[str, SplitPredictions] = {}
+    scores: dict[str, dict[str, float | None]] = {}
     for split in ("val", "test"):
         drawn = chance.dirichlet(np.ones(count), NUM_IMAGES)
         drawn[np.arange(NUM_IMAGES), labels] += chance.random(NUM_IMAGES)
@@ -124,10 +125,10 @@ def make_record(run: Run, number: int) -> tuple[Record, Predictions]:
         counts = confusion_matrix(labels, drawn.argmax(1), count)
         scores[split] = dict.fromkeys(SCORES, float(macro_f1(counts)))
         splits[split] = SplitPredictions(drawn, labels)
-    history = [
-        {"step": step + 1.0, "epoch": 1.0, "loss": 1.0, "val_loss": 1.0}
-        | {"val_macro_f1": scores["val"]["macro_f1"]}
-        for step in range(20)
+    score = scores["val"]["macro_f1"]
+    entry = {"loss": 1.0, "val_loss": 1.0, "val_macro_f1": score}
+    history: list[dict[str, float | None]] = [
+        {"step": step + 1.0, "epoch": 1.0, **entry} for step in range(20)
     ]
     record = Record(
         run=run,
@@ -143,7 +144,7 @@ def make_record(run: Run, number: int) -> tuple[Record, Predictions]:
         classes=[str(label) for label in range(count)],
         started="2026-03-02T10:00:00+00:00",
     )
-    return record, Predictions(**splits)
+    return record, Predictions(val=splits["val"], test=splits["test"])
 
 
 def measure(

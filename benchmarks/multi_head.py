@@ -16,13 +16,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from medzoo.runs.run import Run
 from medzoo.tasks import TASKS
 from medzoo.training.backend import set_threads
 
 ONE = "one head (bloodmnist)"
-VARIANTS = {
+VARIANTS: dict[str, dict[str, Any]] = {
     ONE: {"task": "bloodmnist", "model": "skip_cnn"},
     "eleven heads": {},
     "eleven heads, film": {"options": {"film": True}},

@@ -110,7 +110,8 @@ def _measure(command: list[str], **environment: str) -> Cost:
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    peak, cpu = 0.0, {}
+    peak = 0.0
+    cpu: dict[int, float] = {}
     while process.poll() is None:
         memory, seconds = _look_at(process.pid)
         peak, cpu = max(peak, memory), cpu | seconds

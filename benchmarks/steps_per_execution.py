@@ -166,6 +166,8 @@ def fitting(base: Any) -> Any:
     from medzoo.training.inputs import make_stretch
 
     class FittingTrainer(base):
+        step: int
+
         def _train_to(self, check: int, batches: Iterator[np.ndarray]) -> float:
             indices = [next(batches) for _ in range(self.step, check)]
             made = make_stretch(

@@ -17,12 +17,13 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from medzoo.runs.run import Run
 from medzoo.training.backend import set_threads
 
 OUT = Path("results/benchmarks/transfer.md")
-HEADS = [
+HEADS: list[dict[str, Any]] = [
     {"head": head, "dropout": dropout, "width": width}
     for head, widths in (("linear", [128]), ("mlp", [32, 64, 128, 256]))
     for width in widths

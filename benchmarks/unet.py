@@ -20,6 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import psutil
@@ -126,7 +127,8 @@ def open_data(folder: str) -> MaskedDataset:
     """Opens the files as a run does; they are decoded the first time."""
     values = [f"{number}={name}" for number, name in enumerate(MASK_CLASSES)]
     options = (("mask_values", tuple(values)),)
-    return load("shapes", f"masks:{folder}", SIDE, options=options)
+    found: Any = load("shapes", f"masks:{folder}", SIDE, options=options)
+    return found
 
 
 def draw(folder: str) -> None:

@@ -5,6 +5,7 @@ Only `medmnist/info.py` is loaded: the package itself imports torch.
 
 import importlib.util
 import json
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,8 @@ def read_medmnist() -> tuple[str, dict[str, dict[str, Any]]]:
             "medmnist is not installed. Run `pip install --no-deps medmnist`."
         )
     path = Path(package.submodule_search_locations[0], "info.py")
-    spec = importlib.util.spec_from_file_location("medmnist_info", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.__version__, module.INFO
+    found = runpy.run_path(str(path))
+    return found["__version__"], found["INFO"]
 
 
 def format_task(name: str, facts: dict[str, Any]) -> str:

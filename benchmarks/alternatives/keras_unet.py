@@ -5,11 +5,13 @@ that both have the same weights and the same work to do, with Keras's own layers
 and losses alone.
 """
 
+from typing import Any
+
 import keras
 from keras import layers
 
 
-def conv_block(x, filters):
+def conv_block(x: Any, filters: int) -> Any:
     for _ in range(2):
         x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.9)(x)
@@ -17,7 +19,12 @@ def conv_block(x, filters):
     return x
 
 
-def build_unet(input_shape, num_mask_classes, num_classes, filters):
+def build_unet(
+    input_shape: tuple[int, ...],
+    num_mask_classes: int,
+    num_classes: int,
+    filters: int,
+) -> keras.Model:
     inputs = keras.Input(input_shape)
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
     skips = []
@@ -39,7 +46,7 @@ def build_unet(input_shape, num_mask_classes, num_classes, filters):
     return keras.Model(inputs, {"mask": mask, "label": label})
 
 
-def compile_unet(model, **options):
+def compile_unet(model: keras.Model, **options: Any) -> None:
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss={

@@ -4,12 +4,14 @@ The same layers as `medzoo/models/mlp.py` and `medzoo/models/skip_cnn.py` have
 by default, so that both have the same weights and the same work to do.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
 
 class Block(nn.Module):
-    def __init__(self, inputs, width, stride):
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
         self.conv_a = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
         self.norm_a = nn.BatchNorm2d(width)
@@ -29,14 +31,16 @@ class Block(nn.Module):
         if inputs != width:
             self.skip.append(nn.Conv2d(inputs, width, 1, bias=False))
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         y = torch.relu(self.norm_a(self.conv_a(x)))
         y = self.norm_b(self.conv_b(y))
         return torch.relu(y * self.excite(y) + self.skip(x))
 
 
 class SkipCNN(nn.Module):
-    def __init__(self, shape, num_classes, width):
+    def __init__(
+        self, shape: tuple[int, ...], num_classes: int, width: int
+    ) -> None:
         super().__init__()
         half = (width + 1) // 2
         self.stem = nn.Sequential(
@@ -56,13 +60,13 @@ class SkipCNN(nn.Module):
         self.dropout = nn.Dropout(0.2)
         self.logits = nn.Linear(8 * width, num_classes)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         x = self.stages(self.stem(x))
         x = torch.cat([x.mean((2, 3)), x.amax((2, 3))], dim=1)
         return self.logits(self.dropout(x))
 
 
-def build_mlp(shape, num_classes, width):
+def build_mlp(shape: tuple[int, ...], num_classes: int, width: int) -> Any:
     sizes = [shape[0] * shape[1] * shape[2], width, width // 2, width // 4]
     layers = [nn.Flatten()]
     for inputs, outputs in zip(sizes, sizes[1:], strict=False):
@@ -73,7 +77,9 @@ def build_mlp(shape, num_classes, width):
 NETS = {"mlp": build_mlp, "skip_cnn": SkipCNN}
 
 
-def train_epoch(net, optimizer, images, labels, batch_size):
+def train_epoch(
+    net: Any, optimizer: Any, images: Any, labels: Any, batch_size: int
+) -> None:
     net.train()
     for rows in torch.randperm(len(images)).split(batch_size):
         x = images[rows].float() / 127.5 - 1
@@ -84,7 +90,7 @@ def train_epoch(net, optimizer, images, labels, batch_size):
 
 
 @torch.no_grad()
-def predict(net, images, batch_size):
+def predict(net: Any, images: Any, batch_size: int) -> Any:
     net.eval()
     return torch.cat(
         [net(x.float() / 127.5 - 1) for x in images.split(batch_size)]

@@ -88,7 +88,8 @@ def time_stack(runs: Sequence[Run], data: Dataset) -> Times:
     sessions, starts = open_sessions(
         runs, states=[None] * len(runs), load=lambda run: data
     )
-    stack = Stack([session.trainer for session in sessions], starts)
+    trainers: list[Any] = [session.trainer for session in sessions]
+    stack = Stack(trainers, starts)
     built = time.perf_counter()
     for step in sessions[0].trainer.checks:
         stack.train(until=step)

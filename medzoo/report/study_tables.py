@@ -422,7 +422,7 @@ def _lead(table: Table, evidence: Evidence) -> Table:
     keys = (f"tuned_{k}" if k in table.columns else k for k in tuned)
     return Table(
         ("trial",) * named + (*axes, *keys, *table.columns),
-        [lead + row for lead, row in zip(leads, table.rows, strict=True)],
+        [[*lead, *row] for lead, row in zip(leads, table.rows, strict=True)],
     )
 
 

@@ -36,7 +36,7 @@ class Table:
     """
 
     columns: tuple[str, ...]
-    rows: list[list[Cell]]
+    rows: Sequence[Sequence[Cell]]
 
 
 def is_empty(cell: Cell) -> bool:
