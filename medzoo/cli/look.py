@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from medzoo.cli.scope import SkipBad
-from medzoo.data.custom.address import FORMS
+from medzoo.data.custom.address import FORMS, KINDS
 from medzoo.files import safe_name
 from medzoo.messages import echo
 
@@ -87,7 +87,8 @@ def look(
     from medzoo.tasks import NAMES, SHAPES
 
     options = {"skip_bad": True} if skip_bad else {}
-    if (known := _read_known(Path(what))) is not None:
+    is_address = what.partition(":")[0] in KINDS
+    if not is_address and (known := _read_known(Path(what))) is not None:
         return _look_at_known(known, size, options)
     if like is not None:
         known = _read_known(like, is_like=True)

@@ -101,6 +101,7 @@ def evaluate_submission(file: Path, data: str, size: int) -> None:
 
 def _find_records(names: list[str], store: "Store") -> "list[Record]":
     """Finds runs by their ids, or those of one study that are best on val."""
+    names = [_name_run(name) for name in names]
     ids = list(store.run_ids())
     found = [[i for i in ids if i.startswith(name)] for name in names]
     if len(names) == 1 and not found[0]:
@@ -113,6 +114,16 @@ def _find_records(names: list[str], store: "Store") -> "list[Record]":
             )
     read = store.read_many(run_id for (run_id,) in found)
     return list(read.values())
+
+
+def _name_run(name: str) -> str:
+    """Returns the run_id of a model; any other name as it is."""
+    path = Path(name)
+    if path.suffix != ".keras" and not (path / "record.json").is_file():
+        return name
+    from medzoo.training.saved import read_record
+
+    return read_record(path)[1].run_id
 
 
 def _choose(name: str, store: "Store") -> "list[Record]":

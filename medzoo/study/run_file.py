@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from medzoo.data.custom.options import make_canonical
 from medzoo.execution.job import Job
 from medzoo.messages import FieldError, unknown
 from medzoo.plugins.watchers import find_watchers
@@ -15,11 +16,18 @@ from medzoo.runs.fields import FIELDS, entry_of
 from medzoo.runs.plugins import Plugin
 from medzoo.runs.rules import describe_unknown
 from medzoo.runs.run import Run
-from medzoo.runs.sources import name_task, part_data, with_fingerprint
+from medzoo.runs.sources import (
+    check_source,
+    name_task,
+    part_data,
+    with_fingerprint,
+)
 from medzoo.study.plugins import load_listed
 from medzoo.study.source import KeyPath, Source, find_faults
 
 RECIPES = Path(__file__).parents[1] / "recipes"
+# Keys of a study file that no run has.
+_STUDY_KEYS = {"question", "tasks", "seeds", "axes", "trials", "fixed"}
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,12 @@ def read_job(
     watchers: list[Plugin] = []
     for source in _list_sources(path, recipe):
         parsed = source.parse()
+        if len(_STUDY_KEYS & parsed.keys()) > 1:
+            what = "search" if "space" in parsed else "study"
+            raise ValueError(
+                f"`{source.path}` is a {what}. Expected the fields of one run. "
+                f"Run it by `medzoo {what} run {source.path}`."
+            )
         load_listed(source, parsed)
         parsed.pop("plugins", None)
         watchers += _find_listed(source, parsed.pop("watch", []))
@@ -105,13 +119,8 @@ def read_job(
     flags = {key: value for key, value in given.items() if value is not None}
     values |= flags
     origin = {key: s for key, s in origin.items() if key not in flags}
-    if "task" not in values and (name := name_task(values.get("data", ""))):
-        values["task"] = name
     if "task" not in values:
-        raise ValueError(
-            "A run needs a task. Expected --task, or `task` in a file, such as "
-            "--task breastmnist. Received: neither."
-        )
+        values["task"] = _name_task(values, origin.get("data"))
     paths: dict[str, KeyPath] = {key: (key,) for key in values}
     faults = _list_unknown(values)
     if not faults:
@@ -128,6 +137,31 @@ def read_job(
             for path, sentence in faults
         )
     )
+
+
+def _name_task(values: dict[str, Any], source: Source | None) -> str:
+    """Names the task of custom data.
+
+    Raises:
+        ValueError: If the data are not custom, or something is wrong with them.
+    """
+    data, options = values.get("data", ""), values.get("data_options", {})
+    name = None
+    try:
+        if data and isinstance(data, str) and isinstance(options, dict):
+            check_source(data)
+            make_canonical(data, options)
+            name = name_task(data)
+    except ValueError as error:
+        if source is None:
+            raise
+        raise source.fault((("data",), f"`data`: {error}")) from None
+    if name is None:
+        raise ValueError(
+            "A run needs a task. Expected --task, or `task` in a file, such as "
+            "--task breastmnist. Received: neither."
+        )
+    return name
 
 
 def _find_listed(source: Source, names: Any) -> tuple[Plugin, ...]:

@@ -462,5 +462,6 @@ def _describe_beside(what: str, path: Path) -> str:
     if file.is_file():
         return f"There is `{file}` here. "
     if path.is_dir():
-        return f"`{path}` is a folder, and no {what} file. "
+        of_model = " of a model" * (path / "record.json").is_file()
+        return f"`{path}` is a folder{of_model}, and no {what} file. "
     return f"`{path}` is no .toml file. " if path.is_file() else ""

@@ -71,7 +71,12 @@ def parse_address(data: str) -> Address:
     """
     kind, colon, path = data.partition(":")
     if not colon or kind not in KINDS:
-        raise ValueError(unknown("data", data, (*PUBLISHED, *FORMS)))
+        sentence = unknown("data", data, (*PUBLISHED, *FORMS))
+        if not colon and os.path.exists(data):
+            sentence += (
+                f" Is it the data at that path? Give {find_address(data)}."
+            )
+        raise ValueError(sentence)
     if not path:
         raise ValueError(
             f"`{kind}:` has no path behind it. Expected, for example, "
