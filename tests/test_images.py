@@ -197,7 +197,7 @@ def test_files_that_no_training_takes_are_named_all_at_once(tmp_path):
         "moving.gif: not an image of the kinds .png",
         "through.png: transparent pixels",
         "lab.tif: mode LAB",
-        "deep.png: 16 bits",
+        "deep.png: 16 bits, where the files of the training have 8",
         "empty.png: no image",
         "large.png: 12x16 pixels, where 12x12 belong",
     ):

@@ -15,7 +15,7 @@ from medzoo.data.custom.address import Address, is_custom, parse_address
 from medzoo.data.custom.listing import Item, list_images
 from medzoo.data.custom.options import Options
 from medzoo.data.custom.pixels import fit_channels, read_pixels
-from medzoo.data.custom.table import BadImage, Fault
+from medzoo.data.custom.table import BadImage, DeepImage, Fault
 from medzoo.data.custom.walk import ENDINGS, is_image, walk
 from medzoo.data.npz import list_arrays, read_array
 from medzoo.data.resizing import shrink
@@ -213,6 +213,12 @@ class Reader:
             if isinstance(one, Picture):
                 return self._fit_array(one)
             return self._read_files(one)
+        except DeepImage:
+            reason = (
+                "16 bits, where the files of the training have 8; save it in "
+                "8 bits, scaled as they are"
+            )
+            return Fault(one.name, reason)
         except BadImage as bad:
             return Fault(one.name, str(bad))
 

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from medzoo.data.custom.large import MOST_PIXELS, find_large
-from medzoo.data.custom.table import BadImage
+from medzoo.data.custom.table import BadImage, DeepImage
 from medzoo.files import read_regular
 
 # What Pillow raises for damaged or malicious files.
@@ -214,7 +214,7 @@ def _check_depth(mode: str, deep: bool) -> None:
         return
     if deep:
         raise BadImage(f"8 bits (mode {mode}) among files of 16")
-    raise BadImage(
+    raise DeepImage(
         '16 bits; say how they become 8: intensity = "percentile" or "full"'
     )
 

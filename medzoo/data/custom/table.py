@@ -60,6 +60,10 @@ class BadImage(Exception):  # noqa: N818 - a finding, not an error
     """Says why a file cannot be used."""
 
 
+class DeepImage(BadImage):
+    """Says that a file has 16 bits where files of 8 are read."""
+
+
 def name_split(text: str) -> str | None:
     """Returns the split that a name means; `None` if it means none.
 
