@@ -102,6 +102,23 @@ def make_folder(root, *parts):
     return root
 
 
+def test_folders_inside_those_of_groups_are_told(tmp_path):
+    root = make_folder(tmp_path / "plain")
+    assert "groups (patients)" not in " ".join(load_notes(root))
+    root = make_folder(tmp_path / "deep")
+    for folder in [*root.glob("*/*")]:
+        (folder / "100X").mkdir()
+        for path in [*folder.glob("*.png")]:
+            path.rename(folder / "100X" / path.name)
+    assert "groups (patients), whose images stay" in " ".join(load_notes(root))
+    options = (("group", "folder"),)
+    assert "groups (patients)" not in " ".join(load_notes(root, options))
+
+
+def load_notes(root, options=()):
+    return load("cells", f"folder:{root}", 28, options=options).notes
+
+
 def digests(split):
     return [image.tobytes() for image in split.images]
 

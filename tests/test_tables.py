@@ -287,6 +287,19 @@ def test_splits_in_a_column_that_is_not_read_are_refused(root, name):
     assert "Split drawn" in load(data, root="imgs", split="").notes[0]
 
 
+def test_one_hot_labels_are_named_with_what_to_do(root):
+    lines = [f"{n},{at % 2}.0,{1 - at % 2}.0" for at, n in enumerate(NAMES)]
+    path = root / "one_hot.csv"
+    path.write_text("\n".join(["image,MEL,NV", *lines]))
+    for options in ({}, {"path": "image"}):
+        with pytest.raises(ValueError, match="MEL, NV look like one-hot"):
+            load(f"csv:{path}", root="imgs", **options)
+    path.write_text("\n".join(["image,MEL,NV", *lines, "9.png,1,1"]))
+    with pytest.raises(ValueError, match="Unknown column") as error:
+        load(f"csv:{path}", root="imgs", path="image")
+    assert "one-hot" not in str(error.value)
+
+
 def test_groups_in_a_column_that_is_not_read_are_told(root):
     groups = [at // 2 for at in range(NUM)]
     with pytest.raises(ValueError, match='Say group = "Group" in'):

@@ -18,6 +18,8 @@ from medzoo.data.custom.pattern import Pattern, read_pattern
 from medzoo.data.custom.spelling import require_one_spelling
 from medzoo.data.custom.table import Fault, Row, Table, name_split, read_csv
 from medzoo.data.custom.unread import (
+    describe_one_hot,
+    note_groups,
     note_unread,
     refuse_several,
     refuse_unread,
@@ -261,6 +263,8 @@ class _Lister:
 
     def _refuse(self, sentence: object) -> ValueError:
         way_out = "Set `label`, `path` or `channels` to what the file has."
+        if self.options.label not in self.table.columns:
+            way_out += describe_one_hot(self.table)
         if self.has_masks:
             way_out = (
                 "Set `path`, `mask`, `label` or `mask_class` to what there is, "
@@ -297,6 +301,8 @@ class _Lister:
             read |= {*named.values()}
             refuse_unread(self.table, self.options, read)
             self.listing.notes = note_unread(self.table, self.options, read)
+        elif not self.is_medical:
+            self.listing.notes = note_groups(self.table, self.options)
 
     def add_rows(self) -> None:
         """Adds the item of each row, or its fault."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from medzoo.data.custom.options import Options
 from medzoo.data.custom.table import Table, name_split
@@ -10,6 +11,8 @@ from medzoo.data.custom.table import Table, name_split
 _GROUPS = re.compile(
     r"(patient|subject|participant|lesion|case)s?[ ._-]*(id|no|nr|number|name)?"
 )
+# How one-hot labels are written.
+_NO, _YES = ("0", "0.0"), ("1", "1.0")
 # What is between labels where an image has several.
 _BETWEEN = re.compile(r"\s*[|;,+]\s*")
 
@@ -69,6 +72,39 @@ def note_unread(
                 f'group = "{name}" in the table [data] keeps them together.'
             ]
     return []
+
+
+def note_groups(table: Table, options: Options) -> list[str]:
+    """Words what was taken as groups of a folder that has further folders."""
+    for _, row in table.rows:
+        group, folder = row["group"], Path(row["folder"])
+        if options.group == "group" and group and folder.name != group:
+            return [
+                f"Folders right inside those of the classes, such as `{group}`,"
+                " are taken as groups (patients), whose images stay in one "
+                f"split; those inside them, such as `{folder.name}`, are not "
+                "read. If patients are others, give a CSV file with a column "
+                '`group`, or say group = "folder" in the table [data] for the '
+                "innermost folders."
+            ]
+    return []
+
+
+def describe_one_hot(table: Table) -> str:
+    """Names columns of 0 and 1 of which each row has a single 1."""
+    names = [
+        name
+        for name in table.columns
+        if {row.get(name, "") for _, row in table.rows} <= {*_NO, *_YES}
+    ]
+    ones = {sum(row[name] in _YES for name in names) for _, row in table.rows}
+    if len(names) < 2 or ones != {1}:
+        return ""
+    return (
+        f" The columns {', '.join(names)} look like one-hot labels: write the "
+        "name of the one that is 1 into a column `label` (in pandas: "
+        "table[names].idxmax(axis=1))."
+    )
 
 
 def refuse_several(labels: Sequence[str], where: str) -> None:
