@@ -1,5 +1,6 @@
 """Variables of the environment: folders, a mirror, switches."""
 
+import json
 import os
 from pathlib import Path
 
@@ -23,6 +24,22 @@ def find_folder(name: str, default: str) -> Path:
     return Path(_read(name) or default).expanduser()
 
 
+def name_backend() -> str:
+    """Returns the backend of Keras without importing it.
+
+    `KERAS_BACKEND` names it, else `keras.json` in `KERAS_HOME` or `~/.keras`.
+    """
+    named = os.environ.get("KERAS_BACKEND")
+    file = find_folder("KERAS_HOME", "~/.keras") / "keras.json"
+    if named or not file.is_file():
+        return named or "tensorflow"
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:  # Keras goes on without a broken file as well.
+        settings = {}
+    return settings.get("backend", "tensorflow")
+
+
 def find_mirror() -> str:
     """Returns where `MEDZOO_MIRROR` downloads from; empty if it is not set."""
     return _read("MEDZOO_MIRROR").rstrip("/")
@@ -41,9 +58,15 @@ def choose_resident() -> str:
     """Returns what `MEDZOO_RESIDENT` says of the trainer: `auto`, `on`, `off`.
 
     Raises:
-        ValueError: For another value.
+        ValueError: For another value, and for `on` without the JAX backend.
     """
-    return _choose("MEDZOO_RESIDENT", "auto", _RESIDENT)
+    asked = _choose("MEDZOO_RESIDENT", "auto", _RESIDENT)
+    if asked == "on" and (backend := name_backend()) != "jax":
+        raise ValueError(
+            "MEDZOO_RESIDENT=on needs JAX. Expected KERAS_BACKEND=jax. "
+            f"Received: KERAS_BACKEND={backend}."
+        )
+    return asked
 
 
 def check_environment() -> bool:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from medzoo.training.machine import name_backend
+from medzoo.environment import name_backend
 
 
 @pytest.mark.parametrize(

@@ -108,8 +108,8 @@ def _find_package(package: str, extra: str) -> tuple[str, str]:
 
 
 def _list_devices() -> Iterator[tuple[str, str, str]]:
+    from medzoo.environment import name_backend
     from medzoo.execution.cores import default_workers, list_gpus
-    from medzoo.training.machine import name_backend
 
     yield "backend", f"{name_backend()} (KERAS_BACKEND changes it)", ""
     gpus = list_gpus()

@@ -9,8 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 
-from medzoo.environment import is_debugging
-from medzoo.training.machine import name_backend
+from medzoo.environment import is_debugging, name_backend
 
 # Variables that set the number of threads of a backend.
 THREADS = {"tensorflow": "TF_NUM_INTRAOP_THREADS", "jax": "NPROC"}

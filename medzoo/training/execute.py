@@ -204,11 +204,6 @@ def choose_trainer(data: Dataset) -> type[Trainer]:
     import keras
 
     asked, backend = choose_resident(), keras.backend.backend()
-    if asked == "on" and backend != "jax":
-        raise ValueError(
-            "MEDZOO_RESIDENT=on needs JAX. Expected KERAS_BACKEND=jax. "
-            f"Received: KERAS_BACKEND={backend}."
-        )
     on_cpu = name_device() == "cpu"
     if backend == "jax" and (asked == "on" or (asked == "auto" and not on_cpu)):
         return ResidentTrainer if fits_on_device(data) else Trainer

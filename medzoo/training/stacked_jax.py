@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from medzoo.data.dataset import Dataset, Split
+from medzoo.environment import name_backend
 from medzoo.record import Predictions, Record
 from medzoo.runs.fields import IMBALANCES, list_fields
 from medzoo.runs.rules import predicts_masks
@@ -27,7 +28,6 @@ from medzoo.runs.run import Run
 from medzoo.training.build import MAX_TRACED
 from medzoo.training.execute import Session, add_seconds, load_data
 from medzoo.training.features import load_features
-from medzoo.training.machine import name_backend
 from medzoo.training.optimizers import set_rates
 from medzoo.training.resident_jax import (
     Programs,
