@@ -23,6 +23,7 @@ FILES = {
     "search.toml": SEARCH.replace("optimizer", "optimiser"),
     "run.toml": 'task = "breastmnist"\n',
     "run.txt": "",
+    "typo.toml": '[data]\nsorce = "folder:x"\n',
     "track.toml": f'track = ["mlflo"]\n{STUDY}',
     "weights.toml": 'question = "?"\ndata = "synthetic"\n'
     "tasks = ['breastmnist']\n[axes]\nsteps = [1, 2]\n[fixed]\n"
@@ -149,10 +150,18 @@ WRONG = {
     "study status track.toml": "Did you mean `mlflow`?",
     "study plan weights.toml": "No weights for backbone `mobilenet`",
     "download bloodmist": "`bloodmnist`",
+    "download bloodmist,breastmnist": "Did you mean `bloodmnist`",
+    "study plan small.toml --seeds 1 --seeds=2": "`--seeds` is given 2 times",
+    "study run small.toml --stack x": "`stack` must be `auto`, `off`, or a",
     "download bloodmnist --size 32": "28, 64",
     "train run.toml --task brest": "Unknown task `brest`",
     "train none.toml": "No file there",
     "train": "A run needs a task",
+    "train small.toml": "is a study. Expected the fields of one run. Run it by",
+    "train search.toml": "`medzoo search run search.toml`",
+    "train typo.toml": "typo.toml, line 1: `data`: Unknown data option `sorce`",
+    "train --data .": "Is it the data at that path? Give folder:.",
+    "explore csv:small.toml": "small.toml",
     f"{TRAIN} --recipe bets": "Unknown recipe",
     f"{TRAIN} --set dropout": "needs a key and a value",
     f"{TRAIN} --set droput=0.1": "Did you mean `dropout`",
@@ -194,6 +203,13 @@ def test_a_switch_of_the_environment_is_checked(
     monkeypatch.setenv(variable, value)
     told = medzoo("tasks", code=2).err
     assert told.startswith(f"Error: Unknown {variable} `{value}`. Expected one")
+
+
+def test_images_are_kept_on_the_device_by_jax_alone(medzoo, files, monkeypatch):
+    monkeypatch.setenv("MEDZOO_RESIDENT", "on")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    told = medzoo("study", "plan", "small.toml", code=2).err
+    assert told.startswith("Error: MEDZOO_RESIDENT=on needs JAX.")
 
 
 @pytest.mark.parametrize("value", ["", " ", "0", "No", "false", "off"])

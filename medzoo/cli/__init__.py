@@ -207,10 +207,12 @@ def download(
     size: Annotated[int, typer.Option(help="28, 64, 128 or 224.")] = 28,
 ) -> None:
     """Download and verify the official files."""
+    from medzoo.cli.scope import split_list
     from medzoo.data.download import download_tasks
     from medzoo.tasks import NAMES
 
-    download_tasks(names or NAMES, size)
+    given = [name for text in names or [] for name in split_list(text)]
+    download_tasks(given or NAMES, size)
 
 
 @app.command(

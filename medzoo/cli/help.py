@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,21 @@ class _Command(_PlainFlags, TyperCommand):
                     f"Received: {shlex.join(args)}."
                 )
         known = [flag + _expand_home(value) for flag, value in parts]
+        if not ctx.resilient_parsing:
+            self._refuse_twice(ctx, known)
         return super().parse_args(ctx, known)
+
+    def _refuse_twice(self, ctx: Any, args: list[str]) -> None:
+        """Refuses flags of one value that are given twice."""
+        _, _, order = self.make_parser(ctx).parse_args([*args])
+        for param, count in Counter(order).items():
+            is_single = not (param.multiple or getattr(param, "count", False))
+            is_option = param.param_type_name == "option"
+            if count > 1 and is_option and is_single:
+                raise ValueError(
+                    f"`{param.opts[0]}` is given {count} times. Expected once. "
+                    f"Received: {shlex.join(args)}."
+                )
 
 
 def _part(arg: str) -> tuple[str, str]:

@@ -59,6 +59,8 @@ class ExecutionOptions:
                 f"beside it. Received: address={self.address!r}, "
                 f"executor={self.executor!r}."
             )
+        if self.stack != "auto":  # A wrong one is told with no job left too.
+            find_stacks(self.stack, num_jobs=1, places=0)
 
     @property
     def deadline(self) -> float | None:
