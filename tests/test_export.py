@@ -76,8 +76,11 @@ def test_a_model_that_resizes_is_exported(tmp_path):
     x = keras.layers.Resizing(5, 13, interpolation="bicubic")(x)
     x = keras.layers.Dense(3)(keras.layers.Flatten()(x))
     saved = Saved(keras.Model(inputs, x), None, tmp_path / "model.keras")
-    found = export(saved, to="tflite", images=images_of(saved))
+    images = images_of(saved, 32)
+    found = export(saved, to="tflite", images=images)
     assert found.difference < 1e-4 * max(1, found.scale)
+    found = export(saved, to="tflite", images=images, calibration=images)
+    assert found.difference < 0.1 * max(1, found.scale)
 
 
 def test_integers_of_a_layer_that_is_always_0_are_one_sentence(tmp_path):
