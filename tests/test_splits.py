@@ -149,26 +149,19 @@ def test_a_class_that_cannot_be_in_all_splits_is_noted(tmp_path):
     ]
 
 
-@pytest.mark.parametrize(
-    ("groups", "sentence"),
-    [
-        (["p1", "p2"], "in 2 groups (p1, p2), and a group stays in one split. "
-         "Add images of 1 more"),
-        (["p1"], "in 1 groups (p1), and a group stays in one split. Add "
-         "images of 2 more"),
-    ],
-)  # fmt: skip
-def test_a_split_without_images_says_why(tmp_path, groups, sentence):
+def test_a_split_without_images_says_why(tmp_path):
     for kind in "ab":
-        for group in groups:
+        for group in ("p1", "p2"):
             folder = tmp_path / "x" / kind / group
             folder.mkdir(parents=True)
             for at in range(3):
                 make_image(at).save(folder / f"{at}.png")
-            make_image(9).save(tmp_path / "x" / kind / group / "x.png")
     with pytest.raises(ValueError, match="No image is left for") as error:
         load(tmp_path / "x")
-    assert sentence in str(error.value)
+    assert (
+        "in 2 groups (p1, p2), and a group stays in one split. Add images of 1 "
+        "more"
+    ) in str(error.value)
     with pytest.raises(ValueError, match="of the largest class, 'a', 1"):
         load(make_folder(tmp_path / "y", 1, 1, 1))
 
