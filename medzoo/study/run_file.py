@@ -113,8 +113,9 @@ def read_job(
         load_listed(source, parsed)
         parsed.pop("plugins", None)
         watchers += _find_listed(source, parsed.pop("watch", []))
-        values |= part_data(parsed)
-        origin |= dict.fromkeys(part_data(parsed), source)
+        found = part_data(parsed)
+        values |= found
+        origin |= dict.fromkeys(found, source)
     watchers += find_watchers(watch)
     flags = {key: value for key, value in given.items() if value is not None}
     values |= flags

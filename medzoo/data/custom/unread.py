@@ -1,7 +1,7 @@
 """What a table says of its images and would be passed over in silence."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from medzoo.data.custom.options import Options
@@ -17,7 +17,9 @@ _NO, _YES = ("0", "0.0"), ("1", "1.0")
 _BETWEEN = re.compile(r"\s*[|;,+]\s*")
 
 
-def refuse_unread(table: Table, options: Options, read: Iterable[str]) -> None:
+def refuse_unread(
+    table: Table, options: Options, read: Collection[str]
+) -> None:
     """Checks that no column has the splits, or the groups, and is not read.
 
     Args:
@@ -28,7 +30,7 @@ def refuse_unread(table: Table, options: Options, read: Iterable[str]) -> None:
     Raises:
         ValueError: With the first column that has.
     """
-    others = [name for name in table.columns if name not in {*read}]
+    others = [name for name in table.columns if name not in read]
     for option in ("split", "group"):
         asked = getattr(options, option)
         if asked != option or asked in table.columns:
@@ -51,18 +53,17 @@ def _has_splits(table: Table, column: str) -> bool:
 
 
 def note_unread(
-    table: Table, options: Options, read: Iterable[str]
+    table: Table, options: Options, read: Collection[str]
 ) -> list[str]:
     """Words that a column of patients, or the like, is not read."""
     if options.group != "group" or "group" in table.columns:
         return []
     if options.group_by != "none":  # Headers of DICOM files say it.
         return []
-    known = {*read}
     for name in table.columns:
         cells = {row.get(name, "") for _, row in table.rows} - {""}
         if (
-            name not in known
+            name not in read
             and _GROUPS.fullmatch(name.strip().lower())
             and 1 < len(cells) < len(table.rows)
         ):
