@@ -115,11 +115,11 @@ test-jax: $(JAX)/.installed ## tests on JAX, where there is no TensorFlow
 chaos: $(VENV)/.tools ## kill drivers and workers at random, and mutate files
 	@$(BIN)/python -m pytest -m slow tests/test_chaos.py tests/hostile
 
-# Some of them, with flags: make bench ONLY=speed ARGS="--turns 2 --seconds 1"
-bench: $(VENV)/.installed ## benchmarks against named alternatives: make bench [ONLY=speed ARGS=] (writes results/benchmarks)
-	@for file in $(or $(ONLY:%=benchmarks/%.py),$(filter-out \
-		benchmarks/gpu.py,$(wildcard benchmarks/*.py))); do \
-		$(BIN)/python $$file $(ARGS) || exit 1; done
+# Flags for one of them: make bench ARGS_speed="--turns 2 --seconds 1"
+bench: $(VENV)/.installed ## benchmarks against named alternatives: make bench [ONLY=speed] [ARGS_speed=...] (writes results/benchmarks)
+	@$(foreach name,$(or $(ONLY),$(filter-out gpu,$(basename $(notdir \
+		$(wildcard benchmarks/*.py))))),$(BIN)/python benchmarks/$(name).py \
+		$(ARGS) $(ARGS_$(name)) &&) true
 
 bench-gpu: ## one run and a stack on a GPU against plain Keras (needs JAX on it)
 	@KERAS_BACKEND=jax $(or $(wildcard $(JAX)/bin/python),python3) benchmarks/gpu.py

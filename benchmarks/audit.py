@@ -1,6 +1,6 @@
 """How many near-duplicates an audit finds, and how many it invents.
 
-    python benchmarks/audit.py [--groups FILE] [--before CHECKOUT]
+    python benchmarks/audit.py [--groups FILE]
 
 Copies of images of one layout are made, changed by kind, and set among the
 images; whatever is found beside them is wrong. The images are drawn; those of
@@ -8,14 +8,12 @@ the official breastmnist and retinamnist are used as well where the files are at
 hand. Everything follows from seeds.
 
 `--groups` names a CSV file of known near-duplicates with the columns `file`,
-`label` and `group`, beside a folder `images/<label>/<file>`. `--before` names a
-checkout of an earlier version, to compare seconds.
+`label` and `group`, beside a folder `images/<label>/<file>`.
 """
 
 import argparse
 import csv
 import io
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,7 +81,6 @@ def main() -> None:
     """Measures all of it, and writes the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--groups", type=Path)
-    parser.add_argument("--before", type=Path)
     options = parser.parse_args()
     parts = [__doc__.partition("\n")[0].rstrip(".").replace("How", "# How")]
     parts.append(
@@ -95,7 +92,7 @@ def main() -> None:
     parts += [measure_kinds(n, i) for n, i in list_images().items()]
     if options.groups:
         parts.append(measure_groups(options.groups))
-    parts.append(measure_seconds(options.before))
+    parts.append(measure_seconds())
     parts.append("Written by `python benchmarks/audit.py`.")
     OUT.mkdir(parents=True, exist_ok=True)
     page = "\n\n".join(parts) + "\n"
@@ -253,23 +250,15 @@ def measure_groups(path: Path) -> str:
     )
 
 
-def measure_seconds(before: Path | None) -> str:
-    """Times the search, beside an earlier version if there is one."""
-    rows = []
-    here = Path(__file__).parents[1]
-    for count, size, channels in SIZES:
-        now = time_search(here, count, size, channels)
-        row = [f"{count:,} of {size} px, {channels} channels", f"{now:.1f}"]
-        if before:
-            then = time_search(before, count, size, channels)
-            row += [f"{then:.1f}", f"{now / then:.2f}"]
-        rows.append(row)
-    columns = ("images", "CPU seconds", "before", "ratio")[: len(rows[0])]
-    return (
-        "## Time\n\n"
-        "Of the search, in eight symmetries; an earlier version compared "
-        f"images upright alone.\n\n{format_table(Table(columns, rows))}"
-    )
+def measure_seconds() -> str:
+    """Times the search, each in a process of its own."""
+    rows = [
+        [f"{count:,} of {size} px, {channels} channels",
+         f"{time_search(count, size, channels):.1f}"]
+        for count, size, channels in SIZES
+    ]  # fmt: skip
+    table = format_table(Table(("images", "CPU seconds"), rows))
+    return f"## Time\n\nOf the search, in eight symmetries.\n\n{table}"
 
 
 TIMED = """
@@ -288,13 +277,10 @@ print(time.process_time() - start)
 """
 
 
-def time_search(root: Path, count: int, size: int, channels: int) -> float:
+def time_search(count: int, size: int, channels: int) -> float:
     """Returns CPU seconds of one search in a process of its own."""
     words = [sys.executable, "-c", TIMED, str(count), str(size), str(channels)]
-    environment = {**os.environ, "PYTHONPATH": str(root.resolve())}
-    done = subprocess.run(
-        words, env=environment, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 
