@@ -2,7 +2,7 @@
 
     python benchmarks/runner.py [--data synthetic] [--epochs 20] [--workers 2]
 
-The 24 runs of `runner.toml`, each way in processes of their own, one after the
+The 12 runs of `runner.toml`, each way in processes of their own, one after the
 other: wall time, CPU time and peak memory of all processes of each. Then one
 run on many images, for which training is nearly everything.
 """
@@ -26,7 +26,7 @@ from medzoo.store import Store
 
 HERE = Path(__file__).parent
 OUT = HERE.parent / "results" / "benchmarks"
-NUM_RUNS = 24
+NUM_RUNS = 12
 
 
 class Cost(NamedTuple):

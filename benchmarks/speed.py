@@ -165,8 +165,8 @@ def _format_parts(found: dict[str, Any]) -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--case", help=argparse.SUPPRESS)
     parser.add_argument(
         "--out", type=Path, default=Path("results/benchmarks/speed.md")

@@ -1,6 +1,6 @@
 """What the feature cache saves, beside `model.fit` through a frozen backbone.
 
-    python benchmarks/transfer.py [--tasks breastmnist] [--epochs 20]
+    python benchmarks/transfer.py [--tasks breastmnist] [--epochs 10]
 
 Ten heads on MobileNet (alpha 0.25, ImageNet, frozen, images of 96 pixels), each
 trained once in both ways, each way in a process of its own with one thread and
@@ -161,7 +161,7 @@ def _write_page(rows: list[str], epochs: int) -> str:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tasks", default="breastmnist,retinamnist")
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
