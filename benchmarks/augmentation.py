@@ -8,15 +8,13 @@ moment of the machine meets all of them, and their medians are compared.
 """
 
 import argparse
-import platform
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from measures.origin import list_origin
 
 from medzoo.training.backend import set_threads
 
@@ -90,8 +88,7 @@ def time_steps(
 
 def write_page(seconds: dict[str, float], options: argparse.Namespace) -> str:
     """Writes the times as a page."""
-    versions = [f"python {platform.python_version()}"]
-    versions += [f"{name} {version(name)}" for name in ("keras", "tensorflow")]
+    origin = "\n".join(list_origin("one thread"))
     rows = [
         f"| {name} | {1000 * value:.1f} | {value / seconds['none'] - 1:+.1%} |"
         for name, value in seconds.items()
@@ -99,12 +96,9 @@ def write_page(seconds: dict[str, float], options: argparse.Namespace) -> str:
     table = "\n".join(rows)
     return (
         "# What augmentation costs\n\n"
-        f"- Command: `python benchmarks/augmentation.py --repeats "
-        f"{options.repeats}`\n"
-        f"- Date: {datetime.now(UTC):%Y-%m-%d}\n"
-        f"- Versions: {', '.join(versions)}\n"
+        f"{origin}\n"
         f"- Step: skip_cnn, width {options.width}, {options.batch_size} images "
-        "of 28x28x3, one thread\n\n"
+        "of 28x28x3\n\n"
         f"{HEADER}{table}\n\n"
         f"Medians of {options.repeats} steps of each, in turns.\n"
     )

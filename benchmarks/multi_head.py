@@ -9,14 +9,13 @@ of each is compared, and, for the noise, the steps of each turn.
 """
 
 import argparse
-import platform
-import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from measures.origin import list_origin
 
 from medzoo.runs.run import Run
 from medzoo.tasks import TASKS
@@ -97,9 +96,6 @@ def write_page(
     seconds: dict[str, list[float]], options: argparse.Namespace
 ) -> str:
     """Writes the table."""
-    from medzoo.training.build import name_device
-    from medzoo.training.machine import list_versions
-
     rows = []
     for name, found in seconds.items():
         shares = [a / b for a, b in zip(seconds[ONE], found, strict=True)]
@@ -108,13 +104,10 @@ def write_page(
             f"| {name} | {rate:,.0f} | {min(seconds[ONE]) / min(found):.1%} "
             f"| {median(shares):.1%} ({min(shares):.1%} to {max(shares):.1%}) |"
         )
-    versions = ", ".join(f"{n} {v}" for n, v in list_versions().items())
+    origin = "\n".join(list_origin("one thread"))
     return (
         "# Eleven heads against one\n\n"
-        f"- Command: `python {' '.join(sys.argv)}`\n"
-        f"- Date: {datetime.now(UTC):%Y-%m-%d}\n"
-        f"- Versions: {versions}\n"
-        f"- Device: {name_device()}, {platform.machine()}, one thread\n"
+        f"{origin}\n"
         f"- Net: skip_cnn, width {options.width}, 28 px; soft F1; batch "
         f"{options.batch_size}\n"
         f"- {options.turns} turns of {options.steps} steps each; images/s "

@@ -20,6 +20,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 import psutil
+from measures.origin import list_origin
 
 from medzoo.execution.cores import default_workers
 from medzoo.store import Store
@@ -163,9 +164,11 @@ def _write_page(
         [
             "# What the runner takes",
             "",
+            *list_origin("all of them"),
+            "",
             f"{NUM_RUNS} runs of `benchmarks/runner.toml` (breastmnist, "
-            f"{options.data} data, {options.epochs} epochs) on "
-            f"{psutil.cpu_count()} cores, each way from start to end.",
+            f"{options.data} data, {options.epochs} epochs), each way from "
+            "start to end.",
             "",
             "| | seconds | medzoo takes | CPU seconds | peak MB "
             "| macro F1 on test |",
@@ -179,8 +182,6 @@ def _write_page(
             f"{steps['steps']:.1f} s inside the steps of a plain loop, "
             f"{steps['train']:.1f} s in medzoo's training without its looks "
             f"at val ({steps['check']:.1f} s): {overhead:+.1%}.",
-            "",
-            "Written by `python benchmarks/runner.py`.",
             "",
         ]
     )

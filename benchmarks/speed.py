@@ -13,10 +13,8 @@ thread on a CPU, as a run of a study has it.
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from measures.cases import CASES
 from measures.in_torch import measure_torch
 from measures.limit import measure_limit
 from measures.nets import STEPS_A_CALL, measure_net
+from measures.origin import list_origin
 from measures.steps import STEPS, measure_parts
 
 from medzoo.training.backend import set_threads
@@ -88,7 +87,7 @@ def write_page(
 ) -> str:
     """Writes the tables."""
     most = max(limit["matrix"], limit["convolution"])
-    versions = dict(limit["versions"])
+    versions: dict[str, str] = {}
     for found in nets.values():
         versions |= found["torch"].get("versions", {})
     rows = [_format_net(name, found, most) for name, found in nets.items()]
@@ -96,12 +95,7 @@ def write_page(
         [
             "# Speed, beside the machine's limit",
             "",
-            f"- Command: `python {' '.join(sys.argv)}`",
-            f"- Date: {datetime.now(UTC):%Y-%m-%d}",
-            "- Versions: "
-            + ", ".join(f"{name} {said}" for name, said in versions.items()),
-            f"- Device: {limit['device']}, {platform.machine()}, one thread on "
-            "a CPU",
+            *list_origin("one thread", **versions),
             f"- Limit, measured in the same run: matrix product "
             f"{limit['matrix'] / 1e9:,.1f} GFLOP/s, 3x3 convolution "
             f"{limit['convolution'] / 1e9:,.1f} GFLOP/s; shares are of the "

@@ -14,17 +14,16 @@ all but the last way must be equal bit by bit in the end.
 """
 
 import argparse
-import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 from measures.cases import SHAPE, make_images
+from measures.origin import list_origin
 
 from medzoo.data.dataset import Dataset
 from medzoo.runs.run import Run
@@ -235,16 +234,11 @@ def write_row(
 
 def write_page(rows: list[str], options: argparse.Namespace) -> str:
     """Writes the page."""
-    from medzoo.training.machine import list_versions
-
-    versions = ", ".join(f"{k} {v}" for k, v in list_versions().items())
     return "\n".join(
         [
             "# The loop of steps in one graph, beside `steps_per_execution`",
             "",
-            f"- Command: `python {' '.join(sys.argv)}`",
-            f"- Date: {datetime.now(UTC):%Y-%m-%d}",
-            f"- Versions: {versions}; {platform.machine()}, one thread",
+            *list_origin("one thread"),
             "- Images/s of `LoopedTrainer`, and how many times faster it is "
             "than each other way, by wall time and by CPU time: medians of "
             f"{options.turns} turns of about {options.seconds:g} s. Images of "

@@ -19,6 +19,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from measures.origin import list_origin
+
 from medzoo.runs.run import Run
 from medzoo.training.backend import set_threads
 
@@ -138,6 +140,8 @@ def _write_page(rows: list[str], epochs: int) -> str:
         [
             "# What the feature cache saves",
             "",
+            *list_origin("one thread"),
+            "",
             f"{len(HEADS)} heads of {epochs} epochs on a frozen MobileNet "
             "(alpha 0.25, ImageNet, three depths, images of 96 pixels), on one "
             "core, each way in a process of its own from its start to its end. "
@@ -151,8 +155,6 @@ def _write_page(rows: list[str], epochs: int) -> str:
             "",
             "Macro F1 is the mean over the heads, of the weights after the "
             "last epoch: the same training but for the order of the images.",
-            "",
-            "Written by `python benchmarks/transfer.py`.",
             "",
         ]
     )

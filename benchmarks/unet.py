@@ -11,13 +11,11 @@ one epoch of batches drawn from them, each in a process of its own.
 
 import argparse
 import contextlib
-import platform
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,6 +23,7 @@ from typing import Any
 import numpy as np
 import psutil
 from measures.cases import make_masked
+from measures.origin import list_origin
 
 from medzoo.data.batches import batch_indices, gather
 from medzoo.data.dataset import MaskedDataset
@@ -175,12 +174,8 @@ def write_page(
     options: argparse.Namespace,
 ) -> str:
     """Writes both tables."""
-    from medzoo.training.build import name_device
-    from medzoo.training.machine import list_versions
-
     ours, plain = (speed[way] for way in WAYS)
     ratios = [a / b for a, b in zip(ours, plain, strict=True)]
-    versions = ", ".join(f"{n} {v}" for n, v in list_versions().items())
     arrays = options.images * SIDE**2 * 2 / 2**20
     names = {
         "start": "a process that has imported the data path",
@@ -191,10 +186,7 @@ def write_page(
         [
             "# The U-Net: speed of its training, memory of its data",
             "",
-            f"- Command: `python {' '.join(sys.argv)}`",
-            f"- Date: {datetime.now(UTC):%Y-%m-%d}",
-            f"- Versions: {versions}",
-            f"- Device: {name_device()}, {platform.machine()}, one thread",
+            *list_origin("one thread"),
             f"- Net: unet, width {options.width}, {options.size} px, grey; "
             f"cross entropy of mask and label; Adam; batch "
             f"{options.batch_size}",

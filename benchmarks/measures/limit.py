@@ -8,11 +8,11 @@ import numpy as np
 
 
 def measure_limit(turns: int) -> dict[str, Any]:
-    """Measures what the machine can do, and says what it is.
+    """Measures what the machine can do.
 
     Returns:
         FLOP/s of a `matrix` product and of a `convolution`, the fastest of so
-        many turns, and `device` and `versions`.
+        many turns, and `versions`.
     """
     from keras import ops, random
 
@@ -31,7 +31,7 @@ def measure_limit(turns: int) -> dict[str, Any]:
             2 * 9 * channels**2 * 64 * 56 * 56,
         ),
     }
-    found: dict[str, Any] = {"device": device, "versions": list_versions()}
+    found: dict[str, Any] = {"versions": list_versions()}
     for name, (work, flops) in works.items():
         seconds = [_time(work) for _ in range(1 + turns)]
         found[name] = flops / min(seconds[1:])
