@@ -15,6 +15,7 @@ from medzoo.execution.job import Job
 from medzoo.execution.local import LocalExecutor
 from medzoo.execution.runner import execute_jobs
 from medzoo.execution.worker import run_one
+from medzoo.models.registry import MODELS
 from medzoo.plugins.ahead import may_import_keras, refuse_faults
 from medzoo.plugins.files import (
     PluginError,
@@ -196,6 +197,20 @@ def test_options_are_typed_by_the_signature(folder):
         Run(task="breastmnist", model="tiny", augmentation="flips")
     with pytest.raises(ValueError, match="`margin` is not .* Did you mean|is"):
         Run(task="breastmnist", model="mlp", margin=1.0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_takes_the_options_of_a_loss_of_ones_own(folder, model):
+    load_plugins(["nets.py"], folder)
+    fields = {
+        "task": "shapes" if model == "unet" else "breastmnist",
+        "data": "synthetic",
+        "model": model,
+        "loss": "hinge",
+    }
+    run = Run(**fields, margin=2.0)
+    assert run.options["margin"] == 2.0
+    assert run.run_id != Run(**fields).run_id
 
 
 def test_closures_that_may_change_need_a_version():

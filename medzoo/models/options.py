@@ -245,13 +245,13 @@ TRANSFER_OPTIONS: Options = {
 
 
 def check_transfer(options: Mapping[str, Any]) -> None:
-    """Checks the options of `transfer` that need no backbone to be built.
+    """Checks what goes together in `transfer` and needs no backbone.
 
     Raises:
         FieldError: For a value that no backbone has, and for rates of one that
             is not trained.
     """
-    check_features(options, TRANSFER_OPTIONS)
+    check_features(options)
     freeze = options["freeze"]
     blocks = freeze.isdecimal() and int(freeze) > 0
     if freeze not in ("all", "none", "bn") and not blocks:
@@ -270,15 +270,12 @@ def check_transfer(options: Mapping[str, Any]) -> None:
         )
 
 
-def check_features(
-    options: Mapping[str, Any], known: Options = LOGISTIC_OPTIONS
-) -> None:
-    """Checks what decides the features of a backbone, or of pixels.
+def check_features(options: Mapping[str, Any]) -> None:
+    """Checks that images have the size that a backbone needs.
 
     Raises:
         FieldError: For a value that no backbone has.
     """
-    check_options(known, options)
     if options["backbone"] == "none":
         return
     minimum = get_backbone(options["backbone"]).minimum
@@ -335,23 +332,20 @@ UNET_OPTIONS: Options = {
         False, "Whether mask classes weigh alike.", in_builder=False
     ),
 }
-_NUM_MASK_CLASSES = Option(2, "Classes of pixels.", low=2, high=127)
+NUM_MASK_CLASSES = Option(2, "Classes of pixels.", low=2, high=127)
 
 
 def check_unet(options: Mapping[str, Any]) -> None:
-    """Checks options, the number of mask classes, and the weights of the heads.
+    """Checks the weights of the heads.
 
     Raises:
-        FieldError: For a wrong value, and for weights of the heads that are
-            none, or that `task_weighting` finds itself.
+        FieldError: For weights that are none, or that `task_weighting` finds
+            itself.
 
     Example:
 
-    >>> check_unet({"levels": 4, "norm": "group"})
+    >>> check_unet({"mask_weight": 1.0, "label_weight": 0.5})
     """
-    check_options(
-        {**UNET_OPTIONS, "num_mask_classes": _NUM_MASK_CLASSES}, options
-    )
     names = ("mask_weight", "label_weight")
     weights = {name: float(options.get(name, 1)) for name in names}
     received = ", ".join(f"{name}={w}" for name, w in weights.items())

@@ -12,7 +12,12 @@ from medzoo.models.layers import (
     images_input,
     logits_head,
 )
-from medzoo.models.options import FLIPS, check_transfer
+from medzoo.models.options import (
+    FLIPS,
+    TRANSFER_OPTIONS,
+    check_options,
+    check_transfer,
+)
 from medzoo.models.pretrained import build_backbone, freeze_backbone
 
 
@@ -81,17 +86,17 @@ def build(
     >>> len(model.trainable_weights), model.output_shape
     (2, (None, 2))
     """
-    check_transfer(
-        {
-            "backbone": backbone,
-            "freeze": freeze,
-            "head": head,
-            "dropout": dropout,
-            "resize": resize,
-            "pool": pool,
-            "views": views,
-        }
-    )
+    options = {
+        "backbone": backbone,
+        "freeze": freeze,
+        "head": head,
+        "dropout": dropout,
+        "resize": resize,
+        "pool": pool,
+        "views": views,
+    }
+    check_options(TRANSFER_OPTIONS, options)
+    check_transfer(options)
     # A seed gives a head the same weights with its backbone and without it.
     state = random.getstate()
     if len(input_shape) < 3:

@@ -6,7 +6,12 @@ from keras import KerasTensor, Model, layers
 
 from medzoo.models.augmentation import PixelAugmentation
 from medzoo.models.layers import images_input, logits_head
-from medzoo.models.options import check_unet, find_border
+from medzoo.models.options import (
+    NUM_MASK_CLASSES,
+    UNET_OPTIONS,
+    check_options,
+    find_border,
+)
 
 
 def build(
@@ -60,8 +65,8 @@ def build(
         num_classes)`.
 
     Raises:
-        ValueError: For options that `check_unet` refuses, and without `pad`
-            for a size that does not halve evenly.
+        ValueError: For a wrong value of an option, and without `pad` for a size
+            that does not halve evenly.
 
     Example:
 
@@ -73,14 +78,15 @@ def build(
 
     - [Ronneberger et al., 2015](https://arxiv.org/abs/1505.04597), U-Net.
     """
-    check_unet(
+    check_options(
+        {**UNET_OPTIONS, "num_mask_classes": NUM_MASK_CLASSES},
         {
             "num_mask_classes": num_mask_classes,
             "levels": levels,
             "dropout": dropout,
             "norm": norm,
             "upsample": upsample,
-        }
+        },
     )
     border = _find_border(input_shape, levels, pad)
     inputs, x = images_input(input_shape, "none")
