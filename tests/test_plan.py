@@ -116,6 +116,15 @@ def test_time_grows_with_steps_and_pixels(study, store):
     assert base == pytest.approx(6 * (101 * 0.1 + 3))
 
 
+def test_a_frozen_backbone_is_expected_to_see_each_image_once(study, store):
+    fixed = study.fixed | {"model": "transfer", "resize": 32}
+    study = dataclasses.replace(study, fixed=fixed)
+    # 3 s a run, and 0.6 us for each pixel of train.
+    images = 6e-7 * 32**2 * (546 + 1080)
+    expected = 12 * 3 + 6 * images
+    assert make_plan(study, store).seconds_left == pytest.approx(expected)
+
+
 def test_a_smoke_run_says_nothing_of_the_time_of_a_full_one(study, store):
     for _, run in expand(study, smoke=True):
         write(store, run)

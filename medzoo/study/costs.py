@@ -86,8 +86,10 @@ class Estimates:
         )
         cost, source = next(found, (ROUGH, "steps and pixels, roughly"))
         num_images = self._count_train(run)
+        # Of features that are cached, a backbone sees each image once.
+        once = cost is ROUGH and is_cacheable(run)
         steps = count_steps(run, num_images)
-        pixels = _count_pixels(run, num_images, steps)
+        pixels = _count_pixels(run, num_images, None if once else steps)
         return cost.overhead + cost.pixel * pixels, source
 
     def of_corruptions(self, run: Run) -> float:
@@ -139,11 +141,11 @@ def _steps_of(record: Record) -> int:
     return int(record.history[-1].get("step") or 0) if record.history else 0
 
 
-def _count_pixels(run: Run, num_images: int, steps: int) -> int:
-    """Counts the pixels that a training sees; a baseline sees images once."""
+def _count_pixels(run: Run, num_images: int, steps: int | None) -> int:
+    """Counts the pixels that so many steps see, or all images once."""
     on_backbone = "backbone" in run.options
     side = int(on_backbone and run.options.get("resize") or run.size)
-    if run.entry.baseline:
+    if run.entry.baseline or steps is None:
         return num_images * side**2
     return steps * min(run.batch_size, num_images) * side**2
 
