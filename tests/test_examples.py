@@ -1,6 +1,7 @@
 """Studies of public data, on made-up images in their publishers' layouts."""
 
 import csv
+import math
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from own_images import make_image
 from own_masks import make_mask
 from PIL import Image
 
+from medzoo.plugins.files import load_plugins
+from medzoo.plugins.targets import find_target
+from medzoo.runs.plugins import REGISTERED
 from medzoo.search.search_file import read_search
 from medzoo.store import Store
 from medzoo.study.expand import expand
@@ -26,6 +30,7 @@ STUDIES = [
     not in (
         "unet_search",
         "own_model",
+        "ordered_grades",
         "training_cells",
         "robustness_cells",
         "backbones_at_hand",
@@ -187,6 +192,27 @@ def test_a_study_opens_with_what_it_asks_runs_and_writes(data_folder, path):
     assert f"Question: {study.question} Command: " in comment
     assert f"make study NAME={path} Writes: results/{study.name}/" in comment
     assert f"{runs} runs" in comment
+
+
+def test_losses_of_ordered_grades_are_their_formulas():
+    load_plugins(["ordered.py"], ROOT / "examples" / "retina")
+    given = {
+        # Cumulative: 0.2, 0.5, 1 where the truth has 0, 1, 1.
+        ("squared_emd", 1): 0.2**2 + 0.5**2,
+        ("distance_weighted", 0): -math.log(0.7) - 4 * math.log(0.5),
+        # Targets in the ratio of 1 to e^-1 to e^-4.
+        ("soft_grades", 0): -(
+            math.log(0.2)
+            + math.exp(-1) * math.log(0.3)
+            + math.exp(-4) * math.log(0.5)
+        )
+        / (1 + math.exp(-1) + math.exp(-4)),
+    }
+    for (name, label), expected in given.items():
+        target = find_target("loss", REGISTERED["loss", name])
+        logits = np.log(np.array([[0.2, 0.3, 0.5]], "float32"))
+        found = target(np.array([label], "int32"), logits)
+        assert float(found[0]) == pytest.approx(expected, rel=1e-5), name
 
 
 @pytest.mark.parametrize("name", FOLDERS)
