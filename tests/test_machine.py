@@ -1,11 +1,14 @@
 """What a record says of the machine, without importing a backend."""
 
+import os
+import platform
 import subprocess
 import sys
 
 import pytest
 
 from medzoo.environment import name_backend
+from medzoo.training.backend import THREADS
 
 
 @pytest.mark.parametrize(
@@ -44,5 +47,37 @@ def test_parts_of_keras_that_training_does_not_need_are_imported_when_used():
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+ONEDNN = "from tensorflow.python.util import _pywrap_util_port as port\n"
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine(), name_backend())
+    != ("linux", "x86_64", "tensorflow"),
+    reason="oneDNN is asked for in TensorFlow on Linux on x86",
+)
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from medzoo.training.backend import import_keras\n"
+        f"import_keras()\n{ONEDNN}assert port.IsMklEnabled()\n",
+        # Without it, a run is one of a worker process, which has it.
+        f"import keras\n{ONEDNN}has = port.IsMklEnabled()\n"
+        "from medzoo.training.backend import limit_threads\n"
+        "assert limit_threads() == has, has\n",
+    ],
+    ids=["medzoo first", "keras first"],
+)
+def test_every_run_has_onednn(code):
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in ("TF_ENABLE_ONEDNN_OPTS", *THREADS.values())
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=kept, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr

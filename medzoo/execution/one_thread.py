@@ -11,8 +11,9 @@ from medzoo.training.backend import import_keras, limit_threads
 def run_with_one_thread(job: Job, store: Store) -> tuple[Record, Predictions]:
     """Executes a job with one thread.
 
-    A backend that has already computed with more threads cannot be limited; the
-    job is then executed in a worker process.
+    A backend that has already computed with more threads, or was imported
+    without oneDNN, computes otherwise than a worker; the job is then executed
+    in a worker process.
 
     Args:
         job: The job.

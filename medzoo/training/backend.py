@@ -5,6 +5,7 @@ import gc
 import importlib
 import importlib.util
 import os
+import platform
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -21,6 +22,7 @@ def set_threads(threads: int) -> None:
     On a GPU, memory is allocated as needed, so that several workers fit on one
     device (`TF_FORCE_GPU_ALLOW_GROWTH`, `XLA_PYTHON_CLIENT_PREALLOCATE`).
     """
+    prefer_onednn()
     os.environ.update(
         OMP_NUM_THREADS=str(threads),
         TF_NUM_INTRAOP_THREADS=str(threads),
@@ -31,18 +33,40 @@ def set_threads(threads: int) -> None:
     )
 
 
+def prefer_onednn() -> None:
+    """Has TensorFlow use oneDNN on Linux on x86, unless it is told not to.
+
+    By itself it does so with AVX-512 alone; with AVX2 convolutions take half
+    the time as well. TensorFlow reads the variable when it is imported.
+    """
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
+def _lacks_onednn() -> bool:
+    """Says whether TensorFlow was imported before it was told to use oneDNN."""
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "1":
+        return False
+    port = importlib.import_module("tensorflow.python.util._pywrap_util_port")
+    return not port.IsMklEnabled()
+
+
 def limit_threads() -> bool:
     """Limits the backend in this process to one thread.
 
     Returns:
-        Whether it is limited: `False` if it has, or may have, computed with
-        more threads before.
+        Whether it is limited, and computes as a worker does: `False` if it has,
+        or may have, computed with more threads before, and if TensorFlow was
+        imported without oneDNN.
     """
     backend = name_backend()
     if os.environ.get(THREADS[backend]) == "1":
         return True  # Already limited.
     if backend in sys.modules:
         if backend != "tensorflow":
+            return False
+        prefer_onednn()
+        if _lacks_onednn():
             return False
         threading = importlib.import_module("tensorflow").config.threading
         try:
@@ -84,6 +108,7 @@ def import_keras() -> None:
     """
     if "keras" in sys.modules:
         return
+    prefer_onednn()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     with contextlib.ExitStack() as stack:
