@@ -80,12 +80,15 @@ def test_candidates_miss_no_pair_that_comparing_all_finds(size):
     rows = np.arange(300)
     units, structures = vectors.units(rows), vectors.structures(rows)
     light, structure = units @ units.T, structures @ structures.T
-    alike = (light >= 0.95) & (structure >= 0.95)
-    expected = np.argwhere(np.triu(alike, 1))
-    assert 100 < len(expected) < 30_000
+    least = np.triu(np.minimum(light, structure), 1)
+    assert 100 < (least >= 0.95).sum() < 30_000
     found = find_near_duplicates(vectors, num_turns=1).pairs
-    order = np.lexsort(found.T[::-1])
-    assert found[order].tolist() == expected.tolist()
+    assert len(np.unique(found, axis=0)) == len(found)
+    # Products are rounded as the processor's vectors have it.
+    missed = least >= 0.95 + 1e-5
+    missed[*found.T] = False
+    assert not missed.any()
+    assert (least[*found.T] >= 0.95 - 1e-5).all()
 
 
 def test_brightness_makes_no_difference_and_flat_images_are_not_alike():
