@@ -70,7 +70,8 @@ def test_what_was_planted_is_found_and_nothing_else():
 @pytest.mark.parametrize("size", [6, 12, 80])
 def test_candidates_miss_no_pair_that_comparing_all_finds(size):
     """Against the correlations of all pairs, on images that are all alike."""
-    random = np.random.default_rng(0)
+    # No pair lies on the threshold, where rounding by the processor decides.
+    random = np.random.default_rng(6)
     base = random.normal(128, 40, (6, size, size, 1))
     noisy = base[random.integers(6, size=300)]
     strength = random.uniform(0, 12, (300, 1, 1, 1))
@@ -80,15 +81,12 @@ def test_candidates_miss_no_pair_that_comparing_all_finds(size):
     rows = np.arange(300)
     units, structures = vectors.units(rows), vectors.structures(rows)
     light, structure = units @ units.T, structures @ structures.T
-    least = np.triu(np.minimum(light, structure), 1)
-    assert 100 < (least >= 0.95).sum() < 30_000
+    alike = (light >= 0.95) & (structure >= 0.95)
+    expected = np.argwhere(np.triu(alike, 1))
+    assert 100 < len(expected) < 30_000
     found = find_near_duplicates(vectors, num_turns=1).pairs
-    assert len(np.unique(found, axis=0)) == len(found)
-    # Products are rounded as the processor's vectors have it.
-    missed = least >= 0.95 + 1e-5
-    missed[*found.T] = False
-    assert not missed.any()
-    assert (least[*found.T] >= 0.95 - 1e-5).all()
+    order = np.lexsort(found.T[::-1])
+    assert found[order].tolist() == expected.tolist()
 
 
 def test_brightness_makes_no_difference_and_flat_images_are_not_alike():
