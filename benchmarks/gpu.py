@@ -9,14 +9,13 @@ see that it works; its figures say nothing.
 """
 
 import argparse
-import platform
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from measures.cases import NUM_CLASSES, SHAPE, make_images
 from measures.limit import measure_limit
+from measures.origin import list_origin
 from measures.times import (
     Times,
     make_run,
@@ -127,15 +126,11 @@ def format_task(
 
 def write_page(limit: dict[str, Any], rows: list[str]) -> str:
     """Writes the page."""
-    versions = ", ".join(f"{n} {v}" for n, v in limit["versions"].items())
     return "\n".join(
         [
             "# Resident and stacked training, beside `fit`",
             "",
-            f"- Command: `KERAS_BACKEND=jax python {' '.join(sys.argv)}`",
-            f"- Date: {datetime.now(UTC):%Y-%m-%d}",
-            f"- Versions: {versions}",
-            f"- Device: {name_hardware()}, {platform.machine()}",
+            *list_origin(f"and {name_hardware()}"),
             "- Limit, measured in the same run: matrix product "
             f"{limit['matrix'] / 1e9:,.0f} GFLOP/s, 3x3 convolution "
             f"{limit['convolution'] / 1e9:,.0f} GFLOP/s; shares are of the "

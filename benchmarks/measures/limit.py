@@ -7,17 +7,16 @@ from typing import Any
 import numpy as np
 
 
-def measure_limit(turns: int) -> dict[str, Any]:
+def measure_limit(turns: int) -> dict[str, float]:
     """Measures what the machine can do.
 
     Returns:
         FLOP/s of a `matrix` product and of a `convolution`, the fastest of so
-        many turns, and `versions`.
+        many turns.
     """
     from keras import ops, random
 
     from medzoo.training.build import name_device
-    from medzoo.training.machine import list_versions
 
     device = name_device()
     side, channels = (2048, 64) if device == "cpu" else (8192, 256)
@@ -31,7 +30,7 @@ def measure_limit(turns: int) -> dict[str, Any]:
             2 * 9 * channels**2 * 64 * 56 * 56,
         ),
     }
-    found: dict[str, Any] = {"versions": list_versions()}
+    found = {}
     for name, (work, flops) in works.items():
         seconds = [_time(work) for _ in range(1 + turns)]
         found[name] = flops / min(seconds[1:])

@@ -1,5 +1,6 @@
 """Where the figures of a page are from."""
 
+import os
 import platform
 import re
 import shlex
@@ -16,14 +17,16 @@ def list_origin(threads: str, **versions: str) -> list[str]:
     """Lists command, date, versions and processor, as lines of a page.
 
     Args:
-        threads: How many of them the figures are of.
+        threads: How many of them the figures are of, and other devices.
         **versions: Of packages beside those that a result depends on.
     """
     from medzoo.training.machine import list_versions
 
     found = list_versions() | versions
+    backend = os.environ.get("KERAS_BACKEND")
+    asked = f"KERAS_BACKEND={backend} " if backend else ""
     return [
-        f"- Command: `python {shlex.join(sys.argv)}`",
+        f"- Command: `{asked}python {shlex.join(sys.argv)}`",
         f"- Date: {datetime.now(UTC):%Y-%m-%d}",
         f"- Versions: {', '.join(f'{n} {v}' for n, v in found.items())}",
         f"- Processor: {name_processor()}, {threads}",
