@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from measures.origin import list_origin
 from PIL import Image, ImageOps
 
 from medzoo.data.audit.near_duplicates import Vectors, find_near_duplicates
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--groups", type=Path)
     options = parser.parse_args()
     parts = [__doc__.partition("\n")[0].rstrip(".").replace("How", "# How")]
+    parts.append("\n".join(list_origin("as many threads as NumPy takes")))
     parts.append(
         f"{NUM_COPIES} copies of a kind among {NUM_OTHERS} images; recall is "
         "the share of copies that are found, precision the share of found "
@@ -93,7 +95,6 @@ def main() -> None:
     if options.groups:
         parts.append(measure_groups(options.groups))
     parts.append(measure_seconds())
-    parts.append("Written by `python benchmarks/audit.py`.")
     OUT.mkdir(parents=True, exist_ok=True)
     page = "\n\n".join(parts) + "\n"
     (OUT / "audit.md").write_text(page, encoding="utf-8")

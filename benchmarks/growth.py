@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from measures.origin import list_origin
 
 from medzoo.record import Parameters, Predictions, Record, SplitPredictions
 from medzoo.report.bootstrap import read_replicates
@@ -177,6 +178,7 @@ def format_page(
     columns = [f"{size:,} records (s) | MB" for size in sizes]
     lines = [
         "# How commands grow with the records of a study",
+        "\n".join(list_origin("as many threads as each command takes")),
         f"{NUM_TRIALS} trials on {NUM_TASKS} tasks, records with predictions. "
         "CPU seconds and peak memory, at most "
         f"{limit:g} s. The first report of a study makes a bootstrap of each "
@@ -189,8 +191,6 @@ def format_page(
                 *(_format_row(name, sizes, found) for name in COMMANDS),
             ]
         ),
-        "Written by `python benchmarks/growth.py --sizes "
-        f"{','.join(map(str, sizes))} --limit {limit:g}`.",
     ]
     return "\n\n".join(lines) + "\n"
 
