@@ -63,6 +63,11 @@ def test_another_folder_may_be_asked_for(folder, monkeypatch):
     assert (folder / "other").is_dir()
 
 
-def test_an_unknown_task_is_refused_before_anything_is_asked(folder):
-    with pytest.raises(ValueError, match="Did you mean `bloodmnist`"):
-        download_tasks(["bloodmist"])
+def test_an_unknown_task_is_refused_before_anything_is_asked(
+    folder, official, monkeypatch
+):
+    with serve(official) as server:
+        monkeypatch.setenv("MEDZOO_MIRROR", server.url)
+        with pytest.raises(ValueError, match="Did you mean `bloodmnist`"):
+            download_tasks(["breastmnist", "bloodmist"])
+    assert server.paths == []

@@ -236,8 +236,12 @@ def download_tasks(tasks: Iterable[str], size: int = 28) -> list[Path]:
     """Downloads the files of tasks, with a progress bar on standard error.
 
     Files that are already there and have the published MD5 are left alone.
-    Errors are those of `download_task`.
+    Nothing is downloaded where one of the tasks is unknown; errors are those of
+    `download_task`.
     """
+    tasks = list(tasks)
+    for task in tasks:
+        find_file(task, size)
     console = PlainConsole(stderr=True, soft_wrap=True)
     columns = (
         progress.TextColumn("{task.description}", markup=False),
