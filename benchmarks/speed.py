@@ -8,11 +8,13 @@ beside plain Keras `fit` on arrays, with `tf.data`, and with
 the fastest turn of each counts. Where PyTorch is installed, the same layers in
 a plain loop of it take theirs in one more process. The limit is what a large
 matrix product and a large convolution reach in the same run. All with one
-thread on a CPU, as a run of a study has it.
+thread on a CPU, as a run of a study has it. Two networks are measured without
+oneDNN as well, as TensorFlow is by itself on a processor without AVX-512.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,14 @@ NETS = (
     "| :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: "
     "| ---: | ---: | ---: | ---: | ---: |"
 )
+# Columns of `NETS` that train.
+WAYS = ("medzoo", "fit", "tf.data", "many steps")
+WITHOUT_ONEDNN = ("skip_cnn, 16", "skip_cnn, 32")
+PLAIN = (
+    "| net | oneDNN | medzoo | `fit` | `fit`, `tf.data` "
+    f"| and {STEPS_A_CALL} steps a call |\n"
+    "| :--- | :--- | ---: | ---: | ---: | ---: |"
+)
 PARTS = (
     "| net | batch | step, ms | batches | network |\n"
     "| :--- | ---: | ---: | ---: | ---: |"
@@ -49,11 +59,15 @@ def main() -> None:
         print(json.dumps(measure(options)))
         return
     limit = _in_a_process("limit")
-    nets = {}
+    nets, plain = {}, {}
     for index, case in enumerate(CASES):
         nets[case.name] = found = _in_a_process(f"net:{index}")
+        if case.name in WITHOUT_ONEDNN:
+            plain[case.name] = _in_a_process(
+                f"net:{index}", TF_ENABLE_ONEDNN_OPTS="0"
+            )
         found["torch"] = _in_a_process(f"torch:{index}")
-    page = write_page(limit, nets, _in_a_process("parts"), options)
+    page = write_page(limit, nets, plain, _in_a_process("parts"), options)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(page)
     print(page)
@@ -72,16 +86,22 @@ def measure(options: argparse.Namespace) -> Any:
     )
 
 
-def _in_a_process(case: str) -> Any:
+def _in_a_process(case: str, **variables: str) -> Any:
     """Measures one case by this file, in a process that has done no other."""
     command = [sys.executable, *sys.argv, "--case", case]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        check=True,
+        env=os.environ | variables,
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def write_page(
     limit: dict[str, Any],
     nets: dict[str, dict[str, Any]],
+    plain: dict[str, dict[str, Any]],
     parts: list[dict[str, Any]],
     options: argparse.Namespace,
 ) -> str:
@@ -112,6 +132,16 @@ def write_page(
             NETS,
             *rows,
             "",
+            "## With and without oneDNN",
+            "",
+            "medzoo asks TensorFlow for oneDNN on Linux on x86; by itself "
+            "TensorFlow uses it with AVX-512 alone. Images/s in training, with "
+            "it (as above) and under `TF_ENABLE_ONEDNN_OPTS=0`.",
+            "",
+            PLAIN,
+            *(_format_plain(n, "on", nets[n]["speed"]) for n in plain),
+            *(_format_plain(n, "off", f["speed"]) for n, f in plain.items()),
+            "",
             "## Where a step goes",
             "",
             f"Medians of stretches of {STEPS} steps. Batches: the order of "
@@ -133,10 +163,7 @@ def _format_net(name: str, found: dict[str, Any], limit: float) -> str:
         name,
         f"{found['parameters']:,}",
         f"{flops / 1e6:.2f}",
-        *(
-            words.get(way, "-")
-            for way in ("medzoo", "fit", "tf.data", "many steps", "torch")
-        ),
+        *(words.get(way, "-") for way in (*WAYS, "torch")),
         f"{3 * flops * speed['medzoo'] / limit:.1%}",
         *(
             words.get(w, "-")
@@ -147,6 +174,11 @@ def _format_net(name: str, found: dict[str, Any], limit: float) -> str:
         f"{found['memory']:,.0f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _format_plain(name: str, onednn: str, speed: dict[str, float]) -> str:
+    rates = (f"{speed[way]:,.0f}" if way in speed else "-" for way in WAYS)
+    return f"| {' | '.join([name, onednn, *rates])} |"
 
 
 def _format_parts(found: dict[str, Any]) -> str:

@@ -21,6 +21,9 @@ PACKAGES = {
     "tracking": ("mlflow", "wandb"),
     "export": ("ai-edge-litert", "onnxruntime", "tf2onnx"),
     "medical": ("nibabel", "pydicom"),
+    "large": ("pyvips",),
+    "hub": ("keras-hub",),
+    "huggingface": ("huggingface_hub",),
     "ray": ("ray",),
     "jax": ("jax",),
 }

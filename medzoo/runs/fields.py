@@ -61,6 +61,21 @@ OPTIMIZERS: dict[str, OptimizerChoice] = {
     "lamb": OptimizerChoice("Lamb", 1e-3),
 }
 
+
+def _list_defaults(field: str) -> str:
+    """Lists the optimizers by their value of a field, the usual one last."""
+    names: dict[float, list[str]] = {}
+    for name, choice in OPTIMIZERS.items():
+        names.setdefault(getattr(choice, field), []).append(name)
+    usual = max(names, key=lambda value: len(names[value]))
+    listed = [
+        f"{value:g} of {', '.join(of)}"
+        for value, of in names.items()
+        if value != usual
+    ]
+    return f"{'; '.join(listed)}; {usual:g} of all others"
+
+
 SCHEDULES = ("constant", "cosine", "step")
 
 LOSSES = (
@@ -338,7 +353,8 @@ class RunFields(JsonModel):
         float | None,
         About(
             "course",
-            "Peak learning rate; the optimizer's default if left out.",
+            "Peak learning rate; if left out that of the optimizer: "
+            f"{_list_defaults('learning_rate')}.",
         ),
         Field(gt=0),
     ] = None
@@ -346,7 +362,8 @@ class RunFields(JsonModel):
         float | None,
         About(
             "constants",
-            "Decoupled weight decay; the optimizer's default if left out.",
+            "Decoupled weight decay; if left out that of the optimizer: "
+            f"{_list_defaults('weight_decay')}.",
         ),
         Field(ge=0),
     ] = None
@@ -369,7 +386,10 @@ class RunFields(JsonModel):
     ] = 128
     epochs: Annotated[
         int | None,
-        About("budget", "Budget in passes over train."),
+        About(
+            "budget",
+            "Budget in passes over train; 20 if `steps` is not given either.",
+        ),
         Field(ge=1, le=1_000_000),
     ] = None
     steps: Annotated[

@@ -91,8 +91,8 @@ def write_audit(
         f"beside the mean image correlates by at least {ALIKE}, and its "
         f"structure (the difference of two blurs) by {STRUCTURE}; bars at the "
         "edges do not count. "
-        "Images turned by quarters or mirrored are compared as well; strongly "
-        "cropped ones are not found. "
+        "Images turned by quarters or mirrored are compared as well; those "
+        "cropped to 90 % or less are not found. "
         "`--drop-leaks` trains without the "
         f"{findings.train_leaks} images of train that val or test have as well."
     )
