@@ -27,6 +27,7 @@ from medzoo.report.corruption_tables import (
 from medzoo.report.evidence import Evidence
 from medzoo.report.evidence_file import read_evidence, write_evidence
 from medzoo.report.methods import find_values
+from medzoo.report.statistics import estimate_over_seeds
 from medzoo.report.write import write_evidence_report
 from medzoo.store import Store
 from medzoo.study.corrupted import find_unscored
@@ -216,6 +217,13 @@ def test_relative_errors_are_those_of_the_paper(tmp_path):
     # The baseline loses nothing in a kind.
     assert relate(base, make(0.2, 0.2, 0.4)) == (pytest.approx(1.0), None)
     assert relate(base, None) == (None, None)
+
+
+def test_folds_share_training_images_on_corrupted_images_too():
+    alone = estimate_over_seeds(np.array([0.2, 0.3, 0.4]))
+    folds = estimate_over_seeds(np.array([0.2, 0.3, 0.4]), overlap=0.5)
+    ratio = folds.half_width / alone.half_width
+    assert ratio == pytest.approx((1 / 3 + 1 / 2) ** 0.5 * 3**0.5)
 
 
 def test_seeds_are_averaged_and_published_errors_stand_below(tmp_path):

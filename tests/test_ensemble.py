@@ -12,6 +12,7 @@ from medzoo.report.results import read_results
 from medzoo.scores import probabilities as scores
 from medzoo.store import Store
 from medzoo.study.expand import expand
+from medzoo.study.spec import Trial
 
 CLASSES = {"breastmnist": 2, "retinamnist": 5}
 
@@ -124,6 +125,32 @@ def test_a_run_without_predictions_of_val_takes_no_part(study, store):
     found = average(results[:1], record.run.task, store)
     assert len(found.members) == len(study.seeds) - 1
     assert record not in found.members
+
+
+def test_seeds_that_take_no_part_are_counted_behind_the_name(study, store):
+    first = read_results(study, store)[0]
+    record = first.of_task("breastmnist")[0]
+    test = store.read_predictions(record.run_id).test
+    store.write(record, Predictions(test=test))
+    names, table = make_ensembles(study, store, trial=first.trial.name)
+    assert names == [f"{first.trial.name} (1 of 2 seeds)"]
+    assert [row[1] for row in table.rows] == [1, 2]
+
+
+def test_a_net_of_several_tasks_takes_part(tmp_path):
+    trial = Trial("one net for all", {"model": "multi_head"})
+    study = make_study(trials=(trial,), baseline=None, fixed={"epochs": 5})
+    store = Store(tmp_path)
+    labels = np.arange(30, dtype="int32") % 2
+    split = SplitPredictions(np.eye(2, dtype="float32")[labels], labels)
+    both = Predictions(val=split, test=split)
+    for _, run in expand(study):
+        record = make_record(run, 0.5)
+        store.write(record, Predictions(by_task=dict.fromkeys(TASKS, both)))
+    (trial,) = read_results(study, store)
+    found = average([trial], TASKS[0], store)
+    assert len(found.members) == len(study.seeds)
+    assert found.scores["test"]["accuracy"] == 1
 
 
 def test_without_probabilities_there_is_no_ensemble(study, tmp_path):

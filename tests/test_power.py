@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from drawn_scores import correct, draw_scores, image_covariance_of
 
-from medzoo.report.inference import compare_pairs
+from medzoo.report.inference import compare_pairs, p_of_all_pairs
 from medzoo.report.power import Plan, plan_by_spread
 
 # Of `draw_scores`: what a plan asks for.
@@ -40,6 +40,25 @@ def test_the_planned_power_is_that_of_simulated_studies(
     assert power == pytest.approx(simulated, abs=3)
     planned = Plan(num_trials, RESIDUAL, IMAGES).power(0.05, num_seeds)
     assert 100 * planned == pytest.approx(power, abs=6)
+
+
+@pytest.mark.parametrize(("num_trials", "num_seeds"), [(3, 5), (9, 8)])
+def test_the_planned_power_of_all_pairs_is_that_of_simulated_studies(
+    num_trials, num_seeds
+):
+    values = draw_scores(num_trials, num_seeds, num_studies=300)
+    values[:, 1] -= 0.05
+    images = image_covariance_of(num_trials)
+    found = [
+        p_of_all_pairs(drawn, images, num_draws=300)[1, 0] <= 0.05
+        for drawn in values
+    ]
+    plan = Plan(num_trials, RESIDUAL, IMAGES, all_pairs=True)
+    power = 100 * plan.power(0.05, num_seeds)
+    assert power == pytest.approx(100 * np.mean(found), abs=9)
+    fewer = Plan(num_trials, RESIDUAL, IMAGES)
+    assert power < 100 * fewer.power(0.05, num_seeds)
+    assert plan.smallest_visible > fewer.smallest_visible
 
 
 def test_no_number_of_seeds_passes_the_floor():

@@ -58,6 +58,35 @@ def test_two_seeds_have_no_interval_from_0_to_1_beside_other_trials():
         assert trial.harmonic_mean.half_width < 0.1
 
 
+def test_of_one_task_all_intervals_of_the_best_are_shifted():
+    trials = [make_scores(name, shape=(3, 1)) for name in "abcdef"]
+    statistics = summarise_scores(trials, ["x"])
+    best = statistics.trials[statistics.best]
+    assert best.mean.ends is not None
+    assert best.mean == best.by_task["x"] == best.harmonic_mean
+    others = [t for n, t in statistics.trials.items() if n != statistics.best]
+    assert all(trial.mean.ends is None for trial in others)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "most"),
+    [((0, 1), 1), ((-1, 1), 2), ((0, 10), 10), ((0, 99), 99)],
+)
+def test_a_difference_is_as_large_as_its_score_allows(bounds, most):
+    values = {"a": [[0.9], [-0.9]], "b": [[-0.7], [0.8]]}
+    trials = [
+        TrialScores(name, np.array(found), np.zeros((3, 2, 1)))
+        for name, found in values.items()
+    ]
+    uncut = Comparisons(trials, bounds=(0, None)).to("a")["b"]
+    assert 10 < uncut.high < 99
+    found = Comparisons(trials, bounds=bounds).to("a")["b"]
+    assert (found.low, found.high) == (
+        max(uncut.low, -most),
+        min(uncut.high, most),
+    )
+
+
 def test_the_harmonic_mean_is_taken_inside_each_replicate():
     trial = make_scores("adam", 0.3, std=0.05, image_std=0.05)
     found = summarise_scores([trial], "abcd").trials["adam"].harmonic_mean

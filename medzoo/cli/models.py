@@ -293,4 +293,5 @@ def ensemble(
     trials, table = make_ensembles(study, Store(), best=best, trial=trial)
     echo(FORMATS[format](table))
     if format == "md":
-        echo(f"\nAll seeds of: {'; '.join(trials)} (picked on val).")
+        how = "" if trial else " (picked on val)"
+        echo(f"\nAveraged: {'; '.join(trials)}{how}.")

@@ -14,11 +14,13 @@ from medzoo.report.inference import (
     Sureness,
     compare_pairs,
     holm,
+    normal_range,
     p_of_all_pairs,
 )
 from medzoo.report.looks import Looks, Verdict
 from medzoo.report.power import LEVEL, Plan, plan_by_spread
 from medzoo.report.statistics import (
+    Bounds,
     covariance_of_images,
     harmonic_mean_by_seed,
 )
@@ -117,6 +119,8 @@ class Comparisons:
         overlap: As of `medzoo.report.inference.compare_pairs`.
         looks: The looks at the study; what they have compared is as they
             found it.
+        bounds: Of the score; a difference is at most as large as they are
+            apart.
     """
 
     def __init__(
@@ -127,12 +131,14 @@ class Comparisons:
         margin: float | None = None,
         overlap: float = 0.0,
         looks: Looks | None = None,
+        bounds: Bounds = (0.0, 1.0),
     ):
         self.trials = {trial.name: trial for trial in trials}
         self.names = list(self.trials)
         self.margin = margin
         self.overlap = overlap
         self.looks = looks
+        self.bounds = bounds
         self.values = np.array(
             [harmonic_mean_by_seed(trial.matrix) for trial in trials]
         )
@@ -191,14 +197,20 @@ class Comparisons:
             found[name][other] = difference
         return found
 
-    def plan(self, reference: str) -> Plan | None:
-        """Plans a study whose trials are compared with one of these."""
+    def plan(self, reference: str, *, all_pairs: bool) -> Plan | None:
+        """Plans a study whose trials are compared with one of these.
+
+        Args:
+            reference: Name of that trial.
+            all_pairs: As of `Plan`.
+        """
         return plan_by_spread(
             self.values,
             self.images,
             num_trials=len(self.names),
             reference=self.names.index(reference),
             overlap=self.overlap,
+            all_pairs=all_pairs,
         )
 
     def _compare(self, pairs: Sequence[tuple[str, str]]) -> Sureness:
@@ -218,9 +230,11 @@ class Comparisons:
         corrected: np.ndarray,
         wide: np.ndarray | None = None,
     ) -> list[Difference]:
-        ends = _ends(found.estimate, found.half_widths())
+        ends = self._cut(found.estimate, found.half_widths())
         both = (
-            [None] * len(pairs) if wide is None else _ends(found.estimate, wide)
+            [None] * len(pairs)
+            if wide is None
+            else self._cut(found.estimate, wide)
         )
         lows = [None if e is None else e[0] for e in ends]
         highs = [None if e is None else e[1] for e in ends]
@@ -274,6 +288,17 @@ class Comparisons:
             verdict=verdict if trial == name else _turn(verdict),
         )
 
+    def _cut(
+        self, estimates: np.ndarray, halves: np.ndarray
+    ) -> list[tuple[float, float] | None]:
+        """Returns the ends of intervals, cut at the largest difference."""
+        low, high = self.bounds
+        most = math.inf if low is None or high is None else high - low
+        lows = np.maximum(estimates - halves, -most).tolist()
+        highs = np.minimum(estimates + halves, most).tolist()
+        ends = zip(lows, highs, strict=True)
+        return [None if math.isnan(low) else (low, high) for low, high in ends]
+
     def _find_level(self, name: str, other: str) -> float:
         """Finds the level at which a pair is compared."""
         if self.looks is None or not self.looks.done:
@@ -299,16 +324,6 @@ class Comparisons:
         return "undecided"
 
 
-def _ends(
-    estimates: np.ndarray, halves: np.ndarray
-) -> list[tuple[float, float] | None]:
-    """Returns the ends of intervals of differences, cut at -1 and 1."""
-    lows = np.maximum(estimates - halves, -1.0).tolist()
-    highs = np.minimum(estimates + halves, 1.0).tolist()
-    ends = zip(lows, highs, strict=True)
-    return [None if math.isnan(low) else (low, high) for low, high in ends]
-
-
 def _turn(verdict: Verdict) -> Verdict:
     """Says of the second trial of a pair what was said of the first."""
     turned: dict[Verdict, Verdict] = {"better": "worse", "worse": "better"}
@@ -316,7 +331,8 @@ def _turn(verdict: Verdict) -> Verdict:
 
 
 def _known(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    """Returns a p-value to six digits, as the last ones vary by processor."""
+    return None if np.isnan(value) else float(f"{value:.6g}")
 
 
 def probability_of_improvement(trial: np.ndarray, other: np.ndarray) -> float:
@@ -430,30 +446,6 @@ def friedman(scores: dict[str, np.ndarray]) -> Friedman | None:
         smallest_p=smallest,
     )
     return found if found.critical_difference < num_trials - 1 else None
-
-
-def normal_range(number: int) -> float:
-    """Returns the 95 % point of the range of normal values.
-
-    It is the studentised range for infinite degrees of freedom:
-    `P(range <= q) = k int phi(z) (Phi(z + q) - Phi(z))^(k - 1) dz`. SciPy has
-    it in `scipy.stats`, whose import takes longer than all else in a report.
-
-    Args:
-        number: How many values, from 2 on.
-
-    Example:
-
-    >>> round(normal_range(3), 3)
-    3.314
-    """
-    from scipy import special
-
-    values, ranges = np.arange(-8, 8, 0.05), np.arange(1, 12, 0.005)
-    inside = special.ndtr(values + ranges[:, None]) - special.ndtr(values)
-    density = np.exp(-(values**2) / 2) / math.sqrt(2 * math.pi)
-    below = number * 0.05 * (density * inside ** (number - 1)).sum(axis=1)
-    return float(np.interp(0.95, below, ranges))
 
 
 def _rank(table: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ class Corrupted(NamedTuple):
         clean: Balanced errors on clean images, shape `(num_seeds,)`.
         kinds: Names of the kinds of corruption.
         errors: Shape `(num_seeds, num_kinds, num_severities)`.
+        overlap: As of `medzoo.report.inference.compare_pairs`.
     """
 
     trial: str
@@ -30,6 +31,7 @@ class Corrupted(NamedTuple):
     clean: np.ndarray
     kinds: tuple[str, ...]
     errors: np.ndarray
+    overlap: float = 0.0
 
 
 def find_corrupted(
@@ -138,4 +140,5 @@ def _join(
         np.array([robust.clean for robust in by_seed.values()]),
         tuple(map(str, kinds)),
         np.stack(errors),
+        trial.overlap,
     )

@@ -23,8 +23,12 @@ _LEGEND = (
     "`relative` is the error of a kind divided by that of the baseline, and "
     "`relative rise` the same of what the error rises above that on clean "
     "images: means over kinds, under 1 where a trial is more robust, empty "
-    "where the baseline loses nothing in a kind. Intervals are over seeds, for "
-    "these test images."
+    "where the baseline loses nothing in a kind. "
+)
+_SAME_IMAGES = "Intervals are over seeds, for these test images."
+_OTHER_IMAGES = (
+    "Intervals are over seeds, each of which tests on other images, and bear "
+    "that training sets overlap."
 )
 _PUBLISHED = (
     "Published errors are for orientation: of images of 224 pixels, and of "
@@ -80,7 +84,11 @@ def make_by_kind(found: Sequence[Corrupted]) -> dict[str, Table]:
 
 def describe_corruptions(evidence: Evidence) -> str:
     """Explains the tables of errors on corrupted images."""
-    texts = [_LEGEND, _PUBLISHED * (evidence.study.data == "medmnist")]
+    overlaps = any(each.overlap for each in evidence.corrupted)
+    texts = [
+        _LEGEND + (_OTHER_IMAGES if overlaps else _SAME_IMAGES),
+        _PUBLISHED * (evidence.study.data == "medmnist"),
+    ]
     return " ".join(filter(None, texts))
 
 
@@ -140,7 +148,10 @@ def _make_table(
 
 def _start(each: Corrupted) -> list[Cell]:
     by_seed = each.errors.mean(axis=(1, 2))
-    estimates = map(estimate_over_seeds, (each.clean, by_seed))
+    estimates = (
+        estimate_over_seeds(values, each.overlap)
+        for values in (each.clean, by_seed)
+    )
     return [each.trial, each.task, len(each.seeds), *estimates]
 
 

@@ -114,7 +114,7 @@ def _name_score(study: Study) -> str:
 
 def _plan(study: Study, store: Store) -> tuple[Plan, str]:
     results = read_results(study, store)
-    found = plan_by_records(results, store)
+    found = plan_by_records(results, store, all_pairs=study.baseline is None)
     if found is not None:
         done = sum(len(trial.done) for trial in results)
         return found, f"the {done} records of this study"
@@ -125,13 +125,14 @@ def _plan(study: Study, store: Store) -> tuple[Plan, str]:
 
 
 def plan_by_records(
-    results: Sequence[TrialResults], store: Store
+    results: Sequence[TrialResults], store: Store, *, all_pairs: bool = False
 ) -> Plan | None:
     """Plans by the spread of the runs that there are.
 
     Args:
         results: All trials of a study.
         store: Where their predictions are.
+        all_pairs: As of `Plan`.
 
     Returns:
         `None` unless two trials have two seeds in common and predictions.
@@ -151,6 +152,7 @@ def plan_by_records(
         images,
         num_trials=len(results),
         overlap=max(trial.overlap for trial in results),
+        all_pairs=all_pairs,
     )
 
 
@@ -181,4 +183,9 @@ def plan_by_typical(study: Study) -> Plan:
         float(((slopes * [value[key] for value in values]) ** 2).sum())
         for key in ("seeds", "images")
     )
-    return Plan(len(study.trials), seeds, images)
+    return Plan(
+        len(study.trials),
+        seeds,
+        images,
+        all_pairs=study.baseline is None,
+    )

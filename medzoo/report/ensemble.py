@@ -94,9 +94,9 @@ def average(
     kept = [
         (record, found)
         for trial in members
-        for record in trial.done
-        if record.run.task == task
-        and (found := store.read_predictions(record.run_id)) is not None
+        for record in trial.of_task(task)
+        if record.status == "done"
+        and (found := store.read_task(record.run_id, task))
         and None not in (found.val, found.test)
     ]
     if not kept:
@@ -136,9 +136,10 @@ def make_ensembles(
         trial: One trial by name, in place of the best.
 
     Returns:
-        The names of the trials, and a table with a row a task: the study's
-        score of the ensemble on test, the mean of its members, and further
-        scores of it; macro F1 in place of a score that is not of labels.
+        The names of the trials, behind which stands how many seeds took part
+        where that is not all, and a table with a row a task: the study's score
+        of the ensemble on test, the mean of its members that have it, and
+        further scores; macro F1 in place of a score that is not of labels.
     """
     members = pick_members(read_results(study, store), best=best, trial=trial)
     ensembles = [average(members, task, store) for task in study.tasks]
@@ -148,16 +149,16 @@ def make_ensembles(
     rows: list[list[Cell]] = []
     for found in ensembles:
         tested = [r.scores.get("test", {}) for r in found.members]
-        alone = [reached.get(score) or 0.0 for reached in tested]
+        alone = [x for r in tested if (x := r.get(score)) is not None]
         test = found.scores["test"]
         rows.append(
             [
                 found.task,
-                len(alone),
+                len(found.members),
                 _cell(found.scores["val"][score]),
                 _cell(test[score]),
-                _cell(fmean(alone)),
-                _cell(max(alone)),
+                _cell(fmean(alone) if alone else None),
+                _cell(max(alone, default=None)),
                 *(_cell(test[name]) for name in shown),
             ]
         )
@@ -165,7 +166,20 @@ def make_ensembles(
         *("task", "runs", f"val_{score}", score),
         *("mean_of_runs", "best_run", *shown),
     )
-    return [m.trial.name for m in members], Table(columns, rows)
+    return [_name(m, ensembles) for m in members], Table(columns, rows)
+
+
+def _name(trial: TrialResults, ensembles: Sequence[Ensemble]) -> str:
+    """Names a trial, and how many of its seeds took part if not all did."""
+    used = min(
+        len(
+            {record.run_id for record in found.members}
+            & {record.run_id for record in trial.of_task(found.task)}
+        )
+        for found in ensembles
+    )
+    name, asked = trial.trial.name, len(trial.seeds)
+    return name if used == asked else f"{name} ({used} of {asked} seeds)"
 
 
 def _cell(value: float | None) -> Cell:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from medzoo.report.inference import (
+    FEW_FREEDOM,
     PRIOR_FREEDOM,
     find_unsteady,
+    normal_range,
     residual_variance,
 )
 
@@ -32,19 +34,23 @@ class Plan:
             explains; see `residual_variance`.
         images: `V`, the variance of a difference over other test images.
         overlap: As of `medzoo.report.inference.compare_pairs`.
+        all_pairs: Whether p-values are corrected for all pairs of trials, as
+            where no trial is the baseline; else for those with one.
     """
 
     num_trials: int
     residual: float
     images: float
     overlap: float = 0.0
+    all_pairs: bool = False
 
     def power(self, difference: float, num_seeds: int) -> float:
         """Returns the chance that a true difference to the baseline is found.
 
         `P(t_g <= D / sqrt(2 s^2 / S + V) - t_{g, 1 - .025 / (K - 1)})`, with
         the degrees of freedom of `compare_pairs` and the first step of Holm's
-        correction.
+        correction. For all pairs the level is that of the studentised range,
+        `Phi(q_K / sqrt(2))`.
 
         Args:
             difference: True difference `D`.
@@ -103,7 +109,7 @@ class Plan:
     def smallest_visible(self) -> float:
         """The difference that no number of seeds shows on these images.
 
-        `(z + .84) sqrt(V)`, `z` the normal quantile at `1 - .025 / (K - 1)`:
+        `(z + .84) sqrt(V)`, `z` the normal quantile at the level of `power`:
         all seeds are tested on the same images. Only more images help, as of
         more tasks, or by cross-validation.
 
@@ -120,6 +126,11 @@ class Plan:
 
     @property
     def _upper(self) -> float:
+        from scipy import special
+
+        if self.all_pairs and self.num_trials > 2:
+            reached = normal_range(self.num_trials) / math.sqrt(2)
+            return float(special.ndtr(reached))
         return 1 - LEVEL / 2 / max(self.num_trials - 1, 1)
 
     def _error(self, num_seeds: int) -> tuple[float, float, float]:
@@ -133,7 +144,12 @@ class Plan:
         total = seeds + self.images
         matched = freedom * total / seeds if seeds > 0 else 1e9
         quantile = float(special.stdtrit(matched, self._upper))
-        return math.sqrt(total), matched, quantile
+        error = math.sqrt(total)
+        if freedom <= FEW_FREEDOM and error:
+            # As of `Sureness.half_widths`.
+            alone = float(special.stdtrit(freedom, self._upper))
+            quantile = max(quantile, alone * math.sqrt(seeds) / error)
+        return error, matched, quantile
 
 
 def plan_by_spread(
@@ -143,6 +159,7 @@ def plan_by_spread(
     num_trials: int,
     reference: int | None = None,
     overlap: float = 0.0,
+    all_pairs: bool = False,
 ) -> Plan | None:
     """Plans by the spread of trials at hand.
 
@@ -157,6 +174,7 @@ def plan_by_spread(
         reference: Place of the trial that others are compared with; all pairs
             count without.
         overlap: As of `compare_pairs`.
+        all_pairs: As of `Plan`.
 
     Returns:
         `None` if the variance over images of no pair is known.
@@ -181,4 +199,4 @@ def plan_by_spread(
         return None
     variance = max(float(np.median(pairs)), 0.0)
     residual = residual_variance(values[steady])
-    return Plan(num_trials, residual, variance, overlap)
+    return Plan(num_trials, residual, variance, overlap, all_pairs)

@@ -33,6 +33,7 @@ class Estimate:
         half_width: Of the interval before it is cut at the bounds.
         covers: What may vary: `seeds and test images`, or `test images` alone
             when there is one seed.
+        shifted: Whether the interval lies lower than around the mean.
     """
 
     mean: float
@@ -41,14 +42,14 @@ class Estimate:
     high: float | None = None
     half_width: float | None = None
     covers: str | None = None
+    shifted: bool = False
 
     @property
     def ends(self) -> tuple[float, float] | None:
         """Ends of an interval that does not lie around the mean."""
-        if self.low is None or self.high is None or self.half_width is None:
+        if not self.shifted or self.low is None or self.high is None:
             return None
-        around = min(1.0, self.mean + self.half_width)
-        return (self.low, self.high) if self.high < around - 1e-9 else None
+        return self.low, self.high
 
 
 def over_seeds(values: np.ndarray) -> Spread:
@@ -73,11 +74,12 @@ def over_seeds(values: np.ndarray) -> Spread:
     )
 
 
-def estimate_over_seeds(values: np.ndarray) -> "Estimate":
+def estimate_over_seeds(values: np.ndarray, overlap: float = 0.0) -> "Estimate":
     """Estimates a score with its interval by the t distribution, over seeds.
 
     Args:
-        values: Shape `(num_seeds,)`.
+        values: Shape `(num_seeds,)`, from 0 to 1.
+        overlap: As of `medzoo.report.inference.compare_pairs`.
     """
     from scipy import stats
 
@@ -85,7 +87,7 @@ def estimate_over_seeds(values: np.ndarray) -> "Estimate":
     if math.isnan(std):
         return Estimate(mean)
     quantile = float(stats.t.ppf(0.975, len(values) - 1))
-    half = quantile * std / math.sqrt(len(values))
+    half = quantile * std * math.sqrt(1 / len(values) + overlap)
     low, high = cut(mean - half, mean + half, (0.0, 1.0))
     return Estimate(mean, std, low, high, half, "seeds")
 

@@ -47,7 +47,7 @@ class TrialStatistics:
     Args:
         harmonic_mean: Over tasks; `None` if a run is missing. The interval of
             the best of more than three trials is shifted down by the luck that
-            made it the best.
+            made it the best; of one task those of `mean` and `by_task` too.
         mean: Mean over tasks of the seeds with every task.
         by_task: Of the seeds that have the task.
         difference: To the baseline, corrected over the other trials; `None` for
@@ -244,11 +244,14 @@ def summarise_scores(
         margin=equal_within,
         overlap=overlap,
         looks=looks,
+        bounds=SCORES[score].bounds,
     )
     return dataclasses.replace(
         found,
         trials=_compare(found, compared),
-        plan=compared.plan(found.reference or best.name),
+        plan=compared.plan(
+            found.reference or best.name, all_pairs=found.baseline is None
+        ),
     )
 
 
@@ -362,12 +365,17 @@ def _compare(
     luck = float(luck_of_best(compared.values, compared.images))
     if statistics.best is not None and luck > 0:
         best = trials[statistics.best]
-        trials[statistics.best] = dataclasses.replace(
-            best,
-            harmonic_mean=_shift(
-                best.harmonic_mean, luck, SCORES[statistics.score].bounds
-            ),
-        )
+        bounds = SCORES[statistics.score].bounds
+        shifted = {"harmonic_mean": _shift(best.harmonic_mean, luck, bounds)}
+        if statistics.num_tasks == 1:
+            # All three are of one column.
+            by_task = {
+                task: _shift(found, luck, bounds)
+                for task, found in best.by_task.items()
+            }
+            mean = _shift(best.mean, luck, bounds)
+            shifted |= {"mean": mean, "by_task": by_task}
+        trials[statistics.best] = dataclasses.replace(best, **shifted)
     return trials
 
 
@@ -380,4 +388,4 @@ def _shift(
     middle = estimate.mean - luck
     half = estimate.half_width
     low, high = cut(middle - half, middle + half, bounds)
-    return dataclasses.replace(estimate, low=low, high=high)
+    return dataclasses.replace(estimate, low=low, high=high, shifted=True)
