@@ -276,3 +276,21 @@ def test_a_terminated_command_ends_with_143(tmp_path):
     assert process.wait(30) == 143
     assert time.monotonic() - started < 30
     process.stdout.close()
+
+
+def test_a_folder_of_results_is_set_beside_published_figures(medzoo, tmp_path):
+    folder = Path(__file__).parents[1] / "results" / "best"
+    found = medzoo("compare", str(folder)).out
+    assert "best: scratch" in found
+    assert "ResNet-18" in found
+    assert medzoo("compare", str(folder / "evidence.zip")).out == found
+    text = medzoo("compare", str(folder), "--tasks", "pathmnist", code=2).err
+    assert "no `--tasks`" in text
+    text = medzoo("compare", str(tmp_path), code=2).err
+    assert "evidence.zip" in text
+
+
+def test_other_data_than_the_official_have_no_published_figures(medzoo):
+    folder = Path(__file__).parents[1] / "results" / "imbalance_cells"
+    text = medzoo("compare", str(folder), code=2).err
+    assert "of the official data of MedMNIST" in text

@@ -11,9 +11,9 @@ from medzoo.report.comparisons import (
     Comparisons,
     TrialScores,
     friedman,
-    normal_range,
     probability_of_improvement,
 )
+from medzoo.report.inference import normal_range
 
 
 def test_probability_of_improvement_by_hand():

@@ -99,6 +99,13 @@ def test_the_page_of_clinical_scores_is_that_of_the_tables_beside_it():
     assert script.write_page() == written
 
 
+def test_seeds_without_a_score_are_not_counted(tmp_path):
+    scores = {"adam": [[0.5, 0.4], [None, None]]}
+    study = make_study(["adam"])
+    row = rows_of(compare(study, tmp_path, scores), "macro_f1")["toy: adam"]
+    assert row["source"] == "here, 1 of 2 seeds"
+
+
 def test_gaps_stay_empty(tmp_path):
     row = rows_of(compare(make_study(), tmp_path), "accuracy")
     assert row["ResNet-18 28 px"]["harmonic_mean"] is None

@@ -1,12 +1,14 @@
 """Study files: what is read, and the sentence for each thing that is wrong."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 from test_source import GOOD
 
 import medzoo
+from medzoo.study.source import write_toml
 from medzoo.study.spec import BrokenStudy, list_studies, read_study
 from medzoo.tasks import NAMES
 
@@ -184,3 +186,14 @@ def test_flags_override_tasks_seeds_and_data():
 def test_a_wrong_flag_is_the_same_sentence(flags, sentence):
     with pytest.raises(ValueError, match=f"^{re.escape(sentence)}$"):
         read(GOOD).override(**flags)
+
+
+@pytest.mark.parametrize("score", ["dice", "mean_iou"])
+def test_a_score_of_masks_needs_a_model_that_predicts_them(score):
+    with pytest.raises(ValueError, match="needs a model that predicts masks"):
+        read(f'score = "{score}"\n{GOOD}')
+
+
+def test_any_character_is_written_as_toml_has_it():
+    values = {"question": 'Which \U0001f52c? \x7f "ä"\n'}
+    assert tomllib.loads(write_toml(values)) == values

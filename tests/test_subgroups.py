@@ -31,8 +31,12 @@ from medzoo.report.images import (
     name_pictures,
 )
 from medzoo.report.subgroups import (
+    Breakdown,
+    Row,
     bootstrap_counts,
     compare_subgroups,
+    describe_gap,
+    make_short,
     score_counts,
     split_subgroups,
 )
@@ -516,3 +520,12 @@ def test_attributes_of_a_folder_are_in_a_table_beside_it(tmp_path):
     (tmp_path / "cells.images.csv").write_text("path,sex\n0.png,f\n")
     with pytest.raises(ValueError, match="has none of the images"):
         describe_images(data, 28, options)
+
+
+def test_what_large_subgroups_leave_undefined_is_not_called_too_few():
+    parts = [Row("all", 300, None, 2), Row("f", 280, None, 1)]
+    rows = [*parts, Row("m", 20, None, 1), Row("x", 19, None, 1)]
+    found = Breakdown("adam", "cells", "sex", "kappa", rows)
+    shown = [row[-2] for row in make_short(found).rows]
+    assert shown == ["not defined"] * 3 + ["too few"]
+    assert "kappa is defined for fewer than two" in describe_gap(found)

@@ -7,7 +7,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -25,6 +26,9 @@ from medzoo.cli.submission import submit
 from medzoo.cli.train import train
 from medzoo.environment import check_environment
 from medzoo.messages import echo, printable
+
+if TYPE_CHECKING:
+    from medzoo.report.evidence import Evidence
 
 # What may lie on a disk, or befall a machine. Whatever else ends a command is a
 # fault of the program, and has its traceback.
@@ -218,13 +222,16 @@ def download(
 @app.command(
     examples=[
         "medzoo compare optimizers",
+        "medzoo compare results/best",
         "medzoo compare results/optimizers results/losses",
     ]
 )
 def compare(
     name: Annotated[
         str,
-        typer.Argument(help="A study, or with a second one also a folder."),
+        typer.Argument(
+            help="A study, its folder of results, or its evidence.zip."
+        ),
     ],
     other: Annotated[
         str | None,
@@ -238,38 +245,52 @@ def compare(
     format: Format = "md",
 ) -> None:
     """Set a study beside published figures, or two beside each other."""
-    from medzoo.report.evidence import Evidence
-    from medzoo.report.pairwise import compare_studies, open_evidence
+    from medzoo.report.evidence_file import read_evidence
+    from medzoo.report.pairwise import (
+        compare_studies,
+        is_evidence,
+        open_evidence,
+    )
     from medzoo.report.published import SCORES, set_beside
     from medzoo.report.tables import FORMATS
-    from medzoo.report.write import format_no_records
     from medzoo.scores.table import list_scores
-    from medzoo.store import Store
 
-    if other is None:
-        study = Scope(name, tasks, "medmnist", seeds).read()
-        store = Store()
-        further = [n for n in SCORES if n in list_scores("kept")]
-        evidence = Evidence.read(study.show(scores=further), store)
-        if not evidence.records:
-            asked = Scope(name, tasks, None, seeds)
-            if asked.read().data != study.data:
-                asked = Scope(name, tasks, study.data, seeds)
-            command = asked.format_command()
-            sentence = format_no_records(command, store, evidence.title)
-            echo(sentence, file=sys.stderr)
-            raise typer.Exit(3)
-        table = set_beside(evidence)
-    elif tasks or seeds:
+    further = [n for n in SCORES if n in list_scores("kept")]
+    if (tasks or seeds) and (other is not None or is_evidence(name)):
         raise ValueError(
-            "Two studies are compared on what both have. Expected no `--tasks` "
-            f"and no `--seeds`. Received: tasks={tasks}, seeds={seeds}."
+            "Two studies, and a folder of results, are compared on what they "
+            "have. Expected no `--tasks` and no `--seeds`. Received: "
+            f"tasks={tasks}, seeds={seeds}."
         )
+    if other is None and is_evidence(name):
+        table = set_beside(read_evidence(Path(name), scores=further))
+    elif other is None:
+        table = set_beside(_read_official(name, tasks, seeds, further))
     else:
         studies = open_evidence(name), open_evidence(other)
         names = (name, other) if studies[0].title == studies[1].title else None
         table = compare_studies(*studies, names=names)
     echo(FORMATS[format](table).rstrip("\n"))
+
+
+def _read_official(
+    name: str, tasks: str | None, seeds: str | None, scores: list[str]
+) -> "Evidence":
+    """Reads the records of a study on the official data; exit 3 without any."""
+    from medzoo.report.evidence import Evidence
+    from medzoo.report.write import format_no_records
+    from medzoo.store import Store
+
+    study, store = Scope(name, tasks, "medmnist", seeds).read(), Store()
+    evidence = Evidence.read(study.show(scores=scores), store)
+    if not evidence.records:
+        asked = Scope(name, tasks, None, seeds)
+        if asked.read().data != study.data:
+            asked = Scope(name, tasks, study.data, seeds)
+        command = asked.format_command()
+        echo(format_no_records(command, store, evidence.title), file=sys.stderr)
+        raise typer.Exit(3)
+    return evidence
 
 
 def _format_warning(

@@ -7,14 +7,14 @@ leave of the line, and breaks its names there, so that no table is wider.
 import re
 from collections.abc import Mapping, Sequence
 
-from medzoo.messages import unknown
+from medzoo.messages import printable, unknown
 from medzoo.report.comparisons import Difference, TrialScores
 from medzoo.report.evidence import Evidence
 from medzoo.report.figures.style import describe_picked, pick_trials
 from medzoo.report.results import TrialResults
 from medzoo.report.statistics import Estimate, mean_over_tasks
 from medzoo.report.summary import StudyStatistics, summarise_scores
-from medzoo.report.tables import Table, escape_latex
+from medzoo.report.tables import Table, escape_latex, escape_signs
 from medzoo.scores.table import Needs, format_mean, format_score, list_scores
 
 PAPER = ("score", "balanced_accuracy", "auc", "difference", "p")
@@ -343,9 +343,12 @@ def escape_name(name: str) -> str:
 
     >>> print(escape_name("a_b"))
     a\_\allowbreak{}b
+    >>> print(escape_name("adam, sgd"))
+    adam,\allowbreak{} sgd
     """
-    parts = re.findall(r"\w*?[_\-/+=.,:]|[^_\-/+=.,:]+", name)
-    return r"\allowbreak{}".join(map(escape_latex, parts))
+    words = " ".join(printable(name).split())
+    parts = re.findall(r"\w*?[_\-/+=.,:]|[^_\-/+=.,:]+", words)
+    return r"\allowbreak{}".join(map(escape_signs, parts))
 
 
 def _label(title: str) -> str:

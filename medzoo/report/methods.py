@@ -551,6 +551,7 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
     ]
     return {
         "score": format_score(evidence.study.score),
+        "one_seed": statistics.num_seeds == 1,
         "score_is_f1": evidence.study.score == "macro_f1",
         "draws": f"{NUM_REPLICATES:,}",
         "whole_groups": evidence.has_groups,
@@ -561,7 +562,7 @@ def _find_statistics(evidence: Evidence) -> dict[str, Any]:
         "friedman": statistics.friedman is not None,
         "looks": describe_looks(statistics),
         "detectable": f"{plan.detectable(min(given)):.3f}"
-        if plan and given
+        if plan and min(given, default=1) > 1
         else "",
         "asked": list(map(format_score, evidence.study.scores)),
         "operating_point": evidence.study.operating_point,

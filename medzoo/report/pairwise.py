@@ -9,7 +9,7 @@ import numpy as np
 from medzoo.record import Record
 from medzoo.report.comparisons import TrialScores
 from medzoo.report.evidence import Evidence
-from medzoo.report.evidence_file import read_evidence
+from medzoo.report.evidence_file import EVIDENCE, read_evidence
 from medzoo.report.looks import Looks
 from medzoo.report.results import TrialResults
 from medzoo.report.summary import StudyStatistics, summarise_scores
@@ -18,13 +18,20 @@ from medzoo.store import Reader, Store
 from medzoo.study.spec import read_study
 
 
+def is_evidence(name: str) -> bool:
+    """Says whether that is an evidence file or a folder, no name of a study."""
+    path = Path(name)
+    is_bare = len(path.parts) == 1 and not (path / EVIDENCE).is_file()
+    return path.suffix == ".zip" or (path.is_dir() and not is_bare)
+
+
 def open_evidence(name: str) -> Evidence:
     """Reads a study from a folder of results, its evidence file, or the store.
 
     Args:
         name: A path to the folder or the file, else the name of a study.
     """
-    if Path(name).suffix == ".zip" or Path(name).is_dir():
+    if is_evidence(name):
         return read_evidence(Path(name))
     return Evidence.read(read_study(name), Store())
 

@@ -73,7 +73,16 @@ def set_beside(evidence: Evidence) -> Table:
         column a task. `harmonic_mean` is
         that of the macro F1 of these tasks: as published where they are all
         11, else taken from the row, and empty where the row has gaps.
+
+    Raises:
+        ValueError: If the study is of other data than the official ones.
     """
+    if evidence.study.data != "medmnist":
+        raise ValueError(
+            "Published figures are of the official data of MedMNIST. Expected "
+            "a study of these, or a second study to compare with. Received: "
+            f"{evidence.title}, of {evidence.study.data}."
+        )
     tasks = evidence.best.tasks
     rows: list[list[Cell]] = []
     for score in SCORES:
@@ -111,9 +120,12 @@ def _make_our_row(
         found = evidence.statistics.trials[name]
         cells = [*(found.by_task[task] for task in tasks), found.harmonic_mean]
     elif score in evidence.asked:
-        asked = evidence.asked[score][name]
-        cells = [*(asked.by_task[task] for task in tasks), None]
-    source = f"here, {len(trial.seeds)} seeds"
+        by_task = evidence.asked[score][name].by_task
+        cells = [*(by_task[task] for task in tasks), None]
+    asked = len(trial.seeds)
+    scored = int((~np.isnan(trial.matrix(score))).any(axis=1).sum())
+    seeds = asked if scored == asked else f"{scored} of {asked}"
+    source = f"here, {seeds} seeds"
     return [score, f"{evidence.study.name}: {name}", *cells, source]
 
 

@@ -72,7 +72,8 @@ class Row:
         num_images: In it.
         num_groups: Patients or the like; `None` where they are not known.
         num_classes: Classes that its images have.
-        estimate: Its score with an interval; `None` for too few images.
+        estimate: Its score with an interval; `None` for too few images, and
+            where they leave it undefined.
         expected: Mean score of as many images of the same classes, drawn from
             all subgroups that are compared; `None` for what is not compared.
     """
@@ -190,7 +191,7 @@ def make_short(found: Breakdown) -> Table:
             row.num_images,
             *[row.num_groups] * has_groups,
             row.num_classes,
-            row.estimate or "too few",
+            row.estimate or _remark(row),
             "" if row.expected is None else f"{row.expected:.3f}",
         ]
         for row in found.rows
@@ -203,6 +204,13 @@ def describe_gap(found: Breakdown) -> str:
     """Words the largest gap of an attribute, and how sure it is."""
     gap = found.gap
     if gap is None:
+        parts = [row for row in found.rows if row.name != "all"]
+        large = [row for row in parts if row.num_images >= FEWEST_IMAGES]
+        if len(large) > 1:
+            return (
+                f"By {found.attribute} {format_score(found.score)} is defined "
+                "for fewer than two subgroups, so nothing is compared."
+            )
         return (
             f"By {found.attribute} there are no two subgroups of "
             f"{FEWEST_IMAGES} images, so nothing is compared."
@@ -256,7 +264,10 @@ def _round(value: float | None) -> float | None:
 
 
 def _remark(row: Row) -> str | None:
-    return "too few" if row.estimate is None else None
+    """Says why a subgroup has no score."""
+    if row.estimate is not None:
+        return None
+    return "too few" if row.num_images < FEWEST_IMAGES else "not defined"
 
 
 class Subgroup(NamedTuple):

@@ -364,18 +364,20 @@ def _compare(
     }
     luck = float(luck_of_best(compared.values, compared.images))
     if statistics.best is not None and luck > 0:
-        best = trials[statistics.best]
         bounds = SCORES[statistics.score].bounds
-        shifted = {"harmonic_mean": _shift(best.harmonic_mean, luck, bounds)}
-        if statistics.num_tasks == 1:
-            # All three are of one column.
-            by_task = {
-                task: _shift(found, luck, bounds)
-                for task, found in best.by_task.items()
-            }
-            mean = _shift(best.mean, luck, bounds)
-            shifted |= {"mean": mean, "by_task": by_task}
-        trials[statistics.best] = dataclasses.replace(best, **shifted)
+        best = trials[statistics.best]
+        shifted = _shift(best.harmonic_mean, luck, bounds)
+        best = dataclasses.replace(best, harmonic_mean=shifted)
+        if statistics.num_tasks == 1:  # All three are of one column.
+            best = dataclasses.replace(
+                best,
+                mean=_shift(best.mean, luck, bounds),
+                by_task={
+                    task: _shift(found, luck, bounds)
+                    for task, found in best.by_task.items()
+                },
+            )
+        trials[statistics.best] = best
     return trials
 
 

@@ -274,9 +274,13 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex("50 % of a_b"))
     50 \% of a\_b
     """
+    return escape_signs(" ".join(printable(text).split()))
+
+
+def escape_signs(text: str) -> str:
+    """Escapes the signs of a part of a text, whose blanks are kept."""
     special = f"[{re.escape(''.join(_SPECIAL))}]"
-    words = " ".join(printable(text).split())
-    return re.sub(special, lambda found: _SPECIAL[found[0]], words)
+    return re.sub(special, lambda found: _SPECIAL[found[0]], text)
 
 
 def _join(cells: list[str]) -> str:

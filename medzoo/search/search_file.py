@@ -12,12 +12,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from medzoo.messages import not_listed
 from medzoo.models.options import Value
-from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.runs.sources import with_fingerprint
 from medzoo.scores.table import list_used
 from medzoo.search.space import Dimension, list_grid, probe
-from medzoo.study.document import Scope, join_tables, list_wrong_keys
+from medzoo.study.document import ONCE, Scope, join_tables, list_wrong_keys
 from medzoo.study.plugins import load_listed
 from medzoo.study.source import (
     Fault,
@@ -28,6 +27,7 @@ from medzoo.study.source import (
     format_key,
 )
 from medzoo.study.spec import find_file, list_files
+from medzoo.study.trials import describe_no_masks
 
 Tuner = Literal["random", "hyperband", "bayesian", "grid"]
 # Seeds of the study that proves the winner, if the file does not say them.
@@ -76,16 +76,22 @@ class SearchDocument(Scope):
 
     question: str = Field(min_length=1)
     plugins: list[str] = []
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    seeds: Annotated[list[int], *ONCE] = [0]
     score: _Score = "macro_f1"
     tuner: Tuner = "random"
     tuner_seed: int = Field(0, ge=0)
     trials: int | None = Field(None, ge=1)
     hours: float | None = Field(None, gt=0)
-    proof_seeds: Annotated[list[int], Field(min_length=1)] | None = None
+    proof_seeds: Annotated[list[int], *ONCE] | None = None
     baseline: dict[str, Value] = {}
     fixed: dict[str, Value] = {}
     space: _Space
+
+    def seed_probes(self) -> list[tuple[str, dict[str, Any]]]:
+        """Lists those of the proof as well."""
+        proof = self.proof_seeds or ()
+        found = [("proof_seeds", {"seed": seed}) for seed in proof]
+        return super().seed_probes() + found
 
     def list_faults(self) -> list[Fault]:
         """Checks each value, and that there is a budget and a proof."""
@@ -213,15 +219,8 @@ def _run_faults(document: SearchDocument) -> list[Fault]:
         fields, paths = join_tables(tables)
         try:
             run = Run(**document.first_cell(), **fields)
-            if document.score == "dice" and not predicts_masks(run):
-                faults.append((("score",), _format_no_masks(run)))
+            if sentence := describe_no_masks(document.score, run):
+                faults.append((("score",), sentence))
         except ValidationError as error:
             faults += find_faults(error, paths, (table,))
     return faults
-
-
-def _format_no_masks(run: Run) -> str:
-    return (
-        "`score` of dice needs a model that predicts masks, such as `unet`. "
-        f"Expected it, or score = 'macro_f1'. Received: model={run.model!r}."
-    )

@@ -59,9 +59,9 @@ _Value = Annotated[
     WithJsonSchema({"type": ["string", "boolean", "integer", "number"]}),
 ]
 _Table = dict[str, _Value]
-_ONCE = (Field(min_length=1), AfterValidator(_check_once))
+ONCE = (Field(min_length=1), AfterValidator(_check_once))
 _Grid = Annotated[
-    dict[str, Annotated[list[_Value], *_ONCE]], Field(min_length=1)
+    dict[str, Annotated[list[_Value], *ONCE]], Field(min_length=1)
 ]
 
 
@@ -72,13 +72,13 @@ class Scope(BaseModel):
 
     tasks: Annotated[
         list[str],
-        *_ONCE,
+        *ONCE,
         BeforeValidator(lambda given: list(NAMES) if given == "all" else given),
         Field(description="Names of tasks, or `all`."),
     ] = list(NAMES)
     seeds: Annotated[
         list[int],
-        *_ONCE,
+        *ONCE,
         Field(description="Each trial is run once a task and seed."),
     ] = [0, 1, 2]
     data: Annotated[
@@ -121,7 +121,7 @@ class Scope(BaseModel):
         tasks = [] if is_custom(self.data) else self.tasks  # Of any name.
         probes: list[tuple[str, dict[str, Any]]] = [
             *(("tasks", {"task": task, **made_up}) for task in tasks),
-            *(("seeds", {"seed": seed}) for seed in self.seeds),
+            *self.seed_probes(),
             ("data", data),
         ]
         faults: list[Fault] = []
@@ -137,6 +137,10 @@ class Scope(BaseModel):
             )
             faults.append((("tasks",), sentence))
         return faults
+
+    def seed_probes(self) -> list[tuple[str, dict[str, Any]]]:
+        """Lists each seed by the key that names it, as a field of a run."""
+        return [("seeds", {"seed": seed}) for seed in self.seeds]
 
 
 class StudyScope(Scope):
@@ -171,9 +175,9 @@ class Tuned(BaseModel):
     """The table `[tuned]`: lists of values, one a key, and how to choose."""
 
     model_config = ConfigDict(extra="allow", strict=True)
-    __pydantic_extra__: dict[str, Annotated[list[_Value], *_ONCE]]
+    __pydantic_extra__: dict[str, Annotated[list[_Value], *ONCE]]
 
-    tune_seeds: Annotated[list[int], *_ONCE] | None = Field(
+    tune_seeds: Annotated[list[int], *ONCE] | None = Field(
         None, description="Seeds of the candidates; those of the study if out."
     )
     prune: Literal["halving"] | None = Field(

@@ -188,7 +188,9 @@ def _write_value(value: Any) -> str:
         pairs = (f"{k} = {_write_value(v)}" for k, v in value.items())
         return f"{{ {', '.join(pairs)} }}"
     if isinstance(value, str | bool | int | float):
-        return json.dumps(value)
+        # Of control characters JSON leaves one that TOML does not take.
+        text = json.dumps(value, ensure_ascii=False)
+        return text.replace("\x7f", "\\u007f")
     return f"[{', '.join(map(_write_value, value))}]"
 
 

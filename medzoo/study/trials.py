@@ -11,7 +11,9 @@ from pydantic import ValidationError
 
 from medzoo.messages import not_listed
 from medzoo.models.options import Value
+from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
+from medzoo.scores.table import SCORES
 from medzoo.study.document import Document, join_tables, list_wrong_keys
 from medzoo.study.source import KeyPath, Source, find_faults, format_key
 
@@ -65,6 +67,7 @@ def make_trials(source: Source, document: Document) -> Trials:
         for draft, run in zip(drafts, runs, strict=True)
     )
     _require_differences(source, drafts, runs, trials)
+    _require_masks(source, document.score, runs)
     baseline = _find_baseline(source, document.baseline, trials)
     fixed = document.fixed | same
     return Trials(trials, axis_names, fixed, baseline)
@@ -179,6 +182,24 @@ def _require_differences(
         raise source.fault(
             (draft.path, f"{sentence} Expected trials that differ.")
         )
+
+
+def _require_masks(source: Source, score: str, runs: list[Run]) -> None:
+    """Refuses a score of masks for a trial that predicts none."""
+    for run in runs:
+        if sentence := describe_no_masks(score, run):
+            raise source.fault((("score",), sentence))
+
+
+def describe_no_masks(score: str, run: Run) -> str:
+    """Says that a score needs masks that a run does not predict; else empty."""
+    if SCORES[score].needs != "masks" or predicts_masks(run):
+        return ""
+    return (
+        f"`score` of {score} needs a model that predicts masks, such as "
+        "`unet`. Expected it, or score = 'macro_f1'. "
+        f"Received: model={run.model!r}."
+    )
 
 
 def _find_baseline(
