@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -60,7 +59,8 @@ def test_a_run_is_trained_once_and_its_scores_are_one_object(place, medzoo):
 
 
 @pytest.mark.slow
-def test_after_ctrl_c_the_same_command_goes_on(place):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_after_a_signal_the_same_command_goes_on(place, number):
     long = FILE.replace("steps = 4", "steps = 4000")
     (place / "run.toml").write_text(long)
     process = subprocess.Popen(
@@ -72,10 +72,10 @@ def test_after_ctrl_c_the_same_command_goes_on(place):
         text=True,
     )
     assert process.stderr.readline().startswith("Run ")
-    time.sleep(1)  # It is about to train: what comes now is noted.
-    process.send_signal(signal.SIGINT)
+    # It is about to train: what comes now is noted.
+    process.send_signal(number)
     _, said = process.communicate(timeout=120)
-    assert process.returncode == 130, said
+    assert process.returncode == 128 + number, said
     assert "Run the same command again to go on." in said
     store = Store(place / "runs")
     (run_id,) = store.run_ids()

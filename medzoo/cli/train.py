@@ -111,12 +111,6 @@ def train(
     if record is None:
         store.require_room()
         record = _train(job, store, out, console)
-    if record.status == "pruned":
-        console.note(
-            f"Stopped at step {record.history[-1]['step']:.0f}; all of it is "
-            "kept. Run the same command again to go on."
-        )
-        raise typer.Exit(130)
     if out is not None:
         from medzoo.training.saved import save_record
 
@@ -190,7 +184,11 @@ def _find(
 def _train(
     job: "Job", store: "Store", out: Path | None, console: "CommandConsole"
 ) -> "Record":
-    """Trains a run in this process, as a worker of a study would."""
+    """Trains a run in this process, as a worker of a study would.
+
+    Raises:
+        typer.Exit: After a signal, once the state of the training is kept.
+    """
     from medzoo.execution.worker import run_one
     from medzoo.record import MODEL
     from medzoo.training.backend import import_keras, set_threads
@@ -203,13 +201,16 @@ def _train(
     check_plugins([run])
     set_threads(1)
     import_keras()
-    console.print(f"Run {run.run_id}: {run.model} on {run.task}.")
 
     def keep_model(model: "keras.Model") -> None:
         if out is not None:
             save_model(model, out / MODEL)
 
-    with _open_bar(run, console) as progress, _interrupts() as interrupts:
+    with (
+        _interrupts(can_stop=not run.entry.baseline) as interrupts,
+        _open_bar(run, console) as progress,
+    ):
+        console.print(f"Run {run.run_id}: {run.model} on {run.task}.")
         bar = progress.tasks[0].id
 
         def on_check(entry: "Entry") -> bool:
@@ -221,6 +222,12 @@ def _train(
             job, store, on_check=on_check, on_model=keep_model
         )
     store.write(record, predictions)
+    if record.status == "pruned":
+        console.note(
+            f"Stopped at step {record.history[-1]['step']:.0f}; all of it is "
+            "kept. Run the same command again to go on."
+        )
+        raise typer.Exit(128 + interrupts[0])
     return record
 
 
@@ -249,21 +256,28 @@ def _open_bar(run: "Run", console: "CommandConsole") -> "Progress":
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Collects Ctrl-C; a second one raises `KeyboardInterrupt` at once."""
+def _interrupts(*, can_stop: bool) -> Iterator[list[int]]:
+    """Collects Ctrl-C and SIGTERM; a second one ends the command at once.
+
+    Args:
+        can_stop: Whether the run has looks at val to stop at; without, the
+            first signal ends the command.
+    """
     found: list[int] = []
 
     def note(number: int, frame: object) -> None:
         if found:
-            raise KeyboardInterrupt
+            sys.exit(128 + number)
         found.append(number)
         echo("Stopping at the next look at val ...", file=sys.stderr)
 
-    earlier = signal.signal(signal.SIGINT, note)
+    numbers = (signal.SIGINT, signal.SIGTERM) if can_stop else ()
+    earlier = {number: signal.signal(number, note) for number in numbers}
     try:
         yield found
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 def _describe(entry: "Entry") -> str:
