@@ -22,7 +22,7 @@ from medzoo.plugins.register import (  # noqa: F401 - offered as medzoo's own
     register_score,
     register_watcher,
 )
-from medzoo.record import Record
+from medzoo.record import Predictions, Record
 from medzoo.runs.sources import find_custom
 from medzoo.runs.values import RunValues
 from medzoo.search.candidates import Tried
@@ -30,7 +30,9 @@ from medzoo.store import Store
 from medzoo.training.saved import (
     MODEL,
     Saved,
+    describe_other_model,
     holds_model,
+    lacks_model,
     load_saved,
     save_record,
 )
@@ -55,7 +57,8 @@ def run(
     Args:
         task: Name of the task.
         out: Folder for the model, its record and its card; a run whose model is
-            not there is trained again, with the same numbers.
+            not there is trained again, with the same numbers. A run that leaves
+            no model leaves that of an earlier one alone, with a warning.
         watch: Functions as `register_watcher` takes them, which see each check
             of the training; not called for a run that is in the store.
         **values: Fields of `Run`, options of its model beside them, or
@@ -80,7 +83,6 @@ def run(
     from medzoo.execution.one_thread import run_with_one_thread
     from medzoo.plugins.objects import name_object, name_objects
     from medzoo.plugins.watchers import find_watchers
-    from medzoo.report.card import write_card
     from medzoo.study.run_file import read_run
     from medzoo.training.check import check_plugins
     from medzoo.training.execute import require_data
@@ -89,10 +91,11 @@ def run(
     wanted = read_run(task=task, **name_objects(_name_data(values)))
     store = Store()
     folder = None if out is None else Path(out)
-    record = store.read(wanted.run_id)
-    kept = folder is None or holds_model(folder, wanted.run_id)
-    if record is not None and kept and store.has_done(wanted.run_id):
-        return record
+    found = store.read(wanted.run_id) if store.has_done(wanted.run_id) else None
+    if found is not None and (folder is None or not lacks_model(folder, found)):
+        if folder is not None and not holds_model(folder, found.run_id):
+            _keep(found, store.read_predictions(found.run_id), folder)
+        return found
     if folder is not None:
         require_output(folder, folder=True)
     store.require_room()
@@ -106,10 +109,22 @@ def run(
     for sentence in record.warnings:
         warnings.warn(sentence, stacklevel=2)
     store.write(record, predictions)
-    if folder is not None and record.scores:
+    if folder is not None:
+        _keep(record, predictions, folder)
+    return record
+
+
+def _keep(
+    record: Record, predictions: Predictions | None, folder: Path
+) -> None:
+    """Writes record and card, but not beside the model of another run."""
+    from medzoo.report.card import write_card
+
+    if other := describe_other_model(folder, record):
+        warnings.warn(other, stacklevel=3)
+    elif record.scores:
         save_record(record, folder)
         write_card(record, folder / "model.md", predictions)
-    return record
 
 
 def run_study(

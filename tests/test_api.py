@@ -40,6 +40,16 @@ def test_a_run_is_trained_once_and_kept_where_asked(tmp_path):
     np.testing.assert_allclose(found, kept, atol=1e-6)
 
 
+def test_a_run_without_a_model_leaves_that_of_another_one(tmp_path):
+    first = medzoo.run("breastmnist", out=tmp_path / "trained", **TINY)
+    other = {"data": "synthetic", "model": "knn", "backbone": "none"}
+    fitted = medzoo.run("breastmnist", **other)
+    with pytest.warns(UserWarning, match="keeps the model and the record"):
+        found = medzoo.run("breastmnist", out=tmp_path / "trained", **other)
+    assert found == fitted
+    assert medzoo.load(tmp_path / "trained").record == first
+
+
 def test_data_that_changed_are_read_anew(tmp_path):
     path = tmp_path / "own.npz"
     found = []

@@ -14,6 +14,7 @@ from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.training.execute import execute, load_data
 from medzoo.training.predict import predict_logits, to_probabilities
+from medzoo.training.saved import save_model
 
 FILE = """
 task = "breastmnist"
@@ -56,6 +57,56 @@ def test_a_run_is_trained_once_and_its_scores_are_one_object(place, medzoo):
     again = medzoo(*command)
     assert "finished already" in again.err
     assert again.out == done.out
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        (["--set", "learning_rate=1e30"], "diverged"),
+        (["--model", "knn", "--set", "backbone=none"], "done"),
+    ],
+)
+def test_a_run_without_a_model_leaves_the_model_of_another_one(
+    place, medzoo, change, status
+):
+    if status == "done":  # A baseline has no such fields.
+        (place / "fit.toml").write_text(FILE.partition("model")[0])
+    medzoo("train", "run.toml", "--out", "kept")
+    before = read_files(place / "kept")
+    file = "fit.toml" if status == "done" else "run.toml"
+    command = ["train", file, *change, "--json", "--out", "kept"]
+    for said in ("Run ", "finished already"):
+        told = medzoo(*command, code=int(status != "done"))
+        assert json.loads(told.out)["status"] == status
+        assert said in told.err
+        assert f"has left no model ({status}): kept keeps the" in told.err
+        assert read_files(place / "kept") == before
+
+
+def read_files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_run_without_a_model_is_trained_once_and_its_record_kept(
+    place, medzoo
+):
+    command = ["train", "--task", "breastmnist", "--data", "synthetic"]
+    command += ["--model", "knn", "--set", "backbone=none", "--out", "kept"]
+    assert "no model that Keras can keep" in medzoo(*command).err
+    assert "finished already" in medzoo(*command).err
+    assert set(read_files(place / "kept")) == {"record.json", "model.md"}
+
+
+def test_a_model_is_never_beside_the_record_of_another(place, medzoo):
+    """Whatever ends the process between its model and its record."""
+    medzoo("train", "run.toml", "--out", "kept")
+    path = place / "kept" / "model.keras"
+    save_model(keras.saving.load_model(path), path)
+    assert set(read_files(place / "kept")) == {"model.keras"}
+    assert "its weights are not in kept" in (
+        medzoo("train", "run.toml", "--out", "kept").err
+    )
+    assert len(read_files(place / "kept")) == 3
 
 
 @pytest.mark.slow

@@ -85,7 +85,6 @@ def train(
     """
     from medzoo.cli.console import CommandConsole
     from medzoo.files import require_output
-    from medzoo.report.card import write_card
     from medzoo.store import Store
     from medzoo.study.run_file import read_job
     from medzoo.training.plugins import import_plugins
@@ -112,14 +111,7 @@ def train(
         store.require_room()
         record = _train(job, store, out, console)
     if out is not None:
-        from medzoo.training.saved import save_record
-
-        save_record(record, out)
-        if record.scores:
-            predictions = store.read_predictions(record.run_id)
-            write_card(record, out / "model.md", predictions)
-        if record.status == "done" and not (out / "model.keras").is_file():
-            console.note(f"`{run.model}` is no model that Keras can keep.")
+        _keep_record(record, store, out, console)
     text = _as_json(record) if as_json else _as_text(record)
     console.result(text, soft_wrap=True)
     for sentence in record.warnings:
@@ -167,18 +159,38 @@ def _find(
     run: "Run", store: "Store", out: Path | None, console: "CommandConsole"
 ) -> "Record | None":
     """Finds the record of a finished run, and its weights where wanted."""
-    from medzoo.training.saved import holds_model
+    from medzoo.training.saved import lacks_model
 
-    if not store.has_done(run.run_id):
+    record = store.read(run.run_id) if store.has_done(run.run_id) else None
+    if record is None:
         return None
-    if out is not None and not holds_model(out, run.run_id):
+    if out is not None and lacks_model(out, record):
         console.print(
             f"Run {run.run_id} is finished, but its weights are not in {out}. "
             "It is trained once more, with the same numbers."
         )
         return None
     console.print(f"Run {run.run_id} is finished already.")
-    return store.read(run.run_id)
+    return record
+
+
+def _keep_record(
+    record: "Record", store: "Store", out: Path, console: "CommandConsole"
+) -> None:
+    """Writes record and card, but not beside the model of another run."""
+    from medzoo.record import MODEL
+    from medzoo.report.card import write_card
+    from medzoo.training.saved import describe_other_model, save_record
+
+    if other := describe_other_model(out, record):
+        console.note(other, soft_wrap=True)
+        return
+    save_record(record, out)
+    if record.scores:
+        predictions = store.read_predictions(record.run_id)
+        write_card(record, out / "model.md", predictions)
+    if record.status == "done" and not (out / MODEL).is_file():
+        console.note(f"`{record.run.model}` is no model that Keras can keep.")
 
 
 def _train(

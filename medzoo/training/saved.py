@@ -33,6 +33,7 @@ from medzoo.store import Store
 from medzoo.training.adjust import average_logits, is_adjusted
 from medzoo.training.backend import import_keras
 from medzoo.training.execute import load_data, require_data
+from medzoo.training.features import leaves_model
 from medzoo.training.objectives.masks import predict_labels
 from medzoo.training.objectives.tasks import MultiTaskNet
 from medzoo.training.plugins import install_plugins
@@ -176,9 +177,15 @@ class Saved(NamedTuple):
 
 
 def save_model(model: "keras.Model", path: Path) -> None:
-    """Saves a model atomically."""
+    """Saves a model atomically; a record beside it is of an earlier one.
+
+    That record and its card are removed first, so that whatever ends this
+    process, no model is beside the record of another.
+    """
     with writing(path), replacing(path, ending=path.suffix) as part:
         model.save(part)
+        for earlier in (path.with_name(RECORD), path.with_suffix(".md")):
+            earlier.unlink(missing_ok=True)
 
 
 def save_record(record: Record, folder: Path) -> None:
@@ -195,6 +202,30 @@ def holds_model(folder: Path, run_id: str) -> bool:
         found = json.loads((folder / RECORD).read_bytes())
         return found["run_id"] == run_id and (folder / MODEL).is_file()
     return False
+
+
+def lacks_model(folder: Path, record: Record) -> bool:
+    """Says whether a run has left a model that is not in a folder."""
+    return _has_left_model(record) and not holds_model(folder, record.run_id)
+
+
+def describe_other_model(folder: Path, record: Record) -> str:
+    """Words that a folder has a model which is not that of a record.
+
+    Returns:
+        One sentence; empty where the record may be written beside the model,
+        or there is none.
+    """
+    if _has_left_model(record) or not (folder / MODEL).is_file():
+        return ""
+    return (
+        f"`{record.run.model}` has left no model ({record.status}): {folder} "
+        "keeps the model and the record of an earlier run as they are."
+    )
+
+
+def _has_left_model(record: Record) -> bool:
+    return record.status == "done" and leaves_model(record.run)
 
 
 def label_shape(model: "keras.Model") -> tuple[int | None, ...]:
