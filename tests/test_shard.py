@@ -1,12 +1,13 @@
 """Studies in parts, and stores that are joined."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from medzoo.execution.shard import Shard, take_shard
-from medzoo.record import Predictions, Record, SplitPredictions
+from medzoo.record import Predictions, Record, Robustness, SplitPredictions
 from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.study.audits import find_leaks, keep_audit
@@ -133,6 +134,25 @@ def test_other_times_for_the_same_result_are_no_conflict(stores):
     merged = merge_stores([theirs.folder], ours)
     assert merged.counts == {"kept": 1}
     assert not merged.conflicts
+
+
+@pytest.mark.parametrize("lacking", ["corrupted", "predictions"])
+def test_of_equal_results_that_with_more_beside_it_is_kept(stores, lacking):
+    ours, theirs, _ = stores
+    record = write(ours)
+    found = ours.read_predictions(RUN.run_id)
+    if lacking == "predictions":
+        (ours.folder / RUN.run_id[:2] / f"{RUN.run_id}.npz").unlink()
+    robust = Robustness(np.array(0.1), np.array(["jpeg"]), np.ones((1, 5)))
+    theirs.write(record, replace(found, corrupted=robust))
+    merged = merge_stores([theirs.folder], ours)
+    assert merged.counts == {"replaced": 1}
+    assert not merged.conflicts
+    assert ours.read_predictions(RUN.run_id).test.labels.tolist() == [0, 0, 0]
+    # What lacks it in turn changes nothing.
+    theirs.write(record, found)
+    assert merge_stores([theirs.folder], ours).counts == {"kept": 1}
+    assert ours.has_corrupted(RUN.run_id)
 
 
 def test_a_damaged_record_is_not_merged(stores):

@@ -41,7 +41,9 @@ def merge_stores(folders: Iterable[Path], into: Store) -> Merged:
     """Copies records, predictions and findings of audits, each as a whole.
 
     A finished record is better than a failed one, and of two equals the one
-    that was started last wins. It can be interrupted and repeated.
+    that was started last wins. Of two finished ones with equal results, the one
+    that is there stays, unless the other alone has predictions, or scores of
+    corrupted images. It can be interrupted and repeated.
 
     Args:
         folders: Stores to read; nothing in them is changed.
@@ -73,7 +75,7 @@ def _merge_one(
     is_better = ours is None or _rank(theirs) > _rank(ours)
     if ours and _RANKS[ours.status] == _RANKS[theirs.status] == 3:
         if _result_of(ours) == _result_of(theirs):
-            is_better = False
+            is_better = _has_more(theirs.run_id, source, into)
         else:
             winner = source if is_better else into
             merged.conflicts.append(
@@ -86,6 +88,14 @@ def _merge_one(
     merged.counts[
         "kept" if not is_better else "replaced" if ours else "new"
     ] += 1
+
+
+def _has_more(run_id: str, source: Store, into: Store) -> bool:
+    """Says whether a store has arrays of a run that another one lacks."""
+    if into.has_corrupted(run_id):
+        return False
+    lacks = not into.has_predictions(run_id) and source.has_predictions(run_id)
+    return lacks or source.has_corrupted(run_id)
 
 
 def _rank(record: Record) -> tuple[int, str]:
