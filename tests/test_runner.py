@@ -6,16 +6,18 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 
 import psutil
 import pytest
+from in_process import OneAtATime
 from pretended import Pretended, make_runs
 
 from medzoo.execution.cores import default_workers, list_gpus
-from medzoo.execution.job import Job
+from medzoo.execution.job import Job, Outcome
 from medzoo.execution.leases import Leases
 from medzoo.execution.local import LocalExecutor
-from medzoo.execution.runner import Queue, execute_jobs
+from medzoo.execution.runner import Group, Queue, execute_jobs
 from medzoo.runs.run import Run
 from medzoo.store import Store
 from medzoo.training.build import graph_key
@@ -125,6 +127,49 @@ def test_an_error_of_the_caller_ends_the_workers(pretended):
     assert not any(psutil.pid_exists(p) for p in pretended.processes())
     assert len(pretended.store.statuses()) == 1
     assert not list(pretended.store.folder.glob("leases/*.lease"))
+
+
+class AtOnce(OneAtATime):
+    """An executor whose jobs end at the same time."""
+
+    def __init__(self, stand_in):
+        super().__init__()
+        self.stand_in = stand_in
+
+    def wait(self, seconds):
+        started, self.started = self.started, []
+        return [
+            Outcome(job, *self.stand_in([job], store)[0])
+            for job, store in started
+        ]
+
+
+def test_what_ends_beside_a_run_that_stops_the_study_is_kept(pretended):
+    def stop(record):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        pretended.execute(
+            make_runs(3),
+            executor=nullcontext(AtOnce(pretended.stand_in)),
+            group=Group(3, lambda run: "one"),
+            on_record=stop,
+        )
+    assert set(pretended.store.statuses().values()) == {"done"}
+    assert len(pretended.store.statuses()) == 3
+    assert not list(pretended.store.folder.glob("leases/*.lease"))
+
+
+def test_nobody_else_may_tell_of_a_run_while_it_is_told_of(pretended):
+    """As a tracker would have it twice."""
+    leases, holders = Leases(pretended.store.folder / "leases"), []
+
+    def note(record):
+        holders.append(leases.holder(record.run_id))
+
+    for _ in range(2):  # What is in the store is told of again.
+        pretended.execute(make_runs(2), on_record=note)
+    assert [holder and holder.pid for holder in holders] == [os.getpid()] * 4
 
 
 def test_after_the_deadline_nothing_is_started(pretended):

@@ -262,8 +262,10 @@ class _Execution:
             outcomes = self.executor.wait(TICK)
             if not interrupted:
                 self._start_jobs()  # No worker waits for the disk.
-            for outcome in outcomes:
-                self._finish(outcome)
+            # Whatever a callback raises, all that has ended is in the store.
+            for record in [self._finish(outcome) for outcome in outcomes]:
+                if record is not None:
+                    self._tell(record)
             if interrupted:
                 raise _interrupt(interrupted[0])
             self.leases.refresh()
@@ -301,8 +303,7 @@ class _Execution:
             return False
         record = self._find_answer(job)
         if record is not None:
-            self.leases.release(job.run.run_id)
-            self.on_record(record)
+            self._tell(record)
         return record is None
 
     def _find_answer(self, job: Job) -> Record | None:
@@ -315,7 +316,8 @@ class _Execution:
             return None if record == self.seen[job] else record
         return None
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _finish(self, outcome: Outcome) -> Record | None:
+        """Stores the record of a job; `None` if the job is tried again."""
         job, record, predictions, again = outcome
         self.attempts[job] += 1
         again = again and self.attempts[job] <= self.retries
@@ -323,10 +325,14 @@ class _Execution:
             self.leases.release(record.run_id)
             self.queue.put(job)
             self.on_retry(record)
-            return
+            return None
         self.store.write(record, predictions)
-        self.leases.release(record.run_id)
+        return record
+
+    def _tell(self, record: Record) -> None:
+        """Tells of a record, and lets other processes tell of it only then."""
         self.on_record(record)
+        self.leases.release(record.run_id)
 
     def _say_for_whom(self) -> None:
         ids = [job.run.run_id for job in self.elsewhere]
