@@ -214,8 +214,9 @@ def run_study(
     result = conduct.conclude(Path(out), command=command, force=force)
     if not result.runs_done:
         raise RuntimeError(_format_failure(study.name, result))
-    if result.report.unwritten:
-        warnings.warn(result.report.unwritten, stacklevel=2)
+    for sentence in (result.report.unwritten, result.describe_unscored()):
+        if sentence:
+            warnings.warn(sentence, stacklevel=2)
     return result
 
 

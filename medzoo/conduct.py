@@ -43,11 +43,14 @@ class StudyResult:
         report: What was written about it.
         candidates_failed: Runs of candidates of `[tuned]` that failed.
         kept: Which trained models are kept, in a sentence; may be empty.
+        unscored: Errors of runs that are done, but whose kept models could not
+            be scored on corrupted images.
     """
 
     report: Report
     candidates_failed: int = 0
     kept: str = ""
+    unscored: tuple[str, ...] = ()
 
     @property
     def table(self) -> "pd.DataFrame":
@@ -73,6 +76,15 @@ class StudyResult:
     def runs_failed(self) -> int:
         """Runs that failed or diverged."""
         return self.report.evidence.num_failed
+
+    def describe_unscored(self) -> str:
+        """Words how many runs could not be scored; empty if none."""
+        if not self.unscored:
+            return ""
+        return (
+            f"{len(self.unscored)} runs are done, but could not be scored on "
+            f"corrupted images (the first error: {self.unscored[0]})."
+        )
 
     def __repr__(self) -> str:
         return f"{self.report.markdown}\n\n{self.verdict}"
@@ -140,6 +152,7 @@ class Conduct:
         self._names = name_runs(study, smoke=smoke)
         self._trials = {i.run: i.trial for i in expand(study, smoke=smoke)}
         self._tried: list[Job] = []
+        self._unscored: dict[str, str] = {}
         self._watchers = find_watchers(study.watch)
         keeps = means.keep != "none" and means.executor == "local"
         self._models = find_folder(study, store, smoke=smoke) if keeps else None
@@ -207,7 +220,12 @@ class Conduct:
                 keep=self._means.keep,
                 runs=self._names,
             )
-        return StudyResult(report, self._count_failed_candidates(), kept)
+        return StudyResult(
+            report,
+            self._count_failed_candidates(),
+            kept,
+            tuple(self._unscored.values()),
+        )
 
     def _next_round(self) -> list[Job]:
         """Lists what is executed at once, before candidates can be cut."""
@@ -261,6 +279,7 @@ class Conduct:
         def on_record(record: Record) -> None:
             self._tracking.log(self._trials.get(record.run), record)
             _show(watch.finish_run, self._names[record.run], record)
+            self._note_unscored(record)
             if means.fail_fast and record.status == "failed":
                 raise _RunFailed
 
@@ -281,6 +300,14 @@ class Conduct:
             on_retry=on_retry,
             on_wait=lambda where: _show(watch.wait_for, where),
         )
+
+    def _note_unscored(self, record: Record) -> None:
+        """Notes that a run failed whose earlier record stays, as it is done."""
+        if record.error and self._store.has_done(record.run_id):
+            found = record.error
+            self._unscored[record.run_id] = (
+                f"{found['type']}: {found['message']}"
+            )
 
     def _count_failed_candidates(self) -> int:
         """Counts candidates that failed in these rounds."""

@@ -114,6 +114,24 @@ def test_models_at_hand_and_kept_models_score_alike(tmp_path):
     assert after.started == record.started
 
 
+def test_a_kept_model_that_cannot_be_scored_is_told_with_its_error(
+    tmp_path, monkeypatch, capsys
+):
+    """Its run stays done, so that nothing else would tell of it."""
+    monkeypatch.setenv("MEDZOO_RUNS", str(tmp_path / "runs"))
+    asked, store = make_short(("sgd",), tasks=("breastmnist",)), Store()
+    for _, run in expand(asked):
+        store.write(*execute_job(Job(run), store))
+        model = find_folder(asked, store) / run.run_id / MODEL
+        model.parent.mkdir(parents=True)
+        model.write_bytes(b"no model")
+    run_here(asked, tmp_path / "results", code=1, retries=0)
+    told = " ".join(capsys.readouterr().err.split())
+    assert "2 runs are done, but could not be scored on corrupted" in told
+    assert "images (the first error: ValueError: " in told
+    assert set(store.statuses().values()) == {"done"}
+
+
 def test_plans_count_what_is_scored_and_what_stays_without(tmp_path):
     asked, store = make_short(), Store(tmp_path)
     plain = dataclasses.replace(asked, corruptions=False)

@@ -242,6 +242,8 @@ def _close(
             f"{candidates_failed} candidate runs failed and were not chosen. "
             f"{again}retry them."
         )
+    if result.unscored:
+        console.note(f"{result.describe_unscored()} {again}retry them.")
     if signal_number:
         console.note(
             f"Interrupted; {result.runs_done} runs are kept. {again}go on."
@@ -249,6 +251,6 @@ def _close(
     show_page(report, console)
     if signal_number:
         return 128 + signal_number
-    if result.runs_failed or candidates_failed:
+    if result.runs_failed or candidates_failed or result.unscored:
         return 1
     return 3 if report.evidence.records and report.unwritten else 0
