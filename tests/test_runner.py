@@ -13,7 +13,7 @@ import pytest
 from in_process import OneAtATime
 from pretended import Pretended, make_runs
 
-from medzoo.execution.cores import default_workers, list_gpus
+from medzoo.execution.cores import count_cores, default_workers, list_gpus
 from medzoo.execution.job import Job, Outcome
 from medzoo.execution.leases import Leases
 from medzoo.execution.local import LocalExecutor
@@ -323,8 +323,7 @@ def test_gpus_are_those_that_the_environment_names(
 ):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", text)
     assert list_gpus() == gpus
-    cores = len(os.sched_getaffinity(0))
-    assert default_workers(2) == (workers or cores)
+    assert default_workers(2) == (workers or count_cores())
 
 
 def test_each_worker_is_bound_to_a_gpu_in_turn(pretended, monkeypatch):

@@ -3,6 +3,8 @@
 import os
 import subprocess
 
+from medzoo.execution.limits import find_quota
+
 
 def default_workers(workers_per_gpu: int = 1) -> int:
     """Returns one worker a core, or `workers_per_gpu` a GPU if there is any.
@@ -36,7 +38,12 @@ def list_gpus() -> list[str]:
 
 
 def count_cores() -> int:
-    """Returns how many cores this process may use."""
+    """Returns how many cores this process may use.
+
+    A container has a quota of time besides: of more workers each would be
+    slower.
+    """
+    cores = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    return min(cores, find_quota() or cores)

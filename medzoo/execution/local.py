@@ -12,10 +12,9 @@ from collections.abc import Iterator
 from multiprocessing import connection
 from pathlib import Path
 
-import psutil
-
 from medzoo.execution.cores import count_cores, default_workers, list_gpus
 from medzoo.execution.job import Execute, Outcome
+from medzoo.execution.limits import usable_memory
 from medzoo.execution.process import Worker, WorkerServer
 from medzoo.execution.worker import Setup
 from medzoo.files import make_temporary
@@ -35,7 +34,8 @@ class LocalExecutor:
         workers: Processes at a time; `default_workers()` if `None`.
         timeout: Seconds after which a run is ended; never if `None`.
         memory: Bytes of private memory above which a worker is ended with its
-            run; an equal share of 90 % of the machine if `None`.
+            run; an equal share of 90 % of the machine, or of what its
+            container may use, if `None`.
         execute: What workers do with jobs in place of training, which then
             need no backend.
     """
@@ -50,9 +50,8 @@ class LocalExecutor:
     ) -> None:
         gpus = list_gpus()
         number = workers or default_workers()
-        total = psutil.virtual_memory().total
         self._timeout = timeout
-        self._memory = memory or 0.9 * total / number
+        self._memory = memory or 0.9 * usable_memory() / number
         self._logs = make_temporary()
         self._execute = execute
         self._server: WorkerServer | None = None
