@@ -140,7 +140,7 @@ def _clear_parts(folder: Path) -> None:
 
 def _clear_left(folder: Path, start: str) -> None:
     """Removes what processes of this machine have begun that are no more."""
-    left = re.compile(rf"{start}{_host()}-(\d{{1,9}})-\w+(\.\w+)?")
+    left = re.compile(rf"{start}{_mark_machine()}-(\d{{1,9}})-\w+(\.\w+)?")
     for entry in [*os.scandir(folder)]:
         found = left.fullmatch(entry.name)
         if found and not psutil.pid_exists(int(found[1])):
@@ -158,12 +158,29 @@ def _remove(path: Path) -> None:
 
 def _mark_own() -> str:
     """Returns the part of a name that says which process has chosen it."""
-    return f"{_host()}-{os.getpid()}-"
+    return f"{_mark_machine()}-{os.getpid()}-"
 
 
 @functools.cache
-def _host() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+def _mark_machine() -> str:
+    return hashlib.sha256(name_machine().encode()).hexdigest()[:8]
+
+
+@functools.cache
+def name_machine() -> str:
+    """Names where the numbers of processes are those that this one sees.
+
+    Containers may share the name of their host, and machines that of their
+    image: the name space of processes and the start of the kernel tell them
+    apart, where the system says them.
+    """
+    parts = [socket.gethostname()]
+    with contextlib.suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id")
+        parts.append(boot.read_text(encoding="ascii").strip())
+    return " ".join(parts)
 
 
 # A disk without room for so many bytes is full.

@@ -90,6 +90,26 @@ def test_another_host_is_given_time_to_show_life(leases):
     assert leases.claim("run")
 
 
+def test_a_container_with_the_name_of_this_host_is_another_one(leases):
+    """What has its process number here says nothing about it."""
+    assert leases.claim("run")
+    lease = json.loads(path_of(leases).read_text())
+    assert lease["machine"].startswith(lease["host"])
+    dead = lease | {
+        "pid": dead_process(),
+        "machine": f"{lease['host']} pid:[1]",
+    }
+    path_of(leases).write_text(json.dumps(dead))
+    others = Leases(leases.folder, watch=0)
+    assert not others.claim("run")
+    age(leases, STALE_AFTER + 1)
+    assert others.claim("run")
+    # As earlier versions wrote it.
+    write(leases, pid=dead["pid"], born=lease["born"])
+    assert leases.holder("run").machine == ""
+    assert others.claim("run")
+
+
 def test_a_clock_that_is_set_steals_no_lease(leases, monkeypatch):
     """Of this host by its start in ticks, of another one by being watched."""
     others = Leases(leases.folder)
@@ -161,6 +181,7 @@ ODD = (
     '{"host": "HOST", "pid": 1, "started": "now"}',
     '{"host": "HOST", "pid": 1, "started": NaN}',
     '{"host": "HOST", "pid": 1, "started": 1e999}',
+    '{"host": "HOST", "pid": 1, "started": 1, "machine": 1}',
     "[" * 9_000,
     "x" * 20_000,
 )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 from filelock import FileLock
 
-from medzoo.files import read_regular, replacing
+from medzoo.files import name_machine, read_regular, replacing
 from medzoo.messages import printable
 from medzoo.store import writing
 
@@ -43,15 +43,25 @@ class Holder(NamedTuple):
         started: Time of the claim.
         born: When the process began, in ticks since its machine did; empty
             where the system does not say.
+        machine: Where its number counts, as `name_machine` says; empty in
+            leases of earlier versions.
     """
 
     host: str
     pid: int
     started: float
     born: str = ""
+    machine: str = ""
 
     def __str__(self) -> str:
         return printable(f"process {self.pid} on {self.host}")
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process can see that of the holder."""
+        if self.machine:
+            return self.machine == name_machine()
+        return self.host == socket.gethostname()
 
     @classmethod
     def parse(cls, text: str) -> "Holder | None":
@@ -60,16 +70,19 @@ class Holder(NamedTuple):
             lease = json.loads(text)
             host, pid = lease["host"], lease["pid"]
             started, born = lease["started"], lease.get("born", "")
+            machine = lease.get("machine", "")
         except (ValueError, TypeError, KeyError, RecursionError):
             return None
-        kinds = ((host, str), (pid, int), (started, int | float), (born, str))
+        kinds = ((pid, int), (started, int | float))
+        texts = (host, born, machine)
         is_one = (
-            all(isinstance(part, kind) for part, kind in kinds)
+            all(isinstance(text, str) for text in texts)
+            and all(isinstance(part, kind) for part, kind in kinds)
             and not isinstance(pid, bool)
             and 0 < pid < _MOST_PIDS
             and 0 <= started < _LATEST
         )
-        return cls(host, pid, started, born) if is_one else None
+        return cls(host, pid, started, born, machine) if is_one else None
 
 
 class Leases:
@@ -79,9 +92,10 @@ class Leases:
     one process do. The file holds host, process and time; the time of its last
     change is the sign of life of its holder. The lease of a process that is
     gone is taken over: at once on the same host, after `STALE_AFTER` seconds of
-    silence on another one. Silence is measured by the clock of the file system,
-    and seen for `watch` seconds of a clock that nobody sets; where the former
-    was set back, by the latter alone.
+    silence on another one, in another container, or before a restart. Silence
+    is measured by the clock of the file system, and seen for `watch` seconds of
+    a clock that nobody sets; where the former was set back, by the latter
+    alone.
 
     Args:
         folder: Where the files are; shared by all who share the runs.
@@ -111,6 +125,7 @@ class Leases:
                 "pid": os.getpid(),
                 "started": time.time(),
                 "born": _find_birth(os.getpid()),
+                "machine": name_machine(),
                 "token": uuid.uuid4().hex,
             }
         )
@@ -190,7 +205,7 @@ class Leases:
         except FileNotFoundError:
             return False  # Released just now; the next claim will see.
         holder = self.holder(run_id)
-        if holder is not None and holder.host == socket.gethostname():
+        if holder is not None and holder.is_here:
             return not _is_alive(holder)
         known, since = self._silent.get(run_id, (None, 0.0))
         if known != changed:
@@ -231,7 +246,7 @@ def _create(path: Path, text: str) -> bool:
 
 
 def _seems_alive(lease: Path, holder: Holder) -> bool:
-    if holder.host == socket.gethostname():
+    if holder.is_here:
         return _is_alive(holder)
     with contextlib.suppress(FileNotFoundError):
         return time.time() - lease.stat().st_mtime < STALE_AFTER
