@@ -40,6 +40,30 @@ def end(process, timeout=300):
     return process.returncode, out, errors
 
 
+def test_a_search_whose_hours_are_over_says_so(tmp_path, medzoo):
+    (tmp_path / "x.toml").write_text(SMALL)
+    told = medzoo("search", "run", "x.toml", "--max-hours", "0", code=130).err
+    assert "0 hours are over." in told
+    assert "Interrupted" not in told
+
+
+@pytest.mark.slow
+def test_a_terminated_search_keeps_what_is_done_and_says_how_to_go_on(
+    tmp_path,
+):
+    (tmp_path / "x.toml").write_text(SMALL)
+    process = start(tmp_path, "run", "x.toml", "--workers", "2")
+    while "Candidate" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = end(process)
+    assert code == 143
+    assert "Run the same command again to go on." in errors
+    # Where there is no Makefile, its page says no target of one.
+    page = tmp_path / "results" / "searches" / "x" / "summary.md"
+    assert "Command: `medzoo search run x.toml`" in page.read_text()
+
+
 @pytest.mark.slow
 def test_a_killed_search_goes_on_and_writes_its_report(tmp_path):
     (tmp_path / "x.toml").write_text(SMALL)

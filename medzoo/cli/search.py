@@ -1,5 +1,8 @@
 """The commands of `medzoo search`."""
 
+import re
+import shlex
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +21,7 @@ from medzoo.cli.scope import (
     RunTimeout,
     Workers,
 )
+from medzoo.files import in_checkout
 from medzoo.messages import echo
 from medzoo.scores.table import format_score
 
@@ -86,12 +90,12 @@ def run(
         hours=max_hours,
     )
     console = CommandConsole(quiet=quiet, log_file=log_file)
-    tried, is_whole = _run(search, store, means, console)
+    tried, code = _run(search, store, means, console)
     if not tried:
         console.note("No candidate was finished.")
-        raise typer.Exit(130)
+        raise typer.Exit(code)
     report = write_search(
-        search, tried, out, command=f"make search NAME={name}", force=force
+        search, tried, out, command=_format_command(name), force=force
     )
     if report.unwritten:
         console.note(report.unwritten, soft_wrap=True)
@@ -110,9 +114,9 @@ def run(
             f"{failed} of {len(tried)} candidates failed; the reasons are in "
             "candidates.csv. Run the same command again to retry them."
         )
-    if not is_whole:
-        console.note("Interrupted. Run the same command again to go on.")
-        raise typer.Exit(130)
+    if code:
+        console.note("Run the same command again to go on.")
+        raise typer.Exit(code)
     raise typer.Exit(1 if failed else 3 if report.unwritten else 0)
 
 
@@ -121,8 +125,8 @@ def _run(
     store: "Store",
     means: "ExecutionOptions",
     console: "CommandConsole",
-) -> "tuple[list[Tried], bool]":
-    """Returns what was tried, and whether the search is at its end."""
+) -> tuple[list["Tried"], int]:
+    """Returns what was tried, and 0 or the exit code of what ended it."""
     from medzoo.execution.cores import default_workers
     from medzoo.search.search import run_search
 
@@ -148,9 +152,23 @@ def _run(
                 retries=means.retries,
                 deadline=means.deadline,
             )
-    except (KeyboardInterrupt, TimeoutError):
-        return tried, False
-    return found, True
+    except TimeoutError:
+        if means.hours is None:  # Of a download.
+            raise
+        console.note(f"{means.hours:g} hours are over.")
+        return tried, 128 + signal.SIGINT
+    except KeyboardInterrupt as interrupt:
+        console.note("Interrupted.")
+        return tried, 128 + (interrupt.args or (signal.SIGINT,))[0]
+    return found, 0
+
+
+def _format_command(name: str) -> str:
+    """Writes the command that goes on with a search, as for a study."""
+    is_odd = re.search(r"[^\w.,:/@+-]", name)
+    if is_odd or not in_checkout():
+        return f"medzoo search run {shlex.quote(name)}"
+    return f"make search NAME={name}"
 
 
 def _word(tried: "Tried", score: str) -> str:
