@@ -24,6 +24,7 @@ FILES = {
     "run.toml": 'task = "breastmnist"\n',
     "run.txt": "",
     "typo.toml": '[data]\nsorce = "folder:x"\n',
+    "corrupted.toml": f"corruptions = true\n{STUDY}",
     "track.toml": f'track = ["mlflo"]\n{STUDY}',
     "weights.toml": 'question = "?"\ndata = "synthetic"\n'
     "tasks = ['breastmnist']\n[axes]\nsteps = [1, 2]\n[fixed]\n"
@@ -176,6 +177,11 @@ WRONG = {
     "evaluate x.keras --size 64": "no use for `--size`",
     "ensemble small.toml --trial x --best 2": "no use for `--best`. Leave it",
     "hub push x --to y --private": "Without `--repo` there is no use",
+    "study plan small.toml --json --time": "With `--json` there is no use for",
+    "study run small.toml --executor ray --workers 4 --keep all": "On a Ray "
+    "cluster there is no use for `--workers`, `--keep`. Leave them out.",
+    "study run corrupted.toml --stack 8": "there is no use for `--stack`",
+    "study report --from x --pictures": "no use for `--pictures`. Leave it",
     # An empty path would be the current folder.
     "explore ''": "An argument is empty. Expected a value",
     "explore breastmnist --out ' '": "`--out` is empty",

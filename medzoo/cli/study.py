@@ -26,6 +26,7 @@ from medzoo.cli.scope import (
     Scope,
     Verbose,
     Workers,
+    refuse_flags,
     split_list,
     with_scope,
 )
@@ -133,6 +134,8 @@ def plan(
     from medzoo.study.plan import make_plan
     from medzoo.study.trackers import require_trackers
 
+    if as_json:
+        refuse_flags("with `--json`", time=time)
     study = scope.read()
     require_trackers(study.track)
     store = Store()
@@ -209,6 +212,12 @@ def run(
     require_output(out, folder=True)
     console = CommandConsole(quiet=quiet, log_file=log_file)
     study = scope.read()
+    if executor == "ray":
+        kept = keep not in (None, "none")
+        refuse_flags("on a Ray cluster", workers=workers, keep=kept)
+    if study.corruptions:
+        stacked = stack not in ("auto", "off")
+        refuse_flags("where corrupted images are scored", stack=stacked)
     means = ExecutionOptions(
         workers=workers,
         workers_per_gpu=workers_per_gpu,
@@ -411,6 +420,7 @@ def report(
         "operating_point": operating_point,
     }
     if from_ is not None and not any([*vars(scope).values(), explain]):
+        refuse_flags("with `--from`", pictures=pictures)
         evidence = read_evidence(from_, **shown)
         written = write_evidence_report(evidence, out, force=force)
     elif from_ is not None or name is None:
