@@ -13,10 +13,16 @@ import pytest
 from in_process import OneAtATime
 from pretended import Pretended, make_runs
 
-from medzoo.execution.cores import count_cores, default_workers, list_gpus
+from medzoo.execution.cores import (
+    count_cores,
+    default_workers,
+    list_gpus,
+    usable_gpus,
+)
 from medzoo.execution.job import Job, Outcome
 from medzoo.execution.leases import Leases
 from medzoo.execution.local import LocalExecutor
+from medzoo.execution.options import ExecutionOptions
 from medzoo.execution.runner import Group, Queue, execute_jobs
 from medzoo.runs.run import Run
 from medzoo.store import Store
@@ -324,6 +330,16 @@ def test_gpus_are_those_that_the_environment_names(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", text)
     assert list_gpus() == gpus
     assert default_workers(2) == (workers or count_cores())
+
+
+def test_gpus_that_the_backend_does_not_find_are_none(monkeypatch):
+    """As those of a driver without the packages that TensorFlow needs."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "77")
+    with pytest.warns(UserWarning, match="finds no GPU, though 1 are listed"):
+        assert usable_gpus() == []
+    assert ExecutionOptions().count_workers() == count_cores()
+    # Without a backend nobody needs it.
+    assert ExecutionOptions(execute=len).count_workers() == 1
 
 
 def test_each_worker_is_bound_to_a_gpu_in_turn(pretended, monkeypatch):

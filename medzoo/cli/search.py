@@ -127,7 +127,6 @@ def _run(
     console: "CommandConsole",
 ) -> tuple[list["Tried"], int]:
     """Returns what was tried, and 0 or the exit code of what ended it."""
-    from medzoo.execution.cores import default_workers
     from medzoo.search.search import run_search
 
     about = search.document
@@ -140,7 +139,7 @@ def _run(
         best = f"; best so far {max(scores):.3f}" if scores else ""
         console.print(f"{_word(each, about.score)}{best}", soft_wrap=True)
 
-    workers = means.workers or default_workers()
+    workers = means.count_workers()
     try:
         with means.open_executor(workers) as executor:
             found = run_search(

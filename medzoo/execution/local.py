@@ -12,7 +12,12 @@ from collections.abc import Iterator
 from multiprocessing import connection
 from pathlib import Path
 
-from medzoo.execution.cores import count_cores, default_workers, list_gpus
+from medzoo.execution.cores import (
+    count_cores,
+    default_workers,
+    list_gpus,
+    usable_gpus,
+)
 from medzoo.execution.job import Execute, Outcome
 from medzoo.execution.limits import usable_memory
 from medzoo.execution.process import Worker, WorkerServer
@@ -48,8 +53,9 @@ class LocalExecutor:
         memory: float | None = None,
         execute: Execute | None = None,
     ) -> None:
-        gpus = list_gpus()
-        number = workers or default_workers()
+        # What stands in for training needs no backend.
+        gpus = list_gpus() if execute else usable_gpus()
+        number = workers or default_workers(gpus=gpus)
         self._timeout = timeout
         self._memory = memory or 0.9 * usable_memory() / number
         self._logs = make_temporary()

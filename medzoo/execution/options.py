@@ -87,15 +87,27 @@ class ExecutionOptions:
                 timeout=self.timeout,
                 execute=self.execute,
             )
-        from medzoo.execution.cores import default_workers
         from medzoo.execution.local import LocalExecutor
 
-        workers = self.workers or default_workers(self.workers_per_gpu)
         return LocalExecutor(
-            min(workers, max(1, num_jobs)),
+            min(self.count_workers(), max(1, num_jobs)),
             timeout=self.timeout,
             execute=self.execute,
         )
+
+    def count_workers(self) -> int:
+        """Counts the processes at a time on this machine."""
+        from medzoo.execution.cores import default_workers
+
+        return self.workers or default_workers(
+            self.workers_per_gpu, self._list_gpus()
+        )
+
+    def _list_gpus(self) -> list[str]:
+        """Lists the GPUs that runs may use; a stand-in takes any."""
+        from medzoo.execution.cores import list_gpus, usable_gpus
+
+        return list_gpus() if self.execute else usable_gpus()
 
     def find_group(self, num_jobs: int) -> Group | None:
         """Returns which runs train as one program; each alone if `None`.
@@ -104,9 +116,7 @@ class ExecutionOptions:
             ValueError: If `stack` is none of these, or a number without the
                 JAX backend.
         """
-        from medzoo.execution.cores import list_gpus
-
-        gpus = list_gpus() if self.stack == "auto" else []
+        gpus = self._list_gpus() if self.stack == "auto" else []
         places = self.workers or len(gpus) * self.workers_per_gpu
         size, key = find_stacks(self.stack, num_jobs, places if gpus else 0)
         return Group(size, key) if size > 1 else None
