@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from own_images import make_folder
 
 from medzoo.data.folders import cache_folder
 from medzoo.models.flops import count_flops
@@ -14,6 +15,7 @@ from medzoo.training.execute import execute, load_data
 from medzoo.training.features import (
     attach_backbone,
     is_cacheable,
+    load_features,
     with_features,
 )
 from medzoo.training.predict import predict_logits
@@ -177,3 +179,28 @@ def test_labels_of_test_are_not_read():
     locked = dataclasses.replace(data.test, labels=None)
     features = with_features(run, dataclasses.replace(data, test=locked))
     assert features.test.labels is None
+
+
+@pytest.mark.parametrize("split", ["resplit", "folds"])
+def test_features_of_a_new_split_are_those_of_its_images(tmp_path, split):
+    values = {"resplit": True} if split == "resplit" else {}
+    options = {"folds": 5} if split == "folds" else {}
+    root = make_folder(tmp_path / "cells")
+    for at, path in enumerate(sorted(root.rglob("*.png"))):
+        patient = path.parent / f"{at // 2}"
+        patient.mkdir(exist_ok=True)
+        path.rename(patient / path.name)
+    run = make_run(
+        task="cells",
+        data=f"folder:{root}",
+        data_options={"val": 0.2, **options},
+        max_images=5,
+        seed=1,
+        **values,
+    )
+    images, features = load_data(run), load_features(run, load_data)
+    for name in ("train", "val", "test"):
+        found, expected = getattr(features, name), getattr(images, name)
+        assert len(found) == len(expected)
+        np.testing.assert_array_equal(found.labels, expected.labels)
+    assert features.notes == images.notes

@@ -6,10 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from own_images import make_image
 
+from medzoo.data.custom.load import describe_rows
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folds import split_into_folds
 from medzoo.data.sources import load
+from medzoo.data.tested import find_groups
 from medzoo.runs.run import Run
+from medzoo.runs.sources import find_fingerprint
 from medzoo.store import Store
 from medzoo.study.expand import expand
 from medzoo.study.plan import make_plan
@@ -136,6 +139,57 @@ def test_patients_of_a_folder_stay_in_one_fold(tmp_path):
         assert sum(counts) == 24
         assert all(count % 2 == 0 for count in counts)
     assert len(set(tested)) == len(tested) == 24
+
+
+def test_patients_stay_in_one_part_of_resplit(tmp_path):
+    root = make_folder(tmp_path / "cells")
+    data, options = f"folder:{root}", (("val", 0.3),)
+    rows = describe_rows(data, 28, dict(options))
+    whole = load("cells", data, options=options)
+    given = [d for split in whole.splits.values() for d in digests(split)]
+    owners = {d: row["group"] for d, row in zip(given, rows, strict=True)}
+    tested = []
+    for seed in range(5):
+        parts = load("cells", data, 28, None, seed, options, resplit=True)
+        held = [{owners[d] for d in digests(s)} for s in parts.splits.values()]
+        assert sum(map(len, held)) == len(set().union(*held))
+        assert [n for n in parts.notes if n.startswith("Split")] == [
+            "Split of train and val anew by each seed, by class and 10 groups "
+            "kept whole: a fifth is held out in place of test, which is left "
+            "alone (resplit)."
+        ]
+        groups = find_groups(
+            "cells", data, 28, dict(options), seed=seed, resplit=True
+        )
+        names = [owners[d] for d in digests(parts.test)]
+        known = {name: at for at, name in enumerate(dict.fromkeys(names))}
+        assert groups.tolist() == [known[name] for name in names]
+        tested += digests(parts.test)
+    assert sorted(tested) == sorted(given[: len(tested)])
+
+
+def test_resplit_of_few_groups_is_refused(tmp_path):
+    data = f"folder:{make_folder(tmp_path / 'cells')}"
+    options = (("test", 0.6), ("val", 0.2))
+    with pytest.raises(ValueError, match=r"Expected 5 groups there at least"):
+        load("cells", data, options=options, resplit=True)
+
+
+def test_notes_on_folds_are_about_folds(tmp_path):
+    root = make_folder(tmp_path / "cells")
+    options = {"folds": 3, "val": 0.3}
+    _, planned = find_fingerprint(f"folder:{root}", 28, options)
+    given = tuple(options.items())
+    parts = load("cells", f"folder:{root}", 28, None, 1, given)
+    for notes in (planned, parts.notes):
+        assert [note for note in notes if note.startswith("Split")] == [
+            "Split of all images into 3 folds by class and 12 groups kept "
+            "whole: each seed tests another one, val is drawn from the others."
+        ]
+    root = make_folder(tmp_path / "given", "train", "test")
+    _, planned = find_fingerprint(f"folder:{root}", 28, options)
+    assert planned[0].startswith("Split of train and val into 3 folds")
+    assert planned[0].endswith("and the given test split is left alone.")
 
 
 def test_too_few_groups_for_the_folds_are_found_by_a_plan(tmp_path):

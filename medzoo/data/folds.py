@@ -11,7 +11,15 @@ from medzoo.data.custom.listing import list_images
 from medzoo.data.custom.load import read_groups
 from medzoo.data.custom.options import complete
 from medzoo.data.dataset import Dataset
-from medzoo.data.splits import shuffle_groups
+from medzoo.data.splits import (
+    NUM_FOLDS,
+    describe_fifths,
+    describe_whole,
+    draw_fifth,
+    renew_notes,
+    resplit,
+    shuffle_groups,
+)
 
 
 def hold_out(
@@ -34,14 +42,70 @@ def hold_out(
         options: Data options, `folds` among them.
         seed: Seed of the run.
     """
-    groups, drawn = _read_groups(source, size, options)
-    return split_into_folds(
+    groups = _read_groups(source, size, options)
+    parts = split_into_folds(
         dataset,
         int(options["folds"]),
         seed=seed,
         groups=groups,
-        with_test=drawn,
+        with_test=_is_drawn(source, size, options),
     )
+    note = _describe_folds(dataset, source, size, options)
+    return renew_notes(dataset, parts, note)
+
+
+def hold_out_fifth(
+    dataset: Dataset,
+    source: str,
+    size: int,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+) -> Dataset:
+    """Splits train and val anew as `resplit` does, groups whole.
+
+    Data without groups are split by `resplit` itself. Arguments are those of
+    `hold_out`.
+
+    Raises:
+        ValueError: If there are fewer groups than parts, if `drop_leaks` has
+            left out some of their images, or if there are folds as well.
+    """
+    groups = _read_groups(source, size, options)
+    if not any(groups):
+        return resplit(dataset, seed=seed)
+    if "folds" in options:
+        raise ValueError(
+            "`resplit` and `folds` both split the images anew. Expected one of "
+            f"them. Received: resplit=True, folds={options['folds']}."
+        )
+    if len(groups) != sum(map(len, dataset.splits.values())):
+        raise ValueError(
+            "`drop_leaks` is about one split, not about those of `resplit`, "
+            "which keep groups together. Expected one of the two. Received: "
+            "resplit=True, drop_leaks=True."
+        )
+    groups = groups[: len(dataset.train) + len(dataset.val)]
+    _require_fifths(groups)
+    parts = split_into_folds(dataset, NUM_FOLDS, seed=seed, groups=groups)
+    parts = replace(parts, fingerprint=f"{dataset.fingerprint}, resplit {seed}")
+    note = describe_fifths(len({*groups} - {""}))
+    return renew_notes(dataset, parts, note)
+
+
+def has_groups(source: str, size: int, options: Mapping[str, Any]) -> bool:
+    """Says whether some images have to stay in one split."""
+    return any(_read_groups(source, size, options))
+
+
+def _require_fifths(groups: Sequence[str]) -> None:
+    if (count := _count_groups(groups)) < NUM_FOLDS:
+        raise ValueError(
+            "`resplit` holds out a fifth of train and val, groups whole. "
+            f"Expected {NUM_FOLDS} groups there at least. Received: {count}. "
+            "Leave out `resplit`, or say how many folds there are by `folds` "
+            "in the table [data]."
+        )
 
 
 def find_test_rows(
@@ -51,6 +115,7 @@ def find_test_rows(
     options: Mapping[str, Any],
     *,
     seed: int,
+    resplit: bool = False,
 ) -> np.ndarray:
     """Returns the rows that a run tests, among train, val and test in turn.
 
@@ -60,12 +125,19 @@ def find_test_rows(
         size: Of the images.
         options: Data options, `folds` perhaps among them.
         seed: Seed of the run.
+        resplit: Whether the run splits train and val anew.
     """
     counts = [len(split) for split in dataset.splits.values()]
-    if "folds" not in options:
-        return np.arange(sum(counts[:2]), sum(counts))
-    groups, drawn = _read_groups(source, size, options)
     labels = [split.labels for split in dataset.splits.values()]
+    if "folds" not in options and not resplit:
+        return np.arange(sum(counts[:2]), sum(counts))
+    groups = _read_groups(source, size, options)
+    if resplit:
+        pooled = np.concatenate(labels[:2])
+        if not any(groups):
+            return draw_fifth(pooled, counts[1], seed=seed)[2]
+        return _draw_rows(pooled, groups, NUM_FOLDS, counts[:2], seed)[2]
+    drawn = _is_drawn(source, size, options)
     pooled = np.concatenate(labels[: 3 if drawn else 2])
     folds = int(options["folds"])
     return _draw_rows(pooled, groups, folds, counts[:2], seed)[2]
@@ -81,12 +153,41 @@ def require_groups(
     Raises:
         ValueError: If there are fewer groups than folds, or than splits.
     """
-    groups, drawn = _read_groups(source, size, options)
+    groups = _read_groups(source, size, options)
+    drawn = _is_drawn(source, size, options)
     held = [*dataset.splits.values()][: 3 if drawn else 2]
     groups = _complete(groups, sum(map(len, held)))
     folds = int(options["folds"])
     if _count_groups(groups) < max(folds, 3):
         raise _refuse_folds(folds, groups)
+
+
+def note_folds(
+    dataset: Dataset, source: str, size: int, options: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Returns the notes on data whose folds are not drawn yet.
+
+    Arguments are those of `hold_out`.
+    """
+    note = _describe_folds(dataset, source, size, options)
+    return renew_notes(dataset, dataset, note).notes
+
+
+def _describe_folds(
+    dataset: Dataset, source: str, size: int, options: Mapping[str, Any]
+) -> str:
+    """Words the folds of all seeds alike, so that reports say it once."""
+    held, rest = "all images", ""
+    if not _is_drawn(source, size, options):
+        held, rest = "train and val", ", and the given test split is left alone"
+    groups = _read_groups(source, size, options)
+    if rest:
+        groups = groups[: len(dataset.train) + len(dataset.val)]
+    whole = describe_whole(len({*groups} - {""}))
+    return (
+        f"Split of {held} into {options['folds']} folds by class{whole}: each "
+        f"seed tests another one, val is drawn from the others{rest}."
+    )
 
 
 def _complete(groups: Sequence[str], num_images: int) -> list[str]:
@@ -109,14 +210,26 @@ def _refuse_folds(num_folds: int, groups: Sequence[str]) -> ValueError:
 
 def _read_groups(
     source: str, size: int, options: Mapping[str, Any]
-) -> tuple[list[str], bool]:
-    """Returns groups of images, and whether test was not given with them."""
-    files = {k: v for k, v in options.items() if k != "folds"}
-    groups = read_groups(source, size, files) if is_custom(source) else []
+) -> list[str]:
+    """Returns groups of images; nothing where there are none."""
+    if not is_custom(source):
+        return []
+    return read_groups(source, size, _of_files(options))
+
+
+def _is_drawn(source: str, size: int, options: Mapping[str, Any]) -> bool:
+    """Says whether test was not given with the images."""
     if not has_files(source):
-        return groups, False
-    listing = list_images(parse_address(source), complete(source, size, files))
-    return groups, all(item.split != "test" for item in listing.items)
+        return False
+    given = complete(source, size, _of_files(options))
+    items = list_images(parse_address(source), given).items
+    return all(item.split != "test" for item in items)
+
+
+def _of_files(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that decide how files are read."""
+    beside = ("folds", "drop_leaks")
+    return {k: v for k, v in options.items() if k not in beside}
 
 
 def split_into_folds(

@@ -75,9 +75,11 @@ def _load(
     if dict(options).get("drop_leaks") and not is_custom(source):
         dataset = _without_leaks(dataset, source, size)
     if resplit:
-        from medzoo.data.splits import resplit as split_anew
+        from medzoo.data.folds import hold_out_fifth
 
-        dataset = split_anew(dataset, seed=seed)
+        dataset = hold_out_fifth(
+            dataset, source, size, dict(options), seed=seed
+        )
     if "folds" in dict(options):
         from medzoo.data.folds import hold_out
 

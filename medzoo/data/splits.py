@@ -114,33 +114,78 @@ def resplit(dataset: Dataset, *, seed: int) -> Dataset:
     (8, 8, 4)
     """
     pooled = dataset.train.join(dataset.val)
-    labels = pooled.labels
+    rows = draw_fifth(pooled.labels, len(dataset.val), seed=seed)
+    train, val, test = map(pooled.take, rows)
+    anew = replace(
+        dataset,
+        train=train,
+        val=val,
+        test=test,
+        fingerprint=f"{dataset.fingerprint}, resplit {seed}",
+    )
+    return renew_notes(dataset, anew, describe_fifths())
+
+
+def draw_fifth(
+    labels: np.ndarray, num_val: int, *, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws the rows of train, val and test of `resplit`.
+
+    Args:
+        labels: Of train and val in turn.
+        num_val: How many of them are of val.
+        seed: Decides which are held out.
+    """
     repeat, fold = divmod(seed, NUM_FOLDS)
     order = np.random.default_rng([repeat, len(labels)]).permutation(
         len(labels)
     )
     # By class, each in random order: every k-th image has its share of each.
     order = order[np.argsort(labels[order], kind="stable")]
-    places = np.arange(len(order))
-    held_out = places % NUM_FOLDS == fold
+    held_out = np.arange(len(order)) % NUM_FOLDS == fold
     rest = order[~held_out]
-    num_val = round(len(rest) * len(dataset.val) / len(labels))
+    num_val = round(len(rest) * num_val / len(labels))
     steps = np.arange(len(rest) + 1) * num_val // len(rest)
     is_val = np.diff(steps).astype(bool)
-
-    def take(indices: np.ndarray) -> Split:
-        return pooled.take(np.sort(indices))
-
-    anew = replace(
-        dataset,
-        train=take(rest[~is_val]),
-        val=take(rest[is_val]),
-        test=take(order[held_out]),
-        fingerprint=f"{dataset.fingerprint}, resplit {seed}",
+    return (
+        np.sort(rest[~is_val]),
+        np.sort(rest[is_val]),
+        np.sort(order[held_out]),
     )
-    of_before = describe_absent(dataset)
-    notes = [note for note in dataset.notes if note not in of_before]
-    return replace(anew, notes=(*notes, *describe_absent(anew)))
+
+
+def describe_fifths(num_groups: int = 0) -> str:
+    """Words the splits of `resplit`, those of all seeds alike."""
+    return (
+        f"Split of train and val anew by each seed, by class"
+        f"{describe_whole(num_groups)}: a fifth is held out in place of test, "
+        "which is left alone (resplit)."
+    )
+
+
+def describe_whole(num_groups: int) -> str:
+    """Words that groups are kept whole, if there are any."""
+    return f" and {num_groups} groups kept whole" if num_groups else ""
+
+
+# How notes begin that are about the split of custom data.
+_OF_SPLIT = ("Split ", "Few groups (")
+
+
+def renew_notes(dataset: Dataset, anew: Dataset, note: str) -> Dataset:
+    """Replaces the notes on a split, which another one has taken the place of.
+
+    Args:
+        dataset: As it was split before.
+        anew: As it is split now.
+        note: What is said of that, if anything was said of the split before.
+    """
+    stale = describe_absent(dataset)
+    others = [text for text in dataset.notes if text not in stale]
+    kept = [text for text in others if not text.startswith(_OF_SPLIT)]
+    first = [note] if len(kept) < len(others) else []
+    notes = (*first, *kept, *describe_absent(anew))
+    return replace(anew, notes=notes)
 
 
 def describe_absent(

@@ -63,7 +63,13 @@ class Tested(NamedTuple):
 
 
 def find_tested(
-    task: str, data: str, size: int, options: Mapping[str, Any], *, seed: int
+    task: str,
+    data: str,
+    size: int,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+    resplit: bool = False,
 ) -> Tested:
     """Finds the images that a run tests; nothing is downloaded.
 
@@ -73,6 +79,7 @@ def find_tested(
         size: Height and width of the images.
         options: Data options, with `attributes` or without.
         seed: Of the run.
+        resplit: Whether the run splits train and val anew.
 
     Raises:
         FileNotFoundError: If the data are not there.
@@ -88,12 +95,20 @@ def find_tested(
         named = {k: v for k, v in given.items() if k != "folds"}
         about = describe_images(data, size, named)
     split = {k: v for k, v in given.items() if k != "attributes"}
-    rows = find_test_rows(dataset, data, size, split, seed=seed)
+    rows = find_test_rows(
+        dataset, data, size, split, seed=seed, resplit=resplit
+    )
     return Tested(dataset, rows, about)
 
 
 def find_groups(
-    task: str, data: str, size: int, options: Mapping[str, Any], *, seed: int
+    task: str,
+    data: str,
+    size: int,
+    options: Mapping[str, Any],
+    *,
+    seed: int,
+    resplit: bool = False,
 ) -> np.ndarray | None:
     """Finds the groups of the images that a run tests; see `Tested.groups`.
 
@@ -103,19 +118,22 @@ def find_groups(
         size: Height and width of the images.
         options: Data options.
         seed: Of the run.
+        resplit: Whether the run splits train and val anew.
     """
     if not is_custom(data):
         return None
-    held_out = seed if "folds" in options else 0
+    held_out = seed if resplit or "folds" in options else 0
     given = {k: v for k, v in options.items() if k != "attributes"}
     return _find_groups(
-        task, data, size, tuple(sorted(given.items())), held_out
+        task, data, size, tuple(sorted(given.items())), held_out, resplit
     )
 
 
 # A study goes through the folds of one data set, or through a few data sets.
 @keep(12)
 def _find_groups(
-    task: str, data: str, size: int, options: tuple, seed: int
+    task: str, data: str, size: int, options: tuple, seed: int, resplit: bool
 ) -> np.ndarray | None:
-    return find_tested(task, data, size, dict(options), seed=seed).groups
+    return find_tested(
+        task, data, size, dict(options), seed=seed, resplit=resplit
+    ).groups

@@ -117,6 +117,9 @@ class Run(RunFields):
         if self.fingerprint and (folds := self.data_options.get("folds")):
             # The fingerprint is of all images, not of those that are held out.
             content["folds"] = folds
+        if self.resplit and is_custom(self.data):
+            # Before 0.3.0 such a run split groups.
+            content["resplit"] = "whole groups"
         if self.data_options.get("drop_leaks"):
             content["leaks"] = LEAKS_VERSION
         symmetry = self.data_options.get("symmetry")

@@ -143,7 +143,8 @@ def find_fingerprint(
     options = make_canonical(data, options)
     found = load_custom(parse_address(data).task, data, size, options)
     if "folds" in options:
-        from medzoo.data.folds import require_groups
+        from medzoo.data.folds import note_folds, require_groups
 
         require_groups(found, data, size, options)
+        return found.fingerprint, note_folds(found, data, size, options)
     return found.fingerprint, found.notes

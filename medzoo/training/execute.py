@@ -307,7 +307,12 @@ def score_test(
     predictions = objective.score_test(record, predictions)
     run, test = record.run, predictions.test
     groups = find_groups(
-        run.task, run.data, run.size, run.data_options, seed=run.seed
+        run.task,
+        run.data,
+        run.size,
+        run.data_options,
+        seed=run.seed,
+        resplit=run.resplit,
     )
     if test is None or groups is None or len(groups) != len(test.labels):
         return predictions  # Of a smoke run, test is a part of its images.

@@ -17,9 +17,9 @@ from filelock import FileLock
 from medzoo.data.checksums import are_whole, sum_files
 from medzoo.data.dataset import Dataset, Split
 from medzoo.data.folders import cache_folder, caching
-from medzoo.data.folds import hold_out
+from medzoo.data.folds import has_groups, hold_out, hold_out_fifth
 from medzoo.data.npz import create_array
-from medzoo.data.splits import resplit
+from medzoo.data.splits import take_stratified
 from medzoo.files import DAMAGED, hash_file
 from medzoo.models.backbones import require_weights
 from medzoo.models.flops import count_flops
@@ -48,15 +48,23 @@ def load_features(run: Run, load: Callable[[Run], Dataset]) -> Dataset:
     if not (is_cacheable(run) and run.is_resplit):
         return with_features(run, load(run))
     options = {k: v for k, v in run.data_options.items() if k != "folds"}
-    whole = run.model_copy(update={"resplit": False, "data_options": options})
+    changes: dict[str, Any] = {"resplit": False, "data_options": options}
+    limit = run.max_images
+    if limit is None or not has_groups(run.data, run.size, options):
+        limit = None
+    else:  # Groups are known of all images, so that some are left out last.
+        changes["max_images"] = None
+    whole = run.model_copy(update=changes)
     data = with_features(whole, load(whole))
+    source = run.data, run.size, run.data_options
     if run.resplit:
-        data = resplit(data, seed=run.seed)
+        data = hold_out_fifth(data, *source, seed=run.seed)
     if "folds" in run.data_options:
-        data = hold_out(
-            data, run.data, run.size, run.data_options, seed=run.seed
-        )
-    return data
+        data = hold_out(data, *source, seed=run.seed)
+    if limit is None:
+        return data
+    train = take_stratified(data.train, limit, seed=run.seed)
+    return replace(data, train=train)
 
 
 def is_cacheable(run: Run) -> bool:
