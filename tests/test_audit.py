@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from own_images import make_folder
+from own_images import make_folder, make_image
 from PIL import Image
 
 from medzoo.data.audit.audit import audit
@@ -277,3 +277,47 @@ def test_an_audit_is_told_by_the_plans_of_studies(tmp_path, medzoo):
     out = medzoo(*plan, "--drop-leaks").out
     assert "Leaks in cells: " not in out
     assert "images of train were dropped" in out
+
+
+@pytest.mark.parametrize("parts", [("",), ("train", "test")])
+def test_a_study_of_folds_is_audited_as_its_data_are(tmp_path, medzoo, parts):
+    for at, part in enumerate(parts):
+        for seed, name in enumerate(("a", "b")):
+            for patient in range(6):
+                folder = tmp_path / "cells" / part / name / f"{name}{patient}"
+                folder.mkdir(parents=True)
+                for index in range(2):
+                    number = 1000 * at + 100 * seed + 10 * patient + index
+                    make_image(number).save(folder / f"{index}.png")
+    for copy in ("a4", "b5"):
+        path = tmp_path / "cells" / parts[0] / copy[0] / copy / "copy.png"
+        make_image(1).save(path)
+    (tmp_path / "s.toml").write_text(
+        f'question = "?"\n[data]\nsource = "folder:{tmp_path}/cells"\n'
+        'folds = 3\nval = 0.3\n[axes]\nloss = ["soft_f1", "cross_entropy"]\n'
+    )
+    (tmp_path / "same.toml").write_text(
+        (tmp_path / "s.toml").read_text().replace("folds = 3", "folds = 0")
+    )
+    out = {name: f"out_{name}" for name in ("same", "s")}
+    said = [
+        medzoo("audit", f"{name}.toml", "--out", folder).out
+        for name, folder in out.items()
+    ]
+    assert said[0] == said[1]
+    for first in (tmp_path / out["same"]).rglob("*.csv"):
+        other = tmp_path / out["s"] / first.relative_to(tmp_path / out["same"])
+        assert other.read_bytes() == first.read_bytes()
+    assert len([*(tmp_path / "runs" / "audits").glob("*.json")]) == 1
+    said = [medzoo("explore", f"{name}.toml").out for name in out]
+    assert said[0] == said[1]
+
+
+def test_of_several_tasks_it_is_said_which_is_audited(tmp_path, medzoo):
+    (tmp_path / "s.toml").write_text(
+        'question = "?"\ntasks = ["breastmnist", "retinamnist"]\n'
+        '[data]\nsource = "synthetic"\n[axes]\nsteps = [1, 2]\n'
+    )
+    told = medzoo("audit", "s.toml").err
+    assert "`s.toml` has 2 tasks, of which `breastmnist` is looked at." in told
+    assert "shapes: " in medzoo("audit", "shapes", "--like", "s.toml").out

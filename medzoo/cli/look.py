@@ -54,9 +54,12 @@ class Looked(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """Data, and how they are read, of a study or of the run of a model."""
+    """Data, and how they are read, of a study or of the run of a model.
 
-    task: str
+    Only the first of `tasks` is looked at.
+    """
+
+    tasks: tuple[str, ...]
     data: str
     size: int
     options: dict[str, Any]
@@ -81,14 +84,14 @@ def look(
         FileNotFoundError: If nothing is there.
         ValueError: If the data cannot be used.
     """
+    from medzoo.data.custom.address import is_custom
     from medzoo.data.custom.load import load_custom
     from medzoo.data.custom.options import make_canonical
-    from medzoo.data.sources import load
-    from medzoo.tasks import NAMES, SHAPES
 
     options = {"skip_bad": True} if skip_bad else {}
     is_address = what.partition(":")[0] in KINDS
     if not is_address and (known := _read_known(Path(what))) is not None:
+        _tell_others(what, known)
         return _look_at_known(known, size, options)
     if like is not None:
         known = _read_known(like, is_like=True)
@@ -98,22 +101,11 @@ def look(
                 ".keras file, or the folder of a model."
             )
         data, task = _find(what)
-        known = known._replace(task=task, data=data)
+        known = known._replace(tasks=(task,), data=data)
         return _look_at_known(known, size, options)
-    if what == SHAPES.name:
-        return Looked(load(what, "synthetic", size=size or 28), [], [])
-    if what in NAMES:
-        from medzoo.data.official import require_files
-
-        if Path(what).is_dir():
-            echo(
-                f"`{what}` is the task of MedMNIST; `folder:{what}` is the "
-                "folder that is called so.",
-                file=sys.stderr,
-            )
-        require_files([what], size or 28)
-        return Looked(load(what, size=size or 28), [], [])
     data, task = _find(what)
+    if not is_custom(data):
+        return _look_at_known(_Known((task,), data, 28, {}), size, {})
     found = make_canonical(data, options)
     dataset = load_custom(task, data, size or 28, found)
     return _describe(dataset, data, size or 28, found)
@@ -130,12 +122,34 @@ def _describe(
     return Looked(dataset, rows, groups)
 
 
+def _tell_others(what: str, known: _Known) -> None:
+    """Says which of several tasks is looked at."""
+    first, *others = known.tasks
+    if others:
+        echo(
+            f"`{what}` has {len(known.tasks)} tasks, of which `{first}` is "
+            "looked at. Give the name of another in its place: "
+            f"{', '.join(others)}.",
+            file=sys.stderr,
+        )
+
+
 def _find(what: str) -> tuple[str, str]:
-    """Returns the address of custom data and the name of their task."""
+    """Returns the data source that an argument means, and its task."""
     from medzoo.data.custom.address import find_address
     from medzoo.messages import unknown
-    from medzoo.tasks import NAMES
+    from medzoo.tasks import NAMES, SHAPES
 
+    if what == SHAPES.name:
+        return "synthetic", what
+    if what in NAMES:
+        if Path(what).is_dir():
+            echo(
+                f"`{what}` is the task of MedMNIST; `folder:{what}` is the "
+                "folder that is called so.",
+                file=sys.stderr,
+            )
+        return "medmnist", what
     try:
         address = find_address(what)
     except FileNotFoundError:
@@ -160,7 +174,7 @@ def _read_known(path: Path, *, is_like: bool = False) -> _Known | None:
 
         study = read_study(str(path))
         size = int(study.fixed.get("size", 28))
-        return _Known(study.tasks[0], study.data, size, study.data_options)
+        return _Known(study.tasks, study.data, size, study.data_options)
     if path.suffix != ".keras" and not (path / "record.json").is_file():
         return None
     from medzoo.training.saved import read_record, require_own_data
@@ -172,24 +186,32 @@ def _read_known(path: Path, *, is_like: bool = False) -> _Known | None:
     given: dict[str, Any] = dict(run.data_options)
     if record.ranges:
         given["ranges"] = tuple(record.ranges)
-    return _Known(run.tasks[0], run.data, run.size, given)
+    return _Known(run.tasks, run.data, run.size, given)
 
 
 def _look_at_known(
     known: _Known, size: int | None, options: Mapping[str, Any]
 ) -> Looked:
-    """Loads data as a study or a training reads them, leaks included."""
+    """Loads data as a study or a training reads them.
+
+    Leaks are included, and the split is the one that folds are drawn from: the
+    folds of a seed are no split to be looked at, and names and groups are in
+    the order of that one.
+    """
     from medzoo.data.custom.address import is_custom
     from medzoo.data.custom.options import defaults, make_canonical
+    from medzoo.data.official import require_files
     from medzoo.data.sources import load
 
-    task, data, size = known.task, known.data, size or known.size
-    given = {**known.options, **options, "drop_leaks": False}
+    task, data, size = known.tasks[0], known.data, size or known.size
+    given = {**known.options, **options, "drop_leaks": False, "folds": 0}
     ranges = given.pop("ranges", None)
     found = {k: v for k, v in given.items() if k in defaults(data)}
     found = make_canonical(data, found)
     if ranges and found.get("intensity", "bytes") != "bytes":
         found["ranges"] = ranges
+    if data == "medmnist":
+        require_files([task], size)
     dataset = load(task, data, size, options=tuple(sorted(found.items())))
     if not is_custom(data):
         return Looked(dataset, [], [])
