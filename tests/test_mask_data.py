@@ -308,3 +308,26 @@ def test_padding_of_an_image_without_a_mask_is_unknown(tmp_path):
     _, masks = pair_up(dataset)
     assert (masks[:, [0, 1, 6, 7]] == -1).all()
     assert (masks[:, 2:6] >= 0).all()
+
+
+def test_one_ending_is_no_part_of_the_name_of_another_image(tmp_path):
+    root = make_masks(tmp_path / "cells")
+    for index, name in enumerate(("1", "1.1", "1.1.2")):
+        for folder in ("images", "masks"):
+            path = root / folder / f"{index:02}.png"
+            path.rename(path.with_name(f"{name}.png"))
+    mask = root / "masks" / "03.png"
+    mask.rename(mask.with_name("03.png.png"))  # Called by its whole name.
+    expect_pairs(load_custom(f"masks:{root}"))
+
+
+def test_a_mask_that_is_meant_for_two_images_is_a_fault(tmp_path):
+    root = make_masks(tmp_path / "cells", num=11)
+    for folder in ("images", "masks"):
+        for name in ("01", "02"):
+            path = root / folder / f"{name}.png"
+            path.rename(path.with_name(f"{int(name)}.png"))
+    options = {"mask": "masks/{stem}*.png", "path": "images/{path}"}
+    with pytest.raises(ValueError, match="2 faults") as told:
+        load_custom(f"masks:{root}", **options)
+    assert "images/1.png: the `*` means masks/10.png as the" in str(told.value)

@@ -101,6 +101,7 @@ def list_images(address: Address, options: Options) -> Listing:
         if not options.mask and (address.path / "masks").is_dir():
             faults = _find_orphans(address.path, lister.listing.items)
             lister.listing.faults += faults
+    lister.leave_out_shared()
     where = f"Spell it alike in `{address.path}`."
     items = lister.listing.items
     refuse_several([item.label for item in items], str(address.path))
@@ -254,6 +255,8 @@ class _Lister:
         self._require_columns()
         self._seen: dict[tuple[str, ...], tuple[str, str]] = {}
         self._files: dict[str, list[str]] = {}
+        # Images by the file of their mask, and by the pattern with a `*`.
+        self._meant: dict[Path, dict[str, list[Path]]] = {}
 
     def _read_pattern(self, text: str) -> Pattern:
         try:
@@ -386,6 +389,35 @@ class _Lister:
         items[:] = [item for item in items if item.paths[0] not in masks]
         faults[:] = [fault for fault in faults if fault.name not in names]
 
+    def leave_out_shared(self) -> None:
+        """Leaves out images of which a `*` means the mask of another one.
+
+        Rows with the same pattern share a mask on purpose.
+        """
+        items = self.listing.items
+        names = {item.paths[0]: item.name for item in items}
+        good = []
+        for item in items:
+            for path in item.masks:
+                meant = self._meant.get(path, {}).values()
+                owners = [[names[i] for i in some if i in names]
+                          for some in meant]  # fmt: skip
+                if len(owners := [*filter(None, owners)]) > 1:
+                    fault = self._describe_shared(path, owners)
+                    self.listing.faults.append(Fault(item.name, fault))
+                    break
+            else:
+                good.append(item)
+        items[:] = good
+
+    def _describe_shared(self, mask: Path, owners: list[list[str]]) -> str:
+        first, other = (names[0] for names in owners[:2])
+        return (
+            f"the `*` means {mask.relative_to(self.root).as_posix()} as the "
+            f"mask of {first} and of {other}; say by `mask` what is between "
+            'the name of an image and the `*`, such as "masks/{stem}_*.png"'
+        )
+
     def _find_masks(
         self, row: Row, mask: Pattern, image: str
     ) -> tuple[list[str], str | None]:
@@ -394,7 +426,11 @@ class _Lister:
         masks: list[str] = []
         for part in filter(None, map(str.strip, text.split("|"))):
             pattern = os.path.normpath(locate(self.root, part))
-            matches = self._match(pattern)
+            matches = self._match(pattern, os.path.splitext(image)[1])
+            if "*" in pattern:
+                for match in matches:
+                    meant = self._meant.setdefault(self.root / match, {})
+                    meant.setdefault(pattern, []).append(self.root / image)
             if not matches and self.options.no_mask == "fault":
                 return [], (
                     f"no mask {pattern.replace('[[]', '[')}; if it is meant to "
@@ -406,8 +442,13 @@ class _Lister:
             fault = "the image itself"
         return masks, fault and f"mask: {fault}"
 
-    def _match(self, pattern: str) -> list[str]:
-        """Lists the files that a pattern means; only names may have a `*`."""
+    def _match(self, pattern: str, ending: str) -> list[str]:
+        """Lists the files that a pattern means; only names may have a `*`.
+
+        Args:
+            pattern: Of paths.
+            ending: That of the image.
+        """
         folder, name = os.path.split(pattern)
         folder = folder.replace("[[]", "[")
         if folder not in self._files:
@@ -422,9 +463,24 @@ class _Lister:
             if not names[at].startswith(start):
                 break
             is_image = names[at].lower().endswith(MASK_ENDINGS)
-            if is_image and fnmatch.fnmatchcase(names[at], name):
+            if is_image and _fits(names[at], name, ending):
                 matches.append(os.path.join(folder, names[at]))
         return matches
+
+
+def _fits(file: str, pattern: str, ending: str) -> bool:
+    """Says whether a pattern means a file.
+
+    At its end, `.*` is one ending, or that of the image with another: the mask
+    of `1.png` is `1.tif` or `1.png.tif`, and not `1.1.tif`.
+    """
+    if not pattern.endswith(".*"):
+        return fnmatch.fnmatchcase(file, pattern)
+    stem = os.path.splitext(file)[0]
+    return any(
+        fnmatch.fnmatchcase(one, pattern.removesuffix(".*"))
+        for one in (stem, stem.removesuffix(ending))
+    )
 
 
 def _to_key(parts: tuple[str, ...]) -> tuple[str, ...]:
