@@ -132,6 +132,27 @@ def test_masks_among_the_images_of_a_class_are_named(tmp_path):
         load(root)
 
 
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("nifti", ["p7.nii.gz", "p7_seg.nii.gz"]),
+        ("nifti", ["p7.nii", "p7_mask.nii.gz"]),
+        ("dicom", ["p7.dcm", "p7-label.dcm"]),
+    ],
+)
+def test_masks_among_files_of_patients_are_told_without_names(
+    tmp_path, kind, names
+):
+    root = make(tmp_path / "x", "a", "b", num=0)
+    for folder in "ab":
+        for name in names:
+            (root / folder / name).write_bytes(b"x")
+    with pytest.raises(ValueError, match="has masks among its images") as error:
+        load(root, kind)
+    assert f"give a CSV file of the images: {kind}:FILE." in str(error.value)
+    assert "p7" not in str(error.value)
+
+
 def test_linked_folders_are_followed_and_loops_are_found(tmp_path):
     root = make(tmp_path / "x", "a", "b")
     elsewhere = make(tmp_path, "elsewhere")
@@ -158,6 +179,15 @@ def test_what_systems_leave_in_folders_is_no_image(tmp_path):
         (["x/images", "x/masks"], "Did you mean masks:{root}/x?"),
         (["train/images", "train/masks", "test/images", "test/masks"],
          "Expected images/<folder>/*.png and masks/<folder>/*.png"),
+        (["images/training_set", "images/test_set", "masks"],
+         "Expected *.png, <class>/*.png or {{train,val,test}}/*.png in it, and "
+         "masks in folders of the same names. Rename `test_set` to `test`, "
+         "`training_set` to `train`."),
+        (["train_1", "test"], "Rename `train_1` to `train`."),
+        (["images/part_1", "images/part_2", "masks"],
+         'masks:FILE; or say label = "" in the table [data]'),
+        ([f"images/fold{at}/{name}" for at in range(5) for name in "ab"]
+         + ["masks"], "the same folders in each of them: `a`, `b`."),
     ],
 )  # fmt: skip
 def test_masks_on_another_level_are_named(tmp_path, folders, sentence):

@@ -59,7 +59,7 @@ def read_class_folders(
             images = _join_channels(files, channels)
         else:
             images = [path for path in files if is_image(path, kind)]
-            refuse_masks(root, images)
+            refuse_masks(root, images, kind)
             others = [path for path in files if not is_image(path, kind)]
             faults += [Fault(path.as_posix(), reason) for path in others]
         found += images
@@ -72,8 +72,12 @@ def read_class_folders(
     return Table(root, [*_describe(Path("x"), False), "id"], named, faults)
 
 
-def read_image_folder(root: Path) -> Table:
+def read_image_folder(root: Path, *, have_labels: bool = True) -> Table:
     """Reads a folder of images beside masks: all files of `root/images`.
+
+    Args:
+        root: The folder.
+        have_labels: Whether its folders are read as classes.
 
     Returns:
         A table of each image's `path`, its `folder`, `name` and `stem`, and
@@ -81,9 +85,9 @@ def read_image_folder(root: Path) -> Table:
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If it has no images.
+        ValueError: If it has no images, or another layout.
     """
-    base = require_images(root)
+    base = require_images(root, have_labels=have_labels)
     files = [path.relative_to(base) for path in walk(base)]
     images = [path for path in files if is_image(path)]
     if not images:

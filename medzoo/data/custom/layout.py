@@ -5,11 +5,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from medzoo.data.custom.table import name_split
-from medzoo.data.custom.walk import is_image, list_files, list_folders
+from medzoo.data.custom.walk import (
+    NIFTI,
+    is_image,
+    list_files,
+    list_folders,
+)
 
 # Folders of folders: the names that are in each.
 _Names = Mapping[str, Sequence[str]]
 _EXPECTED = "Expected <class>/*.png or {train,val,test}/<class>/*.png in it."
+_WITH_MASKS = (
+    "Expected *.png, <class>/*.png or {train,val,test}/*.png in it, and masks "
+    "in folders of the same names."
+)
+_TABLE_OF_MASKS = (
+    'masks:FILE; or say label = "" in the table [data] to read no classes'
+)
 # Words in names of folders of splits, of images and of their masks.
 _PARTS = {
     "train": ("train", "training", "trainset"),
@@ -22,6 +34,9 @@ _MASKS = (
     "segmentations", "annotation", "annotations",
 )  # fmt: skip
 _MASK_NAME = re.compile(r"(.+?)[ _-](?:mask|segmentation|gt)(?:[ _-]?\d+)?")
+_MEDICAL_MASK = re.compile(
+    r"(.+?)[ _-](?:masks?|segmentation|seg|gt|labels?)(?:[ _-]?\d+)?"
+)
 # Names of numbered patients or folds.
 _NUMBERED = re.compile(
     r"(fold|cv|part|batch|set|site|patient|subject|case|p|s)?[ _-]*\d+"
@@ -72,12 +87,18 @@ def require_classes(root: Path) -> bool:
     return False
 
 
-def require_images(root: Path) -> Path:
+def require_images(root: Path, *, have_labels: bool = True) -> Path:
     """Returns the folder of the images of a folder with masks.
+
+    Args:
+        root: The folder with masks.
+        have_labels: Whether folders of images are classes, unless they are
+            splits.
 
     Raises:
         FileNotFoundError: If there is no such folder.
-        ValueError: If the folders of images and masks lie deeper.
+        ValueError: If the folders of images and masks lie deeper, or if those
+            of images are probably no classes.
     """
     if not root.is_dir():
         raise FileNotFoundError(
@@ -85,6 +106,7 @@ def require_images(root: Path) -> Path:
             "`masks`, or a CSV file of both."
         )
     if (root / "images").is_dir():
+        _require_groups_of_images(root / "images", have_labels)
         return root / "images"
     names = _read_names(root)
     pairs = [name for name, inside in names.items() if _have_masks(inside)]
@@ -101,20 +123,53 @@ def require_images(root: Path) -> Path:
             "masks/<folder>/*.png (folders called train, val and test are "
             "splits, others are classes), or a CSV file of both."
         )
+    _require_groups_of_images(root, have_labels)
     return root
 
 
-def refuse_masks(root: Path, images: Iterable[Path]) -> None:
-    """Raises a `ValueError` if some images are the masks of others."""
-    stems = {path.with_suffix("") for path in images}
+def _require_groups_of_images(base: Path, have_labels: bool) -> None:
+    """Checks the folders of images beside masks, as those of classes are."""
+    names = _read_names(base)
+    refuse = [_find_split_names, *[_find_folds, _find_parts] * have_labels]
+    for find in refuse:
+        if text := find(base, names, _WITH_MASKS, _TABLE_OF_MASKS):
+            raise ValueError(text)
+
+
+def refuse_masks(root: Path, images: Iterable[Path], kind: str = "") -> None:
+    """Raises a `ValueError` if some images are the masks of others.
+
+    Args:
+        root: The folder of all.
+        images: Their paths.
+        kind: `dicom` or `nifti`, whose names may be those of patients, and are
+            not told.
+    """
+    stems = {_remove_ending(path) for path in images}
+    pattern = _MEDICAL_MASK if kind else _MASK_NAME
     for stem in stems:
-        match = _MASK_NAME.fullmatch(stem.name.lower())
-        if match and stem.with_name(stem.name[: match.end(1)]) in stems:
+        match = pattern.fullmatch(stem.name.lower())
+        if not match or stem.with_name(stem.name[: match.end(1)]) not in stems:
+            continue
+        if kind:
+            end = stem.name[match.end(1) :]
             raise ValueError(
-                f"`{root}` has masks among its images, such as `{stem}`, which "
-                f"would be images of a class. Did you mean masks:{root}? Or "
-                "give a CSV file of the images."
+                f"`{root}` has masks among its images, whose names end in "
+                f"`{end}`, and which would be images of a class. Move them "
+                f"elsewhere, or give a CSV file of the images: {kind}:FILE."
             )
+        raise ValueError(
+            f"`{root}` has masks among its images, such as `{stem}`, which "
+            f"would be images of a class. Did you mean masks:{root}? Or "
+            "give a CSV file of the images."
+        )
+
+
+def _remove_ending(path: Path) -> Path:
+    """Returns a path without its ending, that of `x.nii.gz` being two."""
+    name = path.name
+    ending = next((e for e in NIFTI if name.lower().endswith(e)), path.suffix)
+    return path.with_name(name[: len(name) - len(ending)])
 
 
 def _read_names(root: Path) -> dict[str, list[str]]:
@@ -182,13 +237,18 @@ def _have_masks(names: Iterable[str]) -> bool:
     return has_images and any(found & {*_MASKS} for found in words)
 
 
-def _find_split_names(root: Path, names: _Names) -> str | None:
+def _find_split_names(
+    root: Path,
+    names: _Names,
+    expected: str = _EXPECTED,
+    table: str = "csv:FILE",
+) -> str | None:
     """Finds folders that are splits by their names, and not all read so."""
     are_named = all(map(name_split, names))
     splits = {name: _guess_split(name) for name in names}
     found = set(splits.values()) - {None}
     is_trained = "train" in found
-    if are_named == is_trained or (is_trained and len(found) == 1):
+    if not names or are_named == is_trained or found == {"train"}:
         return None
     renamed, ways = [], []
     for split in dict.fromkeys(filter(None, splits.values())):
@@ -209,7 +269,7 @@ def _find_split_names(root: Path, names: _Names) -> str | None:
         ways.append("Call one of them `train`.")
     return (
         f"`{root}` has the folders {_list(names)}, which would be classes and "
-        f"are splits by their names. {_EXPECTED} {' '.join(ways)}"
+        f"are splits by their names. {expected} {' '.join(ways)}"
     )
 
 
@@ -221,7 +281,12 @@ def _guess_split(name: str) -> str | None:
     return None
 
 
-def _find_folds(root: Path, names: _Names) -> str | None:
+def _find_folds(
+    root: Path,
+    names: _Names,
+    expected: str = _EXPECTED,
+    table: str = "csv:FILE",
+) -> str | None:
     """Finds numbered folders with the same classes in each of them."""
     classes = sorted({inside for one in names.values() for inside in one})
     is_number = all(name.isdecimal() for name in classes)
@@ -236,13 +301,18 @@ def _find_folds(root: Path, names: _Names) -> str | None:
         return None
     return (
         f"`{root}` has the folders {_list(names)}, which would be classes, and "
-        f"the same folders in each of them: {_list(classes)}. {_EXPECTED} Are "
+        f"the same folders in each of them: {_list(classes)}. {expected} Are "
         "those the classes? Then exchange the two levels (<class>/<patient or "
-        "fold>/*.png), or give a CSV file."
+        f"fold>/*.png), or give a CSV file: {table}."
     )
 
 
-def _find_parts(root: Path, names: _Names) -> str | None:
+def _find_parts(
+    root: Path,
+    names: _Names,
+    expected: str = _EXPECTED,
+    table: str = "csv:FILE",
+) -> str | None:
     """Finds folders that are parts of one set by their numbers."""
     if len(names) < 2 or not all(
         _CUT.fullmatch(name.lower()) for name in names
@@ -250,8 +320,8 @@ def _find_parts(root: Path, names: _Names) -> str | None:
         return None
     return (
         f"`{root}` has the folders {_list(names)}, which would be classes and "
-        f"are parts of one set by their names. {_EXPECTED} Are the labels in a "
-        "table? Then give a CSV file of paths and labels: csv:FILE."
+        f"are parts of one set by their names. {expected} Are the labels in a "
+        f"table? Then give a CSV file of paths and labels: {table}."
     )
 
 

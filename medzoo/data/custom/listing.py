@@ -147,7 +147,8 @@ def _read_source(
     if path.is_file() or path.suffix == ".csv":
         table, image, mask = read_csv(path), "path", "mask"
     else:
-        table = read_image_folder(path)
+        have_labels = bool(options.label)
+        table = read_image_folder(path, have_labels=have_labels)
         image, mask = _find_patterns(path, options)
     return table, [options.path or image], options.mask or mask
 
