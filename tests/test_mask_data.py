@@ -93,6 +93,18 @@ def test_a_column_names_the_class_of_what_is_marked(tmp_path):
     assert "6 groups kept whole" in dataset.notes[0]
 
 
+def test_a_column_of_labels_is_not_passed_over(tmp_path):
+    make_masks(tmp_path)
+    rows = [(f"{i:02}.png", "ab"[i % 2]) for i in range(12)]
+    data = write_csv(tmp_path, ("file", "Label"), *rows)
+    options = {"path": "images/{file}", "mask": "masks/{file}"}
+    with pytest.raises(ValueError, match='Say label = "Label" in the table'):
+        load_custom(data, **options)
+    labelled = load_custom(data, label="Label", **options)
+    assert labelled.classes == ("a", "b")
+    assert load_custom(data, label="", **options).classes[0] == "absent"
+
+
 def test_values_become_classes_and_some_are_ignored(tmp_path):
     make_masks(tmp_path, value=7)
     bad = make_mask(1, value=7)

@@ -20,7 +20,7 @@ _BETWEEN = re.compile(r"\s*[|;,+]\s*")
 def refuse_unread(
     table: Table, options: Options, read: Collection[str]
 ) -> None:
-    """Checks that no column has the splits, or the groups, and is not read.
+    """Checks that no column has the splits, groups or labels, and is not read.
 
     Args:
         table: Of a file.
@@ -31,7 +31,7 @@ def refuse_unread(
         ValueError: With the first column that has.
     """
     others = [name for name in table.columns if name not in read]
-    for option in ("split", "group"):
+    for option in ("split", "group", "label"):
         asked = getattr(options, option)
         if asked != option or asked in table.columns:
             continue
