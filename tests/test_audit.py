@@ -196,6 +196,23 @@ def test_training_goes_without_leaks_and_says_so():
     assert (dataset.train.images[3:5] == noise(40)[kept[3:5]]).all()
 
 
+def test_leaks_that_are_all_of_a_class_are_not_dropped():
+    images = noise(8)
+    data = make(images[:6], images[:2], images[6:])
+    labels = np.array([0, 0, 1, 1, 1, 1], "int32")
+    train = dataclasses.replace(data.train, labels=labels)
+    data = dataclasses.replace(data, train=train)
+    with pytest.raises(ValueError, match="leaves no image of `a` in train"):
+        drop_leaks(data)
+    groups = ["p", "p", "q", "q", "q", "q", "p", "x", "q", "y"]
+    with pytest.raises(ValueError, match="images of|leaves no") as told:
+        drop_leaks(data, groups)
+    assert (
+        "leaves no image of `a`, `b` in train. Expected some of each class. "
+        "Received: 6 of 6 images to be dropped, 6 as val or test have others"
+    ) in str(told.value)
+
+
 def test_the_leaks_of_a_file_are_looked_for_once(tmp_path):
     path = tmp_path / "x.leaks.npy"
     first = drop_leaks(planted(), kept_in=path)
@@ -214,7 +231,7 @@ def test_the_leaks_of_a_file_are_looked_for_once(tmp_path):
 
 def test_groups_in_two_splits_are_found_and_dropped():
     dataset = make(noise(4), noise(2, 1), noise(2, 2))
-    groups = ["p", "q", "p", "r", "s", "s", "p", "t"]
+    groups = ["p", "p", "q", "r", "s", "s", "p", "t"]
     splits = np.array([0, 0, 0, 0, 1, 1, 2, 2])
     assert find_split_groups(groups, splits) == {"p"}
     found, _ = audit(dataset, groups=groups)

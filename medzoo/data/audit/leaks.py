@@ -113,6 +113,9 @@ def drop_leaks(
         dataset: The data.
         groups: Group of each image, in the order of train, val and test.
         kept_in: File that keeps the rows for the next process.
+
+    Raises:
+        ValueError: If train, or a class of it, has no image without them.
     """
     leaks = None
     if kept_in is not None:
@@ -125,6 +128,10 @@ def drop_leaks(
             _keep(leaks, kept_in)
     train = dataset.train
     rows = np.setdiff1d(np.arange(len(train)), leaks)
+    lost = np.setdiff1d(train.labels, [*train.labels[rows], -1])
+    if len(lost) or not len(rows):
+        names = [f"`{dataset.classes[label]}`" for label in lost.tolist()]
+        raise ValueError(_refuse(dataset, leaks, names, groups))
     note = (
         f"{len(leaks)} of {len(train)} images of train were dropped, as val or "
         "test show the same (drop_leaks)."
@@ -134,6 +141,31 @@ def drop_leaks(
         train=train.take(rows, TakenRows),
         fingerprint=f"{dataset.fingerprint}:drop_leaks",
         notes=(*dataset.notes, note),
+    )
+
+
+def _refuse(
+    dataset: Dataset,
+    leaks: np.ndarray,
+    lost: Sequence[str],
+    groups: Sequence[str],
+) -> str:
+    """Words that too much would be dropped, by what, and what to do."""
+    torn = find_split_groups(groups, number_splits(dataset)) if groups else ()
+    by_group = sum(groups[row] in torn for row in leaks.tolist()) if torn else 0
+    reasons = {
+        f"{by_group} as val or test have others of their group": by_group,
+        f"{len(leaks) - by_group} as val or test show the same": (
+            len(leaks) - by_group
+        ),
+    }
+    shown = " and ".join(reason for reason, count in reasons.items() if count)
+    return (
+        "`drop_leaks` leaves no image of "
+        f"{', '.join(lost) or 'any class'} in train. Expected some of each "
+        f"class. Received: {len(leaks)} of {len(dataset.train)} images to be "
+        f"dropped, {shown}. Leave out `drop_leaks`, or split the images so "
+        "that those that show the same, or are of one group, are in one split."
     )
 
 
