@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 from own_images import make_folder, make_image
+from own_masks import make_masks
 from PIL import Image
 
 from medzoo.data.audit.audit import audit
@@ -250,6 +251,15 @@ def test_a_shift_of_classes_is_told_with_its_p_value():
     expected = chi2_contingency([[30, 30], [36, 4]]).pvalue
     assert found.shifts[1].p == pytest.approx(expected)
     assert any(line.startswith("Other classes") for line in format_audit(found))
+
+
+def test_masks_without_labels_are_audited(tmp_path, medzoo):
+    root = make_masks(tmp_path / "cells")
+    for path in (root / "masks").iterdir():  # All of them mark something.
+        path.write_bytes((root / "masks" / "01.png").read_bytes())
+    out = medzoo("audit", f"masks:{root}").out
+    assert "No exact duplicates." in out
+    assert "lasses of train and val" not in out
 
 
 def test_a_run_without_leaks_is_another_run():

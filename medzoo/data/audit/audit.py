@@ -85,7 +85,7 @@ class Audit:
             another image of their group.
         train_leaks: Images of train that val or test have as well.
         split_groups: Names of groups in more than one split.
-        shifts: Of each two splits.
+        shifts: Of each two splits that have labels.
     """
 
     task: str
@@ -240,6 +240,8 @@ def _find_shifts(dataset: Dataset) -> list[ClassShift]:
     shifts = []
     for first, second in itertools.combinations(SPLITS, 2):
         table = np.stack([counts[first], counts[second]])
+        if not table.any(axis=1).all():
+            continue
         table = table[:, table.sum(axis=0) > 0]
         test = chi2_contingency(table)
         # Of two rows, the largest chi-square is the number of images.
