@@ -291,6 +291,21 @@ def test_masks_with_other_names_are_given_a_pattern(tmp_path, name, pattern):
     expect_pairs(load_custom(f"masks:{root}", mask=pattern))
 
 
+def test_masks_called_by_the_whole_name_beside_images_are_given_a_pattern(
+    tmp_path,
+):
+    for index in range(9):
+        image = make_image(index, shape=(SIDE, SIDE))
+        image.save(tmp_path / f"{index}.jpg")
+        mask = Image.fromarray(make_mask(index))
+        mask.save(tmp_path / f"{index}.jpg.png")
+    with pytest.raises(ValueError, match="pattern of the names") as told:
+        load_custom(f"masks:{tmp_path}")
+    assert 'mask = "{stem}.jpg.png"' in str(told.value)
+    found = load_custom(f"masks:{tmp_path}", mask="{stem}.jpg.png")
+    assert sum(map(len, found.splits.values())) == 9
+
+
 def test_masks_in_folders_of_other_names_are_given_a_pattern(tmp_path):
     root = make_masks(tmp_path / "x")
     (root / "images").rename(root / "Training_Input")

@@ -60,7 +60,8 @@ def _find_alike(stem: str, names: Sequence[str]) -> Iterator[str]:
     for at in range(bisect.bisect_left(names, stem), len(names)):
         if not names[at].startswith(stem):
             break
-        if names[at][len(stem)] in _SEPARATORS:
+        # A name may end there: `x.jpg` beside the image `x.jpg.png`.
+        if names[at][len(stem) : len(stem) + 1] in {*_SEPARATORS}:
             yield names[at]
     for name in names:
         before, middle, _ = name.rpartition(f"{stem}.")
