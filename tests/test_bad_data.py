@@ -12,6 +12,7 @@ from PIL import Image
 
 from medzoo.data.custom.address import find_address
 from medzoo.data.custom.load import read_custom
+from medzoo.data.custom.pixels import read_pixels
 
 
 def load(data, **options):
@@ -166,6 +167,20 @@ def put(path, mask):
     """Returns what puts a mask into a folder."""
     image = mask if isinstance(mask, Image.Image) else Image.fromarray(mask)
     return lambda root: image.save(root / path)
+
+
+def test_the_photograph_of_a_phone_is_the_first_of_its_pictures(tmp_path):
+    image, further = make_image(0), make_image(1, shape=(6, 5))
+    plain, phone = tmp_path / "plain.jpg", tmp_path / "phone.jpg"
+    image.save(plain)
+    image.save(phone, "MPO", save_all=True, append_images=[further])
+    with Image.open(phone) as opened:
+        assert opened.n_frames == 2
+    options = {"size": 8, "mode": "auto", "resize": "pad", "deep": False}
+    found, expected = (
+        read_pixels([path], **options)[0] for path in (phone, plain)
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_an_empty_class_is_a_fault_and_all_faults_are_told_at_once(tmp_path):

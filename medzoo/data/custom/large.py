@@ -148,7 +148,8 @@ def _check(image: Large, header: Image.Image) -> None:
         header.seek(page)
         if header.width * header.height >= pixels:
             raise BadImage(
-                f"{pages} pages, where one belongs, or smaller copies of it"
+                f"{pages} pages, where one belongs, or smaller copies of it; "
+                "save the one that is meant as a file of its own"
             )
 
 

@@ -154,9 +154,14 @@ def open_image(content: bytes) -> Image.Image:
             f"{image.width}x{image.height} pixels, above the limit of "
             f"{MOST_PIXELS:,}"
         )
-    pages = getattr(image, "n_frames", 1)
+    # Phones add small copies, or maps of depth, to the JPEG of a photograph.
+    is_photograph = image.format == "MPO"
+    pages = 1 if is_photograph else getattr(image, "n_frames", 1)
     if pages > 1:
-        raise BadImage(f"{pages} pages or frames, where one belongs")
+        raise BadImage(
+            f"{pages} pages or frames, where one belongs; save the one that is "
+            "meant as a file of its own"
+        )
     return image.convert("L") if is_mended else image
 
 
