@@ -53,6 +53,18 @@ def test_each_image_keeps_its_mask_and_a_label_of_presence(tmp_path):
     assert "8 mark something, 4 are empty" in dataset.notes[-1]
 
 
+def test_presence_that_a_given_train_split_does_not_vary_is_no_label(tmp_path):
+    make_masks(tmp_path)
+    splits = ["test" if index % 3 == 0 else "train" for index in range(12)]
+    splits[1] = splits[2] = "test"
+    rows = [(f"{at:02}.png", split) for at, split in enumerate(splits)]
+    data = write_csv(tmp_path, ("file", "split"), *rows)
+    options = {"path": "images/{file}", "mask": "masks/{file}"}
+    found = load_custom(data, val=0.3, **options)
+    assert sum(map(len, found.splits.values())) == 12
+    assert {*found.train.labels, *found.test.labels} == {-1}
+
+
 def test_masks_that_lie_beside_images_are_joined(tmp_path):
     for index in range(9):
         folder = tmp_path / ("odd" if index % 2 else "even")

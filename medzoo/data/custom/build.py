@@ -224,13 +224,15 @@ def _label_presence(
 ) -> list[Item]:
     """Labels images by whether their masks mark anything.
 
-    Where all of them do, there is nothing to learn: no image is labelled.
+    Where all of them do, or all of train, there is nothing to learn: no image
+    is labelled.
     """
     labels = [
         "" if facts is None else PRESENCE[bool(facts.classes)]
         for facts in masks.facts
     ]
-    if not set(PRESENCE) <= {labels[at] for at in kept}:
+    trained = {labels[at] for at in kept if items[at].split in _TRAINED}
+    if not set(PRESENCE) <= trained:
         return list(items)
     pairs = zip(items, labels, strict=True)
     return [item._replace(label=label) for item, label in pairs]
