@@ -18,6 +18,7 @@ from medzoo.data.custom.about import describe_images, require_attributes
 from medzoo.data.custom.arrays import read_groups
 from medzoo.data.custom.attributes import Attribute
 from medzoo.data.custom.from_python import Dataset
+from medzoo.data.sources import load
 from medzoo.data.tested import find_tested
 from medzoo.record import Predictions, SplitPredictions
 from medzoo.report.evidence import Evidence
@@ -169,6 +170,25 @@ def test_an_attribute_without_a_column_is_named(data):
     study = make_own_study(data, attributes=("agee",))
     with pytest.raises(ValueError, match="Did you mean `age`?"):
         expand(study)
+
+
+def test_equal_arrays_with_other_attributes_are_two(cache):
+    images, labels, _, about = make_images()
+    about = {"age": about["age"]}
+    other = {"age": about["age"] + 1}
+    made = [
+        Dataset.from_arrays(images, labels, attributes=values)
+        for values in (about, other, about)
+    ]
+    assert made[0] == made[2] != made[1]
+    assert made[0] != Dataset.from_arrays(images, labels)
+    first, second = (
+        describe_images(each.address, each.size, each.options).attributes["age"]
+        for each in made[:2]
+    )
+    assert [int(age) + 1 for age in first] == [*map(int, second)]
+    found = [load("arrays", each.address).fingerprint for each in made[:2]]
+    assert found[0] == found[1]  # Runs of one are those of the other.
 
 
 def test_attributes_of_a_table_are_columns(tmp_path):

@@ -114,9 +114,11 @@ class Dataset(NamedTuple):
                 arrays[f"{split}_groups"] = numbered[rows]
         file = io.BytesIO()
         np.savez(file, **arrays)  # type: ignore[arg-type]
-        path = _write(file.getvalue(), name, ".npz")
         columns = dict(zip(asked, about.values(), strict=True))
-        table = {each.name: map(_word, c) for each, c in columns.items()}
+        table = {each.name: [*map(_word, c)] for each, c in columns.items()}
+        # Equal arrays with other attributes are other data of a notebook.
+        beside = repr(table).encode() if table else b""
+        path = _write(file.getvalue(), name, ".npz", beside)
         if table:
             _write_table(path_table(path), drawn, table)
         options = {"attributes": tuple(about)} if about else {}
@@ -376,14 +378,21 @@ def _word(value: Any) -> str:
     return "" if is_missing else str(value)
 
 
-def _write(content: bytes, name: str, ending: str) -> Path:
-    """Writes content under its digest, unless it is there."""
+def _write(content: bytes, name: str, ending: str, beside: bytes = b"") -> Path:
+    """Writes content under its digest, unless it is there.
+
+    Args:
+        content: Of the file.
+        name: Of the file.
+        ending: Of the file.
+        beside: What is written beside it, which is a part of the digest.
+    """
     if not name.strip() or "/" in name or "\\" in name:
         raise ValueError(
             "`name` is that of the task, and of a file. Expected letters and "
             f"digits. Received: name={name!r}."
         )
-    digest = hashlib.sha256(content).hexdigest()[:16]
+    digest = hashlib.sha256(content + beside).hexdigest()[:16]
     path = cache_folder() / "arrays" / digest / f"{name}{ending}"
     if not path.is_file():
         with caching(path):
