@@ -84,6 +84,14 @@ def test_the_command_writes_page_figures_and_table(tmp_path, medzoo):
     assert "10 x 12 (24), 12 x 12 (1)" in page
 
 
+def test_folders_that_differ_behind_a_dot_are_two_tasks(tmp_path, medzoo):
+    for name in ("cells.v1", "cells.v2"):
+        make_folder(tmp_path / name)
+        assert f"{name}_explore" in medzoo("explore", name).err
+    plan = medzoo("study", "plan", "quickstart", "--data", "folder:cells.v2")
+    assert "cells.v2" in plan.out
+
+
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [

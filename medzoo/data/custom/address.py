@@ -16,6 +16,8 @@ FORMS = tuple(
     f"{kind}:{'FILE' if kind in ('csv', 'npz') else 'PATH'}" for kind in KINDS
 )
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+# Endings of tables, where a path may be that of a folder as well.
+_TABLES = (".csv", ".tsv", ".txt")
 _SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 ANY_FORM = f"{', '.join(FORMS[:-1])} or {FORMS[-1]}"
 
@@ -34,8 +36,15 @@ class Address(NamedTuple):
 
     @property
     def task(self) -> str:
-        """The default name of the task; bytes that are not UTF-8 as `\\xe4`."""
-        name = os.fsencode(Path(os.path.realpath(self.path)).stem)
+        """The default name of the task; bytes that are not UTF-8 as `\\xe4`.
+
+        That of a folder is whole, as `.2` in `cells.2` is no ending.
+        """
+        path = Path(os.path.realpath(self.path))
+        # By the address alone: a study has it where the data are not there.
+        is_table = path.suffix.lower() in _TABLES and self.kind != "folder"
+        is_file = is_table or self.kind in ("csv", "npz")
+        name = os.fsencode(path.stem if is_file else path.name)
         return name.decode("utf-8", "backslashreplace")
 
     def __str__(self) -> str:
@@ -68,6 +77,8 @@ def parse_address(data: str) -> Address:
 
     >>> parse_address("csv:cells/labels.csv").task
     'labels'
+    >>> parse_address("folder:cells.v2").task
+    'cells.v2'
     """
     kind, colon, path = data.partition(":")
     if not colon or kind not in KINDS:
