@@ -133,3 +133,87 @@ def test_tokens_of_a_registered_backbone_are_pooled(pool, width):
     run = Run(model="transfer", options=options, **TINY)
     model = build_model("transfer", 2, input_shape=(28, 28, 1), **run.options)
     assert model.get_layer("backbone").output_shape == (None, width)
+
+
+def wrap(inner, input_shape=(28, 28, 3)):
+    """Puts the scaling of pixels before a network, as a user would."""
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, inner(layers.Rescaling(1 / 255)(inputs)))
+
+
+def make_inner(name="inner"):
+    inputs = keras.Input((28, 28, 3))
+    x = layers.Conv2D(5, 3, strides=2)(inputs)
+    x = layers.BatchNormalization()(x)
+    x = layers.Conv2D(7, 3, strides=2)(x)
+    return keras.Model(inputs, x, name=name)
+
+
+@pytest.mark.parametrize(
+    ("taps", "pool", "width"),
+    [
+        ("last", "mean", 7),
+        ("three", "mean", 7),
+        ("last", "mean_std", 14),
+        ("inner", "mean", 7),
+    ],
+)
+def test_features_are_those_of_the_inner_network(taps, pool, width):
+    @register_backbone(name=f"wrapped_{taps}_{pool}")
+    def wrapped(input_shape):
+        return wrap(make_inner())
+
+    model = build_model(
+        "transfer",
+        2,
+        input_shape=(28, 28, 1),
+        backbone=f"wrapped_{taps}_{pool}",
+        taps=taps,
+        pool=pool,
+    )
+    assert model.get_layer("backbone").output_shape == (None, width)
+
+
+def test_a_backbone_may_be_sequential():
+    @register_backbone
+    def in_a_row(input_shape):
+        steps = [layers.Rescaling(1 / 255), layers.Conv2D(6, 3, strides=2)]
+        return keras.Sequential([keras.Input(input_shape), *steps])
+
+    model = build_model(
+        "transfer",
+        2,
+        input_shape=(28, 28, 1),
+        backbone="in_a_row",
+        taps="last",
+    )
+    assert model.get_layer("backbone").output_shape == (None, 6)
+
+
+def test_a_layer_of_a_saved_network_may_be_a_network(saved):
+    wrap(make_inner()).save(saved)
+
+    def build(address):
+        return build_model(
+            "transfer",
+            2,
+            input_shape=(28, 28, 3),
+            backbone=address,
+            taps="last",
+        )
+
+    found = build(f"keras:{saved}@inner").get_layer("backbone")
+    assert found.output_shape == (None, 7)
+    with pytest.raises(ValueError, match=r"no head behind it.*keras@inner"):
+        build(f"keras:{saved}")
+
+
+def test_the_head_of_a_saved_network_may_take_an_inner_one(saved):
+    inner = wrap(make_inner())
+    x = layers.GlobalAveragePooling2D()(inner.output)
+    head = keras.Sequential([layers.Dense(4), layers.Dense(2)], name="head")
+    keras.Model(inner.input, head(x)).save(saved)
+    found = build_model(
+        "transfer", 2, input_shape=(28, 28, 3), backbone=f"keras:{saved}"
+    )
+    assert found.get_layer("backbone").output_shape == (None, 3 + 7)

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras import Input, KerasTensor, Model, layers, ops
+from keras import (
+    Input,
+    KerasTensor,
+    Model,
+    Operation,
+    Sequential,
+    layers,
+    ops,
+)
 
 from medzoo.models.augmentation import Augmentation
 
@@ -183,3 +191,36 @@ def list_normalisations(model: Model) -> Iterator[layers.BatchNormalization]:
             yield layer
         elif isinstance(layer, Model):
             yield from list_normalisations(layer)
+
+
+def output_of(network: Model, operation: Operation) -> Any:
+    """Returns what an operation of a network gives there.
+
+    A network inside of another has an `output` of its own, which no other
+    tensor of the outer one is made of.
+    """
+    if not isinstance(operation, Model):
+        return operation.output
+    outputs = _last_call(network, operation).output_tensors
+    return outputs[0] if len(outputs) == 1 else outputs
+
+
+def input_of(network: Model, operation: Operation) -> Any:
+    """Returns what an operation of a network takes there, as `output_of`."""
+    if not isinstance(operation, Model):
+        return operation.input
+    inputs = _last_call(network, operation).input_tensors
+    return inputs[0] if len(inputs) == 1 else inputs
+
+
+def list_calls(network: Model) -> list[Any]:
+    """Lists the calls of operations in a network, as nodes of Keras."""
+    graph = network
+    if isinstance(network, Sequential):
+        graph = Model(network.inputs, network.outputs)
+    return [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+
+
+def _last_call(network: Model, operation: Operation) -> Any:
+    calls = [c for c in list_calls(network) if c.operation is operation]
+    return max(calls, key=operation._inbound_nodes.index)

@@ -9,6 +9,7 @@ from keras import Model
 from medzoo.files import DAMAGED
 from medzoo.models.backbones import find_file
 from medzoo.models.keras_file import require_bounded
+from medzoo.models.layers import input_of, output_of
 
 
 def build_addressed(
@@ -78,8 +79,15 @@ def _find_end(model: Model, layer: str, path: Path) -> Any:
             f"{', '.join(known)}. Received: {layer!r}."
         )
     if layer:
-        return model.get_layer(layer).output
-    return [each for each in model.layers if each.weights][-1].input
+        return output_of(model, model.get_layer(layer))
+    *before, last = [each for each in model.layers if each.weights]
+    if isinstance(last, Model) and not before:
+        raise ValueError(
+            f"`{path}` has all its weights in the inner network `{last.name}`, "
+            "and no head behind it. Expected the layer whose output are the "
+            f"features, as in keras:{path}@{last.name}. Received: no layer."
+        )
+    return input_of(model, last)
 
 
 def build_hub(

@@ -8,6 +8,7 @@ import keras
 from keras import KerasTensor, Model, layers, ops
 
 from medzoo.models.backbones import get_backbone, require_weights
+from medzoo.models.layers import output_of
 from medzoo.models.own_backbones import build_addressed
 
 # Mean and deviation of ImageNet's red, green and blue, 0 to 1.
@@ -15,7 +16,7 @@ MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
 # Mean of its blue, green and red, 0 to 255, as Caffe had it.
 BGR_MEAN = (103.939, 116.779, 123.68)
-_NO_MAPS = (layers.InputLayer, layers.ZeroPadding2D, keras.Model)
+_NO_MAPS = (layers.InputLayer, layers.ZeroPadding2D)
 
 
 def build_backbone(
@@ -49,6 +50,8 @@ def build_backbone(
             if entry.build
             else build_addressed(backbone, shape, weights=weights)
         )
+        if isinstance(network, keras.Sequential):
+            network = Model(network.inputs[0], network.outputs[0])
         height, width = (
             side or asked
             for side, asked in zip(
@@ -133,7 +136,8 @@ def _find_taps(network: Model, taps: str, backbone: str) -> list[KerasTensor]:
     """Returns what the named layers give, before it is pooled."""
     if taps in ("last", "three"):
         ends = _ends(network)
-        if not ends or len(network.output.shape) == 3:  # Features or tokens.
+        is_tokens = len(network.output.shape) == 3
+        if not ends or is_tokens or _ends_inside(network):
             return [network.output]
         return ends[-3 if taps == "three" else -1 :]
     known = [layer.name for layer in network.layers]
@@ -141,10 +145,12 @@ def _find_taps(network: Model, taps: str, backbone: str) -> list[KerasTensor]:
         if name not in known:
             raise ValueError(
                 f"Backbone `{backbone}` has no layer `{name}`. Expected `taps` "
-                f"of last, three, or names of layers, such as {known[-3]}. "
+                f"of last, three, or names of layers, such as {known[-3:][0]}. "
                 f"Received: taps={taps!r}."
             )
-    return [network.get_layer(name).output for name in taps.split(",")]
+    return [
+        output_of(network, network.get_layer(name)) for name in taps.split(",")
+    ]
 
 
 def _pool(
@@ -165,15 +171,29 @@ def _pool(
     return pooled
 
 
+def _ends_inside(network: Model) -> bool:
+    """Says whether the last of a network is a network of its own."""
+    return any(
+        isinstance(operation, Model)
+        and output_of(network, operation) is network.output
+        for operation in network.operations
+    )
+
+
 def _ends(network: Model) -> list[KerasTensor]:
     """Returns the last output of each resolution, but for padded ones."""
     found = [
-        operation.output
+        output_of(network, operation)
         for operation in network.operations
         if not isinstance(operation, _NO_MAPS)
-        and isinstance(operation.output, KerasTensor)
     ]
-    maps = [x for x in found if len(x.shape) == 4 and None not in x.shape[1:]]
+    maps = [
+        x
+        for x in found
+        if isinstance(x, KerasTensor)
+        and len(x.shape) == 4
+        and None not in x.shape[1:]
+    ]
     if not maps:
         return []
     # Squeeze-and-excitation blocks have maps of one pixel on the way.

@@ -21,7 +21,7 @@ from medzoo.data.folds import has_groups, hold_out, hold_out_fifth
 from medzoo.data.npz import create_array
 from medzoo.data.splits import take_stratified
 from medzoo.files import DAMAGED, hash_file
-from medzoo.models.backbones import require_weights
+from medzoo.models.backbones import get_backbone, require_weights
 from medzoo.models.flops import count_flops
 from medzoo.runs.run import Run
 from medzoo.runs.symmetries import choose_options
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Part of every key. Raise it when a backbone would give other features.
 FEATURES_VERSION = 3
+# The same of networks of a user.
+OWN_FEATURES_VERSION = 4
 # Options that decide the features, beside the weights.
 _OPTIONS = ("backbone", "taps", "pool", "resize", "views")
 # Images between two writes, so that memory does not grow with the split.
@@ -173,9 +175,10 @@ def _describe(run: Run, data: Dataset) -> dict[str, Any]:
     limit = run.max_images
     drawn = limit is not None and len(data.train) >= limit
     plugin = run.plugins.get("backbone")
+    is_known = get_backbone(options["backbone"]).application
     about = {
         **({"plugin": plugin.content} if plugin else {}),
-        "version": FEATURES_VERSION,
+        "version": FEATURES_VERSION if is_known else OWN_FEATURES_VERSION,
         "weights": hash_file(path) if path else run.seed,
         "data": data.fingerprint,
         "shape": data.input_shape,
