@@ -3,9 +3,11 @@
 import keras
 import pytest
 
+import medzoo
 from medzoo.models.flops import count_flops
 from medzoo.models.registry import build_model
 from medzoo.runs.run import Run
+from medzoo.training.execute import execute
 
 
 def test_a_convolution_acts_at_every_place_of_its_output():
@@ -45,6 +47,104 @@ def test_a_layer_counts_as_often_as_it_is_called():
     shared = keras.layers.Dense(8)
     x = shared(shared(images))
     assert count_flops(keras.Model(images, x)) == 2 * 2 * 8 * 8
+
+
+def test_a_separable_convolution_has_two_kernels():
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.SeparableConv2D(5, 3, padding="same")(images)
+    kernels = 3 * 3 * 3 + 3 * 5
+    assert count_flops(keras.Model(images, x)) == 2 * kernels * 8 * 8
+
+
+def test_a_product_of_einsum_sums_over_all_its_letters():
+    tokens = keras.Input((6, 8))
+    x = keras.layers.EinsumDense("abc,cde->abde", (6, 2, 4), bias_axes="de")(
+        tokens
+    )
+    assert count_flops(keras.Model(tokens, x)) == 2 * 6 * 8 * 2 * 4
+
+
+def test_an_inner_network_counts_as_often_as_it_is_called():
+    inner = keras.Sequential([keras.Input((8,)), keras.layers.Dense(8)])
+    images = keras.Input((8,))
+    model = keras.Model(images, inner(inner(images)))
+    assert count_flops(model) == 2 * 2 * 8 * 8
+
+
+class Nameless(keras.layers.Layer):
+    """A layer whose configuration has no name."""
+
+    def call(self, x):
+        return x
+
+    def get_config(self):
+        return {}
+
+
+class Bare(keras.layers.Layer):
+    """A layer that needs an argument and has no configuration."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+        self.kernel = 3
+        self.layers = [keras.layers.ReLU()]
+
+    def call(self, x):
+        return self.factor * self.layers[0](x)
+
+
+class Wrapped(keras.layers.Layer):
+    """A layer with a convolution inside of it."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.Conv2D(3, 3, padding="same")
+
+    def call(self, x):
+        return self.inner(x)
+
+
+@pytest.mark.parametrize("layer", [Nameless(), Bare(2.0)])
+def test_layers_without_matrices_count_nothing(layer):
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Flatten()(layer(images))
+    model = keras.Model(images, keras.layers.Dense(5)(x))
+    assert count_flops(model) == 2 * 8 * 8 * 3 * 5
+
+
+@pytest.mark.parametrize(
+    "apply",
+    [
+        lambda x: Wrapped()(x),
+        lambda x: keras.layers.MultiHeadAttention(2, 4)(x, x),
+        lambda x: keras.ops.matmul(x, keras.ops.transpose(x, (0, 1, 3, 2))),
+        lambda x: keras.Sequential([Wrapped()])(x),
+    ],
+)
+def test_what_cannot_be_counted_is_unknown_and_not_too_low(apply):
+    images = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(3, 3, padding="same")(images)
+    assert count_flops(keras.Model(images, apply(x))) is None
+
+
+def test_a_run_does_not_need_its_operations_to_be_known():
+    @medzoo.register_model
+    def with_layers_of_my_own(num_classes, *, input_shape):
+        inputs = keras.Input(input_shape, dtype="uint8")
+        x = keras.layers.Rescaling(1 / 255)(inputs)
+        x = keras.layers.Flatten()(Wrapped()(Bare(2.0)(Nameless()(x))))
+        return keras.Model(inputs, keras.layers.Dense(num_classes)(x))
+
+    run = Run(
+        task="retinamnist",
+        data="synthetic",
+        model="with_layers_of_my_own",
+        max_images=16,
+        steps=1,
+    )
+    record, _ = execute(run)
+    assert (record.status, record.flops) == ("done", None)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ class Dataset:
             without masks.
         frozen_parameters: Weights of the frozen backbone whose features stand
             in the place of the images; 0 for images.
-        frozen_flops: Operations of that backbone for an image.
+        frozen_flops: Operations of that backbone for an image; `None` if they
+            are not known.
         ranges: Values that became 0 and 255, by channel, of 16-bit files.
     """
 
@@ -78,7 +79,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     mask_classes: tuple[str, ...] = ()
     frozen_parameters: int = 0
-    frozen_flops: int = 0
+    frozen_flops: int | None = 0
     ranges: tuple[tuple[int, int], ...] = ()
 
     @property

@@ -5,15 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
-from keras import (
-    Input,
-    KerasTensor,
-    Model,
-    Operation,
-    Sequential,
-    layers,
-    ops,
-)
+from keras import Input, KerasTensor, Model, Operation, layers, ops
 
 from medzoo.models.augmentation import Augmentation
 
@@ -213,12 +205,20 @@ def input_of(network: Model, operation: Operation) -> Any:
     return inputs[0] if len(inputs) == 1 else inputs
 
 
+def is_graph(layer: Any) -> bool:
+    """Says whether a layer is a network whose operations are known."""
+    return hasattr(_graph_of(layer), "_nodes_by_depth")
+
+
 def list_calls(network: Model) -> list[Any]:
     """Lists the calls of operations in a network, as nodes of Keras."""
-    graph = network
-    if isinstance(network, Sequential):
-        graph = Model(network.inputs, network.outputs)
-    return [node for nodes in graph._nodes_by_depth.values() for node in nodes]
+    groups = _graph_of(network)._nodes_by_depth.values()
+    return [node for nodes in groups for node in nodes]
+
+
+def _graph_of(network: Any) -> Any:
+    """Returns the network itself, or what a Sequential one is made of."""
+    return getattr(network, "_functional", None) or network
 
 
 def _last_call(network: Model, operation: Operation) -> Any:

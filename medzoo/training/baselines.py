@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from medzoo.data.dataset import Dataset, Split
+from medzoo.models.flops import add_flops
 from medzoo.models.registry import build_model
 from medzoo.record import Parameters
 from medzoo.runs.run import Run
@@ -57,7 +58,7 @@ class Baseline:
         logits = np.log(np.maximum(smooth, LEAST))
         return logits.reshape(len(images), -1, self.num_classes).mean(axis=1)
 
-    def count_flops(self, data: Dataset) -> int:
+    def count_flops(self, data: Dataset) -> int | None:
         """Counts the operations of an image, those of the backbone included.
 
         A product with the coefficients of each class, or with each neighbour.
@@ -65,7 +66,7 @@ class Baseline:
         fitted = getattr(self.classifier[-1], "coef_", None)
         views = data.train.images.shape[1] if data.train.images.ndim == 3 else 1
         size = data.train.images.size if fitted is None else views * fitted.size
-        return 2 * size + data.frozen_flops
+        return add_flops(2 * size, data.frozen_flops)
 
     def count_parameters(self, data: Dataset) -> Parameters:
         """Counts fitted weights, and those of the backbone."""

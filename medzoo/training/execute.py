@@ -13,7 +13,7 @@ from medzoo.data import sources
 from medzoo.data.dataset import Dataset
 from medzoo.data.tested import find_groups
 from medzoo.environment import choose_resident
-from medzoo.models.flops import count_flops
+from medzoo.models.flops import add_flops, count_flops
 from medzoo.record import Parameters, Predictions, Record
 from medzoo.runs.run import Run
 from medzoo.training.adjust import adjust_model
@@ -237,7 +237,9 @@ class Session:
         self.data = data
         self.trainer = trainer(model, data, run)
         self.record = describe(run, _count_parameters(model, data), data)
-        self.record.flops = count_flops(net_of(model)) + data.frozen_flops
+        self.record.flops = add_flops(
+            count_flops(net_of(model)), data.frozen_flops
+        )
         self.record.width = find_width(run, data) or None
         if state is not None:
             self._go_on(state)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 # Part of every key. Raise it when a backbone would give other features.
 FEATURES_VERSION = 3
-# The same of networks of a user.
-OWN_FEATURES_VERSION = 4
+# The same of networks of a user, and of Xception, whose operations it has.
+LATER_FEATURES_VERSION = 4
 # Options that decide the features, beside the weights.
 _OPTIONS = ("backbone", "taps", "pool", "resize", "views")
 # Images between two writes, so that memory does not grow with the split.
@@ -175,10 +175,11 @@ def _describe(run: Run, data: Dataset) -> dict[str, Any]:
     limit = run.max_images
     drawn = limit is not None and len(data.train) >= limit
     plugin = run.plugins.get("backbone")
-    is_known = get_backbone(options["backbone"]).application
+    application = get_backbone(options["backbone"]).application
+    is_later = application in ("", "Xception")
     about = {
         **({"plugin": plugin.content} if plugin else {}),
-        "version": FEATURES_VERSION if is_known else OWN_FEATURES_VERSION,
+        "version": LATER_FEATURES_VERSION if is_later else FEATURES_VERSION,
         "weights": hash_file(path) if path else run.seed,
         "data": data.fingerprint,
         "shape": data.input_shape,
