@@ -159,10 +159,13 @@ def test_the_best_weights_by_val_are_evaluated():
     assert record.scores["val"]["macro_f1"] == best["val_macro_f1"]
 
 
-def test_patience_ends_a_run_that_gains_nothing():
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_patience_ends_a_run_that_gains_nothing(keep):
     options = {**SMALL, "epochs": 30, "patience": 2, "learning_rate": 1e-9}
-    record, _ = execute(Run(**options))
-    assert record.history[-1]["epoch"] < 30
+    record, _ = execute(Run(**options, keep=keep))
+    last = record.history[-1]
+    assert last["epoch"] < 30
+    assert (record.best_step == last["step"]) == (keep == "last")
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_as_diverged():

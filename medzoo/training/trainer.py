@@ -246,10 +246,12 @@ class Trainer:
         if self.diverged:
             return
         rank = self.objective.rank(entry)
-        if self.run.keep == "last" or rank > self._best_rank:
-            self._best_rank, self.best_step = rank, self.step
+        gained = rank > self._best_rank
+        if gained:
+            self._best_rank = rank
+        if gained or self.run.keep == "last":
+            self.best_step = self.step
             self._best_weights = self._weights()
-        gained = self.best_step == self.step
         self._checks_without_gain = (
             0 if gained else self._checks_without_gain + 1
         )
