@@ -91,6 +91,65 @@ def test_what_cannot_be_identified_is_refused_with_the_way_out():
         medzoo.run("breastmnist", optimizer=keras.optimizers.SGD(rate))
 
 
+class Scaled(keras.losses.Loss):
+    """A loss whose configuration lacks its argument."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def call(self, labels, logits):
+        return self.factor * ops.mean(ops.square(logits), -1)
+
+
+class Told(Scaled):
+    """The same with it."""
+
+    def __init__(self, factor=1.0, name="told"):
+        super().__init__(factor)
+
+    def get_config(self):
+        return {"factor": self.factor, "name": self.name}
+
+
+class Plain(keras.optimizers.SGD):
+    """An optimizer whose constructor takes less than its configuration."""
+
+    def __init__(self, learning_rate=0.1):
+        super().__init__(learning_rate)
+
+
+def test_objects_of_own_classes_are_told_apart_or_refused():
+    assert name_of("loss", Told(2.0)) == name_of("loss", Told(2.0))
+    assert name_of("loss", Told(2.0)) != name_of("loss", Told(3.0))
+    with pytest.raises(
+        ValueError, match="Received: no `factor`.*register_loss"
+    ):
+        name_of("loss", Scaled(2.0))
+    with pytest.raises(ValueError, match="`Plain` cannot be made again"):
+        name_of("optimizer", Plain())
+
+    def make(factor):
+        class Enclosed(keras.losses.Loss):
+            def call(self, labels, logits):
+                return factor * ops.mean(ops.square(logits), -1)
+
+        return Enclosed()
+
+    assert name_of("loss", make(2.0)) != name_of("loss", make(3.0))
+
+
+def test_an_object_of_an_own_class_is_found_by_other_processes():
+    plugin = name_of("loss", Told(2.0)).plugins["loss"]
+    name_of("loss", Told(3.0))
+    elsewhere = Plugin(**plugin.model_dump() | {"name": "elsewhere"})
+    found = find_target("loss", elsewhere)
+    np.testing.assert_allclose(found.call(None, np.ones((1, 2))), [2.0])
+    changed = Plugin(**plugin.model_dump() | {"name": "x", "content": "0"})
+    with pytest.raises(ValueError, match="has changed since"):
+        find_target("loss", changed)
+
+
 def test_a_function_of_a_notebook_is_found_by_other_processes(tmp_path):
     def build(num_classes, *, input_shape):
         return line(num_classes, input_shape=input_shape)

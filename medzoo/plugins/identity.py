@@ -31,6 +31,8 @@ _FOLDERS = tuple(
 _NAMED = {"medzoo", "keras", "tensorflow", "jax", "numpy", "builtins"}
 DIGITS = 16
 _DECORATORS = {f"register_{kind}" for kind in (*KINDS, "score")}
+# Of objects of Keras, these are fields of a run.
+RATES = ("learning_rate", "weight_decay")
 
 
 class Unidentified(ValueError):
@@ -58,6 +60,46 @@ def identify(target: Any, version: str | None = None) -> str:
     contents = _Contents(target)
     contents.add("", target)
     return digest(sorted(contents.parts.items()))
+
+
+def identify_object(config: Mapping[str, Any], own: type | None) -> str:
+    """Returns a digest of the content of an object of Keras.
+
+    Args:
+        config: As Keras serialises it.
+        own: Its class, if that is not one of Keras.
+
+    Raises:
+        Unidentified: If the configuration holds what is not of Keras, and is
+            known there by its name alone.
+    """
+    inner = {k: v for k, v in config["config"].items() if k not in RATES}
+    foreign = _find_foreign(inner)
+    if foreign:
+        raise Unidentified(
+            f"`{config['class_name']}` holds `{foreign}`, whose content its "
+            "configuration does not tell. Expected plain values and what Keras "
+            "has."
+        )
+    content: list[Any] = [config["class_name"], inner]
+    return digest([*content, identify(own)] if own else content)
+
+
+def is_of_keras(code: Any) -> bool:
+    """Says whether a class or function is one of Keras."""
+    return str(code.__module__).partition(".")[0] == "keras"
+
+
+def _find_foreign(config: Any) -> str:
+    """Returns the name of something serialised that is not of Keras."""
+    if isinstance(config, Mapping):
+        module = str(config.get("module", "keras"))
+        if "class_name" in config and module.partition(".")[0] != "keras":
+            return str(config["class_name"])
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        return next(filter(None, map(_find_foreign, config)), "")
+    return ""
 
 
 def digest(content: Any) -> str:
@@ -131,7 +173,7 @@ class _Contents:
         self.parts[key] = text if known in (None, text) else f"{known}{text}"
         for used, value in list_used(code, node).items():
             self.add(f"{called}:{used}", value)
-        for used, value in _list_enclosed(code).items():
+        for used, value in list_enclosed(code).items():
             if isinstance(value, list | dict | set):
                 raise Unidentified(
                     f"`{called}` holds `{used}`, a "
@@ -255,11 +297,18 @@ def list_used(code: Any, node: ast.AST) -> dict[str, Any]:
     return {n: known[n] for n in sorted(names) if n in known}
 
 
-def _list_enclosed(code: Any) -> dict[str, Any]:
-    """Returns the values of outer functions that a function holds."""
+def list_enclosed(code: Any) -> dict[str, Any]:
+    """Returns the values of outer functions that a function or class holds."""
+    found: dict[str, Any] = {}
+    if isinstance(code, type):
+        for value in vars(code).values():
+            method = getattr(value, "fget", getattr(value, "__func__", value))
+            if isinstance(method, types.FunctionType):
+                found |= list_enclosed(method)
+        found.pop("__class__", None)  # As `super` has it.
+        return found
     cells = getattr(code, "__closure__", None) or ()
     names = code.__code__.co_freevars if cells else ()
-    found = {}
     for name, cell in zip(names, cells, strict=True):
         try:
             found[name] = cell.cell_contents

@@ -1,15 +1,15 @@
 """Functions and objects of Keras in place of names, as a notebook has them."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from medzoo.messages import FieldError
+from medzoo.messages import FieldError, naming
 from medzoo.plugins import register
-from medzoo.plugins.identity import digest, identify
+from medzoo.plugins.identity import RATES, identify_object, is_of_keras
+from medzoo.plugins.register import describe_source
+from medzoo.plugins.sources import write_module
 from medzoo.runs.plugins import KINDS, Plugin
-
-# Of optimizers these are fields of a run.
-_RATES = ("learning_rate", "weight_decay")
 
 
 def name_objects(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,9 +77,11 @@ def _name_object_of_keras(kind: str, value: Any) -> str:
             f"each run has one of its own. Received: {type(value).__name__}.",
             kind,
         )
+    own = None if is_of_keras(type(value)) else type(value)
+    if own:
+        _require_rebuilt(kind, value)
     config = _round(keras.saving.serialize_keras_object(value))
-    inner = dict(config["config"])
-    rates = {rate: inner.pop(rate, None) for rate in _RATES}
+    rates = {rate: config["config"].get(rate) for rate in RATES}
     if kind == "optimizer" and not isinstance(rates["learning_rate"], float):
         raise FieldError(
             f"Optimizer `{type(value).__name__}` has a schedule of its own. "
@@ -87,19 +89,56 @@ def _name_object_of_keras(kind: str, value: Any) -> str:
             "run for its course.",
             "optimizer",
         )
-    content: list[Any] = [config["class_name"], inner]
-    own = type(value)
-    if not own.__module__.startswith("keras."):
-        content.append(identify(own))
+    with naming(kind):
+        content = identify_object(config, own)
+    source, attribute = describe_source(own) if own else ("", "")
+    if own and not source:
+        source, attribute = write_module(own, f"{own.__name__}-{content}")
     known = {k: v or 0.0 for k, v in rates.items() if kind == "optimizer"}
     plugin = Plugin(
-        name=_name_config(value, inner),
-        content=digest(content),
+        name=_name_config(value, config["config"]),
+        content=content,
+        source=source,
+        attribute=attribute,
         config=config,
         defaults=known,
     )
     register.add_plugin(kind, value, plugin)
     return plugin.name
+
+
+def _require_rebuilt(kind: str, value: Any) -> None:
+    """Refuses an object of a user's class that its configuration lacks.
+
+    Raises:
+        FieldError: If another process could not make it from that, or two
+            objects of other arguments would be one.
+    """
+    config, taken = value.get_config(), inspect.signature(type(value))
+    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    missing = [
+        name
+        for name, argument in taken.parameters.items()
+        if name not in config and argument.kind not in fixed
+    ]
+    reason = f"no `{missing[0]}`" if missing else ""
+    if not missing:
+        try:
+            again = type(value).from_config(dict(config)).get_config()
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            reason = str(error).strip().splitlines()[0]
+        else:
+            same = _round(again) == _round(config)
+            reason = "" if same else "another configuration of what it makes"
+    if reason:
+        raise FieldError(
+            f"{kind.capitalize()} `{type(value).__name__}` cannot be made "
+            "again from its `get_config()`, by which runs know it. Expected "
+            f"each argument of its constructor in that. Received: {reason}. "
+            f"Or write a function under @medzoo.register_{kind} with them as "
+            "options.",
+            kind,
+        )
 
 
 def _name_config(value: Any, config: Mapping[str, Any]) -> str:
@@ -108,7 +147,7 @@ def _name_config(value: Any, config: Mapping[str, Any]) -> str:
         usual = _round(type(value)().get_config())
     except TypeError:  # It has no defaults.
         usual = {}
-    skipped = ("name", "reduction", "dtype", *_RATES)
+    skipped = ("name", "reduction", "dtype", *RATES)
     own = [
         f"{key}={each}"
         for key, each in sorted(config.items())

@@ -6,7 +6,12 @@ from typing import Any
 
 from medzoo.data.folders import cache_folder, caching
 from medzoo.files import replacing
-from medzoo.plugins.identity import Unidentified, list_used, parse_code
+from medzoo.plugins.identity import (
+    Unidentified,
+    list_enclosed,
+    list_used,
+    parse_code,
+)
 
 
 def write_module(target: Any, name: str) -> tuple[str, str]:
@@ -57,7 +62,7 @@ class _Written:
         if module == self._home and isinstance(
             value, types.FunctionType | type
         ):
-            if getattr(value, "__closure__", None) or name != value.__name__:
+            if list_enclosed(value) or name != value.__name__:
                 raise Unidentified(f"`{called}` holds values of a function.")
             node = parse_code(value)
             for used, each in list_used(value, node).items():

@@ -5,6 +5,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from medzoo.plugins.files import (
@@ -14,7 +15,7 @@ from medzoo.plugins.files import (
     import_file,
     locate,
 )
-from medzoo.plugins.identity import identify
+from medzoo.plugins.identity import identify, identify_object
 from medzoo.plugins.register import TARGETS, Registered, add_plugin
 from medzoo.runs.plugins import Plugin, options_of
 from medzoo.runs.run import Run
@@ -33,7 +34,7 @@ def find_target(kind: str, plugin: Plugin) -> Any:
     known = TARGETS.get((kind, plugin.name))
     if known is not None and known.plugin.content == plugin.content:
         return known.target
-    if plugin.config:
+    if str(plugin.config.get("module")).partition(".")[0] == "keras":
         import keras
 
         target = keras.saving.deserialize_keras_object(plugin.config)
@@ -44,7 +45,8 @@ def find_target(kind: str, plugin: Plugin) -> Any:
             f"{kind.capitalize()} `{plugin.name}` was defined in a notebook or "
             "in a session, and is not in this process. Define it there again."
         )
-    found = _import(kind, plugin)
+    load = _import_object if plugin.config else _import
+    found = load(kind, plugin)
     if found.plugin.content != plugin.content:
         raise PluginError(
             f"{kind.capitalize()} `{plugin.name}` of {plugin.source} has "
@@ -64,32 +66,57 @@ def find_place(kind: str, plugin: Plugin) -> tuple[str, str]:
 
 def _import(kind: str, plugin: Plugin) -> Registered:
     """Imports the source of a plugin, and finds it there."""
-    path = PLACED.get(plugin.source, Path(plugin.source))
-    key = (kind, plugin.name)
-    if plugin.source.endswith(".py"):
-        if not path.is_file():
-            raise PluginError(
-                f"No plugin `{plugin.source}`, which has the {kind} "
-                f"`{plugin.name}` of a run. Expected the file in its place."
-            )
-        module = import_file(path)
-    else:
-        module = importlib.import_module(plugin.source)
-    found = TARGETS.get(key)
+    module = _import_module(kind, plugin)
+    found = TARGETS.get((kind, plugin.name))
     if found is not None and found.plugin.content == plugin.content:
         return found
-    target: Any = module
-    for name in plugin.attribute.split("."):
-        target = getattr(target, name, None)
-    if target is None or not plugin.attribute:
+    target = _find_attribute(module, plugin)
+    if target is None:
         if found is not None:
             return found
-        raise PluginError(
-            f"`{plugin.source}` has no {kind} `{plugin.name}` any more."
-        )
+        raise _is_gone(kind, plugin)
     now = plugin.model_copy(update={"content": identify(target)})
     add_plugin(kind, target, now)
     return Registered(target, now)
+
+
+def _import_object(kind: str, plugin: Plugin) -> Registered:
+    """Imports the class of an object of Keras, and makes it."""
+    own = _find_attribute(_import_module(kind, plugin), plugin)
+    if own is None:
+        raise _is_gone(kind, plugin)
+    content = identify_object(plugin.config, own)
+    now = plugin.model_copy(update={"content": content})
+    target = own.from_config(dict(plugin.config["config"]))
+    if content == plugin.content:
+        add_plugin(kind, target, now)
+    return Registered(target, now)
+
+
+def _import_module(kind: str, plugin: Plugin) -> ModuleType:
+    path = PLACED.get(plugin.source, Path(plugin.source))
+    if not plugin.source.endswith(".py"):
+        return importlib.import_module(plugin.source)
+    if not path.is_file():
+        raise PluginError(
+            f"No plugin `{plugin.source}`, which has the {kind} "
+            f"`{plugin.name}` of a run. Expected the file in its place."
+        )
+    return import_file(path)
+
+
+def _find_attribute(module: ModuleType, plugin: Plugin) -> Any:
+    """Returns what a module has by the name of a plugin; `None` if nothing."""
+    found: Any = module if plugin.attribute else None
+    for name in plugin.attribute.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+def _is_gone(kind: str, plugin: Plugin) -> PluginError:
+    return PluginError(
+        f"`{plugin.source}` has no {kind} `{plugin.name}` any more."
+    )
 
 
 def find_builder(run: Run) -> "str | Callable[..., keras.Model]":
