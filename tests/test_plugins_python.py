@@ -20,6 +20,7 @@ from medzoo.plugins.targets import find_target
 from medzoo.runs.plugins import Plugin
 from medzoo.runs.run import Run
 from medzoo.study.spec import make_study
+from medzoo.training.optimizers import build_optimizer
 
 TINY = {"data": "synthetic", "steps": 2, "max_images": 64}
 
@@ -89,6 +90,32 @@ def test_what_cannot_be_identified_is_refused_with_the_way_out():
     rate = keras.optimizers.schedules.CosineDecay(0.1, 10)
     with pytest.raises(ValueError, match="has a schedule of its own"):
         medzoo.run("breastmnist", optimizer=keras.optimizers.SGD(rate))
+
+
+def test_the_weight_decay_of_an_optimizer_is_that_of_its_run():
+    def decayed(learning_rate=1e-3, weight_decay: float = 0.01):
+        return keras.optimizers.AdamW(learning_rate, weight_decay)
+
+    def hidden(learning_rate=1e-3):
+        return keras.optimizers.AdamW(learning_rate)
+
+    for made, expected in (
+        (keras.optimizers.AdamW, 0.004),
+        (decayed, 0.01),
+        (keras.optimizers.SGD, 0.0),
+    ):
+        name = name_objects({"optimizer": made})["optimizer"]
+        usual = Run(task="breastmnist", optimizer=name)
+        assert usual.weight_decay == expected
+        assert (build_optimizer(usual).weight_decay or 0.0) == expected
+        for decay in (0.0, 0.2):
+            run = Run(task="breastmnist", optimizer=name, weight_decay=decay)
+            assert (build_optimizer(run).weight_decay or 0.0) == decay
+    run = name_of("optimizer", hidden)
+    with pytest.raises(ValueError, match="Take `weight_decay` as an argument"):
+        build_optimizer(run)
+    with pytest.raises(ValueError, match="`hidden` takes no `weight_decay`"):
+        Run(task="breastmnist", optimizer="hidden", weight_decay=0.1)
 
 
 class Scaled(keras.losses.Loss):

@@ -102,6 +102,9 @@ def _name_object_of_keras(kind: str, value: Any) -> str:
         attribute=attribute,
         config=config,
         defaults=known,
+        takes=tuple(rate for rate in RATES if rate in config["config"])
+        if kind == "optimizer"
+        else (),
     )
     register.add_plugin(kind, value, plugin)
     return plugin.name

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from medzoo.messages import FieldError
 from medzoo.models.backbones import BACKBONES, Backbone
 from medzoo.models.registry import MODELS
-from medzoo.plugins.identity import Unidentified, identify
+from medzoo.plugins.identity import RATES, Unidentified, identify
 from medzoo.plugins.sources import write_module
 from medzoo.runs.fields import FIELDS
 from medzoo.runs.plugins import KINDS, REGISTERED, OwnOption, Plugin
@@ -138,7 +138,7 @@ def register_optimizer(
     *,
     name: str | None = None,
     learning_rate: float | None = None,
-    weight_decay: float = 0.0,
+    weight_decay: float | None = None,
     version: str | None = None,
 ) -> Any:
     """Registers an optimizer, by its name.
@@ -150,17 +150,19 @@ def register_optimizer(
         name: Its name in studies; that of the function if `None`.
         learning_rate: Default of the peak learning rate; that of the signature
             if `None`.
-        weight_decay: Default of the weight decay.
+        weight_decay: Default of the weight decay; that of the signature, or 0,
+            if `None`.
         version: As for `register_model`.
     """
 
     def register(target: Any) -> Any:
-        taken = ("learning_rate", "weight_decay")
         options: dict[str, OwnOption] = {}
-        rate = learning_rate
-        if rate is None:
-            argument = inspect.signature(target).parameters.get(taken[0])
-            rate = getattr(argument, "default", None)
+        rate, decay = (
+            _read_default(target, name) if given is None else given
+            for name, given in zip(
+                RATES, (learning_rate, weight_decay), strict=True
+            )
+        )
         if not isinstance(rate, int | float) or rate <= 0:
             raise FieldError(
                 f"Optimizer `{_name(target, name)}` has no default learning "
@@ -171,8 +173,8 @@ def register_optimizer(
             )
         if not isinstance(target, type):
             arguments = _list_arguments("optimizer", target, first=0)
-            _require(target, taken[0] in arguments, "`learning_rate`")
-            own = [a for a in arguments.values() if a.name not in taken]
+            _require(target, RATES[0] in arguments, "`learning_rate`")
+            own = [a for a in arguments.values() if a.name not in RATES]
             options = _read_options("optimizer", target, own)
         return _add(
             "optimizer",
@@ -182,8 +184,11 @@ def register_optimizer(
             options=options,
             defaults={
                 "learning_rate": float(rate),
-                "weight_decay": float(weight_decay),
+                "weight_decay": float(decay)
+                if isinstance(decay, int | float)
+                else 0.0,
             },
+            takes=tuple(r for r in RATES if r in list_taken(target)),
         )
 
     return register if optimizer is None else register(optimizer)
@@ -546,6 +551,26 @@ def _read_options(
             choices=choices if literal and type(default) is str else (),
         )
     return found
+
+
+def _read_default(target: Callable[..., Any], name: str) -> Any:
+    """Returns the default of an argument; `None` if it has none."""
+    argument = inspect.signature(target).parameters.get(name)
+    default = getattr(argument, "default", None)
+    return None if default is inspect.Parameter.empty else default
+
+
+def list_taken(target: Any) -> dict[str, Any]:
+    """Returns the defaults of arguments of an optimizer, with `None` for none.
+
+    A class that passes further ones on takes the rates too.
+    """
+    parameters = inspect.signature(target).parameters.values()
+    on = isinstance(target, type) and any(
+        p.kind is p.VAR_KEYWORD for p in parameters
+    )
+    found: dict[str, Any] = dict.fromkeys(RATES if on else ())
+    return found | {p.name: _read_default(target, p.name) for p in parameters}
 
 
 def _show_default(value: Any) -> str:

@@ -2,7 +2,7 @@
 
 import functools
 import importlib
-import inspect
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +16,12 @@ from medzoo.plugins.files import (
     locate,
 )
 from medzoo.plugins.identity import identify, identify_object
-from medzoo.plugins.register import TARGETS, Registered, add_plugin
+from medzoo.plugins.register import (
+    TARGETS,
+    Registered,
+    add_plugin,
+    list_taken,
+)
 from medzoo.runs.plugins import Plugin, options_of
 from medzoo.runs.run import Run
 
@@ -200,24 +205,34 @@ def make_optimizer(run: Run) -> "keras.Optimizer | None":
     import keras
 
     target = find_target("optimizer", plugin)
+    decay = run.weight_decay or 0.0
     rates = {"learning_rate": float(run.learning_rate or 0)}
-    if run.weight_decay:
-        rates["weight_decay"] = run.weight_decay
     if isinstance(target, keras.Optimizer):  # A fresh one for each run.
         config = target.get_config() | rates
-        if config.get("weight_decay") is not None:
-            config["weight_decay"] = run.weight_decay
+        if decay or config.get("weight_decay") is not None:
+            config["weight_decay"] = decay
         return type(target).from_config(config)
-    if not isinstance(target, type):
-        rates.setdefault("weight_decay", 0.0)
-        taken = inspect.signature(target).parameters
-        rates = {k: v for k, v in rates.items() if k in taken}
+    taken = list_taken(target)
+    # A class that decays by a default must be told not to.
+    is_function = not isinstance(target, type)
+    if "weight_decay" in taken and (
+        decay or is_function or taken["weight_decay"] is not None
+    ):
+        rates["weight_decay"] = decay
     made = target(**rates, **options_of(plugin, run.options))
     if not isinstance(made, keras.Optimizer):
         raise blame(
             target,
             f"optimizer `{run.optimizer}` must return a "
             f"keras.optimizers.Optimizer. Received: {type(made).__name__}.",
+        )
+    if made.weight_decay and not math.isclose(made.weight_decay, decay):
+        raise blame(
+            target,
+            f"optimizer `{run.optimizer}` must decay by the `weight_decay` of "
+            f"the run, here {decay}. Received: an optimizer that decays by "
+            f"{made.weight_decay}. Take `weight_decay` as an argument, with "
+            "its default, and pass it on.",
         )
     return made
 

@@ -58,7 +58,8 @@ class Plugin(BaseModel):
         config: Configuration of an object of Keras.
         options: Options of its own, by name.
         defaults: Of `width`, `learning_rate` or `weight_decay`.
-        takes: Those of the common arguments that a builder of models takes.
+        takes: Those of the common arguments that a builder of models takes; of
+            an optimizer those of the rates.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

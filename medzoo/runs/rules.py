@@ -101,9 +101,9 @@ def check_plugins(run: RunFields) -> None:
     """Refuses what plugins cannot do.
 
     Raises:
-        FieldError: For a common argument that a builder leaves out, for own
-            augmentation where images and masks are moved together, and for an
-            own loss of several tasks.
+        FieldError: For a common argument that a builder leaves out, for weight
+            decay of an optimizer without it, for own augmentation where images
+            and masks are moved together, and for an own loss of several tasks.
     """
     if "augmentation" in run.plugins and predicts_masks(run):
         raise FieldError(
@@ -117,6 +117,15 @@ def check_plugins(run: RunFields) -> None:
             f"Loss `{run.loss}` of a plugin is of one task. Expected one of "
             f"medzoo for several. Received: loss={run.loss!r}.",
             *("loss", "task"),
+        )
+    optimizer = run.plugins.get("optimizer")
+    known = optimizer.takes if optimizer else ()
+    if known and run.weight_decay and "weight_decay" not in known:
+        raise FieldError(
+            f"Optimizer `{run.optimizer}` takes no `weight_decay`. Expected it "
+            "among its arguments, or no `weight_decay` for this optimizer. "
+            f"Received: weight_decay={run.weight_decay!r}.",
+            *("weight_decay", "optimizer"),
         )
     model = run.plugins.get("model")
     if model is None:
