@@ -118,6 +118,26 @@ def test_the_weight_decay_of_an_optimizer_is_that_of_its_run():
         Run(task="breastmnist", optimizer="hidden", weight_decay=0.1)
 
 
+def test_two_options_of_one_name_are_refused():
+    def one(labels, logits, beta: float = 1.0, dropout: float = 0.5):
+        return beta * dropout * ops.mean(ops.square(logits), -1)
+
+    def two(learning_rate=1e-3, beta: float = 0.9):
+        return keras.optimizers.SGD(learning_rate, momentum=beta)
+
+    names = name_objects({"loss": one, "optimizer": two})
+    with pytest.raises(ValueError, match="`one` and optimizer `two` both have"):
+        Run(task="breastmnist", model="knn", **names)
+    with pytest.raises(ValueError, match="Model `mlp` and loss `one` both"):
+        Run(task="breastmnist", model="mlp", loss="one")
+
+    def named(labels, logits, weight: float = 1.0):
+        return weight * ops.mean(ops.square(logits), -1)
+
+    with pytest.raises(ValueError, match="Option `weight` of loss `named` has"):
+        medzoo.register_loss(named)
+
+
 class Scaled(keras.losses.Loss):
     """A loss whose configuration lacks its argument."""
 

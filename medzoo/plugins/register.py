@@ -25,6 +25,11 @@ from medzoo.scores.table import SCORES, Score
 # Arguments that a builder of models may take besides options of its own.
 COMMON = ("input_shape", "width", "activation", "augmentation")
 _OPTION_TYPES = (str, bool, int, float)
+# What is passed beside the options; `name` is that of a trial.
+_RESERVED = {
+    "loss": ("name", "weight", "class_weights", "labels", "logits"),
+    "model": ("name", "num_classes"),
+}
 
 
 class Registered(NamedTuple):
@@ -539,6 +544,13 @@ def _read_options(
             raise FieldError(
                 f"Option `{name}` of {kind} `{_name(target, None)}` has the "
                 "name of a field of a run. Expected another one.",
+                name,
+            )
+        if name in _RESERVED.get(kind, ("name",)):
+            raise FieldError(
+                f"Option `{name}` of {kind} `{_name(target, None)}` has a name "
+                "that medzoo passes itself. Expected another one, such as "
+                f"`own_{name}`.",
                 name,
             )
         annotation = argument.annotation

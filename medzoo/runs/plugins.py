@@ -145,13 +145,15 @@ def find_entry(
     """Returns the entry of a model, with the options of all plugins of a run.
 
     Raises:
-        FieldError: For an unknown model or backbone.
+        FieldError: For an unknown model or backbone, and for an option that two
+            of them have.
     """
     own = plugins.get("model")
     entry = _make_entry(own) if own else registry.find_entry(model, options)
     others = {k: v for k, v in plugins.items() if k != "model"}
     if not others:
         return entry
+    _refuse_twice(model, entry, others)
     changed = dict(entry.options)
     if "backbone" in others and "backbone" in changed:
         changed["backbone"] = replace(changed["backbone"], choices=())
@@ -161,6 +163,23 @@ def find_entry(
         for name, option in _make_options(plugin, kind).items()
     }
     return replace(entry, options={**more, **changed})
+
+
+def _refuse_twice(model: str, entry: Entry, others: Plugins) -> None:
+    """Refuses an option of one name in two places, as a run has one value."""
+    owners = dict.fromkeys(entry.options, ("model", model))
+    for kind, plugin in others.items():
+        for name in plugin.options:
+            first, called = owners.setdefault(name, (kind, plugin.name))
+            if first == kind:
+                continue
+            raise FieldError(
+                f"{first.capitalize()} `{called}` and {kind} `{plugin.name}` "
+                f"both have an option `{name}`. Expected a name for each, as a "
+                f"run has one value of it. Rename that of {kind} "
+                f"`{plugin.name}`, as in `{kind}_{name}`.",
+                *(name, kind),
+            )
 
 
 def _make_entry(plugin: Plugin) -> Entry:
