@@ -79,6 +79,19 @@ def test_a_trunk_moves_by_its_share(optimizer):
     np.testing.assert_array_equal(head[0], head[1])
 
 
+def test_only_kernels_of_the_head_are_decayed():
+    run = make_run(
+        {"head": "mlp"}, trunk_rate=0.1, optimizer="adamw", weight_decay=0.5
+    )
+    model = prepare_model(run, load_data(run))
+    weights = model.trainable_variables
+    for weight in weights:
+        weight.assign(np.ones(weight.shape))
+    model.optimizer.apply([np.zeros(w.shape, "float32") for w in weights])
+    decayed = [w.path for w in weights if np.any(w.numpy() != 1)]
+    assert decayed == ["hidden/kernel", "logits/kernel"]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_optimizer_has_rates(optimizer):

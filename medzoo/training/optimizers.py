@@ -11,6 +11,9 @@ from medzoo.runs.run import Run
 if TYPE_CHECKING:
     import keras
 
+# Decay pulls kernels to zero; biases and normalisation are left alone.
+_NOT_DECAYED = ["bias", "beta", "gamma", "log_variances"]
+
 
 def build_optimizer(
     run: Run, model: "keras.Model | None" = None
@@ -30,10 +33,7 @@ def build_optimizer(
         scaled = with_trunk_rate(type(optimizer))
         optimizer = scaled(indices, **optimizer.get_config())
     if run.weight_decay:
-        # Decay pulls kernels to zero; biases and normalisation are left alone.
-        optimizer.exclude_from_weight_decay(
-            var_names=["bias", "beta", "gamma", "log_variances"]
-        )
+        optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer
 
 
@@ -175,7 +175,7 @@ def with_trunk_rate(
     """Makes an optimizer class whose steps are scaled for a backbone.
 
     Gradients are left as they are, since scaled ones change nothing for Adam.
-    Variables of the backbone are not decayed.
+    Variables of the backbone are not decayed, nor biases and normalisation.
 
     Args:
         optimizer: A class of `keras.optimizers`.
@@ -193,8 +193,11 @@ def with_trunk_rate(
         def build(self, variables: "list[keras.Variable]") -> None:
             if not self.built:
                 super().build(variables)
-                decayed = [variables[index] for index in self.backbone]
-                self.exclude_from_weight_decay(var_list=decayed)
+                # A second call would take back the names of a first one.
+                self.exclude_from_weight_decay(
+                    var_list=[variables[index] for index in self.backbone],
+                    var_names=_NOT_DECAYED,
+                )
                 self.trunk_rate = self.add_variable(
                     (), initializer="ones", name="trunk_rate"
                 )
