@@ -20,6 +20,7 @@ from medzoo.plugins.targets import find_target
 from medzoo.runs.plugins import Plugin
 from medzoo.runs.run import Run
 from medzoo.study.spec import make_study
+from medzoo.training.check import check_plugins
 from medzoo.training.optimizers import build_optimizer
 
 TINY = {"data": "synthetic", "steps": 2, "max_images": 64}
@@ -136,6 +137,20 @@ def test_two_options_of_one_name_are_refused():
 
     with pytest.raises(ValueError, match="Option `weight` of loss `named` has"):
         medzoo.register_loss(named)
+
+
+def test_options_of_a_plugin_are_checked_with_each_value():
+    def fading(step, steps, floor: float = 0.1):
+        return floor
+
+    names = name_objects({"model": line, "schedule": fading})
+    run = {"task": "breastmnist", "model": names["model"]}
+    check_plugins([Run(**run, stride=7), Run(**run, stride=14)])
+    with pytest.raises(ValueError, match=r"Model `line` .*cannot be built"):
+        check_plugins([Run(**run, stride=7), Run(**run, stride=29)])
+    run = {"task": "breastmnist", "model": "mlp", "schedule": "fading"}
+    with pytest.raises(ValueError, match="must return a share"):
+        check_plugins([Run(**run), Run(**run, floor=-1.0)])
 
 
 class Scaled(keras.losses.Loss):

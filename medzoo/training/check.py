@@ -12,7 +12,8 @@ from medzoo.data.dataset import Dataset, Split
 from medzoo.plugins.files import Blaming, PluginError
 from medzoo.plugins.scores import compute_own, list_own_scores
 from medzoo.plugins.targets import find_place, find_schedule, find_target
-from medzoo.runs.plugins import KINDS
+from medzoo.runs.fields import list_fields
+from medzoo.runs.plugins import KINDS, options_of
 from medzoo.runs.rules import predicts_masks
 from medzoo.runs.run import Run
 from medzoo.runs.sources import facts_of
@@ -33,7 +34,7 @@ _checked: set[tuple[Any, ...]] = set()
 
 
 def check_plugins(runs: Iterable[Run]) -> None:
-    """Checks the plugins of runs, each combination of them once a process.
+    """Checks the plugins of runs, each graph with them once a process.
 
     A model must map raw images, one or several, to finite `float32` logits and
     have a gradient for every weight; a loss must be finite and leave out images
@@ -46,11 +47,22 @@ def check_plugins(runs: Iterable[Run]) -> None:
     for name in list_own_scores():
         _check_score(name)
     for run in runs:
-        parts = {k: (p.name, p.content) for k, p in run.plugins.items()}
-        key = (*sorted(parts.items()), run.task, run.size)
-        if parts and key not in _checked and not predicts_masks(run):
+        key = _make_key(run)
+        if run.plugins and key not in _checked and not predicts_masks(run):
             _check(run)
             _checked.add(key)
+
+
+def _make_key(run: Run) -> tuple[str, ...]:
+    """Returns a key of runs of which one is checked for all."""
+    graph = run.graph()
+    for name in list_fields("constants"):
+        del graph[name]
+    options = {
+        kind: options_of(plugin, run.options)
+        for kind, plugin in run.plugins.items()
+    }
+    return run.task, str(run.size), repr((graph, options))
 
 
 def _check(run: Run) -> None:
