@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from keras import ops
 
 from medzoo.runs.fields import OPTIMIZERS
 from medzoo.runs.run import Run
@@ -87,7 +88,7 @@ def test_only_kernels_of_the_head_are_decayed():
     weights = model.trainable_variables
     for weight in weights:
         weight.assign(np.ones(weight.shape))
-    model.optimizer.apply([np.zeros(w.shape, "float32") for w in weights])
+    model.optimizer.apply([ops.zeros(w.shape) for w in weights])
     decayed = [w.path for w in weights if np.any(w.numpy() != 1)]
     assert decayed == ["hidden/kernel", "logits/kernel"]
 

@@ -47,8 +47,10 @@ def check_plugins(runs: Iterable[Run]) -> None:
     for name in list_own_scores():
         _check_score(name)
     for run in runs:
+        if not run.plugins or predicts_masks(run):
+            continue
         key = _make_key(run)
-        if run.plugins and key not in _checked and not predicts_masks(run):
+        if key not in _checked:
             _check(run)
             _checked.add(key)
 
