@@ -10,6 +10,11 @@ from keras import ops
 from medzoo.losses.base import prepare, weighted_mean
 
 Loss = Callable[..., Any]
+# Losses of Keras that take labels as integers.
+_OF_INTEGERS = (
+    keras.losses.SparseCategoricalCrossentropy,
+    keras.losses.CategoricalGeneralizedCrossEntropy,
+)
 
 
 def adapt_loss(target: Any) -> Loss:
@@ -50,11 +55,10 @@ def _adapt_function(call: Loss) -> Loss:
 def _adapt_loss_of_keras(target: keras.losses.Loss) -> Loss:
     """Gives a loss of Keras what it expects.
 
-    Classes whose name begins with `Sparse` take integers, others one-hot rows,
-    which are 0 for images without a label. Without `from_logits` they take
-    probabilities.
+    Some classes take integers, others one-hot rows, which are 0 for images
+    without a label. Without `from_logits` they take probabilities.
     """
-    sparse = type(target).__name__.startswith("Sparse")
+    sparse = isinstance(target, _OF_INTEGERS)
     from_logits = target.get_config().get("from_logits", False)
 
     def loss(

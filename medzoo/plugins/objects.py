@@ -77,6 +77,8 @@ def _name_object_of_keras(kind: str, value: Any) -> str:
             f"each run has one of its own. Received: {type(value).__name__}.",
             kind,
         )
+    if kind == "loss":
+        register.refuse_loss(type(value))
     own = None if is_of_keras(type(value)) else type(value)
     if own:
         _require_rebuilt(kind, value)

@@ -16,7 +16,12 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 from medzoo.messages import FieldError
 from medzoo.models.backbones import BACKBONES, Backbone
 from medzoo.models.registry import MODELS
-from medzoo.plugins.identity import RATES, Unidentified, identify
+from medzoo.plugins.identity import (
+    RATES,
+    Unidentified,
+    identify,
+    is_of_keras,
+)
 from medzoo.plugins.sources import write_module
 from medzoo.runs.fields import FIELDS
 from medzoo.runs.plugins import KINDS, REGISTERED, OwnOption, Plugin
@@ -133,6 +138,8 @@ def register_loss(
 
     def register(target: Any) -> Any:
         options = _options_after("loss", target, 2)
+        if isinstance(target, type):
+            refuse_loss(target)
         return _add("loss", target, name, version, options=options)
 
     return register if loss is None else register(loss)
@@ -583,6 +590,22 @@ def list_taken(target: Any) -> dict[str, Any]:
     )
     found: dict[str, Any] = dict.fromkeys(RATES if on else ())
     return found | {p.name: _read_default(target, p.name) for p in parameters}
+
+
+def refuse_loss(kind: type) -> None:
+    """Refuses a loss of Keras that is of anything but logits of classes.
+
+    Raises:
+        FieldError: For one of embeddings or of sequences.
+    """
+    names = {b.__name__ for b in kind.__mro__ if is_of_keras(b)}
+    for name in names & {"Circle", "CTC"}:
+        raise FieldError(
+            f"Loss `{name}` of Keras is of embeddings or sequences. Expected a "
+            "loss of the logits or probabilities of classes, such as "
+            f"CategoricalCrossentropy. Received: {kind.__name__}.",
+            "loss",
+        )
 
 
 def _show_default(value: Any) -> str:
