@@ -64,6 +64,31 @@ def test_they_are_the_mean_and_variance_of_whole_batches_of_train(data):
         np.testing.assert_array_equal(variable.numpy(), value)
 
 
+class Normalised(layers.Layer):
+    """A layer with two of batch normalisation, one as in inference."""
+
+    def __init__(self):
+        super().__init__()
+        self.norms = [layers.BatchNormalization()]
+        self.fixed = layers.BatchNormalization()
+
+    def call(self, x):
+        return self.fixed(self.norms[0](x), training=False)
+
+
+def test_layers_inside_of_others_have_new_statistics_too(data):
+    inputs = layers.Input(data.train.images.shape[1:], dtype="uint8")
+    own = Normalised()
+    x = own(layers.Rescaling(1 / 255)(inputs))
+    model = keras.Model(inputs, layers.Flatten()(x))
+    own.fixed.moving_mean.assign([0.25])
+    images = gather(data.train, np.arange(40))[0] / 255
+    with BatchStatistics(model, data, RUN).renewed():
+        mean = own.norms[0].moving_mean.numpy()
+        np.testing.assert_allclose(mean, images.mean(), rtol=1e-5)
+        assert own.fixed.moving_mean.numpy() == 0.25
+
+
 def test_a_frozen_layer_keeps_its_statistics(data):
     model = build_normalised(data, frozen=True)
     inner = model.layers[2].layers[-1]

@@ -217,3 +217,25 @@ def test_the_head_of_a_saved_network_may_take_an_inner_one(saved):
         "transfer", 2, input_shape=(28, 28, 3), backbone=f"keras:{saved}"
     )
     assert found.get_layer("backbone").output_shape == (None, 3 + 7)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "frozen"),
+    [("bn", ["batch_normalization"]), ("2", ["conv2d"])],
+)
+def test_layers_of_the_inner_network_are_frozen(freeze, frozen):
+    inner = make_inner()
+
+    @register_backbone(name=f"frozen_{freeze}", version="1")
+    def wrapped(input_shape):
+        return wrap(inner)
+
+    build_model(
+        "transfer",
+        2,
+        input_shape=(28, 28, 1),
+        backbone=f"frozen_{freeze}",
+        freeze=freeze,
+    )
+    found = [x for x in inner.layers if x.weights and not x.trainable]
+    assert [x.name.rstrip("_0123456789") for x in found] == frozen

@@ -177,12 +177,22 @@ def _list_steps(
 
 
 def list_normalisations(model: Model) -> Iterator[layers.BatchNormalization]:
-    """Yields the layers of batch normalisation, those of inner models too."""
-    for layer in model.layers:
+    """Yields the layers of batch normalisation, wherever they are.
+
+    Those of inner models and inside of other layers are among them.
+    """
+    for layer in _list_inner(model):
         if isinstance(layer, layers.BatchNormalization):
             yield layer
-        elif isinstance(layer, Model):
+        else:
             yield from list_normalisations(layer)
+
+
+def _list_inner(layer: Any) -> list[Any]:
+    """Lists the layers of which a model or layer is made."""
+    if isinstance(layer, Model):
+        return layer.layers
+    return layer._flatten_layers(include_self=False, recursive=False)
 
 
 def output_of(network: Model, operation: Operation) -> Any:

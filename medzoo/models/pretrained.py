@@ -8,7 +8,7 @@ import keras
 from keras import KerasTensor, Model, layers, ops
 
 from medzoo.models.backbones import get_backbone, require_weights
-from medzoo.models.layers import output_of
+from medzoo.models.layers import list_normalisations, output_of
 from medzoo.models.own_backbones import build_addressed
 
 # Mean and deviation of ImageNet's red, green and blue, 0 to 1.
@@ -97,13 +97,13 @@ def freeze_backbone(network: Model, freeze: str, block: str) -> None:
     """
     if freeze == "all":
         network.trainable = False
-    found = network.get_layer("network").layers
+    inner = network.get_layer("network")
     if freeze == "bn":
-        for layer in found:
-            if isinstance(layer, layers.BatchNormalization):
-                layer.trainable = False
+        for layer in list_normalisations(inner):
+            layer.trainable = False
     if not freeze.isdecimal():
         return
+    found = _list_blocks(inner)
     blocks = [re.search(block, layer.name) for layer in found]
     names = list(dict.fromkeys(match[1] for match in blocks if match))
     if int(freeze) >= len(names):
@@ -115,6 +115,17 @@ def freeze_backbone(network: Model, freeze: str, block: str) -> None:
         if match and match[1] == names[int(freeze)]:
             return
         layer.trainable = False
+
+
+def _list_blocks(network: Model) -> list[layers.Layer]:
+    """Lists the layers of a network, or of the only one that it has inside.
+
+    Scaling before a network and pooling behind it are no blocks of it.
+    """
+    weighted = [layer for layer in network.layers if layer.weights]
+    if len(weighted) == 1 and isinstance(weighted[0], Model):
+        return _list_blocks(weighted[0])
+    return network.layers
 
 
 def _load(network: Model, path: Path, backbone: str) -> None:

@@ -73,12 +73,12 @@ class BatchStatistics:
         """
         from keras import ops
 
-        sums: dict[int, Any] = dict.fromkeys(self._shares, 0.0)
+        sums: dict[int, Any] = {}
         for batch in self._batches if self._shares else ():
             after = self._follow(*self._values(), batch)
-            for index, share in self._shares.items():
-                value = ops.convert_to_numpy(after[index])
-                sums[index] = sums[index] + value / share
+            for index, found in after.items():
+                value = ops.convert_to_numpy(found) / self._shares[index]
+                sums[index] = sums.get(index, 0.0) + value
         return {i: total / len(self._batches) for i, total in sums.items()}
 
     def _values(self) -> tuple[list[Any], list[Any]]:
@@ -124,7 +124,8 @@ def _trace(
         _, after = model.stateless_call(
             trainable, emptied, images, training=True
         )
-        return {index: after[index] for index in shares}
+        # A layer that is called as in inference keeps what it has.
+        return {i: after[i] for i in shares if after[i] is not emptied[i]}
 
     return shares, _compile(follow)
 
