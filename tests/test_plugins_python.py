@@ -147,31 +147,25 @@ def test_options_of_a_plugin_are_checked_with_each_value():
     run = {"task": "breastmnist", "model": names["model"]}
     check_plugins([Run(**run, stride=7), Run(**run, stride=14)])
     with pytest.raises(ValueError, match=r"Model `line` .*cannot be built"):
-        check_plugins([Run(**run, stride=7), Run(**run, stride=29)])
+        check_plugins([Run(**run, stride=7), Run(**run, stride=0)])
     run = {"task": "breastmnist", "model": "mlp", "schedule": "fading"}
     with pytest.raises(ValueError, match="must return a share"):
         check_plugins([Run(**run), Run(**run, floor=-1.0)])
 
 
+class Renamed(keras.losses.SparseCategoricalCrossentropy):
+    """A loss of integers by what it is made of, not by its name."""
+
+
 class Scaled(keras.losses.Loss):
     """A loss whose configuration lacks its argument."""
 
-    def __init__(self, factor):
-        super().__init__()
+    def __init__(self, factor=1.0, **kwargs):
+        super().__init__(**kwargs)
         self.factor = factor
 
     def call(self, labels, logits):
         return self.factor * ops.mean(ops.square(logits), -1)
-
-
-class Told(Scaled):
-    """The same with it."""
-
-    def __init__(self, factor=1.0, name="told"):
-        super().__init__(factor)
-
-    def get_config(self):
-        return {"factor": self.factor, "name": self.name}
 
 
 class Plain(keras.optimizers.SGD):
@@ -181,35 +175,54 @@ class Plain(keras.optimizers.SGD):
         super().__init__(learning_rate)
 
 
+def make_told():
+    class Told(keras.losses.Loss):
+        def __init__(self, factor=1.0, **kwargs):
+            super().__init__(**kwargs)
+            self.factor = factor
+
+        def call(self, labels, logits):
+            return self.factor * ops.mean(ops.square(logits), -1)
+
+        def get_config(self):
+            return {**super().get_config(), "factor": self.factor}
+
+    return Told
+
+
+def make_enclosed(factor):
+    class Enclosed(keras.losses.Loss):
+        def call(self, labels, logits):
+            return factor * ops.mean(ops.square(logits), -1)
+
+    return Enclosed()
+
+
 def test_objects_of_own_classes_are_told_apart_or_refused():
-    assert name_of("loss", Told(2.0)) == name_of("loss", Told(2.0))
-    assert name_of("loss", Told(2.0)) != name_of("loss", Told(3.0))
-    with pytest.raises(
-        ValueError, match="Received: no `factor`.*register_loss"
-    ):
+    told = make_told()
+    assert name_of("loss", told(2.0)) == name_of("loss", told(2.0))
+    assert name_of("loss", told(2.0)) != name_of("loss", told(3.0))
+    enclosed = [name_of("loss", make_enclosed(f)) for f in (2.0, 2.0, 3.0)]
+    assert enclosed[0] == enclosed[1] != enclosed[2]
+    name_of("loss", Renamed(from_logits=True))
+    with pytest.raises(ValueError, match="Received: no `factor`.*register_los"):
         name_of("loss", Scaled(2.0))
     with pytest.raises(ValueError, match="`Plain` cannot be made again"):
         name_of("optimizer", Plain())
 
-    def make(factor):
-        class Enclosed(keras.losses.Loss):
-            def call(self, labels, logits):
-                return factor * ops.mean(ops.square(logits), -1)
-
-        return Enclosed()
-
-    assert name_of("loss", make(2.0)) != name_of("loss", make(3.0))
-
 
 def test_an_object_of_an_own_class_is_found_by_other_processes():
-    plugin = name_of("loss", Told(2.0)).plugins["loss"]
-    name_of("loss", Told(3.0))
+    plugin = name_of("loss", make_told()(2.0)).plugins["loss"]
     elsewhere = Plugin(**plugin.model_dump() | {"name": "elsewhere"})
     found = find_target("loss", elsewhere)
     np.testing.assert_allclose(found.call(None, np.ones((1, 2))), [2.0])
     changed = Plugin(**plugin.model_dump() | {"name": "x", "content": "0"})
     with pytest.raises(ValueError, match="has changed since"):
         find_target("loss", changed)
+    plugin = name_of("loss", make_enclosed(2.0)).plugins["loss"]
+    elsewhere = Plugin(**plugin.model_dump() | {"name": "y"})
+    with pytest.raises(ValueError, match="was defined in a notebook"):
+        find_target("loss", elsewhere)
 
 
 def test_a_function_of_a_notebook_is_found_by_other_processes(tmp_path):
@@ -224,10 +237,6 @@ def test_a_function_of_a_notebook_is_found_by_other_processes(tmp_path):
     found = find_target("model", elsewhere)
     assert found is not build
     assert found(2, input_shape=(28, 28, 1)).output_shape == (None, 2)
-
-
-class Renamed(keras.losses.SparseCategoricalCrossentropy):
-    """A loss of integers by what it is made of, not by its name."""
 
 
 LABELS = np.array([0, 1, -1, 1], "int32")

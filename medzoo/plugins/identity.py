@@ -73,7 +73,9 @@ def identify_object(config: Mapping[str, Any], own: type | None) -> str:
         Unidentified: If the configuration holds what is not of Keras, and is
             known there by its name alone.
     """
-    inner = {k: v for k, v in config["config"].items() if k not in RATES}
+    # Keras makes up a name for each object of a class that gives none.
+    left_out = (*RATES, "name") if own else RATES
+    inner = {k: v for k, v in config["config"].items() if k not in left_out}
     foreign = _find_foreign(inner)
     if foreign:
         raise Unidentified(
@@ -301,10 +303,8 @@ def list_enclosed(code: Any) -> dict[str, Any]:
     """Returns the values of outer functions that a function or class holds."""
     found: dict[str, Any] = {}
     if isinstance(code, type):
-        for value in vars(code).values():
-            method = getattr(value, "fget", getattr(value, "__func__", value))
-            if isinstance(method, types.FunctionType):
-                found |= list_enclosed(method)
+        for method in _list_methods(code):
+            found |= list_enclosed(method)
         found.pop("__class__", None)  # As `super` has it.
         return found
     cells = getattr(code, "__closure__", None) or ()
@@ -315,6 +315,25 @@ def list_enclosed(code: Any) -> dict[str, Any]:
         except ValueError:  # `__class__` of a class in the making.
             continue
     return found
+
+
+def _list_methods(code: type) -> list[types.FunctionType]:
+    """Lists the functions that are written in a class."""
+    try:
+        file = Path(inspect.getfile(code)).name
+    except (TypeError, OSError):
+        return []
+    values = [
+        getattr(value, "fget", getattr(value, "__func__", value))
+        for value in vars(code).values()
+    ]
+    return [
+        value
+        for value in values
+        # Those that a decorator makes, such as of a dataclass, hold their own.
+        if isinstance(value, types.FunctionType)
+        and Path(value.__code__.co_filename).name == file
+    ]
 
 
 def _registers(node: ast.expr) -> bool:

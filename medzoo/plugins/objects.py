@@ -11,6 +11,9 @@ from medzoo.plugins.register import describe_source
 from medzoo.plugins.sources import write_module
 from medzoo.runs.plugins import KINDS, Plugin
 
+# Arguments that each loss or optimizer has.
+_OF_ALL = ("name", "reduction", "dtype")
+
 
 def name_objects(values: Mapping[str, Any]) -> dict[str, Any]:
     """Registers functions and objects among the fields of a run.
@@ -119,13 +122,8 @@ def _require_rebuilt(kind: str, value: Any) -> None:
         FieldError: If another process could not make it from that, or two
             objects of other arguments would be one.
     """
-    config, taken = value.get_config(), inspect.signature(type(value))
-    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    missing = [
-        name
-        for name, argument in taken.parameters.items()
-        if name not in config and argument.kind not in fixed
-    ]
+    config = value.get_config()
+    missing = [name for name in _list_own(value) if name not in config]
     reason = f"no `{missing[0]}`" if missing else ""
     if not missing:
         try:
@@ -133,8 +131,9 @@ def _require_rebuilt(kind: str, value: Any) -> None:
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             reason = str(error).strip().splitlines()[0]
         else:
-            same = _round(again) == _round(config)
-            reason = "" if same else "another configuration of what it makes"
+            names = {"name": config.get("name")}
+            if _round(again | names) != _round(config | names):
+                reason = "another configuration of what is made from it"
     if reason:
         raise FieldError(
             f"{kind.capitalize()} `{type(value).__name__}` cannot be made "
@@ -146,13 +145,26 @@ def _require_rebuilt(kind: str, value: Any) -> None:
         )
 
 
+def _list_own(value: Any) -> list[str]:
+    """Lists the arguments of a constructor, unless that is one of Keras."""
+    kinds = type(value).__mro__
+    if is_of_keras(next(kind for kind in kinds if "__init__" in vars(kind))):
+        return []
+    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [
+        name
+        for name, argument in inspect.signature(type(value)).parameters.items()
+        if argument.kind not in fixed and name not in _OF_ALL
+    ]
+
+
 def _name_config(value: Any, config: Mapping[str, Any]) -> str:
     """Names an object by its class and by what is not its default."""
     try:
         usual = _round(type(value)().get_config())
     except TypeError:  # It has no defaults.
         usual = {}
-    skipped = ("name", "reduction", "dtype", *RATES)
+    skipped = (*_OF_ALL, *RATES)
     own = [
         f"{key}={each}"
         for key, each in sorted(config.items())
