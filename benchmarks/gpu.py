@@ -103,7 +103,7 @@ def format_task(
     net = build_model(
         run.model, NUM_CLASSES, input_shape=SHAPE, width=run.width
     )
-    flops, fit = 3 * count_flops(net), times["`fit`"]
+    flops, fit = 3 * (count_flops(net) or 0), times["`fit`"]
     rows = []
     for way, found in times.items():
         images = len(data.train) / found.later

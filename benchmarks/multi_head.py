@@ -125,7 +125,7 @@ def format_cost(options: argparse.Namespace, fastest: float) -> str:
     net = build_model(
         "skip_cnn", 11, input_shape=(28, 28, 3), width=options.width
     )
-    flops = 3 * images * count_flops(net)
+    flops = 3 * images * (count_flops(net) or 0)
     here = images * fastest / (options.steps * options.batch_size)
     rows = [
         f"| one thread of this machine | {here / 60:.1f} | measured |",
