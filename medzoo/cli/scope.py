@@ -180,10 +180,8 @@ class Scope:
         changed = {"tasks": self.tasks, "data": self.data, "seeds": self.seeds}
         given = {key: value for key, value in changed.items() if value}
         flags = self._format_flags()
-        # Neither make nor the shell below it keeps such characters as they are.
         texts = (self.name, self.attributes or "", *given.values())
-        odd = any(re.search(r"[^\w.,:/@+-]", text) for text in texts)
-        if odd or not in_checkout():
+        if not suits_make(*texts):
             words = [f"--{key} {shlex.quote(v)}" for key, v in given.items()]
             words += ["--smoke"] * self.smoke + [flags] * bool(flags)
             return " ".join(
@@ -272,3 +270,12 @@ def _integers(what: str, text: str) -> list[int]:
             f"`{what}` must be whole numbers separated by commas, such as "
             f"0,1,2. Received: {what}={text!r}."
         ) from None
+
+
+def suits_make(*texts: str) -> bool:
+    """Says whether make is here, and keeps values as they are.
+
+    Neither make nor the shell below it does so with characters to be quoted.
+    """
+    is_odd = any(re.search(r"[^\w.,:/@+-]", text) for text in texts)
+    return in_checkout() and not is_odd

@@ -1,6 +1,5 @@
 """The commands of `medzoo search`."""
 
-import re
 import shlex
 import signal
 from pathlib import Path
@@ -20,8 +19,8 @@ from medzoo.cli.scope import (
     Retries,
     RunTimeout,
     Workers,
+    suits_make,
 )
-from medzoo.files import in_checkout
 from medzoo.messages import echo
 from medzoo.scores.table import format_score
 
@@ -164,10 +163,9 @@ def _run(
 
 def _format_command(name: str) -> str:
     """Writes the command that goes on with a search, as for a study."""
-    is_odd = re.search(r"[^\w.,:/@+-]", name)
-    if is_odd or not in_checkout():
-        return f"medzoo search run {shlex.quote(name)}"
-    return f"make search NAME={name}"
+    if suits_make(name):
+        return f"make search NAME={name}"
+    return f"medzoo search run {shlex.quote(name)}"
 
 
 def _word(tried: "Tried", score: str) -> str:

@@ -43,14 +43,12 @@ def hold_out(
         seed: Seed of the run.
     """
     groups = _read_groups(source, size, options)
+    drawn = _is_drawn(source, size, options)
+    folds = int(options["folds"])
     parts = split_into_folds(
-        dataset,
-        int(options["folds"]),
-        seed=seed,
-        groups=groups,
-        with_test=_is_drawn(source, size, options),
+        dataset, folds, seed=seed, groups=groups, with_test=drawn
     )
-    note = _describe_folds(dataset, source, size, options)
+    note = _describe_folds(dataset, folds, groups, drawn=drawn)
     return renew_notes(dataset, parts, note)
 
 
@@ -169,23 +167,26 @@ def note_folds(
 
     Arguments are those of `hold_out`.
     """
-    note = _describe_folds(dataset, source, size, options)
+    note = _describe_folds(
+        dataset,
+        int(options["folds"]),
+        _read_groups(source, size, options),
+        drawn=_is_drawn(source, size, options),
+    )
     return renew_notes(dataset, dataset, note).notes
 
 
 def _describe_folds(
-    dataset: Dataset, source: str, size: int, options: Mapping[str, Any]
+    dataset: Dataset, num_folds: int, groups: Sequence[str], *, drawn: bool
 ) -> str:
     """Words the folds of all seeds alike, so that reports say it once."""
     held, rest = "all images", ""
-    if not _is_drawn(source, size, options):
+    if not drawn:
         held, rest = "train and val", ", and the given test split is left alone"
-    groups = _read_groups(source, size, options)
-    if rest:
         groups = groups[: len(dataset.train) + len(dataset.val)]
     whole = describe_whole(len({*groups} - {""}))
     return (
-        f"Split of {held} into {options['folds']} folds by class{whole}: each "
+        f"Split of {held} into {num_folds} folds by class{whole}: each "
         f"seed tests another one, val is drawn from the others{rest}."
     )
 

@@ -55,15 +55,19 @@ def list_gpus() -> list[str]:
     return done.stdout.split()
 
 
-def usable_gpus() -> list[str]:
+def usable_gpus(*, stands_in: bool = False) -> list[str]:
     """Lists the GPUs, but none where the backend of Keras computes on none.
 
     TensorFlow for CPUs, for one, on a machine with a GPU: its runs would share
     the cores as if they were on GPUs, and have other numbers. The backend is
     asked only where there are GPUs, as its import takes seconds.
+
+    Args:
+        stands_in: Whether something stands in for training, which needs no
+            backend and takes any GPU.
     """
     gpus = list_gpus()
-    if not gpus or _finds_gpus(name_backend(), tuple(gpus)):
+    if not gpus or stands_in or _finds_gpus(name_backend(), tuple(gpus)):
         return gpus
     return []
 

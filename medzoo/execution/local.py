@@ -15,7 +15,6 @@ from pathlib import Path
 from medzoo.execution.cores import (
     count_cores,
     default_workers,
-    list_gpus,
     usable_gpus,
 )
 from medzoo.execution.job import Execute, Outcome
@@ -53,8 +52,7 @@ class LocalExecutor:
         memory: float | None = None,
         execute: Execute | None = None,
     ) -> None:
-        # What stands in for training needs no backend.
-        gpus = list_gpus() if execute else usable_gpus()
+        gpus = usable_gpus(stands_in=execute is not None)
         number = workers or default_workers(gpus=gpus)
         self._timeout = timeout
         self._memory = memory or 0.9 * usable_memory() / number

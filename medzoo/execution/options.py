@@ -104,10 +104,10 @@ class ExecutionOptions:
         )
 
     def _list_gpus(self) -> list[str]:
-        """Lists the GPUs that runs may use; a stand-in takes any."""
-        from medzoo.execution.cores import list_gpus, usable_gpus
+        """Lists the GPUs that runs may use."""
+        from medzoo.execution.cores import usable_gpus
 
-        return list_gpus() if self.execute else usable_gpus()
+        return usable_gpus(stands_in=self.execute is not None)
 
     def find_group(self, num_jobs: int) -> Group | None:
         """Returns which runs train as one program; each alone if `None`.

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from medzoo.data.custom.table import name_split
 from medzoo.data.custom.walk import (
@@ -15,12 +16,20 @@ from medzoo.data.custom.walk import (
 # Folders of folders: the names that are in each.
 _Names = Mapping[str, Sequence[str]]
 _EXPECTED = "Expected <class>/*.png or {train,val,test}/<class>/*.png in it."
-_WITH_MASKS = (
+
+
+class _WayOut(NamedTuple):
+    """What is expected of a folder, and which table may stand in its place."""
+
+    expected: str
+    table: str
+
+
+_OF_CLASSES = _WayOut(_EXPECTED, "csv:FILE")
+_WITH_MASKS = _WayOut(
     "Expected *.png, <class>/*.png or {train,val,test}/*.png in it, and masks "
-    "in folders of the same names."
-)
-_TABLE_OF_MASKS = (
-    'masks:FILE; or say label = "" in the table [data] to read no classes'
+    "in folders of the same names.",
+    'masks:FILE; or say label = "" in the table [data] to read no classes',
 )
 # Words in names of folders of splits, of images and of their masks.
 _PARTS = {
@@ -132,7 +141,7 @@ def _require_groups_of_images(base: Path, have_labels: bool) -> None:
     names = _read_names(base)
     refuse = [_find_split_names, *[_find_folds, _find_parts] * have_labels]
     for find in refuse:
-        if text := find(base, names, _WITH_MASKS, _TABLE_OF_MASKS):
+        if text := find(base, names, _WITH_MASKS):
             raise ValueError(text)
 
 
@@ -238,10 +247,7 @@ def _have_masks(names: Iterable[str]) -> bool:
 
 
 def _find_split_names(
-    root: Path,
-    names: _Names,
-    expected: str = _EXPECTED,
-    table: str = "csv:FILE",
+    root: Path, names: _Names, way_out: _WayOut = _OF_CLASSES
 ) -> str | None:
     """Finds folders that are splits by their names, and not all read so."""
     are_named = all(map(name_split, names))
@@ -269,7 +275,7 @@ def _find_split_names(
         ways.append("Call one of them `train`.")
     return (
         f"`{root}` has the folders {_list(names)}, which would be classes and "
-        f"are splits by their names. {expected} {' '.join(ways)}"
+        f"are splits by their names. {way_out.expected} {' '.join(ways)}"
     )
 
 
@@ -282,10 +288,7 @@ def _guess_split(name: str) -> str | None:
 
 
 def _find_folds(
-    root: Path,
-    names: _Names,
-    expected: str = _EXPECTED,
-    table: str = "csv:FILE",
+    root: Path, names: _Names, way_out: _WayOut = _OF_CLASSES
 ) -> str | None:
     """Finds numbered folders with the same classes in each of them."""
     classes = sorted({inside for one in names.values() for inside in one})
@@ -301,17 +304,15 @@ def _find_folds(
         return None
     return (
         f"`{root}` has the folders {_list(names)}, which would be classes, and "
-        f"the same folders in each of them: {_list(classes)}. {expected} Are "
-        "those the classes? Then exchange the two levels (<class>/<patient or "
-        f"fold>/*.png), or give a CSV file: {table}."
+        f"the same folders in each of them: {_list(classes)}. "
+        f"{way_out.expected} Are those the classes? Then exchange the two "
+        "levels (<class>/<patient or fold>/*.png), or give a CSV "
+        f"file: {way_out.table}."
     )
 
 
 def _find_parts(
-    root: Path,
-    names: _Names,
-    expected: str = _EXPECTED,
-    table: str = "csv:FILE",
+    root: Path, names: _Names, way_out: _WayOut = _OF_CLASSES
 ) -> str | None:
     """Finds folders that are parts of one set by their numbers."""
     if len(names) < 2 or not all(
@@ -320,8 +321,9 @@ def _find_parts(
         return None
     return (
         f"`{root}` has the folders {_list(names)}, which would be classes and "
-        f"are parts of one set by their names. {expected} Are the labels in a "
-        f"table? Then give a CSV file of paths and labels: {table}."
+        f"are parts of one set by their names. {way_out.expected} Are the "
+        "labels in a table? Then give a CSV file of paths and labels: "
+        f"{way_out.table}."
     )
 
 
